@@ -1,0 +1,143 @@
+"""What can be wrong with one record, in the order in which a reason is chosen. Reads the columns of `parsed`."""
+
+from datetime import date, datetime
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from freshet.cleaning.problems import found, problem
+from freshet.cleaning.rules import Requirement, SourceMapping
+from freshet.contracts.shoppers import ANONYMOUS_PREFIX
+
+ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "remove_from_cart", "purchase", "refund")
+"""Events about an item: without one they say nothing, when the source has items at all."""
+
+_COUNTED_EVENTS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
+
+
+def record_problems(mapping: SourceMapping, *, earliest: date, latest: datetime) -> list[Column]:
+    """Problem structs, null where there is none, the gravest first. Times must lie in [earliest, latest] (UTC)."""
+    return [
+        problem(
+            F.col("broken").isNotNull(), "broken_record", None, found("the line cannot be read", F.col("broken"))
+        ),
+        *_time_problems(mapping, earliest, latest),
+        *_event_problems(),
+        *_who_and_what_problems(mapping),
+        *_number_problems(mapping),
+        *[_requirement_problem(need) for need in mapping.require],
+    ]
+
+
+def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime) -> list[Column]:
+    said, moment = F.col("said_event_time"), F.col("event_time")
+    formats = " or ".join(mapping.time.formats)
+    received_formats = "" if mapping.received_time is None else " or ".join(mapping.received_time.formats)
+    return [
+        problem(moment.isNull() & said.isNull(), "missing_time", "event_time", "there is no time"),
+        problem(
+            moment.isNull() & said.isNotNull(), "bad_time", "event_time",
+            found(f"not a time written as {formats}", said),
+        ),
+        problem(
+            moment < F.lit(earliest).cast("timestamp"), "implausible_time", "event_time",
+            found(f"before {earliest}, the earliest date that is believed", said),
+        ),
+        problem(
+            moment > F.lit(latest), "future_time", "event_time",
+            found(f"after {latest:%Y-%m-%d %H:%M} UTC, so in the future", said),
+        ),
+        problem(
+            F.col("read_received").isNull() & F.col("said_received").isNotNull(), "bad_time", "received_time",
+            found(f"not a time written as {received_formats}", F.col("said_received")),
+        ),
+    ]  # fmt: skip
+
+
+def _event_problems() -> list[Column]:
+    return [
+        problem(
+            F.col("event_not_a_number"), "bad_number", "event_name",
+            F.concat(F.lit("the event is told by a number, which is none here: "), F.col("said_event")),
+        ),
+        problem(
+            F.col("event_name").isNull(), "unknown_event", "event_name",
+            F.concat(F.lit("the mapping has no event name for "), F.col("said_event")),
+        ),
+    ]  # fmt: skip
+
+
+def _who_and_what_problems(mapping: SourceMapping) -> list[Column]:
+    user, anonymous = F.col("user_id"), F.col("anonymous_id")
+    problems = [
+        problem(
+            user.isNull() & anonymous.isNull(), "missing_shopper", "user_id",
+            "neither a customer id nor an anonymous id",
+        ),
+        problem(
+            user.startswith(ANONYMOUS_PREFIX), "reserved_user_id", "user_id",
+            found(f"customer ids must not begin with {ANONYMOUS_PREFIX}", user),
+        ),
+    ]  # fmt: skip
+    if mapping.text("item_id") is not None:
+        needs_item = F.col("event_name").isin(*ITEM_EVENTS) & F.col("item_id").isNull()
+        problems.insert(0, problem(needs_item, "missing_item", "item_id", "there is no item id"))
+    return problems
+
+
+def _number_problems(mapping: SourceMapping) -> list[Column]:
+    problems = []
+    for field, rule in mapping.numbers:
+        unread = F.col(f"read_{field}").isNull() & F.col(f"said_{field}").isNotNull()
+        mark = f" with decimal mark '{rule.decimal}'" if rule.decimal != "." else ""
+        problems.append(
+            problem(unread, "bad_number", field, found(f"{field} is not a number{mark}", F.col(f"said_{field}")))
+        )
+    for field in ("item_position", "position"):
+        if mapping.number(field) is not None:
+            value = F.col(f"read_{field}")
+            odd = (value < 0) | (value != F.floor(value)) | (value > 2**31 - 1)
+            problems.append(
+                problem(odd, "bad_number", field, found(f"{field} is not a whole number from 0", value.cast("string")))
+            )
+    for field, _ in mapping.texts:
+        if field.startswith("consent_"):
+            unread = F.col(field).isNull() & F.col(f"said_{field}").isNotNull()
+            problems.append(
+                problem(unread, "bad_value", field, found(f"{field} is neither yes nor no", F.col(f"said_{field}")))
+            )
+    price, quantity = F.col("price"), F.col("quantity")
+    if mapping.number("price") is not None or mapping.number("line_value") is not None:
+        problems.append(
+            problem(price < 0, "negative_price", "price", found("the price is below 0", price.cast("string")))
+        )
+    if mapping.number("quantity") is not None:
+        problems += [
+            problem(
+                quantity < 0, "negative_quantity", "quantity",
+                found("a quantity below 0 that is no refund", quantity.cast("string")),
+            ),
+            problem(
+                (quantity == 0) & F.col("event_name").isin(*_COUNTED_EVENTS), "zero_quantity", "quantity",
+                "the quantity is 0",
+            ),
+        ]  # fmt: skip
+    return problems
+
+
+def _requirement_problem(need: Requirement) -> Column:
+    value = F.col(need.field)
+    if need.relation is None:
+        return problem(value.isNull(), f"missing_{need.field}", need.field, f"the source requires {need.field}")
+    limit = F.lit(need.limit)
+    number = value.cast("double")
+    held = {">": number > limit, ">=": number >= limit, "<": number < limit, "<=": number <= limit}[need.relation]
+    code = (
+        F.when(value.isNull(), F.lit(f"missing_{need.field}"))
+        .when(number == 0, F.lit(f"zero_{need.field}"))
+        .otherwise(F.lit(f"required_{need.field}"))
+    )
+    rule = f"the source requires {need.field} {need.relation} {need.limit:g}"
+    message = F.concat(F.lit(f"{rule}, found "), F.coalesce(value.cast("string"), F.lit("nothing")))
+    failed = F.coalesce(~held, F.lit(True))
+    return F.when(failed, F.struct(code.alias("reason_code"), F.lit(need.field).alias("field"), message.alias("message")))

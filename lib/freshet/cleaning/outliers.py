@@ -1,0 +1,75 @@
+"""Outliers by robust z-score or by quartile fences, on the log scale: quantities and prices are far from normal."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from freshet.cleaning.parameters import CleaningParameters
+
+MEASURES = ("quantity", "price")
+_STEPS = 1000
+_ACCURACY = 10_000
+"""Rank error of the quantiles: 1 / accuracy of the rows. Finer than the grid of quantiles that is asked for."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Values outside [low, high] are flagged. Infinite when there is nothing to judge by."""
+
+    low: float
+    high: float
+
+
+NO_LIMITS = Limits(0.0, math.inf)
+
+
+def outlier_limits(events: DataFrame, params: CleaningParameters) -> dict[str, Limits]:
+    """Limits of quantity and price, in their own units, from the positive values of `events`. Runs one job.
+
+    Flagged non-products (postage, fees) do not count. Too few or all equal values give no limits.
+    """
+    if params.outlier_method == "none":
+        return dict.fromkeys(MEASURES, NO_LIMITS)
+    products = events.where(~F.array_contains("flags", "non_product"))
+    grid = F.array(*[F.lit(n / _STEPS) for n in range(_STEPS + 1)])
+    row = products.agg(
+        *[
+            F.percentile_approx(F.when(F.col(name) > 0, F.ln(name)), grid, _ACCURACY).alias(name)
+            for name in MEASURES
+        ]
+    ).first()
+    assert row is not None  # an aggregate without grouping has exactly one row
+    return {name: NO_LIMITS if row[name] is None else limits_of(np.array(row[name]), params) for name in MEASURES}
+
+
+def limits_of(logs: np.ndarray, params: CleaningParameters) -> Limits:
+    """Limits from evenly spaced quantiles (n,) of the logarithms of a measure.
+
+    robust_z: |0.6745 (x - median) / MAD| beyond the limit (Iglewicz and Hoaglin 1993, equation 5.1). iqr: beyond
+    that many interquartile ranges below the first or above the third quartile (Tukey 1977). A spread of 0 gives no
+    limits: most values are then equal, which makes no other value wrong.
+    """
+    median = float(np.median(logs))
+    if params.outlier_method == "robust_z":
+        # Quantiles at an even grid are a sample of the distribution: the median of their distances is the MAD.
+        spread = float(np.median(np.abs(logs - median))) / 0.6745
+        low, high = median - params.outlier_robust_z * spread, median + params.outlier_robust_z * spread
+    else:
+        first, third = (float(value) for value in np.quantile(logs, [0.25, 0.75]))
+        spread = third - first
+        low, high = first - params.outlier_iqr_fences * spread, third + params.outlier_iqr_fences * spread
+    return NO_LIMITS if spread <= 0 else Limits(math.exp(low), math.exp(min(high, 700.0)))
+
+
+def outlier_flags(limits: dict[str, Limits]) -> list[Column]:
+    """Per measure the flag `outlier_<measure>` where a value lies outside its limits, else null."""
+    return [
+        F.when(
+            (F.col(name) > limits[name].high) | ((F.col(name) > 0) & (F.col(name) < limits[name].low)),
+            F.lit(f"outlier_{name}"),
+        )
+        for name in MEASURES
+    ]

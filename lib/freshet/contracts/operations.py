@@ -1,0 +1,87 @@
+"""Tables of figures and decisions: evaluation, the gate, the stream's progress, data quality."""
+
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    MapType,
+    StringType,
+    TimestampType,
+)
+
+from freshet.contracts.models import MODEL_VERSION
+from freshet.contracts.table import Column, TableContract
+
+TEXT, WHOLE, COUNT, NUMBER, TIME = StringType(), IntegerType(), LongType(), DoubleType(), TimestampType()
+
+TASKS = ("next_baskets", "new_items", "propensity", "segments", "live")
+"""next_baskets: repeats allowed; new_items: what a shopper had before is neither candidate nor truth."""
+
+EVALUATION_RESULTS = TableContract(
+    name="evaluation_results",
+    row="one figure",
+    columns=(
+        Column("run_id", TEXT, "run that measured it", required=True),
+        Column("task", TEXT, "what is judged", required=True, allowed=TASKS),
+        Column("model", TEXT, "model, baseline or list that is judged", required=True),
+        Column("metric", TEXT, "as in ndcg, recall, auc", required=True),
+        Column("k", WHOLE, "length of list; 0 where there is none", required=True, minimum=0),
+        Column("value", NUMBER, "the figure"),
+        Column("low", NUMBER, "lower end of the 95 % bootstrap interval over shoppers"),
+        Column("high", NUMBER, "upper end of that interval"),
+        Column("users", COUNT, "shoppers judged", "shoppers", required=True, minimum=0),
+        Column(
+            "split", TEXT, "validation, test or live", required=True, allowed=("validation", "test", "live")
+        ),
+    ),
+    key=("run_id", "task", "model", "metric", "k", "split"),
+)
+
+MODEL_DECISIONS = TableContract(
+    name="model_decisions",
+    row="one decision of the gate",
+    columns=(
+        Column("decided_at", TIME, "wall time of the decision", "UTC", required=True),
+        Column("model_name", TEXT, "registered model", required=True),
+        Column("model_version", TEXT, "version judged", required=True),
+        Column("champion_version", TEXT, "champion it was compared with; null for the first"),
+        Column("accepted", BooleanType(), "promoted or not", required=True),
+        Column("reasons", ArrayType(TEXT), "why, in words", required=True),
+        Column("metrics", MapType(TEXT, DoubleType()), "the figures that were compared", required=True),
+    ),
+    key=("model_name", "model_version", "decided_at"),
+)
+
+STREAM_METRICS = TableContract(
+    name="stream_metrics",
+    row="one micro-batch",
+    columns=(
+        Column("query_id", TEXT, "id of the streaming query", required=True),
+        Column("batch_id", COUNT, "micro-batch", required=True, minimum=0),
+        Column("finished_at", TIME, "wall time of its end", "UTC", required=True),
+        Column("event_clock", TIME, "newest event time so far", "UTC"),
+        Column("touched_shoppers", COUNT, "shoppers with new events", "shoppers", required=True, minimum=0),
+        Column("lists", COUNT, "lists written", "lists", required=True, minimum=0),
+        Column("unknown_items", COUNT, "history entries with items the model does not know", "entries", required=True,
+               minimum=0),
+        Column("seconds", NUMBER, "time from the batch's start to its lists being readable", "s", required=True,
+               minimum=0),
+        MODEL_VERSION,
+    ),
+    key=("query_id", "batch_id"),
+)  # fmt: skip
+
+QUALITY_METRICS = TableContract(
+    name="quality_metrics",
+    row="one check of the data",
+    columns=(
+        Column("checked_at", TIME, "as-of time of the run that checked", "UTC", required=True),
+        Column("table", TEXT, "table the figure is about", required=True),
+        Column("check", TEXT, "what was counted or measured", required=True),
+        Column("value", NUMBER, "the figure", required=True),
+        Column("detail", TEXT, "the limit or rule behind it, in words"),
+    ),
+    key=("checked_at", "table", "check"),
+)

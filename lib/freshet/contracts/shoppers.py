@@ -1,0 +1,61 @@
+"""Who a shopper is, and what a shopper's history looks like, as expressions shared by batch and stream."""
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DoubleType, StringType, StructField, StructType, TimestampType
+
+ANONYMOUS_PREFIX = "anon:"
+"""Before an anonymous id in the `user_id` of list tables. Ids of known customers that begin so are refused."""
+
+HISTORY_ENTRY = StructType(
+    [
+        StructField("event_time", TimestampType()),
+        StructField("event_id", StringType()),
+        StructField("item_id", StringType()),
+        StructField("event_name", StringType()),
+        StructField("order_id", StringType()),
+        StructField("quantity", DoubleType()),
+    ]
+)
+"""One thing a shopper did. What happened, never a finished weight: weights belong to the model."""
+
+HISTORY = ArrayType(HISTORY_ENTRY)
+
+
+def shopper_id() -> Column:
+    """The `user_id` of list tables: the known customer, else the marked anonymous id; null when neither is known."""
+    return F.coalesce(F.col("user_id"), F.concat(F.lit(ANONYMOUS_PREFIX), F.col("anonymous_id")))
+
+
+def order_id() -> Column:
+    """What counts once per shopper, item and event name: the transaction, else the event itself."""
+    return F.coalesce(F.col("transaction_id"), F.col("event_id"))
+
+
+def counts_as_taste() -> Column:
+    """True for events of a known shopper with a product: what histories are made of, in batch and stream alike.
+
+    Never null. Lines flagged non_product (postage, fees, tests) and events without shopper or item do not count.
+    """
+    is_product = F.col("item_id").isNotNull() & ~F.array_contains("flags", "non_product")
+    return is_product & shopper_id().isNotNull()
+
+
+def history_entry() -> Column:
+    """One event as a history entry. event_time leads and event_id follows, so that entries have a total order."""
+    return F.struct(
+        F.col("event_time"),
+        F.col("event_id"),
+        F.col("item_id"),
+        F.col("event_name"),
+        order_id().alias("order_id"),
+        F.col("quantity"),
+    )
+
+
+def newest_history(entry: Column, max_events: int) -> Column:
+    """Aggregate: the newest `max_events` entries of a group, newest first, ties by event_id.
+
+    Native and bounded, for batch and for streaming state alike. Duplicates must be gone before it.
+    """
+    return F.max_by(entry, F.struct(entry["event_time"], entry["event_id"], entry["item_id"]), max_events)

@@ -1,0 +1,165 @@
+"""TableContract: what a table holds, said once and used everywhere.
+
+One contract serves six uses: the table's DDL, the check on reading, the check and column order on writing,
+the merge key, the row factory of the tests and the generated table reference.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, MapType, StructField, StructType
+
+from freshet.errors import ContractError, listed
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its type, what it means, its unit and the values it may take.
+
+    `minimum` and `maximum` are inclusive; `allowed` lists all values of a closed set. A null passes every
+    check but `required`. NaN is never in range.
+    """
+
+    name: str
+    type: DataType
+    meaning: str
+    unit: str = ""
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+
+    def violation(self) -> SparkColumn | None:
+        """True where a value breaks this column's rules; None when the column has no rule."""
+        value = F.col(self.name)
+        broken = []
+        if self.required:
+            broken.append(value.isNull())
+        if self.minimum is not None:
+            broken.append(value < F.lit(self.minimum))
+        if self.maximum is not None:
+            broken.append(value > F.lit(self.maximum))
+        if isinstance(self.type, FloatType | DoubleType) and broken:
+            broken.append(F.isnan(value))
+        if self.allowed:
+            broken.append(~value.isin(*self.allowed))
+        if not broken:
+            return None
+        rule = broken[0]
+        for other in broken[1:]:
+            rule = rule | other
+        return F.coalesce(rule, F.lit(False))
+
+    def rule_text(self) -> str:
+        """The rules in words, for messages and the table reference."""
+        parts = ["not null"] if self.required else []
+        if self.minimum is not None or self.maximum is not None:
+            low = "-inf" if self.minimum is None else f"{self.minimum:g}"
+            high = "inf" if self.maximum is None else f"{self.maximum:g}"
+            parts.append(f"{low} to {high}")
+        if self.allowed:
+            parts.append("one of " + ", ".join(self.allowed))
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """A table: one row is what, which columns, which key. `key` columns are required and unique together."""
+
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition_by: tuple[str, ...] = ()
+
+    @cached_property
+    def schema(self) -> StructType:
+        """The Spark schema, with the meaning of each column as its comment."""
+        return StructType(
+            [StructField(c.name, c.type, True, {"comment": c.meaning + (f" [{c.unit}]" if c.unit else "")})
+             for c in self.columns]
+        )  # fmt: skip
+
+    @property
+    def column_names(self) -> list[str]:
+        return [c.name for c in self.columns]
+
+    def ddl(self, path: str) -> str:
+        """The statement that creates the empty table at `path`."""
+        columns = ", ".join(
+            f"`{c.name}` {c.type.simpleString()} COMMENT '{c.meaning.replace(chr(39), chr(39) * 2)}'"
+            for c in self.columns
+        )
+        partitioned = f" PARTITIONED BY ({', '.join(self.partition_by)})" if self.partition_by else ""
+        return f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({columns}) USING delta{partitioned}"
+
+    def schema_problems(self, schema: StructType) -> list[str]:
+        """Every missing, extra or mistyped column of `schema` against this contract."""
+        found = {field.name: field.dataType for field in schema.fields}
+        problems = []
+        for column in self.columns:
+            if column.name not in found:
+                problems.append(f"column {column.name} ({column.type.simpleString()}) is missing")
+            elif not same_type(found[column.name], column.type):
+                problems.append(
+                    f"column {column.name} must be {column.type.simpleString()}, is {found[column.name].simpleString()}"
+                )
+        known = set(self.column_names)
+        problems += [f"column {name} is not in the contract" for name in found if name not in known]
+        return problems
+
+    def conform(self, df: DataFrame) -> DataFrame:
+        """`df` in the contract's column order. Raises ContractError listing every schema mismatch."""
+        problems = self.schema_problems(df.schema)
+        if problems:
+            raise ContractError(
+                listed(problems),
+                where=f"table {self.name}",
+                do=f"See `freshet tables {self.name}` for its columns",
+            )
+        return df.select(*self.column_names)
+
+    def violations(self) -> dict[str, SparkColumn]:
+        """Per rule, by its text, a column that is true where a row breaks it."""
+        rules = {}
+        for column in self.columns:
+            strict = column if column.name not in self.key else _required(column)
+            broken = strict.violation()
+            if broken is not None:
+                rules[f"{column.name} must be {strict.rule_text()}"] = broken
+        return rules
+
+    def row_problems(self, df: DataFrame) -> list[str]:
+        """Every rule that rows of `df` break, with the number of rows and of repeated keys. Runs two jobs."""
+        rules = self.violations()
+        problems = []
+        if rules:
+            counts = df.agg(
+                *[F.count_if(rule).alias(str(n)) for n, rule in enumerate(rules.values())]
+            ).first()
+            assert counts is not None  # an aggregate without grouping has exactly one row
+            problems = [f"{text}: {counts[n]} rows break this" for n, text in enumerate(rules) if counts[n]]
+        repeated = df.groupBy(*self.key).count().where("count > 1").count()
+        if repeated:
+            problems.append(f"key ({', '.join(self.key)}) must be unique: {repeated} keys are repeated")
+        return problems
+
+
+def _required(column: Column) -> Column:
+    return Column(**{**column.__dict__, "required": True})
+
+
+def same_type(found: DataType, wanted: DataType) -> bool:
+    """Equal types, whatever the nullability of nested fields says."""
+    if isinstance(found, ArrayType) and isinstance(wanted, ArrayType):
+        return same_type(found.elementType, wanted.elementType)
+    if isinstance(found, MapType) and isinstance(wanted, MapType):
+        return same_type(found.keyType, wanted.keyType) and same_type(found.valueType, wanted.valueType)
+    if isinstance(found, StructType) and isinstance(wanted, StructType):
+        return [f.name for f in found.fields] == [w.name for w in wanted.fields] and all(
+            same_type(f.dataType, w.dataType) for f, w in zip(found.fields, wanted.fields, strict=True)
+        )
+    return found == wanted

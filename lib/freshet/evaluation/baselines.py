@@ -1,0 +1,187 @@
+"""Plain baselines: what a served list has to beat.
+
+Popularity, personal frequency, and neighbours of items and of shoppers by cosine or Pearson correlation, each on one
+of several strengths per shopper and item (no decay, a half-life, a recent window). All lists of all baselines come
+from one Spark task over the data: exact sparse kernels, no approximation.
+
+Memory of that task: 8 bytes and 8 per strength for each shopper-item pair while reading, then 12 bytes per pair and
+strength as matrices (100 million pairs with 4 strengths: about 9 GB; 1 million: 90 MB), and dense blocks below 64 MB.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix
+
+from freshet.contracts.operations import TASKS
+from freshet.errors import InputError, listed
+from freshet.evaluation import kernels
+from freshet.evaluation.strength_matrix import StrengthMatrices, strength_matrices
+
+NEXT_BASKETS, NEW_ITEMS = TASKS[:2]
+
+POPULARITY, FREQUENCY, ITEM_KNN, USER_KNN = "popularity", "frequency", "item_knn", "user_knn"
+
+FAMILIES = (
+    POPULARITY,
+    FREQUENCY,
+    *[f"{kind}_{similarity}" for kind in (ITEM_KNN, USER_KNN) for similarity in (kernels.COSINE, kernels.PEARSON)],
+)
+"""The plain baselines; members of a family differ in the strengths they use, that is in their time decay."""
+
+LISTS_SCHEMA = "task string, model string, user_id string, items array<struct<position:int,item_id:string,score:double>>"
+
+_TIE = 1e-9
+"""Weight of popularity in every score: it orders what is otherwise equal and fills lists that run out."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A member of a family of FAMILIES that uses the strengths in column `strength`."""
+
+    family: str
+    strength: str
+
+    @property
+    def name(self) -> str:
+        """As in item_knn_cosine/hl_30d."""
+        return f"{self.family}/{self.strength}"
+
+
+@dataclass(frozen=True)
+class NeighbourSettings:
+    """`count` neighbours of an item or shopper, `shrinkage` in units of a dot product of strengths (0 for none)."""
+
+    count: int
+    shrinkage: float
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.shrinkage < 0:
+            raise ValueError("neighbours must be 1 or more and shrinkage 0 or more")
+
+
+def baseline_lists(
+    interactions: DataFrame,
+    users: DataFrame,
+    *,
+    baselines: Sequence[Baseline],
+    k: int,
+    neighbours: NeighbourSettings,
+    fill: str,
+    tasks: Sequence[str] = (NEXT_BASKETS, NEW_ITEMS),
+) -> DataFrame:
+    """(task, model, user_id, items array<struct<position, item_id, score>>): a list per task, baseline and shopper.
+
+    `interactions` holds (user_id, item_id, and a double column >= 0 per strength), a row per pair; null counts as 0
+    and repeated pairs add up. `users` (user_id) are the shoppers who get lists; one without interactions gets the
+    most popular items. `model` is the baseline's name, `position` counts from 1. Candidates are all items of
+    `interactions`; for the task new_items without those that the shopper has a row of. Lists have k entries, or as
+    many as there are candidates.
+
+    Scores: popularity: shoppers with a strength above 0; frequency: the own strength; item_knn: over the target's
+    nearest items the sum of similarity times own strength; user_knn: over the nearest shoppers the sum of similarity
+    times their strength. To each is added 1e-9 times the item's share in the popularity by column `fill`. Equal
+    scores are ordered by item_id. Raises InputError for an unknown family, strength or task.
+    """
+    strengths = sorted({baseline.strength for baseline in baselines} | {fill})
+    _check(interactions, baselines, strengths, tasks, k)
+
+    def made(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        matrices = strength_matrices(batches, strengths)
+        popularity = _popularity(matrices.by_name[fill])
+        bonus = _TIE * popularity / max(popularity.max(initial=0.0), 1.0)
+        for baseline, block, scores in _score_blocks(matrices, baselines, neighbours):
+            for task in tasks:
+                yield _lists(matrices, block, scores + bonus, task, baseline.name, k)
+
+    columns = [F.coalesce(F.col(name).cast("double"), F.lit(0.0)).alias(name) for name in strengths]
+    known = interactions.select("user_id", "item_id", F.lit(False).alias("is_wanted"), *columns)
+    no_item = F.lit(None).cast("string").alias("item_id")
+    nothing = [F.lit(0.0).alias(name) for name in strengths]
+    wanted = users.select("user_id").distinct().select("user_id", no_item, F.lit(True).alias("is_wanted"), *nothing)
+    # One task needs all pairs at once; the shuffle lets what made them keep its own parallelism.
+    return known.unionByName(wanted).repartition(1).mapInArrow(made, LISTS_SCHEMA)
+
+
+def _check(
+    interactions: DataFrame, baselines: Sequence[Baseline], strengths: list[str], tasks: Sequence[str], k: int
+) -> None:
+    problems = [f"{name} is not a strength of the interactions" for name in strengths if name not in interactions.columns]
+    problems += [f"{b.family} is not a baseline" for b in baselines if b.family not in FAMILIES]
+    problems += [f"{task} is not a task" for task in tasks if task not in (NEXT_BASKETS, NEW_ITEMS)]
+    if k < 1:
+        problems.append(f"k must be 1 or more, is {k}")
+    if problems:
+        raise InputError(listed(problems), where="baselines", expected=f"baselines of {', '.join(FAMILIES)}")
+
+
+def _score_blocks(
+    matrices: StrengthMatrices, baselines: Sequence[Baseline], settings: NeighbourSettings
+) -> Iterator[tuple[Baseline, slice, NDArray[np.float64]]]:
+    """Per baseline and block of wanted shoppers, their scores [shoppers, items] in single precision's rounding."""
+    for strength in sorted({baseline.strength for baseline in baselines}):
+        matrix = matrices.by_name[strength]
+        families = tuple(b.family for b in baselines if b.strength == strength)
+        near_items = _nearest(ITEM_KNN, families, matrix.T.tocsr(), np.arange(matrix.shape[1]), settings)
+        near_users = _nearest(USER_KNN, families, matrix, matrices.wanted, settings)
+        popularity = _popularity(matrix)
+        for family in dict.fromkeys(families):
+            for block in kernels.blocks(len(matrices.wanted), matrix.shape[1]):
+                if family == POPULARITY:
+                    scores = np.broadcast_to(popularity, (block.stop - block.start, len(popularity)))
+                elif family == FREQUENCY:
+                    scores = matrix[matrices.wanted[block]].toarray()
+                elif family in near_items:
+                    scores = kernels.item_scores(matrix[matrices.wanted[block]], near_items[family])
+                else:
+                    scores = kernels.user_scores(near_users[family][block], matrix)
+                yield Baseline(family, strength), block, scores.astype(np.float32).astype(np.float64)
+
+
+def _nearest(
+    kind: str,
+    families: Sequence[str],
+    vectors: csr_matrix,
+    wanted: NDArray[np.int64],
+    settings: NeighbourSettings,
+) -> dict[str, csr_matrix]:
+    """Neighbours by family, for the families of this kind; their dot products are made once."""
+    similarities = tuple(s for s in (kernels.COSINE, kernels.PEARSON) if f"{kind}_{s}" in families)
+    if not similarities:
+        return {}
+    found = kernels.nearest(
+        vectors, wanted, similarities=similarities, count=settings.count, shrinkage=settings.shrinkage
+    )
+    return {f"{kind}_{similarity}": matrix for similarity, matrix in found.items()}
+
+
+def _popularity(matrix: csr_matrix) -> NDArray[np.float64]:
+    """[items]: shoppers with a strength above 0."""
+    return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
+
+
+def _lists(
+    matrices: StrengthMatrices, block: slice, scores: NDArray[np.float64], task: str, model: str, k: int
+) -> pa.RecordBatch:
+    shoppers = matrices.wanted[block]
+    if task == NEW_ITEMS:
+        own = matrices.pairs[shoppers]
+        scores = scores.copy()
+        scores[np.repeat(np.arange(len(shoppers)), np.diff(own.indptr)), own.indices] = -np.inf
+    columns, values = kernels.top_k(scores, k)
+    listed_ = values > -np.inf
+    lengths = listed_.sum(axis=1)
+    positions = np.broadcast_to(np.arange(1, columns.shape[1] + 1, dtype=np.int32), columns.shape)
+    items = matrices.items.take(pa.array(columns[listed_]))
+    entries = pa.StructArray.from_arrays(
+        [pa.array(positions[listed_]), items, pa.array(values[listed_])], ["position", "item_id", "score"]
+    )
+    starts = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    same = [pa.array([text] * len(shoppers), pa.string()) for text in (task, model)]
+    lists = [*same, matrices.users.take(pa.array(shoppers)), pa.ListArray.from_arrays(starts, entries)]
+    return pa.RecordBatch.from_arrays(lists, ["task", "model", "user_id", "items"])

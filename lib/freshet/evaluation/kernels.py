@@ -1,0 +1,105 @@
+"""Neighbours, scores and exact top-k of the plain baselines: NumPy and SciPy on one machine's memory, no Spark.
+
+Strengths are a sparse matrix [shoppers, items] of values >= 0. Dense blocks are cut so that a block with its copies
+stays below 64 MB. Similarities and scores are rounded to single precision, so that values that are equal by
+definition are equal in fact, however their sums were added up.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+
+COSINE, PEARSON = "cosine", "pearson"
+
+_BLOCK_VALUES = 2_000_000
+"""Doubles in a dense block: 16 MB, and as much again for each of at most three copies."""
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Slices of rows such that a dense block over all columns keeps to the limit; at least one row each."""
+    height = max(1, _BLOCK_VALUES // max(columns, 1))
+    for start in range(0, rows, height):
+        yield slice(start, min(start + height, rows))
+
+
+def top_k(scores: NDArray[np.floating], k: int) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+    """Columns and values [rows, min(k, columns)] of the highest scores of each row, best first, ties by lower column.
+
+    Minus infinity may not be listed and comes last. NaN is not expected.
+    """
+    rows, columns = scores.shape
+    k = min(k, columns)
+    if k == 0:
+        return np.empty((rows, 0), dtype=np.int64), np.empty((rows, 0), dtype=scores.dtype)
+    edge = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
+    chosen = scores >= edge
+    crowded = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
+    if len(crowded):  # rows with ties at the edge: the lowest columns of the tied ones have room
+        above = scores[crowded] > edge[crowded]
+        tied = chosen[crowded] & ~above
+        room = k - above.sum(axis=1, keepdims=True)
+        chosen[crowded] = above | (tied & (np.cumsum(tied, axis=1) <= room))
+    found = np.nonzero(chosen)[1].reshape(rows, k)
+    values = np.take_along_axis(scores, found, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+
+def nearest(
+    vectors: csr_matrix, wanted: NDArray[np.int64], *, similarities: tuple[str, ...], count: int, shrinkage: float
+) -> dict[str, csr_matrix]:
+    """By similarity, a matrix [wanted, all]: each row holds the `count` nearest other rows of `vectors`.
+
+    Only positive similarities count; equal ones go to the lower row. With x, y two rows of length n:
+    cosine = x.y / (|x||y| + shrinkage); pearson = (x.y - sum(x) sum(y) / n) / (sd(x) sd(y) + shrinkage), where
+    sd(x)^2 = x.x - sum(x)^2 / n: the correlation over all n places, zeros included. Two rows without a common place
+    have a dot product of 0, hence no positive correlation, so the sparse products hold every neighbour there is.
+    Shrinkage (in units of a dot product, 0 for none) damps pairs with little evidence. Rows that are zero, or
+    constant for pearson, have no neighbours.
+    """
+    transposed = vectors.T.tocsr()
+    measures = {name: _measure(vectors, name) for name in similarities}
+    parts: dict[str, list[csr_matrix]] = {name: [] for name in similarities}
+    for block in blocks(len(wanted), vectors.shape[0]):
+        rows = wanted[block]
+        shared = (vectors[rows] @ transposed).toarray()
+        for name, (shift, length) in measures.items():
+            close = shared - np.outer(shift[rows], shift) if name == PEARSON else shared.copy()
+            scale = np.outer(length[rows], length)
+            close = np.divide(close, scale + shrinkage, out=np.zeros_like(close), where=scale > 0)
+            close[np.arange(len(rows)), rows] = 0.0
+            parts[name].append(_sparse(*top_k(close.astype(np.float32), count), vectors.shape[0]))
+    empty = csr_matrix((0, vectors.shape[0]))
+    return {name: vstack(found or [empty], format="csr") for name, found in parts.items()}
+
+
+def _measure(vectors: csr_matrix, similarity: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per row its sum / sqrt(n), and its length: the norm, or for Pearson the norm about the mean."""
+    squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
+    if similarity == COSINE:
+        return np.zeros_like(squares), np.sqrt(squares)
+    shift = np.asarray(vectors.sum(axis=1)).ravel() / np.sqrt(vectors.shape[1])
+    spread = squares - shift * shift
+    # What cancellation leaves of a constant row is not a spread.
+    return shift, np.sqrt(np.where(spread > 1e-12 * squares, spread, 0.0))
+
+
+def _sparse(columns: NDArray[np.int64], values: NDArray[np.floating], width: int) -> csr_matrix:
+    """[rows, width] with the positive values at their columns."""
+    keep = values > 0
+    starts = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
+    matrix = csr_matrix((values[keep].astype(np.float64), columns[keep], starts), shape=(len(columns), width))
+    matrix.sort_indices()
+    return matrix
+
+
+def item_scores(own: csr_matrix, neighbours_of_items: csr_matrix) -> NDArray[np.float64]:
+    """[shoppers, items] dense: of each target item, the sum over its neighbours of similarity times own strength."""
+    return (own @ neighbours_of_items.T.tocsr()).toarray()
+
+
+def user_scores(neighbours_of_users: csr_matrix, strengths: csr_matrix) -> NDArray[np.float64]:
+    """[shoppers, items] dense: of each item, the sum over nearest shoppers of similarity times their strength."""
+    return (neighbours_of_users @ strengths).toarray()

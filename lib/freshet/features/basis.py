@@ -1,0 +1,74 @@
+"""What every feature starts from: the events that count, with their shopper, their order and when they were known."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts.shoppers import counts_as_taste, order_id, shopper_id
+
+PURCHASE, REFUND = "purchase", "refund"
+VIEWS = ("view_item", "select_item", "view_item_list")
+CARTS = ("add_to_cart", "begin_checkout", "add_to_wishlist")
+
+_MICROSECONDS_PER_DAY = 86_400_000_000
+
+
+def counted_events(events: DataFrame) -> DataFrame:
+    """The events that features are made of, with what they need of each.
+
+    Columns: user_id (shopper, null when unknown), item_id (null for events without item), event_name, event_id,
+    order_id, event_time, known_at (when it had happened and was known), pieces (1 where none are given; negative
+    for a refund; null unless a purchase or refund), price (null where there is none) and spend (pieces * price).
+    Lines flagged non_product (postage, fees, tests) are left out.
+    """
+    pieces = F.coalesce(F.col("quantity"), F.lit(1.0))
+    signed = F.when(F.col("event_name") == PURCHASE, pieces).when(F.col("event_name") == REFUND, -pieces)
+    return events.where(~F.array_contains("flags", "non_product")).select(
+        shopper_id().alias("user_id"),
+        "item_id",
+        "event_name",
+        "event_id",
+        order_id().alias("order_id"),
+        "event_time",
+        F.greatest("event_time", "received_time").alias("known_at"),
+        signed.alias("pieces"),
+        "price",
+        (signed * F.col("price")).alias("spend"),
+    )
+
+
+def item_events(events: DataFrame) -> DataFrame:
+    """`counted_events` of known shoppers with an item: what histories and interactions are made of."""
+    return counted_events(events.where(counts_as_taste()))
+
+
+def days_between(earlier: Column, later: Column) -> Column:
+    """Days from `earlier` to `later`, with fractions."""
+    return (F.unix_micros(later) - F.unix_micros(earlier)) / _MICROSECONDS_PER_DAY
+
+
+def days_before(moment: Column, days: int) -> Column:
+    """The moment `days` times 24 hours earlier."""
+    return moment - F.make_dt_interval(days=F.lit(days))
+
+
+def sorted_cuts(cuts: Sequence[datetime]) -> list[datetime]:
+    """The cut dates in rising order, each once. Raises ValueError when there are none."""
+    if not cuts:
+        raise ValueError("at least one cut date is needed")
+    return sorted(set(cuts))
+
+
+def first_cut_after(known_at: Column, cuts: list[datetime]) -> Column:
+    """Number (from 1) of the first of the rising `cuts` after `known_at`; len(cuts) + 1 when none is."""
+    passed = F.lit(1)
+    for cut in cuts:
+        passed = passed + F.when(known_at >= F.lit(cut), 1).otherwise(0)
+    return passed
+
+
+def cut_of(number: Column, cuts: list[datetime]) -> Column:
+    """The cut with this number, from 1."""
+    return F.element_at(F.array(*[F.lit(cut) for cut in cuts]), number)

@@ -1,0 +1,104 @@
+"""How much each shopper has shown to want each item, as of a date."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from freshet.contracts import INTERACTIONS
+from freshet.contracts.events import GA4_EVENT_NAMES
+from freshet.contracts.shoppers import counts_as_taste, history_entry, newest_history, shopper_id
+from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS, days_between, item_events
+
+_TAKING_BACK = ("refund", "remove_from_cart")
+
+
+@dataclass(frozen=True)
+class InteractionParameters:
+    """What an event says about a wish.
+
+    `weights`: strength of a fresh event by GA4 name; names left out weigh nothing, refund and remove_from_cart
+    take away. `half_life_days`: decay of the table `interactions`; models choose their own.
+    `max_events`: only so many newest events of a shopper count, in batch and stream alike.
+    """
+
+    weights: dict[str, float]
+    half_life_days: float
+    max_events: int
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.weights) - set(GA4_EVENT_NAMES))
+        if unknown:
+            raise ValueError(f"weights names unknown events {', '.join(unknown)}; known: {', '.join(GA4_EVENT_NAMES)}")
+        if not all(math.isfinite(weight) for weight in self.weights.values()):
+            raise ValueError("weights must be finite numbers")
+        wrong = [name for name, weight in self.weights.items() if (weight > 0) == (name in _TAKING_BACK) and weight]
+        if wrong:
+            raise ValueError(f"the weight of {', '.join(sorted(wrong))} has the wrong sign: taking back is negative")
+        if not any(weight > 0 for weight in self.weights.values()):
+            raise ValueError("weights must give at least one event a positive weight")
+        if not self.half_life_days > 0:
+            raise ValueError("half_life_days must be above 0")
+        if self.max_events < 1:
+            raise ValueError("max_events must be 1 or more")
+
+
+def histories(events: DataFrame, *, max_events: int) -> DataFrame:
+    """(user_id string, history array<HISTORY_ENTRY>): each shopper's `max_events` newest item events, newest first.
+
+    Takes all `events` it is given: the caller cuts them at a date. Events without shopper or item and lines
+    flagged non_product are left out; a shopper with nothing else has no row.
+    """
+    entries = events.where(counts_as_taste()).select(shopper_id().alias("user_id"), history_entry().alias("entry"))
+    return entries.groupBy("user_id").agg(newest_history(F.col("entry"), max_events).alias("history"))
+
+
+def interactions(
+    events: DataFrame, *, as_of: datetime, half_life_days: float | None, params: InteractionParameters
+) -> DataFrame:
+    """Contract INTERACTIONS: a row per shopper and item with an event that was known before `as_of`.
+
+    strength = max(0, sum of weight * 0.5^(age / half life)) over distinct orders (events where there is no order)
+    of each event name, an order aged by its newest line in days before `as_of`. `half_life_days` None: no decay;
+    ValueError unless positive. A pair that was taken back wholly stays, at strength 0.
+    Lines flagged non_product and events without shopper or item are left out.
+    """
+    if half_life_days is not None and not half_life_days > 0:
+        raise ValueError(f"half_life_days must be above 0, is {half_life_days}")
+    known = item_events(events).where(F.col("known_at") < F.lit(as_of))
+    # The order of contracts.shoppers.newest_history, so that batch and stream keep the same events.
+    newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("event_id"), F.desc("item_id"))
+    kept = known.withColumn("place", F.row_number().over(newest_first)).where(F.col("place") <= params.max_events)
+    orders = kept.groupBy("user_id", "item_id", "event_name", "order_id").agg(
+        F.count(F.lit(1)).alias("lines"),
+        F.sum("pieces").alias("pieces"),
+        F.min("event_time").alias("first_time"),
+        F.max("event_time").alias("last_time"),
+    )
+    wish = _weight(params.weights)
+    if half_life_days is not None:
+        wish = wish * F.pow(F.lit(0.5), days_between(F.col("last_time"), F.lit(as_of)) / half_life_days)
+    pairs = orders.groupBy("user_id", "item_id").agg(
+        _sum_of("lines", F.col("event_name").isin(*VIEWS)).alias("views"),
+        _sum_of("lines", F.col("event_name").isin(*CARTS)).alias("carts"),
+        F.count_if(F.col("event_name") == PURCHASE).alias("purchases"),
+        F.count_if(F.col("event_name") == REFUND).alias("refunds"),
+        F.coalesce(F.sum("pieces"), F.lit(0.0)).alias("quantity"),
+        F.min("first_time").alias("first_time"),
+        F.max("last_time").alias("last_time"),
+        F.greatest(F.lit(0.0), F.sum(wish)).alias("strength"),
+    )
+    return pairs.withColumn("as_of", F.lit(as_of)).select(*INTERACTIONS.column_names)
+
+
+def _weight(weights: dict[str, float]) -> Column:
+    weight = F.when(F.lit(False), F.lit(0.0))
+    for name, value in sorted(weights.items()):
+        weight = weight.when(F.col("event_name") == name, F.lit(float(value)))
+    return weight.otherwise(F.lit(0.0))
+
+
+def _sum_of(column: str, condition: Column) -> Column:
+    return F.sum(F.when(condition, F.col(column)).otherwise(0)).cast("bigint")

@@ -1,0 +1,89 @@
+"""The scoring artifact: an immutable folder per model version, all that scoring needs, memory-mapped by workers.
+
+recipe.json      the recipe the search has chosen
+items.arrow      item_id, in rising order: an item's place in it is its column in every array below
+factors.npy      float32 [items, rank]; no rows of rank 0 where there is no factor model
+neighbours_*.npy sparse float32 [items, items]: entry [i, j]: how much having item i speaks for item j
+terms.npy        float32 [terms, items]: the item_ terms, in the order of terms.json
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from freshet.errors import StateError
+from freshet.recommendation.fold_in import gram_matrix
+from freshet.recommendation.recipe import Recipe
+
+_NEIGHBOUR_PARTS = ("data", "indices", "indptr")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Arrays as in the module's text. Items without factors have zero rows."""
+
+    recipe: Recipe
+    items: pa.Array
+    factors: NDArray[np.float32]
+    neighbours: csr_matrix
+    terms: dict[str, NDArray[np.float32]]
+
+    @cached_property
+    def gram(self) -> NDArray[np.float64]:
+        """Y'Y of the item vectors."""
+        return gram_matrix(self.factors)
+
+    @cached_property
+    def mean_factor(self) -> NDArray[np.float64]:
+        """Mean item vector, over all items of the catalogue."""
+        return self.factors.mean(axis=0, dtype=np.float64)
+
+    def save(self, folder: Path) -> None:
+        """Writes the whole folder or nothing; a folder that is there is left as it is (artifacts never change)."""
+        if folder.exists():
+            return
+        part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        (part / "recipe.json").write_text(self.recipe.to_json(), encoding="utf-8")
+        with pa.OSFile(str(part / "items.arrow"), "wb") as sink:
+            table = pa.table({"item_id": self.items})
+            with pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+        np.save(part / "factors.npy", self.factors)
+        for name in _NEIGHBOUR_PARTS:
+            np.save(part / f"neighbours_{name}.npy", getattr(self.neighbours, name))
+        (part / "terms.json").write_text(json.dumps(list(self.terms)), encoding="utf-8")
+        np.save(
+            part / "terms.npy",
+            np.array(list(self.terms.values()), dtype=np.float32).reshape(len(self.terms), -1),
+        )
+        part.rename(folder)
+
+    @staticmethod
+    def load(folder: Path) -> "Artifact":
+        """Maps the folder's arrays read-only. Raises StateError when it is not there."""
+        if not (folder / "recipe.json").is_file():
+            raise StateError(
+                "the scoring artifact is missing", where=str(folder), do="Run `freshet train` again"
+            )
+        with pa.memory_map(str(folder / "items.arrow")) as source:
+            items = pa.ipc.open_file(source).read_all().column("item_id").combine_chunks()
+        parts = [np.load(folder / f"neighbours_{name}.npy", mmap_mode="r") for name in _NEIGHBOUR_PARTS]
+        names = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
+        terms = np.load(folder / "terms.npy", mmap_mode="r")
+        return Artifact(
+            recipe=Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8")),
+            items=items,
+            factors=np.load(folder / "factors.npy", mmap_mode="r"),
+            neighbours=csr_matrix(tuple(parts), shape=(len(items), len(items)), copy=False),
+            terms={name: terms[n] for n, name in enumerate(names)},
+        )

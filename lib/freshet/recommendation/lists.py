@@ -1,0 +1,93 @@
+"""Lists of shoppers from their histories: the function that batch and stream share."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
+
+from freshet.contracts.models import LIST_ITEM
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.history_block import read_block
+from freshet.recommendation.reasons import reasons
+from freshet.recommendation.scoring import scored
+from freshet.recommendation.top_k import top_k
+
+_SCORE_CELLS = 4_000_000
+"""Scores of a block of shoppers stay near the processor's cache: 16 MB of float32."""
+
+LISTS = StructType(
+    [
+        StructField("user_id", StringType()),
+        StructField("items", ArrayType(LIST_ITEM)),
+        StructField("unknown_items", LongType()),
+    ]
+)
+
+
+@lru_cache(maxsize=2)
+def _artifact(folder: str) -> Artifact:
+    """One copy per worker process; two versions at most, so that a swap does not pile up models."""
+    return Artifact.load(Path(folder))
+
+
+def recommended(
+    histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str
+) -> DataFrame:
+    """(user_id, items array<position, item_id, score, reason>, unknown_items) for rows (user_id, history).
+
+    Lists hold at most `length` items, fewer when the policy leaves fewer; ties by item_id. An empty history, or one
+    of unknown items only, gets the catalogue's list. `unknown_items` counts history entries that the model does not
+    know. `clock` (UTC) is the moment against which ages are taken; `artifact` must be readable on every worker.
+    """
+    folder = str(artifact)
+
+    def listed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        model = _artifact(folder)
+        size = max(1, _SCORE_CELLS // max(1, len(model.items)))
+        for batch in batches:
+            for start in range(0, batch.num_rows, size):
+                yield list_batch(batch.slice(start, size), model, clock=clock, length=length, policy=policy)
+
+    return histories.select("user_id", "history").mapInArrow(listed, LISTS)
+
+
+def list_batch(
+    batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str
+) -> pa.RecordBatch:
+    """The lists of one Arrow batch (user_id, history), columns as in LISTS."""
+    block = read_block(
+        batch.column("history"), items=model.items, event_names=list(model.recipe.event_weights), clock=clock
+    )
+    result = scored(block, model, policy=policy)
+    columns, values = top_k(result.scores, length)
+    words = reasons(block, model, result, columns)
+    items = _list_column(columns, values, words, model.items)
+    unknown = pa.array(block.unknown, pa.int64())
+    return pa.RecordBatch.from_arrays(
+        [batch.column("user_id"), items, unknown], ["user_id", "items", "unknown_items"]
+    )
+
+
+def _list_column(
+    columns: NDArray[np.int64], values: NDArray[np.float32], words: list[list[str]], items: pa.Array
+) -> pa.ListArray:
+    allowed = np.isfinite(values)
+    offsets = np.concatenate([[0], np.cumsum(allowed.sum(axis=1))]).astype(np.int32)
+    positions = np.broadcast_to(np.arange(1, columns.shape[1] + 1, dtype=np.int32), columns.shape)
+    flat_words = np.array([word for row in words for word in row], dtype=object)[allowed.ravel()]
+    entries = pa.StructArray.from_arrays(
+        [
+            pa.array(positions[allowed]),
+            items.take(pa.array(columns[allowed])),
+            pa.array(values[allowed].astype(np.float64)),
+            pa.array(flat_words, pa.string()),
+        ],
+        ["position", "item_id", "score", "reason"],
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets), entries)

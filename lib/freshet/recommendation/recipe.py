@@ -1,0 +1,47 @@
+"""The recipe: everything a search has chosen for one source of data, stored with the model and never in code."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from freshet.models.als import AlsParameters
+
+FACTORS, NEIGHBOURS = "factors", "neighbours"
+"""Names of the two learned terms of a score; the others begin with own_ (a shopper's items) or item_ (all items)."""
+
+
+OWN_SEEN = "own_seen"
+"""Marks what a shopper had, whatever its age."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How scores are made. Half-lives in days, null means no decay.
+
+    Strengths below `item_min_strength` do not train the factors, those below `user_min_strength` are not folded in:
+    MLlib gives every positive strength, however faded, the full preference of 1.
+    `weights` is by policy and then by term; a term that is not named has weight 0 and is not computed.
+    `own_half_lives` are those of the own_ terms, by term name; `event_weights` is by GA4 event name.
+    """
+
+    target: str
+    event_weights: dict[str, float]
+    als: AlsParameters | None
+    item_half_life_days: float | None
+    item_min_strength: float
+    user_half_life_days: float | None
+    user_min_strength: float
+    neighbours: int
+    neighbour_half_life_days: float | None
+    own_half_lives: dict[str, float | None]
+    weights: dict[str, dict[str, float]]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> "Recipe":
+        values: dict[str, Any] = json.loads(text)
+        als = AlsParameters(**values.pop("als")) if values["als"] else values.pop("als")
+        return Recipe(als=als, **values)

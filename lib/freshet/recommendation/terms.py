@@ -1,0 +1,75 @@
+"""The terms of a score: what each contributes for a block of shoppers.
+
+Dense terms are [shoppers, items]; own_ terms are sparse, at the shopper's own items; item_ terms are one vector for
+all shoppers and live in the artifact.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.fold_in import folded_in
+from freshet.recommendation.history_block import HistoryBlock
+from freshet.recommendation.recipe import OWN_SEEN, Recipe
+
+
+def event_weights(recipe: Recipe) -> NDArray[np.float64]:
+    """Weights by event code: the position of the name in the recipe's event_weights."""
+    return np.array(list(recipe.event_weights.values()), dtype=np.float64)
+
+
+def shopper_factors(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
+    """Folded-in vectors [shoppers, rank] of whole histories; zeros without a known item of positive strength."""
+    recipe = artifact.recipe
+    assert recipe.als is not None
+    strengths = block.strengths(
+        event_weights(recipe), recipe.user_half_life_days, at_least=recipe.user_min_strength
+    )
+    return folded_in(
+        strengths, artifact.factors, artifact.gram, alpha=recipe.als.alpha, reg_param=recipe.als.reg_param
+    )
+
+
+def factor_scale(
+    vectors: NDArray[np.float32], artifact: Artifact
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Per shopper the mean and standard deviation of x'y over all items, without computing the scores.
+
+    mean = x'm with m the mean item vector; variance = x'(Y'Y / items)x - mean^2. A flat row gets deviation 1.
+    """
+    wide = vectors.astype(np.float64)
+    mean = wide @ artifact.mean_factor
+    variance = np.einsum("ui,ij,uj->u", wide, artifact.gram / len(artifact.factors), wide) - mean**2
+    deviation = np.sqrt(np.maximum(variance, 0.0))
+    deviation[deviation < 1e-9] = 1.0
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def neighbour_scores(block: HistoryBlock, artifact: Artifact) -> csr_matrix:
+    """[shoppers, items] sparse: strengths times neighbour similarities, each shopper's highest scaled to 1."""
+    recipe = artifact.recipe
+    strengths = block.strengths(event_weights(recipe), recipe.neighbour_half_life_days).astype(np.float32)
+    return _scaled_to_one((strengths @ artifact.neighbours).tocsr())
+
+
+def own_scores(block: HistoryBlock, recipe: Recipe) -> dict[str, csr_matrix]:
+    """The own_ terms that the recipe uses, by name: sparse [shoppers, items], 0 where the shopper had no item.
+
+    own_frequency_*: decayed strength s as log(1 + 3 s), each shopper's highest scaled to 1, so that tens of orders
+    do not drown everything else. own_seen: 1 at every item of positive strength, whatever its age.
+    """
+    weights = event_weights(recipe)
+    scores = {}
+    for name, half_life in recipe.own_half_lives.items():
+        strengths = block.strengths(weights, half_life)
+        strengths.data = np.ones_like(strengths.data) if name == OWN_SEEN else np.log1p(3.0 * strengths.data)
+        scores[name] = _scaled_to_one(strengths.astype(np.float32))
+    return scores
+
+
+def _scaled_to_one(scores: csr_matrix) -> csr_matrix:
+    highest = scores.max(axis=1).toarray().ravel()
+    highest[highest <= 0] = 1.0
+    scores.data /= np.repeat(highest, np.diff(scores.indptr)).astype(np.float32)
+    return scores

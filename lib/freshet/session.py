@@ -1,0 +1,109 @@
+"""The one place that makes a Spark session."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from freshet.errors import SetupError
+
+
+def jar_paths(folder: Path) -> list[Path]:
+    """The jars that the set-up fetched. Raises SetupError when there are none."""
+    jars = sorted(folder.glob("*.jar"))
+    if not jars:
+        raise SetupError("no jars for Delta found", where=str(folder), do="Run scripts/setup.sh once")
+    return jars
+
+
+def spark_session(
+    app: str, *, jars: Path | None, master: str | None, options: dict[str, str] | None = None
+) -> SparkSession:
+    """A session with Delta, UTC and quiet logs; under spark-submit it adopts the submitted master and jars.
+
+    `jars` is the folder with the Delta jars, None when the launcher gives them; `master` None likewise.
+    """
+    # Timestamps reach Python in the process's own zone: everything here is UTC, whatever the machine says.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(app)
+    if master:
+        builder = builder.master(master)
+    if jars is not None:
+        builder = builder.config("spark.jars", ",".join(jar.resolve().as_uri() for jar in jar_paths(jars)))
+    for key, value in {**_BASE_OPTIONS, **(options or {})}.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
+    """A session of the installed Spark for one home, with all of Spark's temporary files under `scratch`.
+
+    Raises SetupError when Java is missing or too old, or the jars were not fetched.
+    """
+    check_java()
+    scratch.mkdir(parents=True, exist_ok=True)
+    return spark_session(app, jars=jars_folder(), master=master, options={**_LOCAL_OPTIONS, "spark.local.dir": str(scratch)})
+
+
+def jars_folder() -> Path:
+    """Where the set-up put the jars: FRESHET_JARS, else .jars of the checkout."""
+    return Path(os.environ.get("FRESHET_JARS") or Path(__file__).parents[2] / ".jars")
+
+
+def check_java() -> None:
+    """Raises SetupError unless Java 17 or newer is found by JAVA_HOME or on the PATH."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    advice = "Run scripts/setup.sh, or install a Java runtime 17 or newer"
+    if java is None or not Path(java).is_file():
+        raise SetupError("Java was not found", where=home or "PATH", expected="Java 17 or newer", do=advice)
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    number = re.search(r'version "(\d+)', told)
+    if number is None or int(number[1]) < _OLDEST_JAVA:
+        found = told.splitlines()[0] if told else "no answer"
+        raise SetupError("this Java is too old", where=java, expected="Java 17 or newer", found=found, do=advice)
+
+
+_OLDEST_JAVA = 17
+
+_LOCAL_OPTIONS = {
+    # Driver and executors are one process here. 2 GB hold two years of a shop; larger data set it higher.
+    "spark.driver.memory": os.environ.get("FRESHET_DRIVER_MEMORY", "2g"),
+    # The first lines of a starting JVM are no business of the user's.
+    "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -Dlog4j2.level=ERROR",
+    # Loopback only: no other machine talks to this process.
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+_BASE_OPTIONS = {
+    # Delta's reader, writer and SQL.
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # Times are compared with cut dates at midnight UTC.
+    "spark.sql.session.timeZone": "UTC",
+    # A shop's tables are small: 200 shuffle partitions would be 200 tiny tasks. Clusters override it.
+    "spark.sql.shuffle.partitions": "4",
+    "spark.default.parallelism": "4",
+    # No web server, no progress bar in the middle of our own output.
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # Python workers read and write Arrow batches; bounded batches bound their memory.
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+    # A bad value must become null and then a quarantine row, through try_ functions; ANSI stays on to catch the rest.
+    "spark.sql.ansi.enabled": "true",
+    # Delta otherwise computes a table's state in 50 tasks, at 50 tasks' overhead, whatever its size.
+    "spark.databricks.delta.snapshotPartitions": "2",
+    # Stated so that a run can be repeated: files are cut the same way everywhere.
+    "spark.sql.files.maxPartitionBytes": "64m",
+}

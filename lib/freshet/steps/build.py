@@ -1,0 +1,59 @@
+"""Step build: interactions and features of shoppers and items as of the run's cut."""
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS, INTERACTIONS, ITEM_FEATURES, USER_FEATURES
+from freshet.errors import StateError
+from freshet.features.interactions import interactions
+from freshet.features.items import item_features
+from freshet.features.users import user_features
+from freshet.splitting import Windows, run_windows
+from freshet.steps.job import Job, Step
+from freshet.steps.target import target_event
+
+
+def planned_windows(job: Job) -> Windows:
+    """The windows for the home's events and the wished as_of. Raises StateError when there are no events."""
+    span = job.warehouse.read(EVENTS).agg(F.min("event_time"), F.max("event_time")).first()
+    if span is None or span[0] is None:
+        raise StateError(
+            "there are no accepted events", where=str(job.home.root), do="Look into table quarantine"
+        )
+    return run_windows(span[0], span[1], job.as_of, job.settings.windows)
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    return {"as_of": job.as_of}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows = planned_windows(job)
+    events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
+    target = target_event(events, windows.cut, job.settings.evaluation)
+    params = job.settings.interactions
+    as_of = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"
+    pairs = interactions(events, as_of=windows.cut, half_life_days=params.half_life_days, params=params)
+    job.warehouse.replace(pairs, INTERACTIONS, where=as_of)
+    job.warehouse.replace(user_features(events, as_of=windows.cut), USER_FEATURES, where=as_of)
+    job.warehouse.replace(item_features(events, as_of=windows.cut, target=target), ITEM_FEATURES, where=as_of)
+    return {"windows": _as_text(windows), "target": target}
+
+
+def _as_text(windows: Windows) -> dict[str, Any]:
+    values = dataclasses.asdict(windows)
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+
+
+BUILD = Step(
+    name="build",
+    title="Build interactions and features",
+    writes=(INTERACTIONS, USER_FEATURES, ITEM_FEATURES),
+    reads=(EVENTS,),
+    sections=("windows", "interactions", "evaluation"),
+    inputs=_inputs,
+    work=_work,
+)

@@ -1,0 +1,102 @@
+"""What training and judging of the recommender share: cases, strengths, catalogues and fitted artifacts."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS
+from freshet.features.interactions import InteractionParameters, histories, interactions
+from freshet.features.items import item_features
+from freshet.models.als import FittedAls, fit_als
+from freshet.models.neighbours import item_neighbours
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.assembly import assembled
+from freshet.recommendation.recipe import Recipe
+from freshet.settings import Settings
+from freshet.splitting import Windows, between, known_before, truth
+from freshet.steps.job import Job
+from freshet.tuning.search import neighbour_parameters
+
+_BUCKETS = 1_000_000
+
+
+def events_until(job: Job, windows: Windows) -> DataFrame:
+    """The home's events before the run's as_of."""
+    return job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
+
+
+def judged_cases(
+    events: DataFrame, *, start: datetime, end: datetime, target: str, settings: Settings, at_most: int | None
+) -> DataFrame:
+    """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end).
+
+    At most about `at_most` of them, chosen by a hash of the id, so that a larger sample contains a smaller one.
+    """
+    known = known_before(events, start)
+    past = histories(known, max_events=settings.interactions.max_events)
+    had = past.where(F.exists("history", lambda entry: entry["event_name"] == target))
+    later = truth(between(events, start, end), target=target).withColumnRenamed("items", "truth")
+    cases = had.join(later, "user_id", how="inner")
+    if at_most is None:
+        return cases
+    number = cases.count()
+    share = min(1.0, at_most / max(1, number))
+    return cases.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
+
+
+class StrengthsAt:
+    """Strengths (user_id, item_id, first_time, strength) as of one date, kept per half-life once computed."""
+
+    def __init__(self, events: DataFrame, as_of: datetime, params: InteractionParameters) -> None:
+        self.events, self.as_of, self.params = events, as_of, params
+        self._kept: dict[float | None, DataFrame] = {}
+
+    def __call__(self, half_life_days: float | None, at_least: float) -> DataFrame:
+        if half_life_days not in self._kept:
+            pairs = interactions(self.events, as_of=self.as_of, half_life_days=half_life_days, params=self.params)
+            self._kept[half_life_days] = pairs.select("user_id", "item_id", "first_time", "strength").persist()
+        return self._kept[half_life_days].where((F.col("strength") > 0) & (F.col("strength") >= at_least))
+
+    def forget(self) -> None:
+        """Frees what was kept."""
+        for frame in self._kept.values():
+            frame.unpersist()
+        self._kept.clear()
+
+
+def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:
+    """The item features of all items known before `as_of`: item-sized, so it may come to the driver."""
+    return item_features(events, as_of=as_of, target=target).toArrow()
+
+
+class Fitted(NamedTuple):
+    """An artifact, and the factor model behind it (None without one)."""
+
+    artifact: Artifact
+    als: FittedAls | None
+    neighbours: pa.Table
+
+
+def fitted(
+    recipe: Recipe,
+    *,
+    strengths: Callable[[float | None, float], DataFrame],
+    features: pa.Table,
+    as_of: datetime,
+    settings: Settings,
+) -> Fitted:
+    """The recipe fitted on strengths as of a date."""
+    als, factors = None, None
+    if recipe.als is not None:
+        als = fit_als(strengths(recipe.item_half_life_days, recipe.item_min_strength), recipe.als)
+        factors = als.item_factors.select("item_id", "factors").toArrow()
+    near = item_neighbours(
+        strengths(recipe.neighbour_half_life_days, 0.0),
+        neighbour_parameters(max(1, recipe.neighbours, settings.lists.similar_length), settings.search),
+    ).toArrow()
+    artifact = assembled(recipe, features=features, factors=factors, neighbours=near, as_of=as_of)
+    return Fitted(artifact, als, near)

@@ -1,0 +1,202 @@
+"""Step ingest: the records of one source to events, quarantine and states of items.
+
+Each table is written in one commit that replaces what the same files gave before, so a run that was killed between
+two tables is mended by running it again, and running it twice changes nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from freshet.cleaning.flags import flagged
+from freshet.cleaning.items import catalogue_items, item_states, items_history, with_catalogue
+from freshet.cleaning.judging import EVENT_KEY, accepted, judged, quarantined
+from freshet.cleaning.outliers import outlier_limits
+from freshet.cleaning.parameters import CleaningParameters
+from freshet.cleaning.parsing import ITEM_COLUMNS, PLACE, parsed
+from freshet.cleaning.rules import SourceMapping
+from freshet.cleaning.source import read_mapping
+from freshet.cleaning.source_columns import check_catalogue, check_mapping
+from freshet.cleaning.summary import Summary, flag_counts, summary
+from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
+from freshet.errors import InputError, MappingError, StateError
+from freshet.steps.ingest_report import IngestReport, ingest_notes, quality_rows
+from freshet.storage.home import Home
+from freshet.storage.input_files import input_files, input_signature, partition_name
+from freshet.storage.inputs import raw_records
+from freshet.storage.tables import Warehouse
+
+WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS)
+
+
+def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
+    """What decides the result besides settings: the mapping and the content of all files, as hashes by name."""
+    mapping = read_mapping(source)
+    files = input_files(input_path, mapping.input)
+    catalogue = _catalogue_path(mapping, input_path)
+    extra = [catalogue] if catalogue is not None and catalogue.is_file() else []
+    signed = input_signature([source, *files, *extra])
+    return {"source": mapping.name, "files": {Path(name).name: hashed for name, hashed in signed.items()}}
+
+
+def ingest(
+    spark: SparkSession, home: Home, *, source: Path, input_path: Path, params: CleaningParameters, now: datetime
+) -> IngestReport:
+    """Takes the files at `input_path` in by the mapping `source`; what came of every record, as figures.
+
+    `now` (UTC) is the run's time: later events are refused, refused records are first seen then. What the same files
+    gave before is replaced. Raises MappingError and InputError before anything is written: for a mapping or files that
+    do not fit, and when no record at all could be accepted.
+    """
+    mapping = read_mapping(source)
+    files = input_files(input_path, mapping.input)
+    raw = raw_records(spark, input_path, mapping.input)
+    check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
+    catalogue = _catalogue(spark, mapping, input_path)
+    warehouse = Warehouse(spark, home.warehouse)
+    ours = _of_files(mapping.name, [partition_name(file, input_path) for file in files])
+    stored = _stored_keys(warehouse, mapping.name, ours)
+    records = judged(parsed(raw, mapping, now=now, params=params), mapping, stored=stored)
+    with _kept(records), _mapping_mistakes(source):
+        counts = summary(records)
+        _check_acceptable(counts, input_path)
+        events = accepted(records)
+        limits = outlier_limits(events, params)
+        whole = flagged(events, limits=limits, bot_events_per_day=params.bot_events_per_day)
+        replaced = _rows(warehouse, EVENTS, ours) + _rows(warehouse, QUARANTINE, ours)
+        refused = quarantined(records, raw, mapping, first_seen=now)
+        warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours)
+        warehouse.replace(_first_seen_kept(refused, warehouse, ours), QUARANTINE, where=ours)
+        items = _write_items(warehouse, whole, catalogue, params)
+    report = IngestReport(
+        source=mapping.name,
+        files=len(files),
+        raw_rows=raw.count(),
+        accepted=_rows(warehouse, EVENTS, ours),
+        refused=counts.refused,
+        by_event_name=counts.by_event_name,
+        flags=flag_counts(warehouse.read(EVENTS).where(ours)),
+        items=items,
+        replaced=replaced,
+        limits=limits,
+        notes=ingest_notes(mapping, counts, catalogue is not None, params),
+    )
+    _check_arithmetic(report, _rows(warehouse, QUARANTINE, ours), counts)
+    metrics = spark.createDataFrame(quality_rows(report, now), QUALITY_METRICS.schema)
+    moment = f"checked_at = timestamp'{now:%Y-%m-%d %H:%M:%S.%f}'"
+    warehouse.replace(metrics, QUALITY_METRICS, where=f"{moment} and startswith(`check`, '{mapping.name}/')")
+    return report
+
+
+@contextmanager
+def _kept(records: DataFrame) -> Iterator[None]:
+    """Judged once, used five times; on disk what does not fit into memory."""
+    records.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield
+    finally:
+        records.unpersist()
+
+
+@contextmanager
+def _mapping_mistakes(source: Path) -> Iterator[None]:
+    """Patterns that only Spark can judge are found when they are first used: as errors of the mapping."""
+    try:
+        yield
+    except PySparkException as error:
+        text = str(error)
+        if "DATETIME_PATTERN" in text or "PARAMETER_VALUE.PATTERN" in text or "PatternSyntax" in text:
+            raise MappingError(
+                "a time format or regular expression cannot be used", where=str(source), found=text.split("\n")[0][:200]
+            ) from None
+        raise
+
+
+def _of_files(source: str, partitions: list[str]) -> str:
+    """The SQL condition for rows that came with these files."""
+    names = ", ".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in partitions)
+    return f"source = '{source}' and source_partition in ({names})"
+
+
+def _stored_keys(warehouse: Warehouse, source: str, ours: str) -> DataFrame | None:
+    """Keys of this source's events from other files; None when there are none."""
+    if not warehouse.exists(EVENTS):
+        return None
+    others = warehouse.read(EVENTS).where(F.col("source") == source).where(f"not ({ours})").select(*EVENT_KEY)
+    return None if others.isEmpty() else others
+
+
+def _rows(warehouse: Warehouse, contract: TableContract, where: str) -> int:
+    return warehouse.read(contract).where(where).count() if warehouse.exists(contract) else 0
+
+
+def _first_seen_kept(refused: DataFrame, warehouse: Warehouse, ours: str) -> DataFrame:
+    """Records that were refused before keep the time at which they first were."""
+    if not warehouse.exists(QUARANTINE):
+        return refused
+    before = warehouse.read(QUARANTINE).where(ours).select(*PLACE, F.col("first_seen").alias("_before"))
+    kept = F.coalesce(F.least("first_seen", "_before"), F.col("first_seen"))
+    joined = refused.join(before, on=list(PLACE), how="left").withColumn("first_seen", kept)
+    return joined.select(*QUARANTINE.column_names)
+
+
+def _catalogue_path(mapping: SourceMapping, input_path: Path) -> Path | None:
+    if mapping.catalogue is None:
+        return None
+    return (input_path if input_path.is_dir() else input_path.parent) / mapping.catalogue.file
+
+
+def _catalogue(spark: SparkSession, mapping: SourceMapping, input_path: Path) -> DataFrame | None:
+    path = _catalogue_path(mapping, input_path)
+    if path is None or mapping.catalogue is None or not path.exists():
+        return None
+    raw = raw_records(spark, path, mapping.catalogue.input)
+    check_catalogue(mapping.catalogue, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(path))
+    return catalogue_items(raw, mapping.catalogue, mapping.null_values)
+
+
+def _write_items(
+    warehouse: Warehouse, events: DataFrame, catalogue: DataFrame | None, params: CleaningParameters
+) -> int:
+    states = item_states(events, state_days=params.item_state_days)
+    if catalogue is not None:
+        start = events.agg(F.min("event_time")).first()
+        assert start is not None  # an aggregate without grouping has exactly one row
+        states = with_catalogue(states, catalogue, F.lit(start[0]).cast("timestamp"))
+    stored = warehouse.read(ITEMS_HISTORY) if warehouse.exists(ITEMS_HISTORY) else None
+    warehouse.replace(items_history(states, stored=stored), ITEMS_HISTORY)
+    return warehouse.read(ITEMS_HISTORY).select("item_id").distinct().count()
+
+
+def _check_acceptable(counts: Summary, input_path: Path) -> None:
+    if counts.accepted:
+        return
+    if not counts.refused:
+        raise InputError("there are no records", where=str(input_path), expected="a header and rows of data")
+    reason = next(iter(counts.refused))
+    raise InputError(
+        f"none of the {counts.all_refused} records can be accepted", where=str(input_path),
+        found=f"{counts.refused[reason]} times {reason}, such as: {counts.examples[reason]}",
+        do="Correct the mapping or the --input; nothing was written",
+    )  # fmt: skip
+
+
+def _check_arithmetic(report: IngestReport, quarantine_rows: int, counts: Summary) -> None:
+    sums = {
+        "raw rows = events + quarantine": (report.raw_rows, report.accepted + quarantine_rows),
+        "events = accepted records": (report.accepted, counts.accepted),
+        "quarantine = refused records": (quarantine_rows, counts.all_refused),
+    }
+    wrong = [f"{text}: {left} is not {right}" for text, (left, right) in sums.items() if left != right]
+    if wrong:
+        raise StateError(
+            "the records do not add up: " + "; ".join(wrong), where=f"source {report.source}",
+            do="Run the step again; was the input changed meanwhile?",
+        )  # fmt: skip

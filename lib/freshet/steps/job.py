@@ -1,0 +1,133 @@
+"""What every step gets, and the one way in which steps are run, recorded and found to be up to date."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from freshet import __version__
+from freshet.contracts import TABLES, TableContract
+from freshet.errors import DataTooSmallError, StateError
+from freshet.settings import Settings
+from freshet.splitting import Windows
+from freshet.storage.home import Home
+from freshet.storage.lease import leases
+from freshet.storage.ledger import fingerprint, read_record, write_record
+from freshet.storage.tables import Warehouse
+
+DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
+
+
+@dataclass
+class Job:
+    """One run in one home. `source` and `input_path` are needed by ingest only, `as_of` is the user's wish.
+
+    `tell` hears of progress within a step.
+    """
+
+    spark: SparkSession
+    home: Home
+    settings: Settings
+    source: Path | None = None
+    input_path: Path | None = None
+    as_of: datetime | None = None
+    tell: Callable[[str], None] = field(default=lambda text: None)
+
+    @staticmethod
+    def now() -> datetime:
+        """Wall time, UTC without zone: for generated_at and the like, never for anything that decides a result."""
+        return datetime.now(UTC).replace(tzinfo=None)
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.spark, self.home.warehouse)
+
+    def record(self, step: str) -> dict[str, Any]:
+        """What an earlier step recorded; StateError when it has not run."""
+        record = read_record(self.home.steps, step)
+        if record is None:
+            raise StateError(
+                f"step {step} has not run in this home",
+                where=str(self.home.root),
+                do=f"Run `freshet {step}` first",
+            )
+        return record
+
+    def windows(self) -> Windows:
+        """The windows that the build step has fixed for this home."""
+        found = self.record("build")["windows"]
+        moments = {name: datetime.fromisoformat(found[name]) for name in ("as_of", "cut", "validation_cut")}
+        return Windows(**moments, shortened=found["shortened"])
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: what it writes and reads, which settings decide its result, and the function that does it.
+
+    `inputs` adds what else decides the result (files, model versions). `work` returns what the record should keep.
+    """
+
+    name: str
+    title: str
+    writes: tuple[TableContract, ...]
+    reads: tuple[TableContract, ...]
+    sections: tuple[str, ...]
+    inputs: Callable[[Job], dict[str, Any]]
+    work: Callable[[Job, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step ended: done, up to date or not built (with the reason), and in how many seconds."""
+
+    step: str
+    title: str
+    status: str
+    seconds: float
+    record: dict[str, Any]
+
+
+def run_step(step: Step, job: Job) -> StepResult:
+    """Runs a step unless its record shows that nothing it depends on has changed.
+
+    The record is written last, so a killed step is run again. Raises BusyError when another process runs this step or
+    writes one of its tables in this home.
+    """
+    started = time.monotonic()
+    with leases(job.home.locks, step.name, [table.name for table in step.writes]):
+        print_ = fingerprint(_parts(step, job))
+        last = read_record(job.home.steps, step.name)
+        if last is not None and last["fingerprint"] == print_ and _outputs_stand(last, job):
+            status = NOT_BUILT if "not_built" in last else UP_TO_DATE
+            return StepResult(step.name, step.title, status, time.monotonic() - started, last)
+        try:
+            kept = step.work(job, print_)
+            status = DONE
+        except DataTooSmallError as reason:
+            kept, status = {"not_built": str(reason)}, NOT_BUILT
+        seconds = time.monotonic() - started
+        versions = {table.name: job.warehouse.version(table) for table in step.writes}
+        record = {**kept, "fingerprint": print_, "seconds": round(seconds, 2), "wrote": versions}
+        write_record(job.home.steps, step.name, record)
+        return StepResult(step.name, step.title, status, seconds, record)
+
+
+def _parts(step: Step, job: Job) -> dict[str, Any]:
+    settings = {name: dataclasses.asdict(getattr(job.settings, name)) for name in step.sections}
+    return {
+        "step": step.name,
+        "code": __version__,
+        "settings": settings,
+        "reads": {table.name: job.warehouse.version(table) for table in step.reads},
+        **step.inputs(job),
+    }
+
+
+def _outputs_stand(record: dict[str, Any], job: Job) -> bool:
+    """Whether the tables that the step wrote are still there, none of them older than it left them."""
+    return all(job.warehouse.version(TABLES[name]) >= version for name, version in record["wrote"].items())

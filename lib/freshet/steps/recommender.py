@@ -1,0 +1,120 @@
+"""Step train-recommender: search the recipe on validation, fit it as of the cut, register the challenger."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS, ITEM_FACTORS, USER_FACTORS
+from freshet.errors import DataTooSmallError
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.recipe import OWN_SEEN, Recipe
+from freshet.splitting import Windows, known_before
+from freshet.steps.fitting import Fitted, StrengthsAt, catalogue, events_until, fitted, judged_cases
+from freshet.steps.job import Job, Step
+from freshet.steps.models import RECOMMENDER, champion_artifact, registry, validation_folder
+from freshet.tuning.search import SearchResult, searched
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    build = job.record("build")
+    return {"windows": build["windows"], "target": build["target"]}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows, target = job.windows(), job.record("build")["target"]
+    events = events_until(job, windows)
+    if events.where(F.col("item_id").isNotNull()).isEmpty():
+        raise DataTooSmallError("the source has no items, so there is nothing to recommend")
+    result = _searched(job, windows, target, fingerprint)
+    strengths = StrengthsAt(known_before(events, windows.cut), windows.cut, job.settings.interactions)
+    features = catalogue(known_before(events, windows.cut), as_of=windows.cut, target=target)
+    job.tell("fitting the chosen recipe on everything before the cut")
+    final = fitted(result.recipe, strengths=strengths, features=features, as_of=windows.cut, settings=job.settings)
+    folder = job.home.artifacts / fingerprint
+    final.artifact.save(folder)
+    version = _registered(job, fingerprint, folder, result, final)
+    _write_factors(job, final, version)
+    strengths.forget()
+    return {"version": version, "ndcg": result.ndcg, "users": result.users, "recipe": json.loads(result.recipe.to_json())}
+
+
+def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> SearchResult:
+    """The search's result; its recipe, fitted as of the validation cut, is saved for the gate.
+
+    So is the champion's, where there is one: both are judged on the same days by what was known before them.
+    """
+    settings, cut = job.settings, windows.validation_cut
+    events = events_until(job, windows)
+    cases = judged_cases(
+        events, start=cut, end=windows.cut, target=target, settings=settings, at_most=settings.search.max_validation_users
+    ).persist()
+    known = known_before(events, cut)
+    strengths = StrengthsAt(known, cut, settings.interactions)
+    features = catalogue(known, as_of=cut, target=target)
+    weights = settings.interactions.weights
+    try:
+        if cases.count() < settings.search.min_validation_users:
+            result = SearchResult(_unsearched(target, job), {}, [], {"next_baskets": cases.count()})
+            job.tell("too few shoppers come back to search settings: popularity and own frequency are served")
+        else:
+            result = searched(
+                cases, strengths=strengths, features=features, target=target, event_weights=weights, clock=cut,
+                k=settings.evaluation.gate_k, params=settings.search, told=job.tell,
+            )  # fmt: skip
+        for name, recipe in (("challenger", result.recipe), ("champion", _champion_recipe(job))):
+            if recipe is not None:
+                fit = fitted(recipe, strengths=strengths, features=features, as_of=cut, settings=settings)
+                fit.artifact.save(validation_folder(job.home, fingerprint, name))
+    finally:
+        cases.unpersist()
+        strengths.forget()
+    return result
+
+
+def _champion_recipe(job: Job) -> Recipe | None:
+    folder = champion_artifact(job)
+    return Artifact.load(folder).recipe if folder is not None else None
+
+
+def _unsearched(target: str, job: Job) -> Recipe:
+    """What is served where nothing can be searched: own frequency and popularity, by the settings' weights."""
+    first = job.settings.search.own_half_lives_days[0]
+    weights = job.settings.search.unsearched_weights
+    return Recipe(
+        target=target,
+        event_weights=job.settings.interactions.weights,
+        als=None,
+        item_half_life_days=None,
+        item_min_strength=0.0,
+        user_half_life_days=None,
+        user_min_strength=0.0,
+        neighbours=0,
+        neighbour_half_life_days=job.settings.search.neighbour_half_life_days or None,
+        own_half_lives={f"own_frequency_{first:g}d": first or None, OWN_SEEN: None},
+        weights={"next_baskets": weights, "new_items": weights},
+    )
+
+
+def _registered(job: Job, fingerprint: str, folder: Path, result: SearchResult, final: Fitted) -> str:
+    raise NotImplementedError
+
+
+def _write_factors(job: Job, final: Fitted, version: str) -> None:
+    if final.als is None:
+        return
+    where = f"model_version = '{version}'"
+    for frame, contract in ((final.als.item_factors, ITEM_FACTORS), (final.als.user_factors, USER_FACTORS)):
+        job.warehouse.replace(frame.withColumn("model_version", F.lit(version)), contract, where=where)
+
+
+TRAIN_RECOMMENDER = Step(
+    name="train-recommender",
+    title="Train the recommender",
+    writes=(ITEM_FACTORS, USER_FACTORS),
+    reads=(EVENTS,),
+    sections=("windows", "interactions", "search", "lists", "evaluation"),
+    inputs=_inputs,
+    work=_work,
+)

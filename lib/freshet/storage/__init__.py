@@ -1,0 +1,1 @@
+"""The only room that touches Delta: homes, tables, leases, step records."""

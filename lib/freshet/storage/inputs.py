@@ -1,0 +1,145 @@
+"""Raw records of a source with their place, source columns untouched."""
+
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from freshet.contracts.inputs import BROKEN_RECORD, InputFormat
+from freshet.errors import InputError
+from freshet.storage.input_files import csv_columns, input_files, parquet_schema, partition_name
+
+_FILE, _BLOCK, _ROW = "_freshet_file", "_freshet_block", "_freshet_row"
+
+
+def raw_records(spark: SparkSession, path: Path, form: InputFormat) -> DataFrame:
+    """The records of a file or folder: source columns, source_partition and source_offset.
+
+    CSV columns are texts, JSON values texts within their structure, Parquet and Delta keep their types. Text formats
+    have a column `_broken_record`: the whole line where it could not be parsed, else null. source_partition is the
+    file's path from the folder that holds the input; source_offset the record's number in the file, from 0. Raises
+    InputError for missing, empty and unfit files.
+    """
+    files = input_files(path, form)
+    if form.format == "delta":
+        frame, own_rows = spark.read.format("delta").load(str(path.absolute())), True
+    elif form.format == "parquet":
+        frame, own_rows = _parquet(spark, files, path), True
+    else:
+        frame, own_rows = (_csv if form.format == "csv" else _json)(spark, files, form), False
+    taken = {"source_partition", "source_offset"} & {name.lower() for name in frame.columns}
+    if taken:
+        raise InputError(f"the source has a column {', '.join(sorted(taken))}", where=str(path), do="Rename it")
+    columns = [F.col(f"`{name}`") for name in frame.columns]
+    if own_rows:
+        name = _partition_column(F.col("_metadata.file_path"), files, path)
+        place = (name.alias("source_partition"), F.col("_metadata.row_index").alias("source_offset"))
+        return _plain_nanos(frame.select(*columns, *place), files if form.format == "parquet" else [])
+    return _numbered(frame, columns, files, path)
+
+
+def _numbered(frame: DataFrame, columns: list[Column], files: list[Path], path: Path) -> DataFrame:
+    """Rows of text files numbered exactly, without sorting and without Python.
+
+    Within a block of a file (what one task reads) rows keep their order, so monotonically increasing ids give their
+    numbers in it. A count per block gives each block's first number. Both reads split the files in the same way.
+    """
+    file, block = F.col("_metadata.file_path"), F.col("_metadata.file_block_start")
+    located = frame.select(
+        *columns, file.alias(_FILE), block.alias(_BLOCK), F.monotonically_increasing_id().alias(_ROW)
+    )
+    blocks = located.groupBy(_FILE, _BLOCK).agg(F.min(_ROW).alias("_first"), F.count(F.lit(1)).alias("_rows"))
+    before = Window.partitionBy(_FILE).orderBy(_BLOCK).rowsBetween(Window.unboundedPreceding, -1)
+    starts = blocks.select(
+        _FILE, _BLOCK,
+        _partition_column(F.col(_FILE), files, path).alias("source_partition"),
+        (F.coalesce(F.sum("_rows").over(before), F.lit(0)) - F.col("_first")).alias("_start"),
+    )  # fmt: skip
+    joined = located.join(F.broadcast(starts), on=[_FILE, _BLOCK], how="inner")
+    return joined.withColumn("source_offset", F.col(_ROW) + F.col("_start")).select(
+        *columns, "source_partition", "source_offset"
+    )
+
+
+def _partition_column(file_path: Column, files: list[Path], path: Path) -> Column:
+    if len(files) == 1:
+        return F.lit(partition_name(files[0], path))
+    root = path.absolute().parent.as_posix().rstrip("/") + "/"
+    # Spark gives file names with % escapes, in which + stands for itself.
+    plain = F.url_decode(F.replace(file_path, F.lit("+"), F.lit("%2B")))
+    return F.substring_index(plain, root, -1) if path.is_dir() else plain
+
+
+def _paths(files: list[Path]) -> list[str]:
+    """File names as Spark wants them: it takes brackets and stars for patterns unless they are escaped."""
+    escaped = str.maketrans({letter: f"\\{letter}" for letter in "{}[]*?\\"})
+    return [str(file.absolute()).translate(escaped) for file in files]
+
+
+def _csv(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame:
+    names = csv_columns(files, form)
+    fields = [StructField(name, StringType()) for name in names]
+    if not form.uneven_rows:
+        fields.append(StructField(BROKEN_RECORD, StringType()))
+    options = {
+        "sep": form.separator,
+        "quote": form.quote,
+        "escape": form.escape,
+        "header": str(form.column_names is None).lower(),
+        "encoding": form.encoding,
+        "multiLine": str(form.multi_line).lower(),
+        "columnNameOfCorruptRecord": BROKEN_RECORD,
+        # Broken lines become records with the line as text, and from there a quarantine row.
+        "mode": "PERMISSIVE",
+    }
+    if form.comment:
+        options["comment"] = form.comment
+    return spark.read.options(**options).schema(StructType(fields)).csv(_paths(files))
+
+
+def _json(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame:
+    options = {
+        # Numbers stay as they are written: the mapping reads them.
+        "primitivesAsString": "true",
+        "encoding": form.encoding,
+        "multiLine": str(form.multi_line).lower(),
+        "columnNameOfCorruptRecord": BROKEN_RECORD,
+        "mode": "PERMISSIVE",
+    }
+    reader = spark.read.options(**options)
+    found = reader.json(_paths(files)).schema
+    fields = [field for field in found.fields if field.name != BROKEN_RECORD]
+    if not fields:
+        raise InputError("no line is a JSON record", where=str(files[0]), expected="one JSON object per line")
+    return reader.schema(StructType([*fields, StructField(BROKEN_RECORD, StringType())])).json(_paths(files))
+
+
+def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:
+    schema = parquet_schema(files)
+    if any(_is_nanos(kind) for kind in schema.types):
+        # Spark refuses times in nanoseconds, which pandas writes by default; as numbers it reads them.
+        spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    reader = spark.read
+    if path.is_dir() and all("=" in file.parent.name for file in files):
+        reader = reader.option("basePath", str(path.absolute()))  # folders such as day=2020-01-31 become columns
+    try:
+        return reader.parquet(*_paths(files))
+    except AnalysisException as error:
+        raise InputError("not a readable Parquet file", where=str(path), found=str(error).split("\n")[0]) from None
+
+
+def _plain_nanos(frame: DataFrame, files: list[Path]) -> DataFrame:
+    """Times in nanoseconds, read as numbers, as times again; what is finer than a microsecond is cut off."""
+    for field in parquet_schema(files) if files else ():
+        if _is_nanos(field.type):
+            micros = F.floor(F.col(f"`{field.name}`") / 1000)
+            moment = F.timestamp_micros(micros)
+            frame = frame.withColumn(field.name, moment if field.type.tz else moment.cast("timestamp_ntz"))
+    return frame
+
+
+def _is_nanos(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) and kind.unit == "ns")

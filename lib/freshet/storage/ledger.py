@@ -1,0 +1,42 @@
+"""What each step did last: a small record per step, written whole or not at all.
+
+A step whose inputs, settings and code are those of its record has nothing to do; a step that was killed left no
+record and is run again.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def fingerprint(parts: dict[str, Any]) -> str:
+    """A hash of everything that decides a step's result; equal parts give equal hashes in any key order."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_record(folder: Path, step: str) -> dict[str, Any] | None:
+    """The step's record, None when it never finished."""
+    path = folder / f"{step}.json"
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def write_record(folder: Path, step: str, record: dict[str, Any]) -> None:
+    """Replaces the step's record in one rename, after its bytes are on disk."""
+    text = json.dumps(record, indent=1, sort_keys=True, default=str)
+    write_whole(folder / f"{step}.json", text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file so that a reader sees the old one or the new one, never a part."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    part.replace(path)

@@ -1,0 +1,95 @@
+"""Delta tables by contract: create, read at a version, replace, append.
+
+Every write checks the whole frame against its contract in the pass that writes it: a broken row stops the commit,
+and only then the rows are counted again to list every mismatch.
+"""
+
+from pathlib import Path
+
+from deltalake import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from freshet.contracts import TableContract
+from freshet.errors import ContractError, StateError, listed
+
+_GUARD = "freshet contract guard"
+
+
+class Warehouse:
+    """The Delta tables of one home."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark, self.folder = spark, folder
+
+    def path(self, contract: TableContract) -> str:
+        return str((self.folder / contract.name).resolve())
+
+    def exists(self, contract: TableContract) -> bool:
+        return (self.folder / contract.name / "_delta_log").is_dir()
+
+    def version(self, contract: TableContract) -> int:
+        """The newest version of the table; -1 when there is no table."""
+        return DeltaTable(self.path(contract), without_files=True).version() if self.exists(contract) else -1
+
+    def read(self, contract: TableContract, version: int | None = None) -> DataFrame:
+        """The table, at a version when one is given.
+
+        Raises StateError when it does not exist, ContractError when its columns were changed.
+        """
+        if not self.exists(contract):
+            raise StateError(
+                "the table does not exist yet", where=f"table {contract.name}", do=_do_for(contract)
+            )
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return contract.conform(reader.load(self.path(contract)))
+
+    def create(self, contract: TableContract) -> None:
+        """Makes the empty table unless it is there; raises ContractError when its columns were changed by hand."""
+        if not self.exists(contract):
+            self.spark.sql(contract.ddl(self.path(contract)))
+        else:
+            contract.conform(self.spark.read.format("delta").load(self.path(contract)))
+
+    def replace(self, df: DataFrame, contract: TableContract, *, where: str | None = None) -> None:
+        """Replaces the whole table, or the rows that meet the SQL condition `where`, in one commit.
+
+        Rows of `df` outside `where` are an error. Repeating a replace leaves the same table.
+        """
+        options = {"replaceWhere": where} if where else {}
+        self._write(df, contract, "overwrite", options)
+
+    def append(self, df: DataFrame, contract: TableContract) -> None:
+        """Adds rows in one commit. The caller makes sure that a repeat does not add them twice."""
+        self._write(df, contract, "append", {})
+
+    def _write(self, df: DataFrame, contract: TableContract, mode: str, options: dict[str, str]) -> None:
+        self.create(contract)
+        rows = contract.conform(df)
+        writer = guarded(rows, contract).write.format("delta").mode(mode).options(**options)
+        try:
+            writer.save(self.path(contract))
+        except (Py4JJavaError, PySparkException) as error:
+            if _GUARD not in str(error):
+                raise
+            raise ContractError(
+                listed(contract.row_problems(rows)), where=f"table {contract.name}", do="Nothing was written"
+            ) from None
+
+
+def guarded(df: DataFrame, contract: TableContract) -> DataFrame:
+    """`df`, failing when it is computed if a row breaks a rule of the contract or repeats a key."""
+    repeats = F.count(F.lit(1)).over(Window.partitionBy(*contract.key)) > 1
+    broken = repeats
+    for rule in contract.violations().values():
+        broken = broken | rule
+    stop = F.raise_error(F.lit(_GUARD)).cast("boolean")
+    return df.withColumn("_sound", F.when(broken, stop).otherwise(F.lit(True))).where("_sound").drop("_sound")
+
+
+def _do_for(contract: TableContract) -> str:
+    return "Run the earlier steps first: `freshet status` shows which have run"

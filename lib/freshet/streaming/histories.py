@@ -1,0 +1,45 @@
+"""Shoppers' histories as the state of a stream: one native aggregation, bounded per shopper, no Python in it."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, StringType, StructField, StructType, TimestampType
+
+from freshet.contracts.shoppers import history_entry, newest_history, shopper_id
+
+STREAM_EVENT = StructType(
+    [
+        StructField("user_id", StringType()),
+        StructField("event_time", TimestampType()),
+        StructField("received_time", TimestampType()),
+        StructField("event_id", StringType()),
+        StructField("item_id", StringType()),
+        StructField("event_name", StringType()),
+        StructField("transaction_id", StringType()),
+        StructField("quantity", DoubleType()),
+    ]
+)
+"""What a history needs of an event; user_id is contracts.shoppers.shopper_id()."""
+
+
+def stream_events(events: DataFrame) -> DataFrame:
+    """The STREAM_EVENT columns of events that belong in a history: of a shopper, about an item, no non-product."""
+    is_history = (
+        shopper_id().isNotNull() & F.col("item_id").isNotNull() & ~F.array_contains("flags", "non_product")
+    )
+    return (
+        events.where(is_history).withColumn("user_id", shopper_id()).select(*STREAM_EVENT.fieldNames())
+    )  # fmt: skip
+
+
+def touched_histories(events: DataFrame, *, max_events: int) -> DataFrame:
+    """(user_id, history, newest_event_time, newest_received_time) per shopper of a STREAM_EVENT frame.
+
+    `history` is array<HISTORY_ENTRY>: the newest `max_events`, newest first, whenever they arrived. On a stream in
+    update mode a micro-batch holds the shoppers it touched, each with the whole history. Events must be free of
+    repeats: a repeated one would stand twice in a history and push an older one out.
+    """
+    return events.groupBy("user_id").agg(
+        newest_history(history_entry(), max_events).alias("history"),
+        F.max("event_time").alias("newest_event_time"),
+        F.max("received_time").alias("newest_received_time"),
+    )

@@ -1,0 +1,38 @@
+"""The list a shopper should see now: the newest of the last batch's and all that the stream has made since."""
+
+from pyspark.sql import DataFrame
+
+from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
+
+
+def _newest_of(batch_lists: str, stream_lists: str) -> str:
+    columns = ", ".join(RECOMMENDATIONS.column_names)
+    return f"""
+WITH all_lists AS (
+  SELECT {columns}, '' AS query_id, CAST(-1 AS BIGINT) AS batch_id FROM {batch_lists}
+  UNION ALL
+  SELECT {columns}, query_id, batch_id FROM {stream_lists}
+),
+newest_first AS (
+  SELECT *, ROW_NUMBER() OVER (
+    PARTITION BY user_id
+    ORDER BY generation DESC, event_clock DESC, source DESC, query_id DESC, batch_id DESC
+  ) AS place
+  FROM all_lists
+)
+SELECT {columns} FROM newest_first WHERE place = 1
+""".strip()
+
+
+LATEST_RECOMMENDATIONS = _newest_of(RECOMMENDATIONS.name, RECOMMENDATION_UPDATES.name)
+"""One row per shopper, the columns of `recommendations`. The same text runs in Spark, DuckDB and Polars.
+
+Newest is highest (generation, event_clock, source with stream after batch, query_id, batch_id): a list of an older
+generation never covers one of a newer, whenever it was written.
+"""
+
+
+def latest_recommendations(recommendations: DataFrame, updates: DataFrame) -> DataFrame:
+    """LATEST_RECOMMENDATIONS over two frames: one row per shopper, the columns of `recommendations`."""
+    text = _newest_of("{recommendations}", "{updates}")
+    return recommendations.sparkSession.sql(text, recommendations=recommendations, updates=updates)

@@ -1,0 +1,76 @@
+"""A window of past events as files that a stream reads in the order in which the shop came to know them.
+
+The first slice holds what was known before the window, so that histories are whole when the window begins; native
+aggregation cannot be given a state in another way.
+"""
+
+import os
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from freshet.streaming.histories import STREAM_EVENT
+from freshet.streaming.parameters import StreamParameters
+
+_FIRST_FILE_TIME = 946_684_800
+"""2000-01-01, seconds since 1970: any fixed moment will do."""
+
+
+def slice_length(start: datetime, end: datetime, params: StreamParameters) -> timedelta:
+    """The time a slice spans: `slice_hours`, less where the window would not give `fewest_slices`."""
+    return min(timedelta(hours=params.slice_hours), (end - start) / params.fewest_slices)
+
+
+def arrival() -> Column:
+    """When an event was there to be used: not before it happened, nor before the shop knew of it."""
+    return F.greatest("event_time", "received_time")
+
+
+def slice_number(start: datetime, length: timedelta) -> Column:
+    """0 for what arrived before `start`, then 1, 2, 3 ... for each `length` of time."""
+    microseconds = F.unix_micros(arrival()) - F.unix_micros(F.lit(start))
+    number = F.floor(microseconds / F.lit(length // timedelta(microseconds=1))) + 1
+    return F.greatest(number, F.lit(0)).cast("int")
+
+
+def write_slices(
+    events: DataFrame, folder: Path, *, start: datetime, end: datetime, params: StreamParameters
+) -> None:
+    """Writes the STREAM_EVENT frame `events` that arrived before `end` to `folder`, in files named by their slice.
+
+    A slice without events has no file, one of more than `max_events_per_slice` has several. `folder` appears whole or
+    not at all; when it is there already, nothing is done.
+    """
+    if folder.exists():
+        return
+    length = slice_length(start, end, params)
+    raw, ready = folder.with_name(f"{folder.name}.raw"), folder.with_name(f"{folder.name}.ready")
+    for leftover in (raw, ready):
+        shutil.rmtree(leftover, ignore_errors=True)
+    (
+        events.where(arrival() < F.lit(end))
+        .select(*STREAM_EVENT.fieldNames(), slice_number(start, length).alias("slice"), arrival().alias("arrival"))
+        # All of a slice in one task, so that the sort makes its files follow each other in time.
+        .repartition("slice")
+        .sortWithinPartitions("slice", "arrival")
+        .drop("arrival")
+        .write.partitionBy("slice")
+        .option("maxRecordsPerFile", params.max_events_per_slice)
+        .parquet(str(raw))
+    )
+    ready.mkdir(parents=True)
+    parts = sorted(raw.glob("slice=*/*.parquet"), key=lambda path: (_slice_of(path), path.name))
+    for number, part in enumerate(parts):
+        target = ready / f"{number:06d}-slice-{_slice_of(part):06d}.parquet"
+        part.rename(target)
+        # The file source takes files by modification time, and files of one write may share theirs.
+        os.utime(target, (_FIRST_FILE_TIME + number, _FIRST_FILE_TIME + number))
+    shutil.rmtree(raw)
+    ready.rename(folder)
+
+
+def _slice_of(part: Path) -> int:
+    return int(part.parent.name.removeprefix("slice="))

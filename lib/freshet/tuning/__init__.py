@@ -1,0 +1,1 @@
+"""The search for a source's recipe on its validation window."""

@@ -1,0 +1,107 @@
+"""Trials inside Spark tasks: single terms and whole blends, judged on validation cases.
+
+The cases come to one task per policy as Arrow batches; only figures leave it.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.parameters import POLICIES
+from freshet.recommendation.recipe import FACTORS, NEIGHBOURS
+from freshet.tuning.candidates import candidates_of
+from freshet.tuning.parameters import SearchParameters
+from freshet.tuning.weights import Trial, best_weights
+
+_TRIALS = "policy string, cases long, trials string"
+
+FoldIn = tuple[float | None, float]
+"""Half-life in days of the shopper's side, and the lowest strength that is folded in."""
+
+
+def by_policy(
+    cases: DataFrame, work: Callable[[str, Iterator[pa.RecordBatch]], tuple[int, list[Trial]]]
+) -> DataFrame:
+    """(policy, cases, trials JSON): `work` on all cases, one Spark task per policy."""
+    policies = list(POLICIES)
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        whole = pa.Table.from_batches(batches)
+        if whole.num_rows == 0:
+            return
+        policy = whole.column("policy")[0].as_py()
+        count, trials = work(policy, iter(whole.to_batches()))
+        text = json.dumps([{"weights": trial.weights, "ndcg": trial.ndcg} for trial in trials])
+        yield pa.RecordBatch.from_pydict({"policy": [policy], "cases": [count], "trials": [text]})
+
+    # Range partitions of two distinct values: exactly one policy each, in two tasks side by side.
+    twice = cases.withColumn("policy", F.explode(F.array(*[F.lit(name) for name in policies])))
+    return twice.repartitionByRange(len(policies), "policy").mapInArrow(run, _TRIALS)
+
+
+def collected(frame: DataFrame) -> dict[str, tuple[int, list[Trial]]]:
+    """The trials by policy; a policy without any case is missing."""
+    return {
+        row["policy"]: (row["cases"], [Trial(t["weights"], t["ndcg"]) for t in json.loads(row["trials"])])
+        for row in frame.collect()
+    }
+
+
+def fold_in_trials(
+    cases: DataFrame,
+    artifact: Artifact,
+    *,
+    options: list[FoldIn],
+    clock: datetime,
+    k: int,
+    params: SearchParameters,
+) -> dict[str, tuple[int, list[Trial]]]:
+    """NDCG@k of the factor term alone for each way of folding in, as trials whose weights name the option's number."""
+    per_term = params.candidates_per_term
+    bare = replace(artifact, terms={}, recipe=replace(artifact.recipe, own_half_lives={}))
+
+    def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
+        held, trials, count = list(batches), [], 0
+        for number, (half_life, at_least) in enumerate(options):
+            recipe = replace(bare.recipe, user_half_life_days=half_life, user_min_strength=at_least)
+            found = candidates_of(
+                iter(held), replace(bare, recipe=recipe), policy=policy, clock=clock, k=k, per_term=per_term
+            )
+            if found is not None:
+                count = len(found.allowed)
+                trials.append(Trial({str(number): 1.0}, found.ndcg(found.terms[FACTORS])))
+        return count, trials
+
+    return collected(by_policy(cases, work))
+
+
+def blend_trials(
+    cases: DataFrame, artifact: Artifact, *, clock: datetime, k: int, params: SearchParameters
+) -> dict[str, tuple[int, list[Trial]]]:
+    """Coordinate ascent over all terms of the artifact from several starts; the last trial of a policy is its best."""
+    own = {name: 2.0 if n == 0 else 0.5 for n, name in enumerate(artifact.recipe.own_half_lives)}
+    starts = [
+        {FACTORS: 1.0, "item_popular_14d": 0.5, **own},
+        {NEIGHBOURS: 1.0, "item_popular_30d": 0.5, **own},
+    ]
+
+    def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
+        found = candidates_of(
+            batches, artifact, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term
+        )
+        if found is None:
+            return 0, []
+        runs = [
+            best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts
+        ]
+        singles = [Trial({name: 1.0}, found.ndcg(values)) for name, values in found.terms.items()]
+        runs.sort(key=lambda trials: trials[-1].ndcg)
+        return len(found.allowed), [*singles, *[trial for trials in runs for trial in trials]]
+
+    return collected(by_policy(cases, work))

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Everything a change has to pass: format, lint, types, tests. Arguments go to pytest: scripts/check.sh -m unit
+# Every stage runs, so that one call shows all there is to mend; the exit code is that of the first to fail.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+code=0
+summary=""
+stage() { # name, command ...
+    local name=$1 begin=$SECONDS status=0
+    shift
+    "$@" || status=$?
+    summary="$summary$name $((SECONDS - begin)) s"
+    if [ "$status" != 0 ]; then
+        summary="$summary (failed)"
+        if [ "$code" = 0 ]; then code=$status; fi
+    fi
+    summary="$summary, "
+}
+
+started=$SECONDS
+scripts/setup.sh
+summary="set-up $((SECONDS - started)) s, "
+stage "ruff format" .venv/bin/python -m ruff format --check --quiet .
+stage "ruff check" .venv/bin/python -m ruff check --quiet .
+stage "mypy" .venv/bin/python -m mypy --no-error-summary
+echo "${summary%, }"
+
+# Last, and with nothing printed after it: pytest's closing line is the result.
+status=0
+.venv/bin/python -m pytest "$@" || status=$?
+if [ "$code" = 0 ]; then code=$status; fi
+exit "$code"

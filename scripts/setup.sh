@@ -1,0 +1,210 @@
+#!/usr/bin/env bash
+# Sets up everything Freshet needs, inside this folder: Python packages in .venv, jars in .jars.
+# Repeatable: with nothing to do it takes a moment, and what an interrupted call left is put right.
+# Afterwards nothing needs the network.
+#
+# PYTHON names the interpreter to use (3.11 or newer); JAVA_HOME the Java (17 or newer), else the one on PATH.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$(pwd -P)
+
+venv=.venv
+stamp=$venv/.freshet-stamp         # what is installed, and for which folder
+unfinished=$venv/.freshet-unfinished # there while packages are being installed
+log=$venv/setup.log
+min_python="3, 11"
+min_java=17
+
+say() { echo "freshet: $*"; }
+
+fail() { # one line, or one line and the command that helps
+    echo "freshet: $1" >&2
+    shift
+    if [ "$#" -gt 0 ]; then printf '    %s\n' "$@" >&2; fi
+    exit 1
+}
+
+sha256() {
+    if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
+}
+
+# --- Java -----------------------------------------------------------------------------------------------------
+
+java_command() { # the one Spark will start
+    if [ -n "${JAVA_HOME:-}" ]; then echo "$JAVA_HOME/bin/java"; else command -v java || true; fi
+}
+
+java_version() { # of the command given: "17", or nothing; "1.8.0" counts as 1, which is old enough
+    [ -n "$1" ] || return 0
+    "$1" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1 || true
+}
+
+java_is_good() { [ -n "$1" ] && [ "$1" -ge "$min_java" ]; }
+
+check_java() {
+    local command version problem
+    command=$(java_command)
+    version=$(java_version "$command")
+    if java_is_good "$version"; then return; fi
+
+    # A JAVA_HOME is the user's choice and wins over PATH for Spark too: installing another would not help.
+    if [ -z "${JAVA_HOME:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing Java $min_java with apt-get ..."
+        install_java_with_apt
+        command=$(java_command)
+        version=$(java_version "$command")
+        if java_is_good "$version"; then return; fi
+    fi
+
+    if [ -n "${JAVA_HOME:-}" ]; then
+        problem="JAVA_HOME ($JAVA_HOME) holds ${version:-no working Java}"
+    elif [ -n "$version" ]; then
+        problem="the one on PATH is $version"
+    else
+        problem="none was found on PATH, and JAVA_HOME is not set"
+    fi
+    fail "Java $min_java or newer is needed; $problem. To install it:" \
+        "Debian, Ubuntu   sudo apt-get update && sudo apt-get install -y openjdk-17-jre-headless" \
+        "Fedora           sudo dnf install -y java-21-openjdk-headless" \
+        "macOS            brew install openjdk@17 && export JAVA_HOME=\"\$(brew --prefix openjdk@17)/libexec/openjdk.jdk/Contents/Home\""
+}
+
+install_java_with_apt() {
+    local out package
+    out=$(mktemp)
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update >"$out" 2>&1 || true # a stale list may still do
+    for package in openjdk-17-jre-headless openjdk-21-jre-headless; do # newer releases carry 21 alone
+        if apt-get install -y "$package" >>"$out" 2>&1; then rm -f "$out" && return; fi
+    done
+    tail -n 15 "$out" >&2
+    rm -f "$out"
+}
+
+# --- Python ---------------------------------------------------------------------------------------------------
+
+find_python() {
+    local candidate found="" candidates="python3.11 python3.12 python3.13 python3"
+    # 3.11 first: it is the one every figure in the documentation was measured with.
+    if [ -n "${PYTHON:-}" ]; then candidates=$PYTHON; fi
+    for candidate in $candidates; do
+        # A name on PATH may be a launcher without the version behind it, so each one is tried.
+        if "$candidate" -c "import sys; sys.exit(sys.version_info < ($min_python))" >/dev/null 2>&1; then
+            found=$candidate
+            if "$candidate" -c "import ensurepip, venv" >/dev/null 2>&1; then
+                echo "$candidate"
+                return
+            fi
+        fi
+    done
+    if [ -n "$found" ]; then
+        fail "$found cannot create virtual environments; on Debian and Ubuntu:" \
+            "sudo apt-get install -y $(basename "$found")-venv"
+    fi
+    fail "Python 3.11 or newer is needed, and $candidates ${PYTHON:+(from PYTHON) }is not it. To install it:" \
+        "Debian, Ubuntu   sudo apt-get update && sudo apt-get install -y python3 python3-venv" \
+        "Fedora           sudo dnf install -y python3" \
+        "macOS            brew install python@3.12"
+}
+
+# What the packages follow from. The folder is part of it: a virtual environment does not survive a move.
+wanted_stamp() {
+    echo "$root"
+    cat freshet.lock pyproject.toml | sha256
+}
+
+venv_runs() {
+    "$venv/bin/python" -c "import sys; sys.exit(sys.version_info < ($min_python))" >/dev/null 2>&1
+}
+
+packages_are_found() {
+    "$venv/bin/python" -c "import freshet, importlib.util as u; u.find_spec('pyspark.sql').name" >/dev/null 2>&1
+}
+
+venv_is_here() { # and was not moved or copied from elsewhere
+    [ "$(sed -n 1p "$stamp" 2>/dev/null || echo "$root")" = "$root" ]
+}
+
+packages_are_ready() {
+    [ ! -e "$unfinished" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(wanted_stamp)" ] && packages_are_found
+}
+
+locked_only() { # the part of freshet.lock that pins the packages named
+    awk -v names=" $* " '/^[A-Za-z0-9]/ { split($0, part, "=="); keep = index(names, " " part[1] " ") } keep' freshet.lock
+}
+
+pip_install() {
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --no-build-isolation "$@" >>"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        fail "the Python packages could not be installed; pip's last lines are above, all of them in $log"
+    }
+}
+
+install_packages() {
+    local python started=$SECONDS
+    if [ -e "$unfinished" ] || ! venv_runs || ! venv_is_here; then
+        python=$(find_python)
+        if [ -d "$venv" ]; then say "$venv is unfinished, broken or from another folder, and is made anew"; fi
+        rm -rf "$venv"
+        mkdir "$venv"
+        touch "$unfinished"
+        "$python" -m venv "$venv" >"$log" 2>&1 || {
+            tail -n 20 "$log" >&2
+            fail "$python could not create a virtual environment in $venv"
+        }
+    fi
+    say "installing $(grep -c '^[A-Za-z0-9].*==' freshet.lock) Python packages; the first time this takes a few minutes ..."
+    touch "$unfinished"
+    rm -f "$stamp"
+    : >"$log"
+    export PYTHONNOUSERSITE=1
+    unset PYTHONPATH PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
+    # First what builds packages, then the packages, then Freshet as a link to this folder.
+    locked_only pip setuptools >"$venv/build.lock"
+    pip_install --require-hashes -r "$venv/build.lock"
+    pip_install --require-hashes -r freshet.lock
+    pip_install --no-index --no-deps --editable .
+    wanted_stamp >"$stamp"
+    rm -f "$unfinished"
+    say "Python packages are ready ($((SECONDS - started)) s)"
+}
+
+# Two calls at once would install into each other's folder. mkdir is the one lock every system has.
+guard=.setup-running
+release() { rm -rf "$guard"; }
+one_at_a_time() {
+    local told="" owner
+    while ! mkdir "$guard" 2>/dev/null; do
+        [ -d "$guard" ] || fail "$root cannot be written to"
+        owner=$(cat "$guard/pid" 2>/dev/null || true)
+        if [ -z "$owner" ]; then
+            sleep 1 # taken a moment ago, or its taker died in that moment
+            owner=$(cat "$guard/pid" 2>/dev/null || echo 0)
+        fi
+        if [ "$owner" = 0 ] || ! kill -0 "$owner" 2>/dev/null; then
+            release
+            continue
+        fi
+        [ -n "$told" ] || say "another set-up is running (process $owner), waiting for it ..."
+        told=yes
+        sleep 1
+    done
+    trap release EXIT
+    echo $$ >"$guard/pid"
+}
+
+# --- all of it ------------------------------------------------------------------------------------------------
+
+[ "$#" = 0 ] || fail "usage: scripts/setup.sh (no arguments; see the comment at its top)"
+check_java
+if packages_are_ready && scripts/jars.sh --check; then exit; fi
+
+one_at_a_time
+if ! packages_are_ready; then install_packages; fi
+if ! scripts/jars.sh --check; then
+    started=$SECONDS
+    say "fetching $(grep -c -v '^#' scripts/jars.lock) jars ..."
+    scripts/jars.sh
+    say "jars are ready ($((SECONDS - started)) s)"
+fi
+say "set up: $("$venv/bin/python" --version), Java $(java_version "$(java_command)")"

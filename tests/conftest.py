@@ -1,0 +1,66 @@
+"""Shared fixtures: one small Spark session, an empty home for each test, the optional real data sets."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from freshet.session import spark_session
+from freshet.storage.home import Home
+from freshet.storage.tables import Warehouse
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one session of all tests; what a test needs differently it must not set here but undo itself."""
+    folder = tmp_path_factory.mktemp("spark")
+    options = {
+        # Test frames have a few rows: more partitions are only more tasks.
+        "spark.sql.shuffle.partitions": "2",
+        "spark.default.parallelism": "2",
+        # Enough for the test frames, and small beside whatever else the machine runs.
+        "spark.driver.memory": "1g",
+        # Tables by name and Derby files stay out of the repository. A short life on tiny frames is spent in
+        # compiling: the quick compiler alone and one collector thread halve the time of the whole suite.
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
+        f"-Dderby.system.home={folder}",
+    }
+    session = spark_session("freshet-tests", jars=REPOSITORY / ".jars", master="local[2]", options=options)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home with its folders and nothing in them."""
+    return Home(tmp_path / "home").prepare()
+
+
+@pytest.fixture
+def warehouse(spark: SparkSession, home: Home) -> Warehouse:
+    """The warehouse of `home`, without any table."""
+    return Warehouse(spark, home.warehouse)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Where real data sets lie: FRESHET_TEST_DATA, else shared/data beside the repository. May be absent."""
+    return Path(os.environ.get("FRESHET_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def real_data(data_folder: Path) -> Callable[[str], Path]:
+    """`real_data(name)`: the file or folder `name` of the real data sets; skips when it is absent."""
+
+    def path_of(name: str) -> Path:
+        path = data_folder / name
+        if not path.exists():
+            pytest.skip(f"real data set {name} is not in {data_folder} (set FRESHET_TEST_DATA)")
+        return path
+
+    return path_of

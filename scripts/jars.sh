@@ -133,10 +133,14 @@ case "${1:-}" in
     fi
     wanted=()
     while read -r name; do
-        if [ -f "$folder/$name" ]; then echo "freshet: $name is damaged and is fetched again"; fi
+        if [ -f "$folder/$name" ]; then echo "freshet: $name is not what $lock says"; fi
         wanted+=("$name")
     done < <(bad_jars)
-    if [ "${#wanted[@]}" -gt 0 ]; then fetch "${wanted[@]}"; fi
+    if [ "${#wanted[@]}" -gt 0 ]; then
+        echo "freshet: fetching jars (${#wanted[@]} of $(locked | wc -l | tr -d ' ')) ..."
+        fetch "${wanted[@]}"
+        echo "freshet: jars are ready ($SECONDS s)"
+    fi
     unknown_jars | while read -r path; do rm -f "$path"; done
     ;;
 *)

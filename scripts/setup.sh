@@ -9,8 +9,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$(pwd -P)
 
 venv=.venv
-stamp=$venv/.freshet-stamp         # what is installed, and for which folder
+stamp=$venv/.freshet-stamp           # what the installed packages follow from
 unfinished=$venv/.freshet-unfinished # there while packages are being installed
+good_java=$venv/.freshet-java        # the Java that was found good
 log=$venv/setup.log
 min_python="3, 11"
 min_java=17
@@ -34,9 +35,19 @@ java_command() { # the one Spark will start
     if [ -n "${JAVA_HOME:-}" ]; then echo "$JAVA_HOME/bin/java"; else command -v java || true; fi
 }
 
-java_version() { # of the command given: "17", or nothing; "1.8.0" counts as 1, which is old enough
+java_version() { # of the command given: "17", or nothing; Java 8 called itself "1.8"
     [ -n "$1" ] || return 0
-    "$1" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1 || true
+    "$1" -version 2>&1 | sed -n 's/.* version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p' | head -n 1 || true
+}
+
+java_identity() { # a link on PATH may come to point at another version
+    local command
+    command=$(java_command)
+    echo "$command $(readlink -f "$command" 2>/dev/null || true)"
+}
+
+java_is_known() { # asking Java for its version is the slowest part of a set-up with nothing to do
+    [ -x "$(java_command)" ] && [ "$(cat "$good_java" 2>/dev/null)" = "$(java_identity)" ]
 }
 
 java_is_good() { [ -n "$1" ] && [ "$1" -ge "$min_java" ]; }
@@ -57,9 +68,9 @@ check_java() {
     fi
 
     if [ -n "${JAVA_HOME:-}" ]; then
-        problem="JAVA_HOME ($JAVA_HOME) holds ${version:-no working Java}"
+        problem="JAVA_HOME ($JAVA_HOME) holds ${version:+Java }${version:-no working Java}"
     elif [ -n "$version" ]; then
-        problem="the one on PATH is $version"
+        problem="the one on PATH is Java $version"
     else
         problem="none was found on PATH, and JAVA_HOME is not set"
     fi
@@ -107,9 +118,7 @@ find_python() {
         "macOS            brew install python@3.12"
 }
 
-# What the packages follow from. The folder is part of it: a virtual environment does not survive a move.
-wanted_stamp() {
-    echo "$root"
+wanted_stamp() { # what the packages follow from
     cat freshet.lock pyproject.toml | sha256
 }
 
@@ -118,15 +127,15 @@ venv_runs() {
 }
 
 packages_are_found() {
-    "$venv/bin/python" -c "import freshet, importlib.util as u; u.find_spec('pyspark.sql').name" >/dev/null 2>&1
+    "$venv/bin/python" -c "import freshet, importlib.util as u; u.find_spec('pyspark').name" >/dev/null 2>&1
 }
 
-venv_is_here() { # and was not moved or copied from elsewhere
-    [ "$(sed -n 1p "$stamp" 2>/dev/null || echo "$root")" = "$root" ]
+venv_is_here() { # and was not moved or copied from elsewhere: its scripts name the folder they were made for
+    grep -q -F "$root/$venv" "$venv/bin/activate" 2>/dev/null
 }
 
 packages_are_ready() {
-    [ ! -e "$unfinished" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(wanted_stamp)" ] && packages_are_found
+    [ ! -e "$unfinished" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(wanted_stamp)" ] && venv_is_here && packages_are_found
 }
 
 locked_only() { # the part of freshet.lock that pins the packages named
@@ -134,7 +143,7 @@ locked_only() { # the part of freshet.lock that pins the packages named
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --no-build-isolation "$@" >>"$log" 2>&1 || {
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --no-compile --no-build-isolation "$@" >>"$log" 2>&1 || {
         tail -n 20 "$log" >&2
         fail "the Python packages could not be installed; pip's last lines are above, all of them in $log"
     }
@@ -164,6 +173,9 @@ install_packages() {
     pip_install --require-hashes -r "$venv/build.lock"
     pip_install --require-hashes -r freshet.lock
     pip_install --no-index --no-deps --editable .
+    # Compiled here on all cores rather than by pip on one; without it the first start of everything takes long,
+    # and every start where PYTHONDONTWRITEBYTECODE is set. A file meant for another Python is none of our concern.
+    "$venv/bin/python" -m compileall -q -j 0 -x '/(tests?|examples)/' "$venv/lib" >>"$log" 2>&1 || true
     wanted_stamp >"$stamp"
     rm -f "$unfinished"
     say "Python packages are ready ($((SECONDS - started)) s)"
@@ -196,15 +208,11 @@ one_at_a_time() {
 # --- all of it ------------------------------------------------------------------------------------------------
 
 [ "$#" = 0 ] || fail "usage: scripts/setup.sh (no arguments; see the comment at its top)"
-check_java
-if packages_are_ready && scripts/jars.sh --check; then exit; fi
+java_is_known || check_java
+if java_is_known && packages_are_ready && scripts/jars.sh --check; then exit; fi
 
 one_at_a_time
 if ! packages_are_ready; then install_packages; fi
-if ! scripts/jars.sh --check; then
-    started=$SECONDS
-    say "fetching $(grep -c -v '^#' scripts/jars.lock) jars ..."
-    scripts/jars.sh
-    say "jars are ready ($((SECONDS - started)) s)"
-fi
+java_identity >"$good_java"
+scripts/jars.sh
 say "set up: $("$venv/bin/python" --version), Java $(java_version "$(java_command)")"

@@ -18,9 +18,7 @@ def _count(name: str, meaning: str, unit: str = "") -> Column:
     return Column(name, COUNT, meaning, unit, required=True, minimum=0)
 
 
-AS_OF = Column(
-    "as_of", TIME, "only what happened and was known before this moment counts", "UTC", required=True
-)
+AS_OF = Column("as_of", TIME, "only what happened and was known before this moment counts", "UTC", required=True)
 USER = Column("user_id", TEXT, "shopper; anonymous ones begin with anon:", required=True)
 ITEM = Column("item_id", TEXT, "the item", required=True)
 
@@ -51,6 +49,7 @@ USER_FEATURES = TableContract(
         AS_OF,
         USER,
         _number("recency_days", "days since the newest order; null when there is none", "days"),
+        _number("idle_days", "days since the newest event of any kind", "days"),
         _count("orders", "distinct orders", "orders"),
         _number("monetary", "spend less refunds; may be negative", "currency", minimum=None),
         _number("tenure_days", "days since the first event", "days"),
@@ -63,18 +62,12 @@ USER_FEATURES = TableContract(
         _count("views", "view events", "events"),
         _count("carts", "cart and wish-list events", "events"),
         *[_count(f"events_{d}d", f"events in the last {d} days", "events") for d in FEATURE_WINDOWS_DAYS],
-        *[
-            _count(f"orders_{d}d", f"distinct orders in the last {d} days", "orders")
-            for d in FEATURE_WINDOWS_DAYS
-        ],
+        *[_count(f"orders_{d}d", f"distinct orders in the last {d} days", "orders") for d in FEATURE_WINDOWS_DAYS],
         *[
             _number(f"monetary_{d}d", f"spend less refunds in the last {d} days", "currency", minimum=None)
             for d in FEATURE_WINDOWS_DAYS
         ],
-        *[
-            _count(f"items_{d}d", f"distinct items in the last {d} days", "items")
-            for d in FEATURE_WINDOWS_DAYS
-        ],
+        *[_count(f"items_{d}d", f"distinct items in the last {d} days", "items") for d in FEATURE_WINDOWS_DAYS],
     ),
     key=("as_of", "user_id"),
     partition_by=("as_of",),
@@ -87,9 +80,7 @@ ITEM_FEATURES = TableContract(
         AS_OF,
         ITEM,
         *[
-            _count(
-                f"shoppers_{d}d", f"distinct shoppers with a target event in the last {d} days", "shoppers"
-            )
+            _count(f"shoppers_{d}d", f"distinct shoppers with a target event in the last {d} days", "shoppers")
             for d in (7, 14, 30, 90, 365)
         ],
         _count("shoppers", "distinct shoppers with a target event, all time", "shoppers"),
@@ -98,9 +89,7 @@ ITEM_FEATURES = TableContract(
             "log((1 + shoppers_14d) / (1 + 14/76 * distinct shoppers of the 76 days before those 14))",
             minimum=None,
         ),
-        _number(
-            "price", "median price paid in the newest 90 days with sales; null without prices", "currency"
-        ),
+        _number("price", "median price paid in the newest 90 days with sales; null without prices", "currency"),
         _number("return_rate", "refunds / (refunds + purchases); null when both are 0", "share"),
         _number("repeat_rate", "share of its buyers with two orders or more; null without buyers", "share"),
         Column("first_seen", TIME, "first event", "UTC", required=True),

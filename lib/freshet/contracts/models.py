@@ -34,9 +34,7 @@ NEIGHBOUR = StructType(LIST_ITEM.fields[:3])
 REASONS = ("bought_before", "similar_to", "taste", "popular_now")
 """What a reason begins with; similar_to is followed by a colon and the item that led here."""
 
-_FACTORS = Column(
-    "factors", ArrayType(FloatType()), "the vector; its length is the rank of the model", required=True
-)
+_FACTORS = Column("factors", ArrayType(FloatType()), "the vector; its length is the rank of the model", required=True)
 
 ITEM_FACTORS = TableContract(
     name="item_factors",
@@ -113,9 +111,7 @@ POPULAR_ITEMS = TableContract(
         Column("window", TEXT, "7d, 30d or all", required=True),
         Column("position", WHOLE, "place in the list, from 1", required=True, minimum=1),
         ITEM,
-        Column(
-            "score", NUMBER, "distinct shoppers with a target event in the window", "shoppers", required=True
-        ),
+        Column("score", NUMBER, "distinct shoppers with a target event in the window", "shoppers", required=True),
         AS_OF,
     ),
     key=("scope", "window", "position"),

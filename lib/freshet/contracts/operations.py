@@ -32,9 +32,7 @@ EVALUATION_RESULTS = TableContract(
         Column("low", NUMBER, "lower end of the 95 % bootstrap interval over shoppers"),
         Column("high", NUMBER, "upper end of that interval"),
         Column("users", COUNT, "shoppers judged", "shoppers", required=True, minimum=0),
-        Column(
-            "split", TEXT, "validation, test or live", required=True, allowed=("validation", "test", "live")
-        ),
+        Column("split", TEXT, "validation, test or live", required=True, allowed=("validation", "test", "live")),
     ),
     key=("run_id", "task", "model", "metric", "k", "split"),
 )

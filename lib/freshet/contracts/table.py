@@ -4,6 +4,7 @@ One contract serves six uses: the table's DDL, the check on reading, the check a
 the merge key, the row factory of the tests and the generated table reference.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,7 @@ class Column:
     """One column: its type, what it means, its unit and the values it may take.
 
     `minimum` and `maximum` are inclusive; `allowed` lists all values of a closed set. A null passes every
-    check but `required`. NaN is never in range.
+    check but `required`. NaN is a value of no column.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Column:
             broken.append(value < F.lit(self.minimum))
         if self.maximum is not None:
             broken.append(value > F.lit(self.maximum))
-        if isinstance(self.type, FloatType | DoubleType) and broken:
+        if isinstance(self.type, FloatType | DoubleType):
             broken.append(F.isnan(value))
         if self.allowed:
             broken.append(~value.isin(*self.allowed))
@@ -60,6 +61,8 @@ class Column:
             low = "-inf" if self.minimum is None else f"{self.minimum:g}"
             high = "inf" if self.maximum is None else f"{self.maximum:g}"
             parts.append(f"{low} to {high}")
+        elif isinstance(self.type, FloatType | DoubleType):
+            parts.append("a number")
         if self.allowed:
             parts.append("one of " + ", ".join(self.allowed))
         return ", ".join(parts)
@@ -90,16 +93,18 @@ class TableContract:
     def ddl(self, path: str) -> str:
         """The statement that creates the empty table at `path`."""
         columns = ", ".join(
-            f"`{c.name}` {c.type.simpleString()} COMMENT '{c.meaning.replace(chr(39), chr(39) * 2)}'"
-            for c in self.columns
+            f"`{field.name}` {field.dataType.simpleString()} COMMENT {_quoted(field.metadata['comment'])}"
+            for field in self.schema
         )
         partitioned = f" PARTITIONED BY ({', '.join(self.partition_by)})" if self.partition_by else ""
-        return f"CREATE TABLE IF NOT EXISTS delta.`{path}` ({columns}) USING delta{partitioned}"
+        place = path.replace("`", "``")
+        return f"CREATE TABLE IF NOT EXISTS delta.`{place}` ({columns}) USING delta{partitioned}"
 
     def schema_problems(self, schema: StructType) -> list[str]:
         """Every missing, extra or mistyped column of `schema` against this contract."""
         found = {field.name: field.dataType for field in schema.fields}
-        problems = []
+        times = Counter(schema.fieldNames())
+        problems = [f"column {name} stands there {count} times" for name, count in times.items() if count > 1]
         for column in self.columns:
             if column.name not in found:
                 problems.append(f"column {column.name} ({column.type.simpleString()}) is missing")
@@ -137,15 +142,18 @@ class TableContract:
         rules = self.violations()
         problems = []
         if rules:
-            counts = df.agg(
-                *[F.count_if(rule).alias(str(n)) for n, rule in enumerate(rules.values())]
-            ).first()
+            counts = df.agg(*[F.count_if(rule).alias(str(n)) for n, rule in enumerate(rules.values())]).first()
             assert counts is not None  # an aggregate without grouping has exactly one row
             problems = [f"{text}: {counts[n]} rows break this" for n, text in enumerate(rules) if counts[n]]
         repeated = df.groupBy(*self.key).count().where("count > 1").count()
         if repeated:
             problems.append(f"key ({', '.join(self.key)}) must be unique: {repeated} keys are repeated")
         return problems
+
+
+def _quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _required(column: Column) -> Column:

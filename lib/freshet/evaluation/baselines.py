@@ -34,7 +34,9 @@ FAMILIES = (
 )
 """The plain baselines; members of a family differ in the strengths they use, that is in their time decay."""
 
-LISTS_SCHEMA = "task string, model string, user_id string, items array<struct<position:int,item_id:string,score:double>>"
+LISTS_SCHEMA = (
+    "task string, model string, user_id string, items array<struct<position:int,item_id:string,score:double>>"
+)
 
 _TIE = 1e-9
 """Weight of popularity in every score: it orders what is otherwise equal and fills lists that run out."""
@@ -53,25 +55,14 @@ class Baseline:
         return f"{self.family}/{self.strength}"
 
 
-@dataclass(frozen=True)
-class NeighbourSettings:
-    """`count` neighbours of an item or shopper, `shrinkage` in units of a dot product of strengths (0 for none)."""
-
-    count: int
-    shrinkage: float
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.shrinkage < 0:
-            raise ValueError("neighbours must be 1 or more and shrinkage 0 or more")
-
-
 def baseline_lists(
     interactions: DataFrame,
     users: DataFrame,
     *,
     baselines: Sequence[Baseline],
     k: int,
-    neighbours: NeighbourSettings,
+    near_items: kernels.Nearness,
+    near_users: kernels.Nearness,
     fill: str,
     tasks: Sequence[str] = (NEXT_BASKETS, NEW_ITEMS),
 ) -> DataFrame:
@@ -83,10 +74,11 @@ def baseline_lists(
     `interactions`; for the task new_items without those that the shopper has a row of. Lists have k entries, or as
     many as there are candidates.
 
-    Scores: popularity: shoppers with a strength above 0; frequency: the own strength; item_knn: over the target's
-    nearest items the sum of similarity times own strength; user_knn: over the nearest shoppers the sum of similarity
-    times their strength. To each is added 1e-9 times the item's share in the popularity by column `fill`. Equal
-    scores are ordered by item_id. Raises InputError for an unknown family, strength or task.
+    Scores: popularity: shoppers with a strength above 0; frequency: the own strength; item_knn: over the item and
+    its nearest items the sum of similarity times own strength; user_knn: over the shopper and the nearest shoppers the
+    sum of similarity times their strength. To each is added 1e-9 times the item's popularity by column `fill` as a
+    share of the highest. Equal scores are ordered by item_id. Raises InputError for an unknown family, strength or
+    task.
     """
     strengths = sorted({baseline.strength for baseline in baselines} | {fill})
     _check(interactions, baselines, strengths, tasks, k)
@@ -95,7 +87,7 @@ def baseline_lists(
         matrices = strength_matrices(batches, strengths)
         popularity = _popularity(matrices.by_name[fill])
         bonus = _TIE * popularity / max(popularity.max(initial=0.0), 1.0)
-        for baseline, block, scores in _score_blocks(matrices, baselines, neighbours):
+        for baseline, block, scores in _score_blocks(matrices, baselines, near_items, near_users):
             for task in tasks:
                 yield _lists(matrices, block, scores + bonus, task, baseline.name, k)
 
@@ -111,7 +103,9 @@ def baseline_lists(
 def _check(
     interactions: DataFrame, baselines: Sequence[Baseline], strengths: list[str], tasks: Sequence[str], k: int
 ) -> None:
-    problems = [f"{name} is not a strength of the interactions" for name in strengths if name not in interactions.columns]
+    problems = [
+        f"{name} is not a strength of the interactions" for name in strengths if name not in interactions.columns
+    ]
     problems += [f"{b.family} is not a baseline" for b in baselines if b.family not in FAMILIES]
     problems += [f"{task} is not a task" for task in tasks if task not in (NEXT_BASKETS, NEW_ITEMS)]
     if k < 1:
@@ -121,14 +115,14 @@ def _check(
 
 
 def _score_blocks(
-    matrices: StrengthMatrices, baselines: Sequence[Baseline], settings: NeighbourSettings
+    matrices: StrengthMatrices, baselines: Sequence[Baseline], for_items: kernels.Nearness, for_users: kernels.Nearness
 ) -> Iterator[tuple[Baseline, slice, NDArray[np.float64]]]:
     """Per baseline and block of wanted shoppers, their scores [shoppers, items] in single precision's rounding."""
     for strength in sorted({baseline.strength for baseline in baselines}):
         matrix = matrices.by_name[strength]
         families = tuple(b.family for b in baselines if b.strength == strength)
-        near_items = _nearest(ITEM_KNN, families, matrix.T.tocsr(), np.arange(matrix.shape[1]), settings)
-        near_users = _nearest(USER_KNN, families, matrix, matrices.wanted, settings)
+        near_items = _nearest(ITEM_KNN, families, matrix.T.tocsr(), np.arange(matrix.shape[1]), for_items)
+        near_users = _nearest(USER_KNN, families, matrix, matrices.wanted, for_users)
         popularity = _popularity(matrix)
         for family in dict.fromkeys(families):
             for block in kernels.blocks(len(matrices.wanted), matrix.shape[1]):
@@ -148,15 +142,13 @@ def _nearest(
     families: Sequence[str],
     vectors: csr_matrix,
     wanted: NDArray[np.int64],
-    settings: NeighbourSettings,
+    nearness: kernels.Nearness,
 ) -> dict[str, csr_matrix]:
     """Neighbours by family, for the families of this kind; their dot products are made once."""
     similarities = tuple(s for s in (kernels.COSINE, kernels.PEARSON) if f"{kind}_{s}" in families)
     if not similarities:
         return {}
-    found = kernels.nearest(
-        vectors, wanted, similarities=similarities, count=settings.count, shrinkage=settings.shrinkage
-    )
+    found = kernels.nearest(vectors, wanted, similarities=similarities, nearness=nearness)
     return {f"{kind}_{similarity}": matrix for similarity, matrix in found.items()}
 
 

@@ -27,9 +27,7 @@ _GRID = 2.0**32
 exact in double precision, whatever the order of the addition. The rounding is far below any interval's width."""
 
 
-def with_intervals(
-    values: DataFrame, *, by: Sequence[str], samples: int, seed: int, level: float = 0.95
-) -> DataFrame:
+def with_intervals(values: DataFrame, *, by: Sequence[str], samples: int, seed: int, level: float = 0.95) -> DataFrame:
     """(*by, value, low, high, users): per group the mean of `value` and its percentile interval at `level`.
 
     `values` is (*by, user_id, value double), at most one row per group and shopper. Null values are left out; they

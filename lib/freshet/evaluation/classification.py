@@ -5,8 +5,6 @@ computed from counts per distinct probability, exactly, ties included, and witho
 Rows with a null or NaN in either column are no cases and left out; the count `users` shows it.
 """
 
-from collections.abc import Sequence
-
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -84,16 +82,15 @@ def probability_figures(scored: DataFrame, *, threshold: float) -> DataFrame:
         "threshold": F.lit(threshold),
     }
     totals = counts.agg(
-        *[value.cast("double").alias(name) for name, value in figures.items()], F.coalesce(cases, F.lit(0)).alias("users")
+        *[value.cast("double").alias(name) for name, value in figures.items()],
+        F.coalesce(cases, F.lit(0)).alias("users"),
     )
     error = _calibration_error(_binned(counts, _equal_width(CALIBRATION_BINS)))
     whole = totals.crossJoin(error)
     long = whole.unpivot(["users"], [*figures, "calibration_error"], "metric", "value")
     unknown = F.lit(None).cast("double")
-    columns: Sequence[Column] = (
-        F.col("metric"), F.lit(0).alias("k"), F.col("value"), unknown.alias("low"), unknown.alias("high"), F.col("users")
-    )  # fmt: skip
-    return long.select(*columns)
+    no_ends = [unknown.alias("low"), unknown.alias("high")]
+    return long.select("metric", F.lit(0).alias("k"), "value", *no_ends, "users")
 
 
 def _ordered_pairs() -> Column:
@@ -125,7 +122,11 @@ def calibration(scored: DataFrame, *, bins: int, equal_count: bool) -> DataFrame
     sizes vary with ties; low and high are the lowest and highest probability in the bin. bin counts from 0.
     """
     counts = score_counts(scored)
-    binned = _binned(counts, _equal_count(counts, bins)) if equal_count else _binned(counts, _equal_width(bins))
+    if equal_count:
+        cases = counts.agg(F.sum(F.col("positives") + F.col("negatives")).alias("cases"))
+        binned = _binned(counts.crossJoin(F.broadcast(cases)), _equal_count(bins))
+    else:
+        binned = _binned(counts, _equal_width(bins))
     low, high = F.col("least"), F.col("most")
     if not equal_count:
         low, high = F.col("bin") / F.lit(float(bins)), (F.col("bin") + 1) / F.lit(float(bins))
@@ -136,13 +137,11 @@ def _equal_width(bins: int) -> Column:
     return F.least(F.floor(F.col("probability") * bins), F.lit(bins - 1)).cast("int")
 
 
-def _equal_count(counts: DataFrame, bins: int) -> Column:
-    """The bin of the middle case among the cases of one probability, by rising probability."""
-    everywhere = Window.partitionBy().rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    own = F.col("positives") + F.col("negatives")
-    below = F.max(F.col("true_positives") + F.col("false_positives")).over(everywhere)
-    middle = below - F.col("true_positives") - F.col("false_positives") + own / 2
-    return F.least(F.floor(middle * bins / below), F.lit(bins - 1)).cast("int")
+def _equal_count(bins: int) -> Column:
+    """The bin of the middle case among the cases of one probability, by rising probability; needs `cases`."""
+    above_or_equal = F.col("true_positives") + F.col("false_positives")
+    middle = F.col("cases") - above_or_equal + (F.col("positives") + F.col("negatives")) / 2
+    return F.least(F.floor(middle * bins / F.col("cases")), F.lit(bins - 1)).cast("int")
 
 
 def _binned(counts: DataFrame, number: Column) -> DataFrame:

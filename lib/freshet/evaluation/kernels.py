@@ -6,6 +6,7 @@ definition are equal in fact, however their sums were added up.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,30 +48,48 @@ def top_k(scores: NDArray[np.floating], k: int) -> tuple[NDArray[np.int64], NDAr
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)
 
 
-def nearest(
-    vectors: csr_matrix, wanted: NDArray[np.int64], *, similarities: tuple[str, ...], count: int, shrinkage: float
-) -> dict[str, csr_matrix]:
-    """By similarity, a matrix [wanted, all]: each row holds the `count` nearest other rows of `vectors`.
+@dataclass(frozen=True)
+class Nearness:
+    """How neighbours are found: `count` of them; see `nearest` for `shrinkage` and `asymmetry`."""
 
-    Only positive similarities count; equal ones go to the lower row. With x, y two rows of length n:
-    cosine = x.y / (|x||y| + shrinkage); pearson = (x.y - sum(x) sum(y) / n) / (sd(x) sd(y) + shrinkage), where
-    sd(x)^2 = x.x - sum(x)^2 / n: the correlation over all n places, zeros included. Two rows without a common place
-    have a dot product of 0, hence no positive correlation, so the sparse products hold every neighbour there is.
-    Shrinkage (in units of a dot product, 0 for none) damps pairs with little evidence. Rows that are zero, or
-    constant for pearson, have no neighbours.
+    count: int
+    shrinkage: float
+    asymmetry: float
+
+
+def nearest(
+    vectors: csr_matrix, wanted: NDArray[np.int64], *, similarities: tuple[str, ...], nearness: Nearness
+) -> dict[str, csr_matrix]:
+    """By similarity, a matrix [wanted, all]: each row holds its `count` nearest other rows of `vectors`, and itself.
+
+    With x a wanted row and y any row, both of length n: cosine = x.y / (|x||y|);
+    pearson = (x.y - sum(x) sum(y) / n) / (sd(x) sd(y)), where sd(x)^2 = x.x - sum(x)^2 / n: the correlation over all
+    n places, zeros included. Two rows without a common place have a dot product of 0, hence no positive correlation:
+    the sparse products hold every neighbour there is. In both, the divisor is |x|^(2 - asymmetry) |y|^asymmetry +
+    shrinkage (Aiolli 2013; Bell and Koren 2007): asymmetry 1 and shrinkage 0 are the plain measures, more shrinkage
+    (in units of a dot product) damps pairs with little evidence, more asymmetry trusts neighbours with much on
+    record less.
+
+    Only positive similarities count; equal ones go to the lower row. Rows that are zero, or constant for pearson, have
+    no neighbours. The row itself comes on top of the count, with its own value: that is what repeats live on.
     """
     transposed = vectors.T.tocsr()
     measures = {name: _measure(vectors, name) for name in similarities}
     parts: dict[str, list[csr_matrix]] = {name: [] for name in similarities}
     for block in blocks(len(wanted), vectors.shape[0]):
         rows = wanted[block]
+        place = np.arange(len(rows))
         shared = (vectors[rows] @ transposed).toarray()
         for name, (shift, length) in measures.items():
             close = shared - np.outer(shift[rows], shift) if name == PEARSON else shared.copy()
-            scale = np.outer(length[rows], length)
-            close = np.divide(close, scale + shrinkage, out=np.zeros_like(close), where=scale > 0)
-            close[np.arange(len(rows)), rows] = 0.0
-            parts[name].append(_sparse(*top_k(close.astype(np.float32), count), vectors.shape[0]))
+            scale = np.outer(length[rows] ** (2.0 - nearness.asymmetry), length**nearness.asymmetry)
+            np.divide(close, scale + nearness.shrinkage, out=close, where=scale > 0)
+            close[scale == 0] = 0.0
+            rounded = close.astype(np.float32)
+            own = rounded[place, rows]
+            rounded[place, rows] = 0.0
+            others = _sparse(*top_k(rounded, nearness.count), vectors.shape[0])
+            parts[name].append(others + csr_matrix((own.astype(np.float64), (place, rows)), shape=others.shape))
     empty = csr_matrix((0, vectors.shape[0]))
     return {name: vstack(found or [empty], format="csr") for name, found in parts.items()}
 

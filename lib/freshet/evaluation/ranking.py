@@ -44,11 +44,11 @@ def per_user(lists: DataFrame, truth: DataFrame, *, ks: Sequence[int], by: Seque
     if by:
         wanted = wanted.join(F.broadcast(models), on=shared, how="inner") if shared else wanted.crossJoin(models)
     listed = lists.select(*by, "user_id", _first_items(longest).alias("listed"))
-    judged = wanted.join(listed, on=[*by, "user_id"], how="left").withColumn("gains", _gains())
-    figures = F.explode(F.array(*[_figures_at(k) for k in sorted(set(ks))]))
-    columns = [*by, "user_id", "size(true_items) as true_count", "gains"]
-    counted = judged.selectExpr(*columns).select(*by, "user_id", figures.alias("figures"))
-    return counted.select(*by, "user_id", "figures.*")
+    judged = wanted.join(listed, on=[*by, "user_id"], how="left").select(
+        *by, "user_id", F.size("true_items").alias("true_count"), _hit_places().alias("hit_places")
+    )
+    figures = F.explode(F.array(*[_figures_at(k) for k in sorted(set(ks))])).alias("figures")
+    return judged.select(*by, "user_id", figures).select(*by, "user_id", "figures.*")
 
 
 def _first_items(longest: int) -> Column:
@@ -56,30 +56,27 @@ def _first_items(longest: int) -> Column:
     return F.transform(F.slice(in_order, 1, longest), lambda x: x["item_id"])
 
 
-def _gains() -> Column:
-    """Per place of the list 1.0 for a hit and 0.0 for a miss; a missing list is an empty one."""
-
-    def gain(item: Column, index: Column) -> Column:
-        is_true = F.array_contains("true_items", item)
-        is_first = F.array_position("listed", item) == index + 1
-        return F.when(is_true & is_first, 1.0).otherwise(0.0)
-
-    return F.coalesce(F.transform("listed", gain), F.array().cast("array<double>"))
+def _hit_places() -> Column:
+    """The places of the hits in rising order, from 1; a missing list has none."""
+    # array_intersect keeps the order of the first array and each item once.
+    hits = F.array_intersect("listed", "true_items")
+    places = F.transform(hits, lambda item: F.array_position("listed", item))
+    return F.coalesce(places, F.array().cast("array<bigint>"))
 
 
 def _figures_at(k: int) -> Column:
-    """The metrics at k from columns gains and true_count."""
-    gains = F.slice("gains", 1, k)
-    hits = _total(gains)
-    discounted = _total(F.transform(gains, lambda gain, index: gain / F.log2(index + 2.0)))
-    precisions = F.transform(gains, lambda gain, index: gain * _total(F.slice(gains, 1, index + 1)) / (index + 1.0))
+    """The metrics at k from columns hit_places and true_count."""
+    places = F.filter("hit_places", lambda place: place <= k)
+    hits = F.size(places)
+    discounted = F.transform(places, lambda place: 1.0 / F.log2(place + 1.0))
+    precisions = F.transform(places, lambda place, earlier: (earlier + 1.0) / place)
     reachable = F.least(F.lit(k), F.col("true_count"))
     ideal = F.element_at(F.array(*[F.lit(total) for total in _ideal_totals(k)]), reachable)
     return F.struct(
         F.lit(k).alias("k"),
         (hits / F.col("true_count")).alias("recall"),
         (hits / F.lit(k)).alias("precision"),
-        (discounted / ideal).alias("ndcg"),
+        (_total(discounted) / ideal).alias("ndcg"),
         (_total(precisions) / reachable).alias("map"),
         F.when(hits > 0, 1.0).otherwise(0.0).alias("hit"),
     )
@@ -144,14 +141,16 @@ def paired_difference(
     for a metric that does not exist.
     """
     if metric not in RANKING_METRICS:
-        raise InputError(
-            "there is no such metric", where="gate", expected=", ".join(RANKING_METRICS), found=metric
-        )
+        raise InputError("there is no such metric", where="gate", expected=", ".join(RANKING_METRICS), found=metric)
     shared = [name for name in by if name in a.columns]
     mine = a.where(F.col("k") == k).select(*shared, "user_id", F.col(metric).alias("mine"))
     other = b.where(F.col("k") == k).select(*by, "user_id", F.col(metric).alias("other"))
     differences = mine.join(other, on=[*shared, "user_id"], how="inner").select(
-        *by, F.lit(metric).alias("metric"), F.lit(k).alias("k"), "user_id", (F.col("mine") - F.col("other")).alias("value")
+        *by,
+        F.lit(metric).alias("metric"),
+        F.lit(k).alias("k"),
+        "user_id",
+        (F.col("mine") - F.col("other")).alias("value"),
     )
     return with_intervals(differences, by=[*by, "metric", "k"], samples=samples, seed=seed)
 

@@ -88,6 +88,7 @@ def _activity(facts: DataFrame, cuts: list[datetime]) -> DataFrame:
     is_order, is_refund = F.col("event_name") == PURCHASE, F.col("event_name") == REFUND
     counted = orders.groupBy("user_id", "cut", "as_of").agg(
         F.min("first_time").alias("first_time"),
+        F.max("event_time").alias("last_time"),
         F.max(F.when(is_order, F.col("event_time"))).alias("last_order"),
         F.array_sort(F.collect_set(F.when(is_order, F.to_date("event_time")))).alias("order_days"),
         F.count_if(is_order).alias("orders"),
@@ -114,6 +115,7 @@ def _with_derived(counted: DataFrame) -> DataFrame:
     return counted.withColumns(
         {
             "recency_days": days_between(F.col("last_order"), as_of),
+            "idle_days": days_between(F.col("last_time"), as_of),
             "tenure_days": days_between(F.col("first_time"), as_of),
             "monetary": monetary,
             "return_rate": F.when(trades > 0, F.col("refunds") / trades),

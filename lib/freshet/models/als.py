@@ -67,9 +67,7 @@ def fit_als(interactions: DataFrame, params: AlsParameters) -> FittedAls:
         .select("user_index", "item_index", F.col("strength").cast("float").alias("strength"))
     )
     if numbered.isEmpty():
-        raise DataTooSmallError(
-            "no interaction has a positive strength, so there is nothing to learn tastes from"
-        )
+        raise DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
     als = ALS(
         userCol="user_index",
         itemCol="item_index",
@@ -93,6 +91,4 @@ def fit_als(interactions: DataFrame, params: AlsParameters) -> FittedAls:
 
 
 def _by_id(factors: DataFrame, ids: DataFrame, index: str) -> DataFrame:
-    return factors.select(F.col("id").alias(index), F.col("features").alias("factors")).join(
-        ids, index, how="inner"
-    )
+    return factors.select(F.col("id").alias(index), F.col("features").alias("factors")).join(ids, index, how="inner")

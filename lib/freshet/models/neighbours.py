@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-_BLOCK_ITEMS = 512
+_BLOCK_PAIRS = 2_000_000
+"""Pairs of items in a block of similarities: at most 150 MB with all that sorting them takes."""
 
 NEIGHBOURS_SCHEMA = "item_id string, neighbours array<struct<item_id: string, similarity: float>>"
 
@@ -45,21 +46,24 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
     columns: csc_matrix = strengths.tocsc().astype(np.float64)
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
     transposed = columns.T.tocsr()
+    items = columns.shape[1]
+    height = max(1, _BLOCK_PAIRS // max(1, items))
     blocks = []
-    for start in range(0, columns.shape[1], _BLOCK_ITEMS):
-        shared = (transposed[start : start + _BLOCK_ITEMS] @ strengths).tocoo()
+    for start in range(0, items, height):
+        shared = (transposed[start : start + height] @ strengths).tocoo()
         speaker = norms[shared.col] ** params.asymmetry
         target = norms[shared.row + start] ** (2.0 - params.asymmetry)
-        value = shared.data / (speaker * target + params.shrinkage + 1e-12)
+        # Rounded before they are compared, so that what is told as equal is ordered as equal.
+        value = (shared.data / (speaker * target + params.shrinkage + 1e-12)).astype(np.float32)
         keep = (shared.col != shared.row + start) & (value > 0)
         blocks.append(_highest(shared.row[keep], shared.col[keep], value[keep], shared.shape, params.count))
-    return vstack(blocks, format="csr", dtype=np.float32) if blocks else csr_matrix(strengths.shape, dtype=np.float32)
+    return vstack(blocks, format="csr", dtype=np.float32) if blocks else csr_matrix((0, 0), dtype=np.float32)
 
 
 def _highest(
     rows: NDArray[np.int32],
     columns: NDArray[np.int32],
-    values: NDArray[np.float64],
+    values: NDArray[np.float32],
     shape: tuple[int, int],
     count: int,
 ) -> csr_matrix:
@@ -68,7 +72,7 @@ def _highest(
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
     place = np.arange(len(rows)) - starts[rows]
     keep = place < count
-    return csr_matrix((values[keep].astype(np.float32), (rows[keep], columns[keep])), shape=shape)
+    return csr_matrix((values[keep], (rows[keep], columns[keep])), shape=shape)
 
 
 def item_neighbours(interactions: DataFrame, params: NeighbourParameters) -> DataFrame:
@@ -111,20 +115,21 @@ def strength_matrix(batches: Iterator[pa.RecordBatch]) -> tuple[csr_matrix, pa.A
 
 def _numbered(column: pa.Array, known: dict[str, int]) -> NDArray[np.int64]:
     encoded = column.dictionary_encode()
-    codes = np.array(
-        [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()], dtype=np.int64
-    )
+    codes = np.array([known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
     return codes[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def _as_batch(matrix: csr_matrix, items: pa.Array) -> pa.RecordBatch:
     has_neighbours = np.flatnonzero(np.diff(matrix.indptr))
     compact = matrix[has_neighbours]
+    rows = np.repeat(np.arange(len(has_neighbours)), np.diff(compact.indptr))
+    nearest_first = np.lexsort((compact.indices, -compact.data, rows))
     entries = pa.StructArray.from_arrays(
-        [items.take(pa.array(compact.indices)), pa.array(compact.data, pa.float32())],
+        [
+            items.take(pa.array(compact.indices[nearest_first])),
+            pa.array(compact.data[nearest_first], pa.float32()),
+        ],
         ["item_id", "similarity"],
     )
     lists = pa.ListArray.from_arrays(pa.array(compact.indptr.astype(np.int32)), entries)
-    return pa.RecordBatch.from_arrays(
-        [items.take(pa.array(has_neighbours)), lists], ["item_id", "neighbours"]
-    )
+    return pa.RecordBatch.from_arrays([items.take(pa.array(has_neighbours)), lists], ["item_id", "neighbours"])

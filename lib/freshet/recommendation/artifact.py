@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.errors import StateError
 from freshet.recommendation.fold_in import gram_matrix
@@ -46,13 +46,38 @@ class Artifact:
         """Mean item vector, over all items of the catalogue."""
         return self.factors.mean(axis=0, dtype=np.float64)
 
+    @cached_property
+    def speakers(self) -> csc_matrix:
+        """`neighbours` by scored item, each column's speaking items in rising order."""
+        return self.neighbours.tocsc()
+
+    def neighbour_table(self) -> pa.Table:
+        """(item_id, neighbours array<item_id, similarity>): the neighbours of every item that has some."""
+        by_target = self.neighbours.tocsc()
+        entries = pa.StructArray.from_arrays(
+            [self.items.take(pa.array(by_target.indices)), pa.array(by_target.data, pa.float32())],
+            ["item_id", "similarity"],
+        )
+        lists = pa.ListArray.from_arrays(pa.array(by_target.indptr.astype(np.int32)), entries)
+        return pa.table({"item_id": self.items, "neighbours": lists})
+
     def save(self, folder: Path) -> None:
         """Writes the whole folder or nothing; a folder that is there is left as it is (artifacts never change)."""
         if folder.exists():
             return
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        try:
+            part.mkdir(parents=True)
+            self._write(part)
+            part.rename(folder)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            # Another process may have been quicker with the same artifact.
+            if not folder.is_dir():
+                raise
+
+    def _write(self, part: Path) -> None:
         (part / "recipe.json").write_text(self.recipe.to_json(), encoding="utf-8")
         with pa.OSFile(str(part / "items.arrow"), "wb") as sink:
             table = pa.table({"item_id": self.items})
@@ -62,19 +87,14 @@ class Artifact:
         for name in _NEIGHBOUR_PARTS:
             np.save(part / f"neighbours_{name}.npy", getattr(self.neighbours, name))
         (part / "terms.json").write_text(json.dumps(list(self.terms)), encoding="utf-8")
-        np.save(
-            part / "terms.npy",
-            np.array(list(self.terms.values()), dtype=np.float32).reshape(len(self.terms), -1),
-        )
-        part.rename(folder)
+        values = np.array(list(self.terms.values()), dtype=np.float32)
+        np.save(part / "terms.npy", values.reshape(len(self.terms), len(self.items)))
 
     @staticmethod
     def load(folder: Path) -> "Artifact":
         """Maps the folder's arrays read-only. Raises StateError when it is not there."""
         if not (folder / "recipe.json").is_file():
-            raise StateError(
-                "the scoring artifact is missing", where=str(folder), do="Run `freshet train` again"
-            )
+            raise StateError("the scoring artifact is missing", where=str(folder), do="Run `freshet train` again")
         with pa.memory_map(str(folder / "items.arrow")) as source:
             items = pa.ipc.open_file(source).read_all().column("item_id").combine_chunks()
         parts = [np.load(folder / f"neighbours_{name}.npy", mmap_mode="r") for name in _NEIGHBOUR_PARTS]

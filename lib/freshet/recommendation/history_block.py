@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +17,8 @@ _DAY_MICROSECONDS = 86_400_000_000
 class HistoryBlock:
     """Histories of some shoppers against one catalogue; one element per distinct (shopper, item, event name, order).
 
-    `age_days` is taken against the event clock and never below 0. `unknown` counts, per shopper, entries with items
-    that the catalogue does not have.
+    Elements stand by shopper and item, within them newest first. `age_days` is taken against the event clock and never
+    below 0. `unknown` counts, per shopper, entries with items that the catalogue does not have.
     """
 
     shoppers: int
@@ -27,6 +28,12 @@ class HistoryBlock:
     event: NDArray[np.int64]
     age_days: NDArray[np.float64]
     unknown: NDArray[np.int64]
+
+    @cached_property
+    def _pairs(self) -> NDArray[np.int64]:
+        """Places at which another (shopper, item) begins."""
+        changes = (np.diff(self.row) != 0) | (np.diff(self.item) != 0)
+        return np.flatnonzero(np.concatenate([[True] if len(self.row) else [], changes])).astype(np.int64)
 
     def strengths(
         self, weights: NDArray[np.float64], half_life_days: float | None, *, at_least: float = 0.0
@@ -38,27 +45,23 @@ class HistoryBlock:
         value = weights[self.event]
         if half_life_days is not None:
             value = value * np.exp2(-self.age_days / half_life_days)
-        matrix = csr_matrix((value, (self.row, self.item)), shape=(self.shoppers, self.items))
-        matrix.sum_duplicates()
-        matrix.data[(matrix.data <= 0) | (matrix.data < at_least)] = 0.0
-        matrix.eliminate_zeros()
-        return matrix
+        total = np.add.reduceat(value, self._pairs) if len(value) else value
+        return self._matrix(total, (total > 0) & (total >= at_least))
 
     def touched(self, event_code: int) -> csr_matrix:
         """[shoppers, items]: 1 where the shopper has an entry of this event; nothing for code -1."""
         of_event = self.event == event_code
-        ones = np.ones(int(of_event.sum()), dtype=np.float32)
-        matrix = csr_matrix(
-            (ones, (self.row[of_event], self.item[of_event])), shape=(self.shoppers, self.items)
-        )
-        matrix.sum_duplicates()
-        matrix.data[:] = 1.0
-        return matrix
+        touched = np.logical_or.reduceat(of_event, self._pairs) if len(of_event) else of_event
+        return self._matrix(np.ones(len(touched), dtype=np.float32), touched)
+
+    def _matrix(self, values: NDArray[np.floating], keep: NDArray[np.bool_]) -> csr_matrix:
+        """The kept values at their pairs. The elements' order makes it canonical without a sort."""
+        places = self._pairs[keep]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(self.row[places], minlength=self.shoppers))])
+        return csr_matrix((values[keep], self.item[places], starts), shape=(self.shoppers, self.items))
 
 
-def read_block(
-    histories: pa.ListArray, *, items: pa.Array, event_names: list[str], clock: datetime
-) -> HistoryBlock:
+def read_block(histories: pa.ListArray, *, items: pa.Array, event_names: list[str], clock: datetime) -> HistoryBlock:
     """A block from an Arrow column of histories (contracts.shoppers.HISTORY), newest entry first.
 
     `items` is the catalogue's ids; `event_names` gives event codes by position, other names are ignored.
@@ -70,29 +73,28 @@ def read_block(
     item = _codes(entries.field("item_id"), items)
     event = _codes(entries.field("event_name"), pa.array(event_names, pa.string()))
     order = entries.field("order_id").dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    moment = (
-        entries.field("event_time").cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    )
-    usable = (event >= 0) & (item >= 0)
+    moment = entries.field("event_time").cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
     unknown = np.bincount(rows[(event >= 0) & (item < 0)], minlength=len(lengths))
-    rows, item, event, order, moment = (
-        rows[usable],
-        item[usable],
-        event[usable],
-        order[usable],
-        moment[usable],
-    )
-    key = (
-        ((rows * len(items) + item) * len(event_names) + event) * (int(order.max(initial=0)) + 2) + order + 1
-    )
-    # Newest first, so the first of equal keys is the newest: a repeated line of an order counts once, at its last time.
-    first = np.sort(np.unique(key, return_index=True)[1])
+    usable = np.flatnonzero((event >= 0) & (item >= 0))
+    pair = rows[usable] * max(1, len(items)) + item[usable]
+    first = usable[_first_of_equals(pair, event[usable], order[usable].astype(np.int64))]
     clock_microseconds = np.datetime64(clock, "us").astype(np.int64)
     age = np.maximum(0.0, (clock_microseconds - moment[first]) / _DAY_MICROSECONDS)
     return HistoryBlock(len(lengths), len(items), rows[first], item[first], event[first], age, unknown)
 
 
+def _first_of_equals(pair: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the first of each (pair, event, order), by pair and then by place.
+
+    Entries come newest first, so a repeated line of an order counts once, at its last time.
+    """
+    by_pair = np.lexsort((order, event, pair))
+    keys = np.stack([pair[by_pair], event[by_pair], order[by_pair]])
+    is_first = np.concatenate([[True] if len(pair) else [], (np.diff(keys) != 0).any(axis=0)]).astype(bool)
+    first = np.sort(by_pair[is_first])
+    # By place, and not by order, so that sums do not depend on how orders are numbered in this block.
+    return first[np.argsort(pair[first], kind="stable")]
+
+
 def _codes(values: pa.Array, known: pa.Array) -> NDArray[np.int64]:
-    return (
-        pc.fill_null(pc.index_in(values, value_set=known), -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    )
+    return pc.fill_null(pc.index_in(values, value_set=known), -1).to_numpy(zero_copy_only=False).astype(np.int64)

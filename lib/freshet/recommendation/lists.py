@@ -36,9 +36,7 @@ def _artifact(folder: str) -> Artifact:
     return Artifact.load(Path(folder))
 
 
-def recommended(
-    histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str
-) -> DataFrame:
+def recommended(histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str) -> DataFrame:
     """(user_id, items array<position, item_id, score, reason>, unknown_items) for rows (user_id, history).
 
     Lists hold at most `length` items, fewer when the policy leaves fewer; ties by item_id. An empty history, or one
@@ -57,36 +55,29 @@ def recommended(
     return histories.select("user_id", "history").mapInArrow(listed, LISTS)
 
 
-def list_batch(
-    batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str
-) -> pa.RecordBatch:
+def list_batch(batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str) -> pa.RecordBatch:
     """The lists of one Arrow batch (user_id, history), columns as in LISTS."""
-    block = read_block(
-        batch.column("history"), items=model.items, event_names=list(model.recipe.event_weights), clock=clock
-    )
+    block = read_block(batch.column("history"), items=model.items, event_names=model.recipe.event_names, clock=clock)
     result = scored(block, model, policy=policy)
     columns, values = top_k(result.scores, length)
     words = reasons(block, model, result, columns)
     items = _list_column(columns, values, words, model.items)
     unknown = pa.array(block.unknown, pa.int64())
-    return pa.RecordBatch.from_arrays(
-        [batch.column("user_id"), items, unknown], ["user_id", "items", "unknown_items"]
-    )
+    return pa.RecordBatch.from_arrays([batch.column("user_id"), items, unknown], ["user_id", "items", "unknown_items"])
 
 
 def _list_column(
-    columns: NDArray[np.int64], values: NDArray[np.float32], words: list[list[str]], items: pa.Array
+    columns: NDArray[np.int64], values: NDArray[np.float32], words: pa.StringArray, items: pa.Array
 ) -> pa.ListArray:
     allowed = np.isfinite(values)
     offsets = np.concatenate([[0], np.cumsum(allowed.sum(axis=1))]).astype(np.int32)
     positions = np.broadcast_to(np.arange(1, columns.shape[1] + 1, dtype=np.int32), columns.shape)
-    flat_words = np.array([word for row in words for word in row], dtype=object)[allowed.ravel()]
     entries = pa.StructArray.from_arrays(
         [
             pa.array(positions[allowed]),
             items.take(pa.array(columns[allowed])),
             pa.array(values[allowed].astype(np.float64)),
-            pa.array(flat_words, pa.string()),
+            words.filter(pa.array(allowed.ravel())),
         ],
         ["position", "item_id", "score", "reason"],
     )

@@ -18,8 +18,6 @@ class ListParameters:
 
     def __post_init__(self) -> None:
         if self.seen_policy not in ("auto", *POLICIES):
-            raise ValueError(
-                f"seen_policy must be auto or one of {', '.join(POLICIES)}, is {self.seen_policy!r}"
-            )
+            raise ValueError(f"seen_policy must be auto or one of {', '.join(POLICIES)}, is {self.seen_policy!r}")
         if min(self.length, self.similar_length, self.popular_length) < 1:
             raise ValueError("lengths of lists must be 1 or more")

@@ -1,58 +1,75 @@
 """Why an item stands in a list, in words that a page can show."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.models import REASONS
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.scoring import ScoredBlock
 from freshet.recommendation.terms import event_weights
 
+_BOUGHT, _SIMILAR, _TASTE, _POPULAR = range(len(REASONS))
 
-def reasons(
-    block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64]
-) -> list[list[str]]:
-    """Per shopper and chosen column the part that weighs most: bought_before, similar_to:<item>, taste, popular_now.
 
-    The item part counts by how far it stands above the catalogue's mean, as it lifts all items of all shoppers.
+def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64]) -> pa.StringArray:
+    """Per shopper and chosen column, row after row: bought_before, similar_to:<item>, taste or popular_now.
+
+    bought_before wherever the shopper's own items lift the score; else the part of it that weighs most. The item part
+    counts by how far it stands above the catalogue's mean, as it lifts all items of all shoppers.
     """
-    item = (result.item_part - result.item_part.mean())[chosen]
     own = _picked(result.own_part, chosen)
-    neighbour = _picked(result.neighbour_part, chosen)
+    neighbour = np.zeros(chosen.shape, dtype=np.float32)
+    if result.neighbour_part is not None:
+        neighbour = np.take_along_axis(result.neighbour_part, chosen, axis=1)
     total = np.take_along_axis(result.scores, chosen, axis=1)
     taste = total - result.item_part[chosen] - own - neighbour
-    winner = np.argmax(np.stack([own, neighbour, taste, item]), axis=0)
-    strengths = block.strengths(event_weights(artifact.recipe), artifact.recipe.neighbour_half_life_days)
-    names = artifact.items
-    words = []
-    for shopper, columns in enumerate(chosen):
-        origins = (
-            _origins(strengths[shopper], artifact.neighbours, columns)
-            if (winner[shopper] == 1).any()
-            else None
-        )
-        row = []
-        for place in range(len(columns)):
-            if own[shopper, place] > 0:
-                row.append("bought_before")
-            elif winner[shopper, place] == 1 and origins is not None:
-                row.append(f"similar_to:{names[int(origins[place])].as_py()}")
-            else:
-                row.append("taste" if winner[shopper, place] == 2 else "popular_now")
-        words.append(row)
-    return words
+    lift = result.item_part - (result.item_part.mean() if len(result.item_part) else 0.0)
+    best = np.maximum(np.maximum(neighbour, taste), np.maximum(lift[chosen], 0.0))
+    words = np.full(chosen.shape, _POPULAR)
+    words[(taste == best) & (taste > 0)] = _TASTE
+    words[(neighbour == best) & (neighbour > 0)] = _SIMILAR
+    words[own > 0] = _BOUGHT
+    return _in_words(words, block, artifact, chosen)
 
 
 def _picked(part: csr_matrix | None, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     if part is None:
         return np.zeros(chosen.shape, dtype=np.float32)
     rows = np.repeat(np.arange(len(chosen)), chosen.shape[1])
-    picked = np.asarray(part[rows, chosen.ravel()], dtype=np.float32)
-    return picked.reshape(chosen.shape)
+    return np.asarray(part[rows, chosen.ravel()], dtype=np.float32).reshape(chosen.shape)
 
 
-def _origins(strength: csr_matrix, neighbours: csr_matrix, columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each column the shopper's item that speaks most for it."""
-    spoken = neighbours[strength.indices][:, columns].toarray() * strength.data[:, None]
-    return strength.indices[np.argmax(spoken, axis=0)]
+def _in_words(
+    words: NDArray[np.int64], block: HistoryBlock, artifact: Artifact, chosen: NDArray[np.int64]
+) -> pa.StringArray:
+    plain = pa.array(REASONS, pa.string()).take(pa.array(words.ravel()))
+    similar = words == _SIMILAR
+    if not similar.any():
+        return plain
+    origins = _origins(block, artifact, np.nonzero(similar)[0], chosen[similar])
+    told = pc.binary_join_element_wise(REASONS[_SIMILAR], artifact.items.take(pa.array(origins)), ":")
+    return pc.replace_with_mask(plain, pa.array(similar.ravel()), told)
+
+
+def _origins(
+    block: HistoryBlock, artifact: Artifact, shoppers: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Of each shopper and column the shopper's item that speaks most for it; ties go to the lower column.
+
+    At least one of the shopper's items must speak for each column.
+    """
+    recipe, speakers = artifact.recipe, artifact.speakers
+    strengths = block.strengths(event_weights(recipe), recipe.neighbour_half_life_days).toarray()
+    counts = np.diff(speakers.indptr)[columns]
+    starts = np.cumsum(counts) - counts
+    places = np.arange(counts.sum()) + np.repeat(speakers.indptr[columns] - starts, counts)
+    said = speakers.data[places] * strengths[np.repeat(shoppers, counts), speakers.indices[places]]
+    highest = np.repeat(np.maximum.reduceat(said, starts), counts)
+    winners = np.flatnonzero(said == highest)
+    # The first winner of each segment.
+    first = winners[np.searchsorted(winners, starts)]
+    return speakers.indices[places[first]].astype(np.int64)

@@ -37,6 +37,16 @@ class Recipe:
     own_half_lives: dict[str, float | None]
     weights: dict[str, dict[str, float]]
 
+    @property
+    def event_names(self) -> list[str]:
+        """Names by event code: those that have a weight, and the target, which may have none."""
+        return list(dict.fromkeys([*self.event_weights, self.target]))
+
+    @property
+    def target_code(self) -> int:
+        """The target's event code."""
+        return self.event_names.index(self.target)
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)
 

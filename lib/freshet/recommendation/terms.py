@@ -15,32 +15,27 @@ from freshet.recommendation.recipe import OWN_SEEN, Recipe
 
 
 def event_weights(recipe: Recipe) -> NDArray[np.float64]:
-    """Weights by event code: the position of the name in the recipe's event_weights."""
-    return np.array(list(recipe.event_weights.values()), dtype=np.float64)
+    """Weights by event code: the position of the name in the recipe's event_names."""
+    return np.array([recipe.event_weights.get(name, 0.0) for name in recipe.event_names], dtype=np.float64)
 
 
 def shopper_factors(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
     """Folded-in vectors [shoppers, rank] of whole histories; zeros without a known item of positive strength."""
     recipe = artifact.recipe
     assert recipe.als is not None
-    strengths = block.strengths(
-        event_weights(recipe), recipe.user_half_life_days, at_least=recipe.user_min_strength
-    )
-    return folded_in(
-        strengths, artifact.factors, artifact.gram, alpha=recipe.als.alpha, reg_param=recipe.als.reg_param
-    )
+    strengths = block.strengths(event_weights(recipe), recipe.user_half_life_days, at_least=recipe.user_min_strength)
+    return folded_in(strengths, artifact.factors, artifact.gram, alpha=recipe.als.alpha, reg_param=recipe.als.reg_param)
 
 
-def factor_scale(
-    vectors: NDArray[np.float32], artifact: Artifact
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def factor_scale(vectors: NDArray[np.float32], artifact: Artifact) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Per shopper the mean and standard deviation of x'y over all items, without computing the scores.
 
     mean = x'm with m the mean item vector; variance = x'(Y'Y / items)x - mean^2. A flat row gets deviation 1.
     """
     wide = vectors.astype(np.float64)
-    mean = wide @ artifact.mean_factor
-    variance = np.einsum("ui,ij,uj->u", wide, artifact.gram / len(artifact.factors), wide) - mean**2
+    # Row sums, not matrix-vector products: those round by the number of rows, and batch and stream would differ.
+    mean = (wide * artifact.mean_factor).sum(axis=1)
+    variance = ((wide @ artifact.gram) * wide).sum(axis=1) / max(1, len(artifact.factors)) - mean**2
     deviation = np.sqrt(np.maximum(variance, 0.0))
     deviation[deviation < 1e-9] = 1.0
     return mean.astype(np.float32), deviation.astype(np.float32)
@@ -69,7 +64,10 @@ def own_scores(block: HistoryBlock, recipe: Recipe) -> dict[str, csr_matrix]:
 
 
 def _scaled_to_one(scores: csr_matrix) -> csr_matrix:
-    highest = scores.max(axis=1).toarray().ravel()
-    highest[highest <= 0] = 1.0
-    scores.data /= np.repeat(highest, np.diff(scores.indptr)).astype(np.float32)
+    counts = np.diff(scores.indptr)
+    if scores.nnz:
+        filled = counts > 0
+        # SciPy's own maximum sorts the whole matrix first.
+        highest = np.maximum.reduceat(scores.data, scores.indptr[:-1][filled])
+        scores.data /= np.repeat(np.where(highest > 0, highest, 1.0), counts[filled]).astype(np.float32)
     return scores

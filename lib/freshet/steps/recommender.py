@@ -1,19 +1,22 @@
 """Step train-recommender: search the recipe on validation, fit it as of the cut, register the challenger."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from pyspark.ml import PipelineModel
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FACTORS, USER_FACTORS
 from freshet.errors import DataTooSmallError
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
+from freshet.registry.versions import ModelVersion
 from freshet.splitting import Windows, known_before
 from freshet.steps.fitting import Fitted, StrengthsAt, catalogue, events_until, fitted, judged_cases
 from freshet.steps.job import Job, Step
-from freshet.steps.models import RECOMMENDER, champion_artifact, registry, validation_folder
+from freshet.steps.models import RECOMMENDER, SCORING, champion, registry, validation_folder
 from freshet.tuning.search import SearchResult, searched
 
 
@@ -27,17 +30,28 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     events = events_until(job, windows)
     if events.where(F.col("item_id").isNotNull()).isEmpty():
         raise DataTooSmallError("the source has no items, so there is nothing to recommend")
+    before = champion(job, RECOMMENDER)
     result = _searched(job, windows, target, fingerprint)
-    strengths = StrengthsAt(known_before(events, windows.cut), windows.cut, job.settings.interactions)
-    features = catalogue(known_before(events, windows.cut), as_of=windows.cut, target=target)
+    known = known_before(events, windows.cut)
+    strengths = StrengthsAt(known, windows.cut, job.settings.interactions)
     job.tell("fitting the chosen recipe on everything before the cut")
-    final = fitted(result.recipe, strengths=strengths, features=features, as_of=windows.cut, settings=job.settings)
-    folder = job.home.artifacts / fingerprint
-    final.artifact.save(folder)
-    version = _registered(job, fingerprint, folder, result, final)
-    _write_factors(job, final, version)
+    final = fitted(
+        result.recipe,
+        strengths=strengths,
+        features=catalogue(known, as_of=windows.cut, target=target),
+        as_of=windows.cut,
+        settings=job.settings,
+    )
+    version = _registered(job, fingerprint, result, final)
+    _write_factors(job, final, version.model_version)
     strengths.forget()
-    return {"version": version, "ndcg": result.ndcg, "users": result.users, "recipe": json.loads(result.recipe.to_json())}
+    return {
+        "version": version.version,
+        "champion": before and before.model_version,
+        "ndcg": result.ndcg,
+        "users": result.users,
+        "recipe": json.loads(result.recipe.to_json()),
+    }
 
 
 def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> SearchResult:
@@ -61,7 +75,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> Sear
         else:
             result = searched(
                 cases, strengths=strengths, features=features, target=target, event_weights=weights, clock=cut,
-                k=settings.evaluation.gate_k, params=settings.search, told=job.tell,
+                k=settings.gate.k, params=settings.search, told=job.tell,
             )  # fmt: skip
         for name, recipe in (("challenger", result.recipe), ("champion", _champion_recipe(job))):
             if recipe is not None:
@@ -74,8 +88,8 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> Sear
 
 
 def _champion_recipe(job: Job) -> Recipe | None:
-    folder = champion_artifact(job)
-    return Artifact.load(folder).recipe if folder is not None else None
+    version = champion(job, RECOMMENDER)
+    return Artifact.load(version.folder).recipe if version is not None else None
 
 
 def _unsearched(target: str, job: Job) -> Recipe:
@@ -97,8 +111,28 @@ def _unsearched(target: str, job: Job) -> Recipe:
     )
 
 
-def _registered(job: Job, fingerprint: str, folder: Path, result: SearchResult, final: Fitted) -> str:
-    raise NotImplementedError
+def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted) -> ModelVersion:
+    """The registered version of this fingerprint: found when a killed run had made it already."""
+    store = registry(job)
+    known = store.find(RECOMMENDER, fingerprint)
+    if known is not None:
+        return known
+    with store.training_run(RECOMMENDER, params=_params(result), fingerprint=fingerprint) as run:
+        run.log_inputs({EVENTS.name: job.warehouse.version(EVENTS)})
+        run.log_metrics({f"validation_ndcg_{policy}": value for policy, value in result.ndcg.items()})
+        run.log_text(json.dumps(result.trials, indent=1), "trials.json")
+        with tempfile.TemporaryDirectory(dir=job.home.mlflow) as scratch:
+            final.artifact.save(Path(scratch) / SCORING)
+            run.log_folder(Path(scratch) / SCORING, SCORING)
+        if final.als is not None:
+            run.log_model(PipelineModel([final.als.model]), "als")
+        return store.register(RECOMMENDER, run, SCORING)
+
+
+def _params(result: SearchResult) -> dict[str, Any]:
+    recipe = json.loads(result.recipe.to_json())
+    weights = recipe.pop("weights")
+    return {**recipe, **{f"weights.{policy}": chosen for policy, chosen in weights.items()}}
 
 
 def _write_factors(job: Job, final: Fitted, version: str) -> None:
@@ -114,7 +148,7 @@ TRAIN_RECOMMENDER = Step(
     title="Train the recommender",
     writes=(ITEM_FACTORS, USER_FACTORS),
     reads=(EVENTS,),
-    sections=("windows", "interactions", "search", "lists", "evaluation"),
+    sections=("windows", "interactions", "search", "lists", "gate"),
     inputs=_inputs,
     work=_work,
 )

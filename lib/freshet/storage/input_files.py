@@ -105,7 +105,9 @@ def _look_into_text(file: Path, head: bytes, form: InputFormat) -> None:
         raise InputError("not a text file", where=str(file), expected=f"{form.format} in {form.encoding}")
     begin = text.lstrip("\ufeff \t\r\n")[:1]
     if form.format == "json" and begin not in ("{", "["):
-        raise InputError("wrong format", where=str(file), expected="JSON records", found=f"a text that begins {text[:30]!r}")
+        raise InputError(
+            "wrong format", where=str(file), expected="JSON records", found=f"a text that begins {text[:30]!r}"
+        )
     if form.format == "json" and begin == "[" and not form.multi_line:
         raise InputError(
             "a JSON list, not one record per line", where=str(file), do="Set multi_line = true under [options]"

@@ -18,12 +18,15 @@ def fingerprint(parts: dict[str, Any]) -> str:
 
 
 def read_record(folder: Path, step: str) -> dict[str, Any] | None:
-    """The step's record, None when it never finished."""
+    """The step's record; None when it never finished, or when the file was damaged: then the step runs again."""
     path = folder / f"{step}.json"
     if not path.is_file():
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def write_record(folder: Path, step: str, record: dict[str, Any]) -> None:
@@ -33,10 +36,13 @@ def write_record(folder: Path, step: str, record: dict[str, Any]) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that a reader sees the old one or the new one, never a part."""
+    """Writes a text file so that a reader sees the old one or the new one, never a part. A failure leaves no part."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from freshet.contracts import TableContract
 from freshet.errors import ContractError, StateError, listed
 
 _GUARD = "freshet contract guard"
+_REPLACE_MISMATCH = "DELTA_REPLACE_WHERE_MISMATCH"
 
 
 class Warehouse:
@@ -28,11 +29,12 @@ class Warehouse:
         return str((self.folder / contract.name).resolve())
 
     def exists(self, contract: TableContract) -> bool:
-        return (self.folder / contract.name / "_delta_log").is_dir()
+        """Whether the table has a commit; the folders of a creation that was killed before it do not count."""
+        return any((self.folder / contract.name / "_delta_log").glob("*.json"))
 
     def version(self, contract: TableContract) -> int:
         """The newest version of the table; -1 when there is no table."""
-        return DeltaTable(self.path(contract), without_files=True).version() if self.exists(contract) else -1
+        return DeltaTable(self.path(contract)).version() if self.exists(contract) else -1
 
     def read(self, contract: TableContract, version: int | None = None) -> DataFrame:
         """The table, at a version when one is given.
@@ -40,9 +42,7 @@ class Warehouse:
         Raises StateError when it does not exist, ContractError when its columns were changed.
         """
         if not self.exists(contract):
-            raise StateError(
-                "the table does not exist yet", where=f"table {contract.name}", do=_do_for(contract)
-            )
+            raise StateError("the table does not exist yet", where=f"table {contract.name}", do=_do_for(contract))
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -58,7 +58,7 @@ class Warehouse:
     def replace(self, df: DataFrame, contract: TableContract, *, where: str | None = None) -> None:
         """Replaces the whole table, or the rows that meet the SQL condition `where`, in one commit.
 
-        Rows of `df` outside `where` are an error. Repeating a replace leaves the same table.
+        Rows of `df` outside `where` raise ContractError. Repeating a replace leaves the same table.
         """
         options = {"replaceWhere": where} if where else {}
         self._write(df, contract, "overwrite", options)
@@ -74,6 +74,13 @@ class Warehouse:
         try:
             writer.save(self.path(contract))
         except (Py4JJavaError, PySparkException) as error:
+            if _REPLACE_MISMATCH in str(error):
+                raise ContractError(
+                    "there are rows outside the condition of the replacement",
+                    where=f"table {contract.name}",
+                    expected=f"only rows with {options['replaceWhere']}",
+                    do="Nothing was written",
+                ) from None
             if _GUARD not in str(error):
                 raise
             raise ContractError(

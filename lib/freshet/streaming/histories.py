@@ -4,7 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType, TimestampType
 
-from freshet.contracts.shoppers import history_entry, newest_history, shopper_id
+from freshet.contracts.shoppers import counts_as_taste, history_entry, newest_history, shopper_id
 
 STREAM_EVENT = StructType(
     [
@@ -22,13 +22,8 @@ STREAM_EVENT = StructType(
 
 
 def stream_events(events: DataFrame) -> DataFrame:
-    """The STREAM_EVENT columns of events that belong in a history: of a shopper, about an item, no non-product."""
-    is_history = (
-        shopper_id().isNotNull() & F.col("item_id").isNotNull() & ~F.array_contains("flags", "non_product")
-    )
-    return (
-        events.where(is_history).withColumn("user_id", shopper_id()).select(*STREAM_EVENT.fieldNames())
-    )  # fmt: skip
+    """The STREAM_EVENT columns of the events that belong in a history, by contracts.shoppers.counts_as_taste."""
+    return events.where(counts_as_taste()).withColumn("user_id", shopper_id()).select(*STREAM_EVENT.fieldNames())
 
 
 def touched_histories(events: DataFrame, *, max_events: int) -> DataFrame:

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.storage.stamps import append_row
+from freshet.storage.small_appends import append_collected, append_row
+from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
 
 
@@ -32,28 +33,41 @@ class Scorer(Protocol):
     ) -> DataFrame: ...
 
 
-@dataclass
-class ListUpdates:
-    """The function a stream of `touched_histories` calls for each micro-batch.
+@dataclass(frozen=True)
+class ListMaking:
+    """What the lists of one query are made with and for.
 
-    `model` is asked once per micro-batch, so that all of it is made by one model. Shoppers whose newest event lies
-    before `live_from` get no list: the batch has made theirs. `now` gives the wall time. What went wrong in a
-    micro-batch stays in `failure`, since the query itself only passes its text on.
+    `model` is asked once per micro-batch, so that one model makes all of it. Shoppers whose newest event lies before
+    `live_from` get no list: theirs are the batch's. More than `most_collected` lists are written by Spark instead of
+    through the driver. `now` gives the wall time, UTC without a zone.
     """
 
-    folder: Path
-    query_id: str
     scorer: Scorer
     model: Callable[[], ServedModel]
     length: int
     live_from: datetime
+    most_collected: int
     now: Callable[[], datetime]
+
+
+@dataclass
+class ListUpdates:
+    """The function that a stream of `touched_histories` calls for each micro-batch.
+
+    Both tables must exist. A micro-batch that is repeated after a crash adds nothing that stands already and, `model`
+    being the same, makes the same rows but for `generated_at`. The error that ended a micro-batch stays in `failure`,
+    for the query passes on its text only.
+    """
+
+    folder: Path
+    query_id: str
+    making: ListMaking
     failure: Exception | None = field(default=None, init=False)
     _clock: datetime | None = field(default=None, init=False)
-    _started: bool = field(default=False, init=False)
+    _first: bool = field(default=True, init=False)
 
     def __call__(self, touched: DataFrame, batch_id: int) -> None:
-        """Appends the lists and the figures of one micro-batch, each unless it stands in its table already."""
+        """Appends the lists and the figures of a micro-batch, each unless its table holds them."""
         try:
             self._run(touched, batch_id)
         except Exception as error:
@@ -61,82 +75,92 @@ class ListUpdates:
             raise
 
     def _run(self, touched: DataFrame, batch_id: int) -> None:
-        began = self.now()
-        # The session of a micro-batch is a clone of the query's: settings of any other do not hold in it.
+        began = self.making.now()
+        # The session of a micro-batch is a clone of the query's; settings of any other do not reach it.
         warehouse = Warehouse(touched.sparkSession, self.folder)
-        lists_stand, figures_stand = self._what_stands(warehouse, batch_id)
-        model = self.model()
-        seen = Observation("touched")
-        # Each action would run the stateful plan again. Kept are due shoppers only, not the whole first slice.
+        lists_stand, figures_stand = self._standing(warehouse, batch_id)
+        model = self.making.model()
+        seen = Observation()
+        # Every action runs the stateful plan anew, hence the cache; of due shoppers only, so that the first slice
+        # with everybody's past does not fill it.
         due = (
             touched.observe(seen, F.count(F.lit(1)).alias("shoppers"), F.max("newest_event_time").alias("newest"))
-            .where(F.col("newest_event_time") >= F.lit(self.live_from))
+            .where(F.col("newest_event_time") >= F.lit(self.making.live_from))
             .persist()
         )
         try:
             lists = due.count()
-            shoppers, newest = seen.get["shoppers"], seen.get["newest"]
-            if not shoppers:
+            if not seen.get["shoppers"]:
                 return
-            clock = newest if self._clock is None else max(newest, self._clock)
-            unknown = 0
-            if lists:
-                rows, counted = self._rows(due, batch_id, clock, model)
-                if lists_stand:
-                    rows.count()
-                else:
-                    warehouse.append(rows, RECOMMENDATION_UPDATES)
-                unknown = counted.get["unknown"]
+            clock = self._advanced(seen.get["newest"])
+            rows, counted = self._rows(due, batch_id, clock, model)
+            if lists_stand:
+                rows.count()  # for its entries of unknown items
+            elif lists > self.making.most_collected:
+                warehouse.append(rows, RECOMMENDATION_UPDATES)
+            elif lists:
+                append_collected(warehouse, rows, RECOMMENDATION_UPDATES)
         finally:
             due.unpersist()
-        self._clock = clock
-        finished = self.now()
-        if not figures_stand:
-            figures = {
-                "query_id": self.query_id,
-                "batch_id": batch_id,
-                "finished_at": finished,
-                "event_clock": clock,
-                "touched_shoppers": shoppers,
-                "lists": lists,
-                "unknown_items": unknown,
-                "seconds": (finished - began).total_seconds(),
-                "model_version": model.version,
-            }
-            append_row(warehouse, STREAM_METRICS, figures)
+        if figures_stand:
+            return
+        finished = self.making.now()
+        figures = {
+            "query_id": self.query_id,
+            "batch_id": batch_id,
+            "finished_at": finished,
+            "event_clock": clock,
+            "touched_shoppers": seen.get["shoppers"],
+            "lists": lists,
+            "unknown_items": counted.get["unknown"] or 0 if lists else 0,
+            "seconds": (finished - began).total_seconds(),
+            "model_version": model.version,
+        }
+        append_row(warehouse, figures, STREAM_METRICS)
 
-    def _what_stands(self, warehouse: Warehouse, batch_id: int) -> tuple[bool, bool]:
-        if self._started:
+    def _standing(self, warehouse: Warehouse, batch_id: int) -> tuple[bool, bool]:
+        """Whether the lists and the figures of this micro-batch were written before; restores the event clock."""
+        if not self._first:
             return False, False
-        self._started = True
-        return False, False
+        self._first = False
+        earlier = warehouse.read(STREAM_METRICS).where(
+            (F.col("query_id") == self.query_id) & (F.col("batch_id") < batch_id)
+        )
+        row = earlier.agg(F.max("event_clock")).first()
+        self._clock = None if row is None else row[0]
+        return (
+            newest_batch(warehouse, RECOMMENDATION_UPDATES, self.query_id) >= batch_id,
+            newest_batch(warehouse, STREAM_METRICS, self.query_id) >= batch_id,
+        )
+
+    def _advanced(self, newest: datetime) -> datetime:
+        """The event clock with this micro-batch: never behind that of an earlier one."""
+        self._clock = newest if self._clock is None else max(newest, self._clock)
+        return self._clock
 
     def _rows(
         self, due: DataFrame, batch_id: int, clock: datetime, model: ServedModel
     ) -> tuple[DataFrame, Observation]:
-        counted = Observation("scored")
-        scored = self.scorer(
+        """Rows of `recommendation_updates`, and what will have counted entries of unknown items when they are made."""
+        counted = Observation()
+        scored = self.making.scorer(
             due.select("user_id", "history"),
             artifact=model.artifact,
             clock=clock,
-            length=self.length,
+            length=self.making.length,
             policy=model.policy,
-        )
-        rows = (
-            scored.observe(counted, F.sum("unknown_items").alias("unknown"))
-            .join(due.select("user_id", "newest_event_time", "newest_received_time"), on="user_id", how="inner")
-            .select(
-                "user_id",
-                F.lit(self.query_id).alias("query_id"),
-                F.lit(batch_id).cast("bigint").alias("batch_id"),
-                F.lit(self.now()).alias("generated_at"),
-                F.lit(clock).alias("event_clock"),
-                F.lit(model.generation).cast("bigint").alias("generation"),
-                F.lit(model.version).alias("model_version"),
-                F.lit("stream").alias("source"),
-                "items",
-                F.col("newest_event_time").alias("caused_by_event_time"),
-                F.col("newest_received_time").alias("caused_by_received_time"),
-            )
+        ).observe(counted, F.sum("unknown_items").alias("unknown"))
+        rows = scored.join(due.drop("history"), on="user_id", how="inner").select(
+            "user_id",
+            F.lit(self.query_id).alias("query_id"),
+            F.lit(batch_id).cast("bigint").alias("batch_id"),
+            F.lit(self.making.now()).alias("generated_at"),
+            F.lit(clock).alias("event_clock"),
+            F.lit(model.generation).cast("bigint").alias("generation"),
+            F.lit(model.version).alias("model_version"),
+            F.lit("stream").alias("source"),
+            "items",
+            F.col("newest_event_time").alias("caused_by_event_time"),
+            F.col("newest_received_time").alias("caused_by_received_time"),
         )
         return rows, counted

@@ -29,36 +29,39 @@ def arrival() -> Column:
     return F.greatest("event_time", "received_time")
 
 
-def slice_number(start: datetime, length: timedelta) -> Column:
-    """0 for what arrived before `start`, then 1, 2, 3 ... for each `length` of time."""
-    microseconds = F.unix_micros(arrival()) - F.unix_micros(F.lit(start))
-    number = F.floor(microseconds / F.lit(length // timedelta(microseconds=1))) + 1
+def slice_number(moment: Column, start: datetime, length: timedelta) -> Column:
+    """The slice of a moment: 0 before `start`, then 1, 2, 3 ... for each `length` of time."""
+    since = F.unix_micros(moment) - F.unix_micros(F.lit(start))
+    number = F.floor(since / F.lit(length // timedelta(microseconds=1))) + 1
     return F.greatest(number, F.lit(0)).cast("int")
 
 
 def write_slices(
-    events: DataFrame, folder: Path, *, start: datetime, end: datetime, params: StreamParameters
+    events: DataFrame, folder: Path, *, start: datetime, end: datetime, length: timedelta, most_events: int
 ) -> None:
     """Writes the STREAM_EVENT frame `events` that arrived before `end` to `folder`, in files named by their slice.
 
-    A slice without events has no file, one of more than `max_events_per_slice` has several. `folder` appears whole or
+    A slice without events has no file, one of more than `most_events` has several. `folder` appears whole or
     not at all; when it is there already, nothing is done.
     """
     if folder.exists():
         return
-    length = slice_length(start, end, params)
     raw, ready = folder.with_name(f"{folder.name}.raw"), folder.with_name(f"{folder.name}.ready")
     for leftover in (raw, ready):
         shutil.rmtree(leftover, ignore_errors=True)
     (
         events.where(arrival() < F.lit(end))
-        .select(*STREAM_EVENT.fieldNames(), slice_number(start, length).alias("slice"), arrival().alias("arrival"))
+        .select(
+            *STREAM_EVENT.fieldNames(),
+            slice_number(arrival(), start, length).alias("slice"),
+            arrival().alias("arrival"),
+        )
         # All of a slice in one task, so that the sort makes its files follow each other in time.
         .repartition("slice")
         .sortWithinPartitions("slice", "arrival")
         .drop("arrival")
         .write.partitionBy("slice")
-        .option("maxRecordsPerFile", params.max_events_per_slice)
+        .option("maxRecordsPerFile", most_events)
         .parquet(str(raw))
     )
     ready.mkdir(parents=True)

@@ -50,10 +50,8 @@ def _block_candidates(
     batch: pa.RecordBatch, artifact: Artifact, policy: str, clock: datetime, k: int, per_term: int
 ) -> Candidates | None:
     recipe = artifact.recipe
-    block = read_block(
-        batch.column("history"), items=artifact.items, event_names=list(recipe.event_weights), clock=clock
-    )
-    seen = block.touched(list(recipe.event_weights).index(recipe.target)).toarray() > 0
+    block = read_block(batch.column("history"), items=artifact.items, event_names=recipe.event_names, clock=clock)
+    seen = block.touched(recipe.target_code).toarray() > 0
     true, count = _true_items(batch, artifact, block)
     if policy == "new_items":
         count = count - np.asarray((true & seen).sum(axis=1)).ravel()
@@ -62,9 +60,7 @@ def _block_candidates(
     if not judged.any():
         return None
     terms = {name: values[judged] for name, values in term_values(block, artifact, policy).items()}
-    forbidden = (
-        seen[judged] if policy == "new_items" else np.zeros((int(judged.sum()), block.items), dtype=bool)
-    )
+    forbidden = seen[judged] if policy == "new_items" else np.zeros((int(judged.sum()), block.items), dtype=bool)
     chosen, allowed = _union_of_best(terms, artifact.terms, forbidden, per_term)
     taken = {name: np.take_along_axis(values, chosen, axis=1) for name, values in terms.items()}
     taken |= {name: vector[chosen] for name, vector in artifact.terms.items()}
@@ -76,7 +72,7 @@ def _true_items(
     batch: pa.RecordBatch, artifact: Artifact, block: HistoryBlock
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     truth = batch.column("truth")
-    count = pc.list_value_length(truth).to_numpy(zero_copy_only=False).astype(np.int64)
+    count = pc.fill_null(pc.list_value_length(truth), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     rows = np.repeat(np.arange(block.shoppers), count)
     columns = pc.fill_null(pc.index_in(truth.flatten(), value_set=artifact.items), -1).to_numpy()
     true = np.zeros((block.shoppers, block.items), dtype=bool)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class SearchParameters:
     """The grids of a search. Half-lives in days, 0 stands for no decay.
 
+    `unsearched_weights` are served where fewer than `min_validation_users` shoppers can be judged.
     Factor models are tried over half-lives at the first rank; the other ranks are tried at the best of them.
     """
 
@@ -28,12 +29,11 @@ class SearchParameters:
     min_gain: float
     max_validation_users: int
     min_validation_users: int
+    unsearched_weights: dict[str, float]
 
     def __post_init__(self) -> None:
         grids = (self.ranks, self.item_half_lives_days, self.min_strengths, self.user_half_lives_days)
         if not all((*grids, self.neighbour_counts, self.own_half_lives_days)):
             raise ValueError("every grid needs at least one value")
         if min(self.max_iter, self.candidates_per_term, self.rounds, self.min_validation_users) < 1:
-            raise ValueError(
-                "max_iter, candidates_per_term, rounds and min_validation_users must be 1 or more"
-            )
+            raise ValueError("max_iter, candidates_per_term, rounds and min_validation_users must be 1 or more")

@@ -46,7 +46,7 @@ def no_decay_at_zero(days: float) -> float | None:
     return days or None
 
 
-def searched(
+def searched(  # noqa: PLR0913 - a recipe depends on all of them
     cases: DataFrame,
     *,
     strengths: Strengths,
@@ -117,9 +117,7 @@ class _Search:
         vectors = fitted.item_factors.select("item_id", "factors").toArrow()
         artifact = self._artifact(recipe, vectors, None)
         options = [(no_decay_at_zero(d), 0.0) for d in params.user_half_lives_days]
-        found = fold_in_trials(
-            self.cases, artifact, options=options, clock=self.clock, k=self.k, params=params
-        )
+        found = fold_in_trials(self.cases, artifact, options=options, clock=self.clock, k=self.k, params=params)
         if not found:
             raise DataTooSmallError("no shopper of the validation window can be judged")
         values = [sum(trials[n].ndcg for _, trials in found.values()) for n in range(len(options))]
@@ -168,9 +166,7 @@ class _Search:
         return SearchResult(replace(recipe, weights=weights, own_half_lives=own), ndcg, self.trials, users)
 
     def _artifact(self, recipe: Recipe, factors: pa.Table, neighbours: pa.Table | None) -> Artifact:
-        return assembled(
-            recipe, features=self.features, factors=factors, neighbours=neighbours, as_of=self.clock
-        )
+        return assembled(recipe, features=self.features, factors=factors, neighbours=neighbours, as_of=self.clock)
 
 
 def neighbour_parameters(count: int, params: SearchParameters) -> NeighbourParameters:

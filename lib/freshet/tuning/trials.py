@@ -25,31 +25,32 @@ FoldIn = tuple[float | None, float]
 """Half-life in days of the shopper's side, and the lowest strength that is folded in."""
 
 
-def by_policy(
-    cases: DataFrame, work: Callable[[str, Iterator[pa.RecordBatch]], tuple[int, list[Trial]]]
-) -> DataFrame:
+def by_policy(cases: DataFrame, work: Callable[[str, Iterator[pa.RecordBatch]], tuple[int, list[Trial]]]) -> DataFrame:
     """(policy, cases, trials JSON): `work` on all cases, one Spark task per policy."""
     policies = list(POLICIES)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        whole = pa.Table.from_batches(batches)
-        if whole.num_rows == 0:
+        held = [batch for batch in batches if batch.num_rows]
+        if not held:
             return
-        policy = whole.column("policy")[0].as_py()
-        count, trials = work(policy, iter(whole.to_batches()))
+        policy = policies[held[0].column("policy")[0].as_py()]
+        count, trials = work(policy, iter(held))
         text = json.dumps([{"weights": trial.weights, "ndcg": trial.ndcg} for trial in trials])
         yield pa.RecordBatch.from_pydict({"policy": [policy], "cases": [count], "trials": [text]})
 
-    # Range partitions of two distinct values: exactly one policy each, in two tasks side by side.
-    twice = cases.withColumn("policy", F.explode(F.array(*[F.lit(name) for name in policies])))
-    return twice.repartitionByRange(len(policies), "policy").mapInArrow(run, _TRIALS)
+    twice = cases.withColumn("policy", F.explode(F.array(*[F.lit(number) for number in range(len(policies))])))
+    # By number, not by hash: each policy is wholly in a partition of its own, and both run side by side.
+    by_task = twice.repartitionById(len(policies), F.col("policy"))
+    # Sorted, so that means over shoppers repeat to the last bit, however the rows arrived.
+    return by_task.sortWithinPartitions("user_id").mapInArrow(run, _TRIALS)
 
 
 def collected(frame: DataFrame) -> dict[str, tuple[int, list[Trial]]]:
-    """The trials by policy; a policy without any case is missing."""
+    """The trials by policy; a policy without any case that can be judged is missing."""
     return {
         row["policy"]: (row["cases"], [Trial(t["weights"], t["ndcg"]) for t in json.loads(row["trials"])])
         for row in frame.collect()
+        if row["cases"]
     }
 
 
@@ -92,16 +93,12 @@ def blend_trials(
     ]
 
     def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
-        found = candidates_of(
-            batches, artifact, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term
-        )
+        found = candidates_of(batches, artifact, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term)
         if found is None:
             return 0, []
-        runs = [
-            best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts
-        ]
-        singles = [Trial({name: 1.0}, found.ndcg(values)) for name, values in found.terms.items()]
-        runs.sort(key=lambda trials: trials[-1].ndcg)
-        return len(found.allowed), [*singles, *[trial for trials in runs for trial in trials]]
+        runs = [best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts]
+        singles = [[Trial({name: 1.0}, found.ndcg(values))] for name, values in found.terms.items()]
+        by_result = sorted([*singles, *runs], key=lambda trials: trials[-1].ndcg)
+        return len(found.allowed), [trial for trials in by_result for trial in trials]
 
     return collected(by_policy(cases, work))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.recommendation.top_k import top_k
+
 _STEPS = (0.0, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0)
 """Factors that a weight is tried with in turn."""
 
@@ -29,13 +31,10 @@ class Candidates:
     k: int
 
     def ndcg(self, scores: NDArray[np.float32]) -> float:
-        """Mean NDCG@k of the candidates in the order of `scores` [shoppers, candidates]."""
-        masked = np.where(self.allowed, scores, -np.inf)
-        k = min(self.k, masked.shape[1])
-        best = np.argpartition(-masked, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(masked, best, axis=1), axis=1, kind="stable")
-        hits = np.take_along_axis(self.hits, np.take_along_axis(best, order, axis=1), axis=1)
-        return float(((hits @ discounts(k)) / self.ideal).mean())
+        """Mean NDCG@k of the candidates in the order of `scores` [shoppers, candidates], ties as in lists."""
+        best, _ = top_k(np.where(self.allowed, scores, np.float32(-np.inf)), self.k)
+        hits = np.take_along_axis(self.hits, best, axis=1)
+        return float(((hits @ discounts(best.shape[1])) / self.ideal).mean())
 
 
 def discounts(k: int) -> NDArray[np.float64]:
@@ -56,13 +55,11 @@ class Trial:
     ndcg: float
 
 
-def best_weights(
-    candidates: Candidates, start: dict[str, float], *, rounds: int, min_gain: float
-) -> list[Trial]:
-    """Trials that each beat the one before; the last is the best.
+def best_weights(candidates: Candidates, start: dict[str, float], *, rounds: int, min_gain: float) -> list[Trial]:
+    """Trials that each beat the one before; the last is the best, with its weights as they are kept.
 
     Each round tries every term's weight in turn, keeping any gain above 1e-5; rounds end when one gains less than
-    `min_gain`, or after `rounds`. A weight whose removal costs nothing is removed at the end.
+    `min_gain`, or after `rounds`. A weight whose removal costs nothing is removed at the end, the smallest first.
     """
     weights = {name: start.get(name, 0.0) for name in candidates.terms}
     scores = _blend(candidates, weights)
@@ -73,8 +70,18 @@ def best_weights(
             scores = _ascend(candidates, weights, scores, name, trials)
         if trials[-1].ndcg - before < min_gain:
             break
-    kept = {name: round(weight, 4) for name, weight in weights.items() if weight}
-    return [*trials, Trial(kept, candidates.ndcg(_blend(candidates, kept)))]
+    return [*trials, _pruned(candidates, weights)]
+
+
+def _pruned(candidates: Candidates, weights: dict[str, float]) -> Trial:
+    # Significant digits: a small weight is rounded as finely as a large one, and never to nothing.
+    kept = {name: float(f"{weight:.4g}") for name, weight in weights.items() if weight}
+    value = candidates.ndcg(_blend(candidates, kept))
+    for name in sorted(kept, key=lambda name: (abs(kept[name]), name)):
+        without = {other: weight for other, weight in kept.items() if other != name}
+        if without and (found := candidates.ndcg(_blend(candidates, without))) >= value:
+            kept, value = without, found
+    return Trial(kept, value)
 
 
 def _ascend(

@@ -1,0 +1,111 @@
+"""freshet show: a shopper's list now, with reasons, and before the newest event."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from freshet.cli.options import home_option, json_option
+from freshet.contracts import ITEMS_HISTORY, RECOMMENDATION_UPDATES, RECOMMENDATIONS, USER_SCORES, USER_SEGMENTS
+from freshet.errors import InputError, StateError
+from freshet.storage.home import Home
+from freshet.storage.snapshot import rows_where, table_facts
+
+
+@click.command()
+@click.argument("user")
+@home_option
+@json_option
+@click.option("--items", "length", default=10, show_default=True, type=click.IntRange(min=1), help="Places to show.")
+def show(user: str, home: Path, as_json: bool, length: int) -> None:
+    """This shopper's list now, with reasons, model version and age; before and after the newest event.
+
+    Anonymous shoppers are asked for with the prefix of the list tables, as in anon:536365.
+
+    \b
+    Examples:
+      freshet show 17850
+      freshet show anon:536365 --items 5
+      freshet show 17850 --json
+    """
+    place = Home(home.absolute())
+    if table_facts(place.warehouse, RECOMMENDATIONS) is None:
+        raise StateError("there are no recommendations yet", where=str(home), do="Run `freshet run` first")
+    lists = _lists(place.warehouse, user)
+    if not lists:
+        raise InputError(
+            "this shopper has no list", where=user, expected="a user_id of table recommendations",
+            do="Unknown shoppers are served table popular_items",
+        )  # fmt: skip
+    names = _item_names(place.warehouse, lists[:2], length)
+    known = {
+        "segment": _newest(rows_where(place.warehouse, USER_SEGMENTS, "user_id", user), "segment_name"),
+        "purchase_probability": _newest(rows_where(place.warehouse, USER_SCORES, "user_id", user), "purchase_probability"),
+    }
+    if as_json:
+        now, before = lists[0], lists[1] if len(lists) > 1 else None
+        click.echo(json.dumps({"user_id": user, **known, "now": now, "before": before}, default=str))
+        return
+    console = Console(highlight=False)
+    probability = known["purchase_probability"]
+    facts = [f"segment {known['segment']}"] if known["segment"] else []
+    facts += [f"buys within the horizon with probability {probability:.2f}"] if probability is not None else []
+    console.print(f"Shopper {user}" + (": " + ", ".join(facts) if facts else ""))
+    console.print(_table("List now", lists[0], names, length))
+    if len(lists) > 1:
+        console.print(_table("List before the newest event", lists[1], names, length))
+
+
+def _lists(warehouse: Path, user: str) -> list[dict[str, Any]]:
+    """The shopper's lists of batch and stream, newest first, by the rule of latest_recommendations."""
+    batch = rows_where(warehouse, RECOMMENDATIONS, "user_id", user)
+    stream = rows_where(warehouse, RECOMMENDATION_UPDATES, "user_id", user)
+    return sorted(
+        [*batch, *stream],
+        key=lambda row: (row["generation"], row["event_clock"], row["source"] == "stream", row.get("batch_id", -1)),
+        reverse=True,
+    )
+
+
+def _newest(rows: list[dict[str, Any]], column: str) -> Any:
+    return max(rows, key=lambda row: row["as_of"])[column] if rows else None
+
+
+def _item_names(warehouse: Path, lists: list[dict[str, Any]], length: int) -> dict[str, str]:
+    wanted = {item["item_id"] for row in lists for item in row["items"][:length]}
+    wanted |= {item["reason"].partition(":")[2] for row in lists for item in row["items"][:length]}
+    names = {}
+    for item in sorted(wanted - {""}):
+        states = rows_where(warehouse, ITEMS_HISTORY, "item_id", item)
+        named = [state for state in states if state["name"]]
+        if named:
+            names[item] = max(named, key=lambda state: state["valid_from"])["name"]
+    return names
+
+
+def _table(title: str, row: dict[str, Any], names: dict[str, str], length: int) -> Table:
+    made = row["generated_at"].replace(tzinfo=UTC)
+    age = datetime.now(UTC) - made
+    minutes = int(age.total_seconds() // 60)
+    shown = Table(
+        "", "item", "name", "score", "why",
+        title=f"{title}: by {row['source']}, model {row['model_version']}, events until {row['event_clock']:%Y-%m-%d %H:%M}, "
+        f"made {minutes} min ago",
+        title_justify="left",
+    )  # fmt: skip
+    for item in row["items"][:length]:
+        shown.add_row(
+            str(item["position"]), item["item_id"], names.get(item["item_id"], ""), f"{item['score']:.3f}",
+            _in_words(item["reason"], names),
+        )  # fmt: skip
+    return shown
+
+
+def _in_words(reason: str, names: dict[str, str]) -> str:
+    kind, _, item = reason.partition(":")
+    words = {"bought_before": "had before", "taste": "fits the taste", "popular_now": "popular now"}
+    return words.get(kind, f"goes with {names.get(item, item)}")

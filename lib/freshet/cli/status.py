@@ -1,0 +1,49 @@
+"""freshet status: what stands in a home."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from freshet.cli.options import home_option, json_option
+from freshet.contracts import ALL_TABLES
+from freshet.errors import StateError
+from freshet.steps.main_job import MAIN_STEPS
+from freshet.storage.home import Home
+from freshet.storage.ledger import read_record
+from freshet.storage.snapshot import table_facts
+
+
+@click.command()
+@home_option
+@json_option
+def status(home: Path, as_json: bool) -> None:
+    """Which steps have run, what each table holds, and which models are served. Needs no Spark.
+
+    \b
+    Examples:
+      freshet status
+      freshet status --home .freshet --json
+    """
+    place = Home(home.absolute())
+    if not place.steps.is_dir():
+        raise StateError("no run has been made here", where=str(home), do="Start with `freshet run --help`")
+    records = {step.name: read_record(place.steps, step.name) for step in MAIN_STEPS}
+    facts = {contract.name: table_facts(place.warehouse, contract) for contract in ALL_TABLES}
+    if as_json:
+        click.echo(json.dumps({"home": str(place.root), "steps": records, "tables": facts}, default=str))
+        return
+    console = Console(highlight=False)
+    steps = Table("step", "state", "seconds", title=f"Home {home}", title_justify="left")
+    for step in MAIN_STEPS:
+        record = records[step.name]
+        state = "never" if record is None else record.get("not_built") or "done"
+        steps.add_row(step.title, state, "" if record is None else f"{record['seconds']:.1f}")
+    console.print(steps)
+    shown = Table("table", "rows", "version", "files", title="Tables", title_justify="left")
+    for name, fact in facts.items():
+        if fact is not None:
+            shown.add_row(name, f"{fact['rows']:,}", str(fact["version"]), str(fact["files"]))
+    console.print(shown)

@@ -1,0 +1,68 @@
+"""What a run prints at its end: what came in, what was built and what not, how good it is, where to look next."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from freshet.steps.job import DONE, NOT_BUILT, StepResult
+from freshet.storage.home import Home
+
+_MARKS = {DONE: "[green]done[/]", NOT_BUILT: "[yellow]not built[/]"}
+
+
+def result_line(result: StepResult) -> str:
+    """One line per step: title, how it ended, seconds; the reason where nothing was built."""
+    mark = _MARKS.get(result.status, "[cyan]up to date[/]")
+    line = f"{result.title:<34} {mark}  {result.seconds:6.1f} s"
+    return f"{line}\n    {result.record['not_built']}" if result.status == NOT_BUILT else line
+
+
+def print_summary(console: Console, home: Home, results: list[StepResult]) -> None:
+    """The arithmetic of the input, the evaluation, what was not built and why, and the next commands."""
+    records = {result.step: result.record for result in results}
+    console.print()
+    if "raw_rows" in records.get("ingest", {}):
+        _print_arithmetic(console, records["ingest"])
+    rows = records.get("evaluate", {}).get("figures", [])
+    if rows:
+        console.print(evaluation_table(rows))
+    missing = [(result.title, result.record["not_built"]) for result in results if "not_built" in result.record]
+    for title, reason in missing:
+        console.print(f"Not built: {title}: {reason}")
+    for result in results:
+        for note in result.record.get("notes", []):
+            console.print(f"Note: {note}")
+    console.print(f"Took {sum(result.seconds for result in results):.0f} s without the start of Spark.")
+    console.print(f"Report: {home.report / 'index.html'}")
+    console.print(f"Next:   freshet show USER --home {home.root}   ·   freshet status --home {home.root}")
+
+
+def _print_arithmetic(console: Console, record: dict[str, Any]) -> None:
+    shown = Table("raw records", "count", title="What came in", title_justify="left")
+    shown.columns[1].justify = "right"
+    shown.add_row("accepted as events", f"{record['accepted']:,}")
+    for reason, count in sorted(record["refused"].items(), key=lambda pair: -pair[1]):
+        shown.add_row(f"refused: {reason}", f"{count:,}")
+    shown.add_section()
+    shown.add_row("sum = rows read", f"{record['raw_rows']:,}")
+    console.print(shown)
+
+
+def evaluation_table(rows: list[dict[str, Any]]) -> Table:
+    """Test figures, best model first within a task: NDCG, recall and hit rate at 10 with intervals."""
+    shown = Table("task", "model", "NDCG@10", "95 % interval", "recall@10", "hit rate@10", "shoppers",
+                  title="On the test days", title_justify="left")  # fmt: skip
+    by_model: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        if row["k"] == 10:
+            by_model.setdefault((row["task"], row["model"]), {})[row["metric"]] = row
+    ordered = sorted(by_model.items(), key=lambda entry: (entry[0][0], -entry[1]["ndcg"]["value"]))
+    for (task, model), metrics in ordered:
+        ndcg = metrics["ndcg"]
+        style = "bold" if model == "served" else ""
+        shown.add_row(
+            task, model, f"{ndcg['value']:.4f}", f"{ndcg['low']:.4f} to {ndcg['high']:.4f}",
+            f"{metrics['recall']['value']:.4f}", f"{metrics['hit']['value']:.4f}", f"{ndcg['users']:,}", style=style,
+        )  # fmt: skip
+    return shown

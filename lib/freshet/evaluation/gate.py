@@ -1,0 +1,120 @@
+"""The gate: whether a challenger becomes champion. A pure function of figures, which others measure and act upon."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from freshet.evaluation.parameters import GateParameters
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The challenger's own mean of the gate's metric on a task, over `users` shoppers."""
+
+    task: str
+    value: float | None
+    users: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The challenger's mean less that of `against` on the same shoppers of a task, with its 95 % interval.
+
+    `low` and `high` None: no interval could be computed, then the mean difference decides.
+    """
+
+    task: str
+    against: str
+    value: float | None
+    low: float | None
+    high: float | None
+    users: int
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """The decision, why in words (also when accepted), and every figure that was compared, by name."""
+
+    accepted: bool
+    reasons: tuple[str, ...]
+    metrics: dict[str, float]
+
+
+def gate_decision(
+    challenger: Sequence[Judged],
+    champion: Sequence[Difference] | None,
+    baselines: Sequence[Difference],
+    params: GateParameters,
+) -> GateDecision:
+    """Accepted only when on every task that counts the challenger is worse neither than champion nor than a baseline.
+
+    `champion` None: there is none yet, and baselines alone decide. Not worse means that the lower end of the interval
+    of the paired difference is at least -tolerance; without an interval, the mean difference. Baselines are judged
+    one by one, so that the best of them decides. A task counts when at least `min_users` shoppers were judged; one
+    that does not count is told in the reasons. Refused as well: a figure that is missing, NaN or infinite; a task
+    that counts without a comparison to a baseline or, where there is a champion, to it; no task that counts.
+    """
+    refusals: list[str] = []
+    told: list[str] = []
+    counting = [judged for judged in challenger if judged.users >= params.min_users]
+    for judged in challenger:
+        if judged.users < params.min_users:
+            told.append(f"{judged.task}: not counted, {judged.users} shoppers judged and {params.min_users} needed")
+    if not counting:
+        refusals.append("no task has enough shoppers to judge by")
+    for judged in counting:
+        if not _is_finite(judged.value):
+            refusals.append(f"{judged.task}: {_metric(params)} is {judged.value}, which is no figure")
+            continue
+        told.append(f"{judged.task}: {_metric(params)} {judged.value:.4f} over {judged.users} shoppers")
+        groups = [("a plain baseline", baselines, params.baseline_tolerance)]
+        if champion is not None:
+            groups.insert(0, ("the champion", champion, params.champion_tolerance))
+        for name, differences, tolerance in groups:
+            mine = [difference for difference in differences if difference.task == judged.task]
+            if not mine:
+                refusals.append(f"{judged.task}: there is no comparison with {name}")
+            for difference in mine:
+                words, is_worse = _comparison(difference, tolerance, params)
+                (refusals if is_worse else told).append(words)
+    if champion is None:
+        told.append("there is no champion yet: baselines alone decide")
+    metrics = _metrics(challenger, [*(champion or ()), *baselines])
+    return GateDecision(not refusals, tuple(refusals or told), metrics)
+
+
+def _comparison(difference: Difference, tolerance: float, params: GateParameters) -> tuple[str, bool]:
+    """What the comparison says in words, and whether the challenger is worse."""
+    where = f"{difference.task}: against {difference.against}"
+    if not _is_finite(difference.value):
+        return f"{where} the difference in {_metric(params)} is {difference.value}, which is no figure", True
+    low, high = difference.low, difference.high
+    if low is None and high is None:
+        decisive, shown = difference.value, f"{difference.value:+.4f} without an interval"
+    elif _is_finite(low) and _is_finite(high):
+        decisive, shown = low, f"{difference.value:+.4f} [{low:+.4f}, {high:+.4f}]"
+    else:
+        return f"{where} the interval of the difference is [{low}, {high}], which is no figure", True
+    is_worse = decisive < -tolerance
+    verdict = "worse than" if is_worse else "not worse than"
+    return f"{where} {_metric(params)} differs by {shown}: {verdict} the allowed {-tolerance:+.4f}", is_worse
+
+
+def _metric(params: GateParameters) -> str:
+    return f"{params.metric}@{params.k}"
+
+
+def _is_finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _metrics(challenger: Sequence[Judged], differences: Sequence[Difference]) -> dict[str, float]:
+    """Every figure that is known, as in next_baskets.value and next_baskets.champion.low."""
+    named = {f"{judged.task}.value": judged.value for judged in challenger}
+    named |= {f"{judged.task}.users": float(judged.users) for judged in challenger}
+    for difference in differences:
+        place = f"{difference.task}.{difference.against}"
+        named |= {f"{place}.difference": difference.value, f"{place}.low": difference.low}
+        named[f"{place}.high"] = difference.high
+    return {name: value for name, value in named.items() if value is not None}

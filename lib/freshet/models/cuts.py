@@ -1,0 +1,33 @@
+"""The dates a model of the future learns at, and folds that never look ahead."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+DAYS_PER_YEAR = 365.25
+
+
+def rolling_cuts(first_event: datetime, cut: datetime, *, horizon_days: int, max_cuts: int) -> list[datetime]:
+    """Cut dates to learn at, oldest first: the label window of each ends at or before `cut` and before the next begins.
+
+    As many cuts a year as horizons fit into it, at whole days, so that they fall on the same days of every year: a
+    month's habit is then learned from the same month of the year before. Horizons beyond a year are simply laid end
+    to end. At most `max_cuts`, the newest, each at least one horizon after `first_event`, so that something is known
+    at it. Empty when the data are too short.
+    """
+    cuts_a_year = int(DAYS_PER_YEAR // horizon_days)
+    spacing = DAYS_PER_YEAR / cuts_a_year if cuts_a_year else float(horizon_days)
+    candidates = (cut - timedelta(days=int(number * spacing)) for number in range(1, max_cuts + 1))
+    earliest = first_event + timedelta(days=horizon_days)
+    return sorted(takewhile(lambda moment: moment >= earliest, candidates))
+
+
+def time_ordered_folds(cuts: Sequence[datetime], *, folds: int) -> list[tuple[list[datetime], datetime]]:
+    """(cuts to learn at, later cut to judge at) for each of the `folds` newest of the rising `cuts`, oldest first.
+
+    A fold learns at earlier cuts only. Their label windows end before the judged cut when the cuts are those of
+    `rolling_cuts`. Fewer folds where there are fewer than folds + 1 cuts; none for fewer than two cuts.
+    """
+    rising = sorted(cuts)
+    first_judged = max(1, len(rising) - folds)
+    return [(rising[:place], rising[place]) for place in range(first_judged, len(rising))]

@@ -1,0 +1,22 @@
+"""Which code is running."""
+
+import subprocess
+from pathlib import Path
+
+from freshet import __version__
+
+
+def code_version() -> str:
+    """The git commit of the checkout this code runs from, with "-dirty" when files were changed since.
+
+    `freshet <version>` where it runs from an installed package, or git or the commit is missing.
+    """
+    checkout = Path(__file__).parents[3]
+    if not (checkout / ".git").exists():
+        return f"freshet {__version__}"
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return f"freshet {__version__}"
+    return done.stdout.strip() if done.returncode == 0 else f"freshet {__version__}"

@@ -1,0 +1,152 @@
+"""Training runs: what was fitted, on which tables, with which settings, and how good it was."""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml import PipelineModel
+
+from freshet.registry.code_version import code_version
+from freshet.registry.store import artifact_folder, experiment_id, told_as_freshet_error
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+FINGERPRINT, NAME, CODE = "freshet.fingerprint", "freshet.model", "mlflow.source.git.commit"
+_LOCKS = "running"
+_PARAM_LENGTH = 6000
+"""MLflow refuses longer parameter values."""
+
+
+class TrainingRun:
+    """The handle of one run; made by `Registry.training_run`. Everything logged is stored at once."""
+
+    def __init__(self, client: "MlflowClient", folder: Path, run_id: str, fingerprint: str) -> None:
+        self._client, self._folder = client, folder
+        self.run_id, self.fingerprint = run_id, fingerprint
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Records settings as text; nested ones as JSON. A repeat with another value is an error of MLflow."""
+        from mlflow.entities import Param
+
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in params.items()}
+        entries = [Param(key, text[:_PARAM_LENGTH]) for key, text in texts.items()]
+        with told_as_freshet_error(self._folder):
+            self._client.log_batch(self.run_id, params=entries)
+
+    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
+        """Records figures; those that are null are left out."""
+        from mlflow.entities import Metric
+        from mlflow.utils.time import get_current_time_millis
+
+        now = get_current_time_millis()
+        entries = [Metric(key, float(value), now, 0) for key, value in metrics.items() if value is not None]
+        with told_as_freshet_error(self._folder):
+            self._client.log_batch(self.run_id, metrics=entries)
+
+    def log_inputs(self, tables: Mapping[str, int]) -> None:
+        """Records the Delta tables that were read, by name, with their versions."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        inputs = [
+            DatasetInput(Dataset(name, f"version-{version}", "delta", json.dumps({"table": name, "version": version})))
+            for name, version in tables.items()
+        ]
+        with told_as_freshet_error(self._folder):
+            self._client.log_inputs(self.run_id, inputs)
+
+    def log_text(self, text: str, path: str) -> None:
+        """Stores a text (SVG, HTML, JSON) as artifact `path`."""
+        with told_as_freshet_error(self._folder):
+            self._client.log_text(self.run_id, text, path)
+
+    def log_folder(self, folder: Path, path: str) -> None:
+        """Copies the files of `folder` to artifact folder `path`."""
+        with told_as_freshet_error(self._folder):
+            self._client.log_artifacts(self.run_id, str(folder), path)
+
+    def log_model(self, model: PipelineModel, path: str) -> None:
+        """Stores a fitted Spark pipeline as artifact folder `path`, readable by `mlflow.spark` as well."""
+        import mlflow.spark
+        import pyspark
+
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch, told_as_freshet_error(self._folder):
+            mlflow.spark.save_model(
+                model,
+                f"{scratch}/model",
+                # Without this MLflow starts a process and loads the model there to see what it needs: 16-25 s.
+                pip_requirements=[f"pyspark=={pyspark.__version__}"],
+                dfs_tmpdir=f"{scratch}/saving",
+            )
+            self._client.log_artifacts(self.run_id, f"{scratch}/model", path)
+
+    def artifact(self, path: str) -> Path:
+        """The local place of an artifact."""
+        return artifact_folder(self._folder, self.run_id) / path
+
+
+@contextmanager
+def training_run(
+    client: "MlflowClient",
+    folder: Path,
+    name: str,
+    *,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    fingerprint: str,
+) -> Iterator[TrainingRun]:
+    """A run named `name`: FINISHED at the end of the block, FAILED when the block raises.
+
+    Runs that a killed process left RUNNING are marked KILLED first.
+    """
+    experiment = experiment_id(client, folder)
+    _close_orphans(client, folder, experiment)
+    all_tags = {**tags, NAME: name, FINGERPRINT: fingerprint, CODE: code_version()}
+    run = client.create_run(experiment, run_name=name, tags=all_tags)
+    handle = TrainingRun(client, folder, run.info.run_id, fingerprint)
+    lock = _lock_path(folder, handle.run_id)
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            handle.log_params(params)
+            yield handle
+        except BaseException as error:
+            client.set_terminated(handle.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        else:
+            client.set_terminated(handle.run_id, "FINISHED")
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _lock_path(folder: Path, run_id: str) -> Path:
+    return folder / _LOCKS / run_id
+
+
+def _close_orphans(client: "MlflowClient", folder: Path, experiment: str) -> None:
+    """Marks RUNNING runs KILLED whose process is gone: the kernel has dropped its lock."""
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        path = _lock_path(folder, run.info.run_id)
+        if not _held(path):
+            client.set_terminated(run.info.run_id, "KILLED")
+            path.unlink(missing_ok=True)
+
+
+def _held(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,171 @@
+"""Registered models: their versions, which one is champion, and the generation it made."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml import PipelineModel
+
+from freshet.errors import StateError
+from freshet.registry.runs import FINGERPRINT, TrainingRun, training_run
+from freshet.registry.store import artifact_folder, opened_client, told_as_freshet_error
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_GENERATION, _PATH = "freshet.generation", "freshet.path"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version. `folder` holds its artifact; `generation` is 0 until it was champion once."""
+
+    name: str
+    version: int
+    run_id: str
+    fingerprint: str
+    folder: Path
+    generation: int
+
+    @property
+    def model_version(self) -> str:
+        """The text of column model_version: registered version and minor."""
+        return f"{self.version}.0"
+
+
+class Registry:
+    """The model registry in `folder` (the home's mlflow folder); opened when first used.
+
+    Every method raises StateError when the store cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        return opened_client(self.folder)
+
+    @contextmanager
+    def training_run(
+        self, name: str, *, params: Mapping[str, Any], fingerprint: str, tags: Mapping[str, str] | None = None
+    ) -> Iterator[TrainingRun]:
+        """A run of model `name`: finished with its block, failed when the block raises.
+
+        `fingerprint` says what decides the result (data, settings, code). Runs left over from a killed process are
+        marked as such.
+        """
+        with training_run(
+            self._client, self.folder, name, params=params, tags=tags or {}, fingerprint=fingerprint
+        ) as run:
+            yield run
+
+    def register(self, name: str, run: TrainingRun, path: str) -> ModelVersion:
+        """The version of model `name` made of artifact folder `path` of `run`; it becomes the challenger.
+
+        A version of the same fingerprint is found rather than made again; if it is champion it stays so.
+        """
+        found, champion = self.find(name, run.fingerprint), self.champion(name)
+        with self._told():
+            if found is not None:
+                if champion is None or champion.version != found.version:
+                    self._client.set_registered_model_alias(name, CHALLENGER, str(found.version))
+                return found
+            if not self._client.search_registered_models(f"name = '{name}'"):
+                self._client.create_registered_model(name)
+            made = self._client.create_model_version(
+                name,
+                source=run.artifact(path).as_uri(),
+                run_id=run.run_id,
+                tags={FINGERPRINT: run.fingerprint, _PATH: path},
+            )
+            self._client.set_registered_model_alias(name, CHALLENGER, made.version)
+        return self._as_version(made)
+
+    def find(self, name: str, fingerprint: str) -> ModelVersion | None:
+        """The version of this fingerprint, None when there is none. Ask before training."""
+        return next((v for v in self.versions(name) if v.fingerprint == fingerprint), None)
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions, oldest first; empty when there is no such model."""
+        with self._told():
+            found = self._client.search_model_versions(f"name = '{name}'", max_results=10_000)
+        return sorted((self._as_version(version) for version in found), key=lambda version: version.version)
+
+    def champion(self, name: str) -> ModelVersion | None:
+        """The version that serves, with its generation; None before the first promotion."""
+        return self._by_alias(name, CHAMPION)
+
+    def challenger(self, name: str) -> ModelVersion | None:
+        """The version that waits for the gate; None when there is none."""
+        return self._by_alias(name, CHALLENGER)
+
+    def promote(self, name: str, version: int) -> ModelVersion:
+        """Makes `version` champion, also to roll back; it is no longer challenger. Promoting the champion is a no-op.
+
+        Its generation becomes one more than any before. It is written first and the alias moved last, in one
+        transaction of the database: whoever reads the champion sees version and generation that belong together.
+        Raises StateError when there is no such version.
+        """
+        versions = self.versions(name)
+        if version not in [known.version for known in versions]:
+            known = ", ".join(str(one.version) for one in versions) or "none"
+            raise StateError("no such model version", where=name, expected=f"one of {known}", found=str(version))
+        champion, challenger = self.champion(name), self.challenger(name)
+        with self._told():
+            if champion is None or champion.version != version:
+                generation = 1 + max(known.generation for known in versions)
+                self._client.set_model_version_tag(name, str(version), _GENERATION, str(generation))
+                self._client.set_registered_model_alias(name, CHAMPION, str(version))
+            if challenger is not None and challenger.version == version:
+                self._client.delete_registered_model_alias(name, CHALLENGER)
+        promoted = self.champion(name)
+        assert promoted is not None  # the alias was just set
+        return promoted
+
+    def refuse(self, name: str, version: int) -> None:
+        """Takes the challenger's alias from `version`, if it has it."""
+        challenger = self.challenger(name)
+        if challenger is not None and challenger.version == version:
+            with self._told():
+                self._client.delete_registered_model_alias(name, CHALLENGER)
+
+    def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
+        """Writes a note on a version."""
+        with self._told():
+            self._client.set_model_version_tag(name, str(version), key, value)
+
+    def load_spark_model(self, version: ModelVersion) -> PipelineModel:
+        """The fitted Spark pipeline of a version. Raises StateError when its files are gone."""
+        # MLflow's own format keeps the pipeline in this folder; reading it needs neither a copy nor a run.
+        saved = version.folder / "sparkml"
+        if not saved.is_dir():
+            raise StateError(
+                f"the files of {version.name} version {version.version} are gone", where=str(version.folder)
+            )
+        # Hadoop takes the path after the scheme as it is: a space must not be escaped.
+        return PipelineModel.load(f"file:{saved}")
+
+    def _by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        with self._told():
+            models = self._client.search_registered_models(f"name = '{name}'")
+            version = models[0].aliases.get(alias) if models else None
+            return None if version is None else self._as_version(self._client.get_model_version(name, str(version)))
+
+    def _as_version(self, found: Any) -> ModelVersion:
+        return ModelVersion(
+            name=found.name,
+            version=int(found.version),
+            run_id=found.run_id,
+            fingerprint=found.tags[FINGERPRINT],
+            folder=artifact_folder(self.folder, found.run_id) / found.tags[_PATH],
+            generation=int(found.tags.get(_GENERATION, 0)),
+        )
+
+    def _told(self) -> Any:
+        self._client  # noqa: B018  # opens the store, and with it imports MLflow, before its errors are named
+        return told_as_freshet_error(self.folder)

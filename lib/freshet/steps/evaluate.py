@@ -1,0 +1,69 @@
+"""Step evaluate: the served lists and the plain baselines, judged on the test days that no model has seen."""
+
+from typing import Any
+
+from freshet.contracts import EVALUATION_RESULTS, EVENTS
+from freshet.errors import DataTooSmallError
+from freshet.evaluation.baselines import Baseline
+from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summary
+from freshet.splitting import known_before
+from freshet.steps.fitting import events_until, judged_cases
+from freshet.steps.job import Job, Step
+from freshet.steps.judging import SERVED, plain_lists, served_lists, truths
+from freshet.steps.models import RECOMMENDER, champion, champion_facts
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    return {"windows": job.record("build")["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER)}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows, evaluation = job.windows(), job.settings.evaluation
+    version, target = champion(job, RECOMMENDER), job.record("build")["target"]
+    if version is None:
+        raise DataTooSmallError("no recommender serves, so there are no lists to judge")
+    if not windows.has_live_part:
+        raise DataTooSmallError("live_days is 0, so no days were kept for a test")
+    events, cut = events_until(job, windows), windows.cut
+    cases = judged_cases(
+        events, start=cut, end=windows.as_of, target=target, settings=job.settings, at_most=evaluation.max_users
+    ).persist()
+    try:
+        if cases.isEmpty():
+            raise DataTooSmallError("no known shopper comes back in the test days, so lists cannot be judged")
+        length = max(evaluation.ks)
+        lists = served_lists(cases, artifact=version.folder, clock=cut, length=length, model=SERVED)
+        chosen = [Baseline(family, strength) for family, strength in job.record("promote")["baselines"]]
+        if chosen:
+            known = known_before(events, cut)
+            lists = lists.unionByName(
+                plain_lists(known, cases, baselines=chosen, as_of=cut, target=target, length=length, params=evaluation)
+            )
+        lists = lists.persist()
+        by = ("task", "model")
+        judged = per_user(lists, truths(cases, target=target), ks=evaluation.ks, by=by)
+        rows = evaluation_rows(
+            summary(judged, samples=evaluation.bootstrap_samples, seed=evaluation.seed, by=by),
+            run_id=fingerprint, split="test",
+        )  # fmt: skip
+        items = known_before(events, cut).where("item_id is not null").select("item_id").distinct().count()
+        for k in evaluation.ks:
+            spread = coverage(lists, k=k, catalogue_size=items, by=by)
+            rows = rows.unionByName(evaluation_rows(spread, run_id=fingerprint, split="test"))
+        job.warehouse.replace(rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+        lists.unpersist()
+    finally:
+        cases.unpersist()
+    own = job.warehouse.read(EVALUATION_RESULTS).where(f"run_id = '{fingerprint}'")
+    return {"figures": [row.asDict() for row in own.collect()]}
+
+
+EVALUATE = Step(
+    name="evaluate",
+    title="Judge lists on the test days",
+    writes=(EVALUATION_RESULTS,),
+    reads=(EVENTS,),
+    sections=("evaluation", "interactions"),
+    inputs=_inputs,
+    work=_work,
+)

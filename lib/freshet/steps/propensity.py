@@ -1,0 +1,198 @@
+"""Steps train-propensity and recommend-propensity: the probability that a shopper buys within the horizon."""
+
+import dataclasses
+import json
+import math
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from pyspark.errors import PySparkException
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVALUATION_RESULTS, EVENTS, USER_FEATURES, USER_SCORES
+from freshet.evaluation.classification import best_f1_threshold, calibration, probability_figures
+from freshet.features.season import season_orders
+from freshet.features.vector import PROPENSITY_COLUMNS, model_input
+from freshet.models.propensity import FittedPropensity, fit_propensity, scored
+from freshet.report.calibration import calibration_svg
+from freshet.splitting import known_before
+from freshet.steps.fitting import events_until
+from freshet.steps.job import Job, Step
+from freshet.steps.models import PROPENSITY, champion, champion_facts, registry
+from freshet.steps.propensity_rows import PURCHASE, LearningPlan, labelled_rows, learning_plan
+
+_MODEL, _BASELINE, _CHAMPION = "logistic_regression", "base_rate", "champion"
+_PATH = "model"
+_CALIBRATION_BINS = 10
+
+
+class _Judged(NamedTuple):
+    """Figures at the test cut, as rows of probability_figures, and the calibration table."""
+
+    figures: list[dict[str, Any]]
+    bins: list[dict[str, Any]]
+    champion_figures: list[dict[str, Any]]
+
+    def value(self, metric: str) -> float:
+        return float(next(row["value"] for row in self.figures if row["metric"] == metric))
+
+    def champion_value(self, metric: str) -> float | None:
+        return next((float(row["value"]) for row in self.champion_figures if row["metric"] == metric), None)
+
+
+def _train_inputs(job: Job) -> dict[str, Any]:
+    return {"windows": job.record("build")["windows"]}
+
+
+def _train(job: Job, fingerprint: str) -> dict[str, Any]:
+    params, windows = job.settings.propensity, job.windows()
+    events = events_until(job, windows).where("user_id is not null")
+    plan = learning_plan(events, windows, params)
+    rows = labelled_rows(events, plan, params).persist()
+    try:
+        train = rows.where(F.col("as_of") < F.lit(plan.test_cut))
+        job.tell(f"learning at {len(plan.cuts)} cut dates, judging at {plan.test_cut:%Y-%m-%d}")
+        fitted = fit_propensity(train, list(PROPENSITY_COLUMNS), cuts=plan.cuts, cut=plan.test_cut, params=params)
+        judged = _judged(job, rows, fitted.model, plan)
+        base_rate = train.agg(F.avg("label")).collect()[0][0]
+    finally:
+        rows.unpersist()
+    floor = _log_loss_of_rate(base_rate, judged.value("positive_rate"))
+    _write_figures(job, fingerprint, judged, floor)
+    reasons = _refusals(job, judged, floor)
+    metrics = {row["metric"]: row["value"] for row in judged.figures if row["value"] is not None}
+    metrics["base_rate_log_loss"] = floor
+    version = _registered(job, fingerprint, plan, fitted, judged, metrics)
+    return {
+        "version": version, "accepted": not reasons, "metrics": metrics, "calibration": judged.bins,
+        "reasons": reasons or [f"log loss {metrics['log_loss']:.4f} is below {floor:.4f} of the plain base rate"],
+        "test_cut": plan.test_cut.isoformat(), "choice": fitted.choice._asdict(),
+    }  # fmt: skip
+
+
+def _judged(job: Job, rows: DataFrame, model: PipelineModel, plan: LearningPlan) -> _Judged:
+    """The model, and the champion where there is one, on the shoppers of the test cut."""
+    newest = _with_labels(model, rows.where(F.col("as_of") == F.lit(max(plan.cuts))))
+    threshold = best_f1_threshold(newest)
+    test = rows.where(F.col("as_of") == F.lit(plan.test_cut))
+    cases = _with_labels(model, test).persist()
+    figures = [row.asDict() for row in probability_figures(cases, threshold=threshold).collect()]
+    bins = [row.asDict() for row in calibration(cases, bins=_CALIBRATION_BINS, equal_count=False).collect()]
+    cases.unpersist()
+    before, old = champion(job, PROPENSITY), []
+    if before is not None:
+        try:
+            rival = _with_labels(registry(job).load_spark_model(before), test)
+            old = [row.asDict() for row in probability_figures(rival, threshold=threshold).collect()]
+        except PySparkException:
+            job.tell("the champion was made for other features and cannot be compared")
+    return _Judged(figures, sorted(bins, key=lambda row: row["bin"]), old)
+
+
+def _with_labels(model: PipelineModel, rows: DataFrame) -> DataFrame:
+    """(label, probability) of labelled rows."""
+    labels = rows.select("as_of", "user_id", "label")
+    joined = scored(model, rows).join(labels, on=["as_of", "user_id"], how="inner")
+    return joined.select("label", F.col("purchase_probability").alias("probability"))
+
+
+def _log_loss_of_rate(predicted: float, observed: float) -> float:
+    """Log loss of telling everybody the same probability."""
+    return -observed * math.log(predicted) - (1 - observed) * math.log(1 - predicted)
+
+
+def _refusals(job: Job, judged: _Judged, floor: float) -> list[str]:
+    """Why the model should not serve; empty when it may."""
+    loss, old = judged.value("log_loss"), judged.champion_value("log_loss")
+    reasons = []
+    if loss >= floor:
+        reasons.append(f"log loss {loss:.4f} is no better than {floor:.4f} of the plain base rate")
+    tolerance = job.settings.propensity.champion_tolerance
+    if old is not None and loss > old + tolerance:
+        reasons.append(f"log loss {loss:.4f} is worse than the champion's {old:.4f} by more than {tolerance}")
+    return reasons
+
+
+def _write_figures(job: Job, fingerprint: str, judged: _Judged, floor: float) -> None:
+    users = judged.figures[0]["users"]
+    plain = {"metric": "log_loss", "k": 0, "value": floor, "low": None, "high": None, "users": users}
+    by_model = {_MODEL: judged.figures, _BASELINE: [plain], _CHAMPION: judged.champion_figures}
+    known = {"run_id": fingerprint, "task": "propensity", "split": "test"}
+    rows = [{**row, **known, "model": model} for model, figures in by_model.items() for row in figures]
+    ordered = [tuple(row[name] for name in EVALUATION_RESULTS.column_names) for row in rows]
+    frame = job.spark.createDataFrame(ordered, EVALUATION_RESULTS.schema)
+    job.warehouse.replace(frame, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+
+
+def _registered(
+    job: Job,
+    fingerprint: str,
+    plan: LearningPlan,
+    fitted: FittedPropensity,
+    judged: _Judged,
+    metrics: dict[str, float],
+) -> int:
+    params = {
+        **dataclasses.asdict(job.settings.propensity),
+        **{f"chosen_{name}": value for name, value in fitted.choice._asdict().items()},
+        "cuts": [cut.isoformat() for cut in plan.cuts],
+        "test_cut": plan.test_cut.isoformat(),
+    }
+    search = [{**choice._asdict(), "log_loss": loss} for choice, loss in fitted.log_losses.items()]
+    title = f"Probability to buy within {job.settings.propensity.horizon_days} days from {plan.test_cut:%Y-%m-%d}"
+    with registry(job).training_run(PROPENSITY, params=params, fingerprint=fingerprint) as run:
+        run.log_metrics(metrics)
+        run.log_inputs({EVENTS.name: job.warehouse.version(EVENTS)})
+        run.log_text(json.dumps(judged.bins, indent=1), "calibration.json")
+        run.log_text(calibration_svg(judged.bins, title=title), "calibration.svg")
+        run.log_text(json.dumps(search, indent=1), "search.json")
+        run.log_model(fitted.model, _PATH)
+        return registry(job).register(PROPENSITY, run, _PATH).version
+
+
+def _score_inputs(job: Job) -> dict[str, Any]:
+    return {"windows": job.record("build")["windows"], "champion": champion_facts(job, PROPENSITY)}
+
+
+def _score(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Writes user_scores as of the cut; nothing without a champion."""
+    version = champion(job, PROPENSITY)
+    if version is None:
+        return {"shoppers": 0}
+    cut, horizon = job.windows().cut, job.settings.propensity.horizon_days
+    known = known_before(events_until(job, job.windows()), cut).where("user_id is not null")
+    features = job.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(cut))
+    customers = features.join(known.select("user_id").distinct(), on="user_id", how="left_semi")
+    season = season_orders(known, [cut], horizon_days=horizon, target=PURCHASE)
+    scores = scored(registry(job).load_spark_model(version), model_input(customers, season)).select(
+        "as_of",
+        "user_id",
+        "purchase_probability",
+        F.lit(horizon).alias("horizon_days"),
+        F.lit(version.model_version).alias("model_version"),
+    )
+    job.warehouse.replace(scores, USER_SCORES, where=f"as_of = timestamp'{cut:%Y-%m-%d %H:%M:%S.%f}'")
+    return {"model_version": version.model_version, "looks_until": (cut + timedelta(days=horizon)).isoformat()}
+
+
+TRAIN_PROPENSITY = Step(
+    name="train-propensity",
+    title="Train the purchase probability",
+    writes=(EVALUATION_RESULTS,),
+    reads=(EVENTS,),
+    sections=("windows", "propensity"),
+    inputs=_train_inputs,
+    work=_train,
+)
+
+RECOMMEND_PROPENSITY = Step(
+    name="recommend-propensity",
+    title="Write purchase probabilities",
+    writes=(USER_SCORES,),
+    reads=(EVENTS, USER_FEATURES),
+    sections=("propensity",),
+    inputs=_score_inputs,
+    work=_score,
+)

@@ -1,0 +1,112 @@
+"""Step recommend: lists of all shoppers, similar and popular items, probabilities and segments, by the champions."""
+
+from datetime import timedelta
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts import (
+    EVENTS,
+    ITEM_FEATURES,
+    ITEMS_HISTORY,
+    POPULAR_ITEMS,
+    RECOMMENDATIONS,
+    SEGMENT_PROFILES,
+    SIMILAR_ITEMS,
+    USER_FEATURES,
+    USER_SCORES,
+    USER_SEGMENTS,
+)
+from freshet.contracts.shoppers import ANONYMOUS_PREFIX
+from freshet.errors import DataTooSmallError
+from freshet.features.interactions import histories
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.lists import recommended
+from freshet.recommendation.popular import popular_items
+from freshet.recommendation.similar import similar_items
+from freshet.registry.versions import ModelVersion
+from freshet.splitting import known_before
+from freshet.steps.fitting import events_until
+from freshet.steps.job import Job, Step
+from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
+from freshet.steps.propensity import write_scores
+from freshet.steps.segments import write_segments
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    build = job.record("build")
+    names = (RECOMMENDER, PROPENSITY, SEGMENTS)
+    return {"windows": build["windows"], **{name: champion_facts(job, name) for name in names}}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows, kept = job.windows(), {}
+    versions = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
+    if not any(versions.values()):
+        raise DataTooSmallError("no model serves, so there is nothing to write")
+    scorer, probability, segments = versions.values()
+    if probability is not None:
+        write_scores(job, probability, windows)
+    if segments is not None:
+        write_segments(job, segments, windows)
+    if scorer is not None:
+        kept = _write_lists(job, scorer)
+    return kept
+
+
+def served_policy(job: Job, artifact: Artifact) -> str:
+    """The policy of the lists: the settings', or under auto the task with more to win on validation."""
+    wished = job.settings.lists.seen_policy
+    if wished != "auto":
+        return wished
+    ndcg = job.record("train-recommender").get("ndcg") or {}
+    return max(ndcg, key=lambda policy: ndcg[policy]) if ndcg else "next_baskets"
+
+
+def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
+    windows, lists = job.windows(), job.settings.lists
+    artifact = Artifact.load(version.folder)
+    policy = served_policy(job, artifact)
+    known = known_before(events_until(job, windows), windows.cut)
+    shoppers = histories(known, max_events=job.settings.interactions.max_events)
+    active = F.lit(windows.cut - timedelta(days=lists.anonymous_active_days))
+    is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))
+    shoppers = shoppers.where(is_known | (F.element_at("history", 1)["event_time"] >= active))
+    made = recommended(shoppers, artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy)
+    rows = made.select(
+        "user_id",
+        F.lit(job.now()).alias("generated_at"),
+        F.lit(windows.cut).alias("event_clock"),
+        F.lit(version.generation).cast("long").alias("generation"),
+        F.lit(version.model_version).alias("model_version"),
+        F.lit("batch").alias("source"),
+        "items",
+    )
+    job.warehouse.replace(rows, RECOMMENDATIONS)
+    near = similar_items(job.spark.createDataFrame(artifact.neighbour_table()), length=lists.similar_length)
+    near = near.withColumn("model_version", F.lit(version.model_version))
+    job.warehouse.replace(near, SIMILAR_ITEMS)
+    job.warehouse.replace(_popular(job), POPULAR_ITEMS)
+    return {"policy": policy, "lists": job.warehouse.read(RECOMMENDATIONS).count()}
+
+
+def _popular(job: Job) -> DataFrame:
+    cut = job.windows().cut
+    features = job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(cut))
+    states = job.warehouse.read(ITEMS_HISTORY).where(F.col("valid_from") < F.lit(cut))
+    newest = states.groupBy("item_id").agg(F.max_by("category_path", "valid_from").alias("category_path"))
+    return popular_items(features, newest, length=job.settings.lists.popular_length)
+
+
+RECOMMEND = Step(
+    name="recommend",
+    title="Write lists, scores and segments",
+    writes=(
+        RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES,
+    ),
+    reads=(EVENTS, ITEM_FEATURES, USER_FEATURES, ITEMS_HISTORY),
+    sections=("lists", "interactions"),
+    inputs=_inputs,
+    work=_work,
+)  # fmt: skip

@@ -1,0 +1,76 @@
+"""Appends of a few rows without a Spark job: 0.02 s where an append through Spark takes 0.3 s and more.
+
+For figures and lists of a micro-batch. The rows pass through the driver, so callers bound their number. Only for
+tables on a local disk and in the process that holds the table's lease: there one commit protocol guards both writers.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import write_deltalake
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from freshet.contracts import Column, TableContract
+from freshet.errors import ContractError, listed
+from freshet.storage.tables import Warehouse
+
+
+def append_collected(warehouse: Warehouse, rows: DataFrame, contract: TableContract) -> int:
+    """Adds the rows of a small frame in one commit and returns their number; no rows make no commit.
+
+    The table must exist. Raises ContractError, before anything is written, listing every broken rule.
+    """
+    return append_arrow(warehouse, contract.conform(rows).toArrow(), contract)
+
+
+def append_row(warehouse: Warehouse, row: dict[str, Any], contract: TableContract) -> None:
+    """Adds one row, given by column name, in one commit; times are UTC. Otherwise as `append_collected`."""
+    append_arrow(warehouse, pa.Table.from_pylist([row], schema=_arrow_schema(contract)), contract)
+
+
+def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) -> int:
+    """`append_collected` for rows that are in memory already."""
+    problems = arrow_problems(rows, contract)
+    if problems:
+        raise ContractError(listed(problems), where=f"table {contract.name}", do="Nothing was written")
+    if rows.num_rows:
+        write_deltalake(warehouse.path(contract), rows.cast(_arrow_schema(contract)), mode="append")
+    return int(rows.num_rows)
+
+
+def arrow_problems(rows: pa.Table, contract: TableContract) -> list[str]:
+    """Every rule of the contract that rows break, as TableContract.row_problems says it of a Spark frame."""
+    problems = []
+    for column in contract.columns:
+        broken = _broken(rows.column(column.name), column, required=column.required or column.name in contract.key)
+        if broken:
+            problems.append(f"{column.name} must be {column.rule_text()}: {broken} rows break this")
+    distinct = rows.select(list(contract.key)).group_by(list(contract.key)).aggregate([]).num_rows
+    if distinct < rows.num_rows:
+        problems.append(f"key ({', '.join(contract.key)}) must be unique: {rows.num_rows - distinct} rows repeat one")
+    return problems
+
+
+def _broken(values: pa.ChunkedArray, column: Column, *, required: bool) -> int:
+    rules = []
+    if required:
+        rules.append(pc.is_null(values))
+    if column.minimum is not None:
+        rules.append(pc.invert(pc.greater_equal(values, column.minimum)))
+    if column.maximum is not None:
+        rules.append(pc.invert(pc.less_equal(values, column.maximum)))
+    if column.allowed:
+        rules.append(pc.invert(pc.is_in(values, value_set=pa.array(column.allowed), skip_nulls=False)))
+        rules[-1] = pc.and_(rules[-1], pc.is_valid(values))
+    if not rules:
+        return 0
+    either = pc.fill_null(rules[0], False)
+    for rule in rules[1:]:
+        either = pc.or_(either, pc.fill_null(rule, False))
+    return int(pc.sum(either).as_py() or 0)
+
+
+def _arrow_schema(contract: TableContract) -> pa.Schema:
+    return to_arrow_schema(contract.schema, timezone="UTC")

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The one spark-submit wrapper:  scripts/submit.sh JOB [--master URL] [--profile NAME] [--print] [job options]
+# JOB is a file of jobs/ without .py; --profile is a file of conf/spark/ without .conf (default: by the master);
+# --print shows the command instead of running it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+usage() { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] && [ -f "jobs/$1.py" ] || {
+  echo "submit.sh: no such job '${1:-}'; jobs are: $(cd jobs && ls -- *.py | sed 's/\.py$//' | tr '\n' ' ')" >&2; usage; }
+job=$1; shift
+master='local[*]' profile='' show=no
+while [ $# -gt 0 ]; do
+  case $1 in
+    --master) master=${2:?--master needs a URL}; shift 2 ;;
+    --profile) profile=${2:?--profile needs a name}; shift 2 ;;
+    --print) show=yes; shift ;;
+    *) break ;;
+  esac
+done
+if [ -z "$profile" ]; then
+  case $master in spark://*) profile=standalone ;; yarn) profile=yarn ;; k8s://*) profile=kubernetes ;; *) profile=local ;; esac
+fi
+[ -f "conf/spark/$profile.conf" ] || { echo "submit.sh: there is no conf/spark/$profile.conf" >&2; exit 2; }
+jars=''
+for jar in .jars/*.jar; do jars=${jars:+$jars,}$jar; done
+command=(.venv/bin/spark-submit --master "$master" --properties-file "conf/spark/$profile.conf"
+  --jars "$jars" --py-files dist/freshet.zip "jobs/$job.py" "$@")
+if [ $show = yes ]; then printf '%q ' "${command[@]}"; echo; exit 0; fi
+[ -f dist/freshet.zip ] || scripts/package.sh >/dev/null
+# Driver and executors run the same Python: the environment made by setup.sh, on every machine of the cluster.
+export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PWD/.venv/bin/python} PYSPARK_DRIVER_PYTHON=$PWD/.venv/bin/python
+exec "${command[@]}"

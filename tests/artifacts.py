@@ -1,0 +1,137 @@
+"""Small artifacts and histories for tests of scoring, lists and the search."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from freshet.models.als import AlsParameters
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.recipe import Recipe
+from tests.oracles_recommendation import Entry
+
+CLOCK = datetime(2020, 3, 1)
+
+HISTORY_TYPE = pa.list_(
+    pa.struct(
+        [
+            ("event_time", pa.timestamp("us", tz="UTC")),
+            ("event_id", pa.string()),
+            ("item_id", pa.string()),
+            ("event_name", pa.string()),
+            ("order_id", pa.string()),
+            ("quantity", pa.float64()),
+        ]
+    )
+)
+
+
+def recipe(**changes: Any) -> Recipe:
+    """A recipe without factors and without any weight, but for `changes`."""
+    values: dict[str, Any] = {
+        "target": "purchase",
+        "event_weights": {"purchase": 1.0, "refund": -1.0},
+        "als": None,
+        "item_half_life_days": None,
+        "item_min_strength": 0.0,
+        "user_half_life_days": None,
+        "user_min_strength": 0.0,
+        "neighbours": 0,
+        "neighbour_half_life_days": None,
+        "own_half_lives": {},
+        "weights": {"next_baskets": {}, "new_items": {}},
+    }
+    return Recipe(**{**values, **changes})
+
+
+def both(**weights: float) -> dict[str, dict[str, float]]:
+    """The same weights for both policies."""
+    return {"next_baskets": weights, "new_items": weights}
+
+
+def artifact(
+    items: Sequence[str],
+    *,
+    factors: Any = None,
+    neighbours: Any = None,
+    terms: dict[str, Sequence[float]] | None = None,
+    **changes: Any,
+) -> Artifact:
+    """An artifact of these items, in rising order; `changes` go to the recipe."""
+    assert list(items) == sorted(items)
+    count = len(items)
+    dense = np.zeros((count, count)) if neighbours is None else np.asarray(neighbours, dtype=np.float32)
+    return Artifact(
+        recipe=recipe(**changes),
+        items=pa.array(items, pa.string()),
+        factors=np.zeros((count, 0), np.float32) if factors is None else np.asarray(factors, dtype=np.float32),
+        neighbours=csr_matrix(dense.astype(np.float32)),
+        terms={name: np.asarray(values, dtype=np.float32) for name, values in (terms or {}).items()},
+    )
+
+
+def random_artifact(rng: np.random.Generator, *, items: int, rank: int, **changes: Any) -> Artifact:
+    """All terms at once, with random values."""
+    near = rng.random((items, items)) * (rng.random((items, items)) < 0.2)
+    weights = {"factors": 1.0, "neighbours": 0.7, "own_frequency_30d": 1.3, "own_seen": -0.4, "item_popular": 0.5}
+    values: dict[str, Any] = {
+        "als": AlsParameters(max(1, rank), 3, 0.1, 2.0, 7),
+        "user_half_life_days": 50.0,
+        "user_min_strength": 0.2,
+        "neighbours": 5,
+        "neighbour_half_life_days": 20.0,
+        "own_half_lives": {"own_frequency_30d": 30.0, "own_seen": None},
+        "weights": both(**weights),
+    }
+    return artifact(
+        [f"i{n:04d}" for n in range(items)],
+        factors=rng.standard_normal((items, rank)),
+        neighbours=near,
+        terms={"item_popular": rng.standard_normal(items).tolist()},
+        **{**values, **changes},
+    )
+
+
+def random_history(rng: np.random.Generator, items: Sequence[str], length: int) -> list[Entry]:
+    """Purchases with some refunds and repeated lines, within 100 days before CLOCK."""
+    entries = []
+    for _ in range(length):
+        moment = datetime.fromtimestamp(CLOCK.timestamp() - int(rng.integers(1, 100 * 86_400)))
+        event = "refund" if rng.random() < 0.15 else "purchase"
+        entries.append((moment, str(rng.choice(items)), event, f"o{rng.integers(0, 4)}"))
+    return entries
+
+
+def history_rows(history: Sequence[Entry] | None) -> list[dict[str, Any]] | None:
+    """Entries as rows, newest first, as `newest_history` gives them."""
+    if history is None:
+        return None
+    return [
+        {"event_time": time, "event_id": f"e{n:05d}", "item_id": item, "event_name": event, "order_id": order,
+         "quantity": 1.0}
+        for n, (time, item, event, order) in enumerate(sorted(history, reverse=True))
+    ]  # fmt: skip
+
+
+def histories(*each: Sequence[Entry] | None) -> pa.ListArray:
+    """An Arrow column of histories."""
+    return pa.array([history_rows(history) for history in each], HISTORY_TYPE)
+
+
+def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:
+    """An Arrow batch (user_id, history)."""
+    return pa.RecordBatch.from_arrays(
+        [pa.array(list(shoppers), pa.string()), histories(*shoppers.values())], ["user_id", "history"]
+    )
+
+
+def cases(shoppers: Sequence[tuple[str, Sequence[Entry], Sequence[str]]]) -> pa.RecordBatch:
+    """An Arrow batch (user_id, history, truth)."""
+    users, pasts, truths = zip(*shoppers, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(users, pa.string()), histories(*pasts), pa.array([list(t) for t in truths], pa.list_(pa.string()))],
+        ["user_id", "history", "truth"],
+    )

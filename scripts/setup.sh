@@ -85,8 +85,10 @@ install_java_with_apt() {
     out=$(mktemp)
     export DEBIAN_FRONTEND=noninteractive
     apt-get update >"$out" 2>&1 || true # a stale list may still do
-    for package in openjdk-17-jre-headless openjdk-21-jre-headless; do # newer releases carry 21 alone
-        if apt-get install -y "$package" >>"$out" 2>&1; then rm -f "$out" && return; fi
+    # Newer releases carry 21 alone. A Java that is installed but not on PATH is left as it is: programs may be
+    # running on it.
+    for package in openjdk-17-jre-headless openjdk-21-jre-headless; do
+        if apt-get install -y --no-upgrade "$package" >>"$out" 2>&1; then rm -f "$out" && return; fi
     done
     tail -n 15 "$out" >&2
     rm -f "$out"

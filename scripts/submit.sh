@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The one spark-submit wrapper:  scripts/submit.sh JOB [--master URL] [--profile NAME] [--print] [job options]
+# The one spark-submit wrapper:  scripts/submit.sh JOB [--master URL] [--profile NAME] [--conf K=V ...] [--print] [job options]
 # JOB is a file of jobs/ without .py; --profile is a file of conf/spark/ without .conf (default: by the master);
 # --print shows the command instead of running it.
 set -euo pipefail
@@ -8,11 +8,12 @@ usage() { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
 [ $# -ge 1 ] && [ -f "jobs/$1.py" ] || {
   echo "submit.sh: no such job '${1:-}'; jobs are: $(cd jobs && ls -- *.py | sed 's/\.py$//' | tr '\n' ' ')" >&2; usage; }
 job=$1; shift
-master='local[*]' profile='' show=no
+master='local[*]' profile='' show=no conf=()
 while [ $# -gt 0 ]; do
   case $1 in
     --master) master=${2:?--master needs a URL}; shift 2 ;;
     --profile) profile=${2:?--profile needs a name}; shift 2 ;;
+    --conf) conf+=(--conf "${2:?--conf needs KEY=VALUE}"); shift 2 ;;
     --print) show=yes; shift ;;
     *) break ;;
   esac
@@ -24,6 +25,7 @@ fi
 jars=''
 for jar in .jars/*.jar; do jars=${jars:+$jars,}$jar; done
 command=(.venv/bin/spark-submit --master "$master" --properties-file "conf/spark/$profile.conf"
+  "${conf[@]}"
   --jars "$jars" --py-files dist/freshet.zip "jobs/$job.py" "$@")
 if [ $show = yes ]; then printf '%q ' "${command[@]}"; echo; exit 0; fi
 [ -f dist/freshet.zip ] || scripts/package.sh >/dev/null

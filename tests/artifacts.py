@@ -81,7 +81,6 @@ def random_artifact(rng: np.random.Generator, *, items: int, rank: int, **change
         "als": AlsParameters(max(1, rank), 3, 0.1, 2.0, 7),
         "user_half_life_days": 50.0,
         "user_min_strength": 0.2,
-        "neighbours": 5,
         "neighbour_half_life_days": 20.0,
         "own_half_lives": {"own_frequency_30d": 30.0, "own_seen": None},
         "weights": both(**weights),

@@ -70,7 +70,7 @@ def baseline_scores(
         return {item: sum(1.0 for value in columns[n] if value > 0) for n, item in enumerate(items)}
     if family == "frequency":
         return dict(zip(items, own, strict=True))
-    kind = family.split("_")[-1]
+    kind = family.rsplit("_", maxsplit=1)[-1]
     if family.startswith("item"):
         near = [
             neighbours(columns, n, kind, count=count, shrinkage=shrinkage, asymmetry=asymmetry)

@@ -12,6 +12,7 @@ from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.contracts.models import LIST_ITEM
 from freshet.steps.live import LivePlan, LiveReport, replay_live
 from freshet.storage.home import Home
+from freshet.storage.stamps import figures_of_query
 from freshet.storage.tables import Warehouse
 from freshet.streaming.micro_batch import ListMaking, ListUpdates, ServedModel
 from freshet.streaming.parameters import StreamParameters
@@ -23,9 +24,7 @@ LENGTH = 4
 MODEL = ServedModel(version="1.0", generation=1, artifact=Path("unused"), policy="next_baskets")
 
 
-def history_lists(
-    histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str
-) -> DataFrame:
+def history_lists(histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str) -> DataFrame:
     """The newest `length` items of a history as a list; the score is the age in days at the clock.
 
     Items whose id begins with "new" are unknown. Without Python workers, so that tests are quick.
@@ -46,7 +45,7 @@ def history_lists(
 
 
 def shop_rows() -> list[Row]:
-    """Two shoppers with a past, one who comes on the second live day, and an event that arrives two days late."""
+    """Two shoppers with a past, one who comes on the second live day, and an event that arrives days late."""
     return [
         event(user="ann", item="a1", at="2020-01-10 09:00", event_id="e01"),
         event(user="ann", item="a2", at="2020-01-20 09:00", event_id="e02"),
@@ -66,9 +65,9 @@ def shop_rows() -> list[Row]:
 
 
 def parameters(**changes: Any) -> StreamParameters:
-    """Slices of a day on one partition; `changes` replace single values."""
+    """Slices of two days on one partition; `changes` replace single values."""
     values: dict[str, Any] = {
-        "slice_hours": 24.0,
+        "slice_hours": 48.0,
         "fewest_slices": 1,
         "max_events_per_slice": 1000,
         "shuffle_partitions": 1,
@@ -100,32 +99,35 @@ def with_events(spark: SparkSession, warehouse: Warehouse) -> Warehouse:
 
 def list_updates(
     folder: Path,
+    query: str,
     scorer: Any = history_lists,
     model: Callable[[], ServedModel] = lambda: MODEL,
-    live_from: datetime = CUT,
     most_collected: int = 1000,
 ) -> ListUpdates:
-    """The micro-batch function of query q1."""
-    making = ListMaking(scorer, model, LENGTH, live_from, most_collected, lambda: WALL)
-    return ListUpdates(folder, "q1", making)
+    """The micro-batch function of a query."""
+    return ListUpdates(folder, query, ListMaking(scorer, model, LENGTH, CUT, most_collected, lambda: WALL))
 
 
-def lists_of(warehouse: Warehouse) -> list[tuple[Any, ...]]:
-    """All of `recommendation_updates` but generated_at, in order of the key, items shortened to their ids and ages."""
-    rows = warehouse.read(RECOMMENDATION_UPDATES).drop("generated_at").orderBy("batch_id", "user_id").collect()
-    return [
-        (*[row[name] for name in row.asDict() if name != "items"], [(i["item_id"], round(i["score"], 6)) for i in row["items"]])
-        for row in rows
-    ]  # fmt: skip
+def lists_of(warehouse: Warehouse, query: str) -> list[Row]:
+    """What `recommendation_updates` holds of a query but generated_at, in order of the key; items as (id, age)."""
+    rows = figures_of_query(warehouse, RECOMMENDATION_UPDATES, query, RECOMMENDATION_UPDATES.column_names)
+    for row in rows:
+        row["items"] = [(item["item_id"], round(item["score"], 6)) for item in row["items"]]
+        del row["generated_at"]
+    return sorted(rows, key=lambda row: (row["batch_id"], row["user_id"]))
 
 
-def figures_of(warehouse: Warehouse) -> list[tuple[Any, ...]]:
-    """All of `stream_metrics` but wall times, in order of the key."""
-    rows = warehouse.read(STREAM_METRICS).drop("finished_at", "seconds").orderBy("batch_id").collect()
-    return [tuple(row) for row in rows]
+def figures_of(warehouse: Warehouse, query: str) -> list[Row]:
+    """What `stream_metrics` holds of a query but wall times, in order of the key."""
+    columns = [name for name in STREAM_METRICS.column_names if name not in ("finished_at", "seconds")]
+    return figures_of_query(warehouse, STREAM_METRICS, query, columns)
 
 
-def newest_lists(warehouse: Warehouse) -> dict[str, list[str]]:
+def tables_of(warehouse: Warehouse, query: str) -> tuple[list[Row], list[Row]]:
+    """All that a query has written, but for wall times."""
+    return lists_of(warehouse, query), figures_of(warehouse, query)
+
+
+def newest_items(lists: list[Row]) -> dict[str, list[str]]:
     """Item ids of each shopper's newest list."""
-    rows = warehouse.read(RECOMMENDATION_UPDATES).orderBy("batch_id").select("user_id", "items.item_id").collect()
-    return {row["user_id"]: row["item_id"] for row in rows}
+    return {row["user_id"]: [item for item, _ in row["items"]] for row in lists}

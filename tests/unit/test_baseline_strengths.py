@@ -24,7 +24,16 @@ def test_strengths_count_orders_once_with_decay_and_windows(spark: SparkSession)
     frame = local_frame(spark, "user_id string, item_id string, order_id string, event_time timestamp", rows)
     [row] = baseline_strengths(frame, as_of=AS_OF, half_lives_days=[10.0, 0.0], windows_days=[10, 14]).collect()
     assert row.asDict() == pytest.approx(
-        {"user_id": "u", "item_id": "i", "all": 2.0, "hl_10d": 0.75, "last_10d": 1.0, "last_14d": 1.0}
+        {
+            "user_id": "u",
+            "item_id": "i",
+            "all": 2.0,
+            "any": 1.0,
+            "hl_10d": 0.75,
+            "newest_10d": 0.5,
+            "last_10d": 1.0,
+            "last_14d": 1.0,
+        }
     )
 
 
@@ -33,6 +42,7 @@ def test_candidates_are_every_family_with_every_decay() -> None:
     candidates = baseline_candidates(half_lives_days=[0.0, 30.0], windows_days=[14])
     names = [candidate.name for candidate in candidates]
     assert names[:4] == ["popularity/all", "popularity/last_14d", "frequency/all", "frequency/hl_30d"]
+    assert names[4:6] == ["item_knn_cosine/any", "item_knn_cosine/newest_30d"]
     assert len(names) == len(set(names)) == 2 * len(FAMILIES)
 
 

@@ -71,12 +71,14 @@ def test_random_cases_equal_scikit_learn(spark: SparkSession, seed: int, decimal
 
 
 def test_one_label_or_no_case_leaves_undefined_figures_null(spark: SparkSession) -> None:
+    # Two negatives, none predicted as positive: nothing but the fit and the accuracy is defined.
     single = figures(scored_frame(spark, [0, 0], [0.2, 0.3]))
     assert {name for name, value in single.items() if value is None} == {
         "auc",
         "average_precision",
         "precision",
         "recall",
+        "f1",
     }
     rows = probability_figures(scored_frame(spark, [None], [0.5]), threshold=0.5).collect()
     assert {row["users"] for row in rows} == {0}

@@ -4,9 +4,14 @@ from datetime import date, datetime
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
+from freshet.cleaning.event_names import event_value_of, not_a_number
 from freshet.cleaning.problems import found, problem
 from freshet.cleaning.rules import Requirement, SourceMapping
+from freshet.cleaning.source import CONSENT_FIELDS
+from freshet.cleaning.values import text_of
+from freshet.contracts.inputs import BROKEN_RECORD
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 
 ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "remove_from_cart", "purchase", "refund")
@@ -15,14 +20,13 @@ ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "re
 _COUNTED_EVENTS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
 
 
-def record_problems(mapping: SourceMapping, *, earliest: date, latest: datetime) -> list[Column]:
+def record_problems(mapping: SourceMapping, schema: StructType, *, earliest: date, latest: datetime) -> list[Column]:
     """Problem structs, null where there is none, the gravest first. Times must lie in [earliest, latest] (UTC)."""
+    broken = F.col(BROKEN_RECORD)
     return [
-        problem(
-            F.col("broken").isNotNull(), "broken_record", None, found("the line cannot be read", F.col("broken"))
-        ),
+        problem(broken.isNotNull(), "broken_record", None, found("the line cannot be read", broken)),
         *_time_problems(mapping, earliest, latest),
-        *_event_problems(),
+        *_event_problems(mapping, schema),
         *_who_and_what_problems(mapping),
         *_number_problems(mapping),
         *[_requirement_problem(need) for need in mapping.require],
@@ -30,10 +34,9 @@ def record_problems(mapping: SourceMapping, *, earliest: date, latest: datetime)
 
 
 def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime) -> list[Column]:
-    said, moment = F.col("said_event_time"), F.col("event_time")
+    said, moment = text_of(mapping.time.text), F.col("event_time")
     formats = " or ".join(mapping.time.formats)
-    received_formats = "" if mapping.received_time is None else " or ".join(mapping.received_time.formats)
-    return [
+    problems = [
         problem(moment.isNull() & said.isNull(), "missing_time", "event_time", "there is no time"),
         problem(
             moment.isNull() & said.isNotNull(), "bad_time", "event_time",
@@ -47,22 +50,25 @@ def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime) -> 
             moment > F.lit(latest), "future_time", "event_time",
             found(f"after {latest:%Y-%m-%d %H:%M} UTC, so in the future", said),
         ),
-        problem(
-            F.col("read_received").isNull() & F.col("said_received").isNotNull(), "bad_time", "received_time",
-            found(f"not a time written as {received_formats}", F.col("said_received")),
-        ),
     ]  # fmt: skip
+    if mapping.received_time is not None:
+        said = text_of(mapping.received_time.text)
+        unread = F.col("read_received_time").isNull() & said.isNotNull()
+        formats = " or ".join(mapping.received_time.formats)
+        problems.append(problem(unread, "bad_time", "received_time", found(f"not a time written as {formats}", said)))
+    return problems
 
 
-def _event_problems() -> list[Column]:
+def _event_problems(mapping: SourceMapping, schema: StructType) -> list[Column]:
+    said = event_value_of(mapping.event_names)
     return [
         problem(
-            F.col("event_not_a_number"), "bad_number", "event_name",
-            F.concat(F.lit("the event is told by a number, which is none here: "), F.col("said_event")),
+            not_a_number(mapping.event_names, schema), "bad_number", "event_name",
+            F.concat(F.lit("the event is told by a number, which is none here: "), said),
         ),
         problem(
             F.col("event_name").isNull(), "unknown_event", "event_name",
-            F.concat(F.lit("the mapping has no event name for "), F.col("said_event")),
+            F.concat(F.lit("the mapping has no event name for "), said),
         ),
     ]  # fmt: skip
 
@@ -88,11 +94,10 @@ def _who_and_what_problems(mapping: SourceMapping) -> list[Column]:
 def _number_problems(mapping: SourceMapping) -> list[Column]:
     problems = []
     for field, rule in mapping.numbers:
-        unread = F.col(f"read_{field}").isNull() & F.col(f"said_{field}").isNotNull()
+        said = text_of(rule.text)
+        unread = F.col(f"read_{field}").isNull() & said.isNotNull()
         mark = f" with decimal mark '{rule.decimal}'" if rule.decimal != "." else ""
-        problems.append(
-            problem(unread, "bad_number", field, found(f"{field} is not a number{mark}", F.col(f"said_{field}")))
-        )
+        problems.append(problem(unread, "bad_number", field, found(f"{field} is not a number{mark}", said)))
     for field in ("item_position", "position"):
         if mapping.number(field) is not None:
             value = F.col(f"read_{field}")
@@ -100,12 +105,11 @@ def _number_problems(mapping: SourceMapping) -> list[Column]:
             problems.append(
                 problem(odd, "bad_number", field, found(f"{field} is not a whole number from 0", value.cast("string")))
             )
-    for field, _ in mapping.texts:
-        if field.startswith("consent_"):
-            unread = F.col(field).isNull() & F.col(f"said_{field}").isNotNull()
-            problems.append(
-                problem(unread, "bad_value", field, found(f"{field} is neither yes nor no", F.col(f"said_{field}")))
-            )
+    for field, text in mapping.texts:
+        if field in CONSENT_FIELDS:
+            said = text_of(text)
+            unread = F.col(field).isNull() & said.isNotNull()
+            problems.append(problem(unread, "bad_value", field, found(f"{field} is neither yes nor no", said)))
     price, quantity = F.col("price"), F.col("quantity")
     if mapping.number("price") is not None or mapping.number("line_value") is not None:
         problems.append(
@@ -140,4 +144,6 @@ def _requirement_problem(need: Requirement) -> Column:
     rule = f"the source requires {need.field} {need.relation} {need.limit:g}"
     message = F.concat(F.lit(f"{rule}, found "), F.coalesce(value.cast("string"), F.lit("nothing")))
     failed = F.coalesce(~held, F.lit(True))
-    return F.when(failed, F.struct(code.alias("reason_code"), F.lit(need.field).alias("field"), message.alias("message")))
+    return F.when(
+        failed, F.struct(code.alias("reason_code"), F.lit(need.field).alias("field"), message.alias("message"))
+    )

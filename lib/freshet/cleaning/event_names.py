@@ -10,53 +10,45 @@ from freshet.cleaning.rules import EventNames, EventRule, NumberRule, TextRule
 from freshet.cleaning.values import mapped, number_of, plain_text, text_of
 from freshet.contracts.events import GA4_EVENT_NAMES
 
-NullValues = tuple[str, ...]
 
-
-def event_name_of(names: EventNames, schema: StructType, null_values: NullValues) -> Column:
+def event_name_of(names: EventNames, schema: StructType) -> Column:
     """The GA4 name of a record's event; null when neither map nor rules know it."""
     if names.constant is not None:
         return F.lit(names.constant)
     if names.text is not None:
-        value = text_of(names.text, schema, null_values)
+        value = text_of(names.text)
         known = mapped(value, names.values) if names.values else F.when(value.isin(*GA4_EVENT_NAMES), value)
     else:
-        tests = [(_passes(rule, schema, null_values), rule.name) for rule in names.rules]
+        tests = [(_passes(rule, schema), rule.name) for rule in names.rules]
         known = F.lit(None).cast("string")
         for test, name in reversed(tests):
             known = F.when(test, F.lit(name)).otherwise(known)
     return known if names.otherwise is None else F.coalesce(known, F.lit(names.otherwise))
 
 
-def event_value_of(names: EventNames, schema: StructType, null_values: NullValues) -> Column:
+def event_value_of(names: EventNames) -> Column:
     """What the source says of the event, for messages: "column = value", one per column that decides."""
     if names.text is not None:
         columns = names.text.columns
     else:
         columns = tuple(dict.fromkeys(rule.column for rule in names.rules))
-    said = [
-        F.concat(F.lit(f"{name} = "), F.coalesce(plain_text(name, schema, null_values), F.lit("(empty)")))
-        for name in columns
-    ]
+    said = [F.concat(F.lit(f"{name} = "), F.coalesce(plain_text(name), F.lit("(empty)"))) for name in columns]
     return F.concat_ws(", ", *said) if said else F.lit("")
 
 
-def not_a_number(names: EventNames, schema: StructType, null_values: NullValues) -> Column:
+def not_a_number(names: EventNames, schema: StructType) -> Column:
     """True where a rule compares a value that is neither empty nor a number."""
     compared = dict.fromkeys(rule.column for rule in names.rules if isinstance(rule.operand, float))
-    wrong = [
-        plain_text(name, schema, null_values).isNotNull() & _number(name, schema, null_values).isNull()
-        for name in compared
-    ]
+    wrong = [plain_text(name).isNotNull() & _number(name, schema).isNull() for name in compared]
     return reduce(lambda one, other: one | other, wrong, F.lit(False))
 
 
-def _passes(rule: EventRule, schema: StructType, null_values: NullValues) -> Column:
+def _passes(rule: EventRule, schema: StructType) -> Column:
     if rule.test == "present":
-        present = plain_text(rule.column, schema, null_values).isNotNull()
+        present = plain_text(rule.column).isNotNull()
         return present if rule.operand else ~present
     if isinstance(rule.operand, float):
-        number, limit = _number(rule.column, schema, null_values), F.lit(rule.operand)
+        number, limit = _number(rule.column, schema), F.lit(rule.operand)
         passed = {
             "below": number < limit,
             "above": number > limit,
@@ -64,7 +56,7 @@ def _passes(rule: EventRule, schema: StructType, null_values: NullValues) -> Col
             "at_most": number <= limit,
         }[rule.test]
     else:
-        text = plain_text(rule.column, schema, null_values)
+        text = plain_text(rule.column)
         passed = text.rlike(str(rule.operand)) if rule.test == "matches" else text.isin(*_texts(rule.operand))
     return F.coalesce(passed, F.lit(False))
 
@@ -73,5 +65,5 @@ def _texts(operand: str | bool | tuple[str, ...]) -> tuple[str, ...]:
     return operand if isinstance(operand, tuple) else (str(operand),)
 
 
-def _number(name: str, schema: StructType, null_values: NullValues) -> Column:
-    return number_of(NumberRule(TextRule(columns=(name,))), schema, null_values)
+def _number(name: str, schema: StructType) -> Column:
+    return number_of(NumberRule(TextRule(columns=(name,))), schema)

@@ -9,9 +9,11 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from freshet.cleaning.parsing import PLACE, item_attribute_columns
+from freshet.cleaning.item_attributes import item_attribute_columns
+from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.rules import Catalogue
-from freshet.cleaning.values import id_text
+from freshet.cleaning.source_columns import catalogue_columns
+from freshet.cleaning.values import id_text, with_plain_texts
 from freshet.contracts import ITEMS_HISTORY
 
 STATE = ("name", "category_path", "brand", "price", "available", "attributes")
@@ -22,35 +24,72 @@ def item_states(events: DataFrame, *, state_days: int) -> DataFrame:
 
     `events` are accepted ones with ITEM_COLUMNS. Output: ITEMS_HISTORY columns, valid_to null. valid_from is the
     item's first event in the period; known_at the arrival of its last one there, as the state rests on all of them.
-    Prices: the item's own where mapped, else those of its events but refunds and price outliers; the median's lower
-    value. Ties between texts go to the first in text order. Flagged non-products and events without item are left out.
+    Texts are the combination told most often, ties to the last in order. The price is the median of the item's own
+    where mapped, else of those of its events but refunds and price outliers. Flagged non-products and events without
+    item are left out.
     """
-    whole_days = F.floor(F.unix_seconds("event_time") / F.lit(86_400 * state_days))
+    period = F.floor(F.unix_seconds("event_time") / F.lit(86_400 * state_days)).alias("_period")
     told = (F.col("event_name") != "refund") & ~F.array_contains("flags", "outlier_price")
-    price = F.coalesce("item_price", F.when(told, F.col("price")))
-    by_text = {name: _most_frequent(f"item_{name}") for name in STATE if name not in ("price", "attributes")}
-    attributes = F.mode(F.to_json("item_attributes"), True)
-    return (
+    price = F.coalesce("item_price", F.when(told, F.col("price"))).alias("price")
+    texts = F.struct(
+        F.col("item_name").alias("name"), F.col("item_category_path").alias("category_path"),
+        F.col("item_brand").alias("brand"), F.col("item_available").alias("available"),
+        F.to_json("item_attributes").alias("attributes"),
+    ).alias("_texts")  # fmt: skip
+    # Counting equal rows first leaves few: what follows then costs next to nothing.
+    rows = (
         events.where("item_id is not null and not array_contains(flags, 'non_product')")
-        .groupBy("item_id", whole_days.alias("_period"))
+        .groupBy("item_id", period, texts, price)
         .agg(
-            F.min("event_time").alias("valid_from"),
-            F.max("received_time").alias("known_at"),
-            *[column.alias(name) for name, column in by_text.items()],
-            F.percentile_approx(price, 0.5, 10_000).alias("price"),
-            F.from_json(attributes, "map<string,string>").alias("attributes"),
+            F.min("event_time").alias("_first"),
+            F.max("received_time").alias("_known"),
+            F.count(F.lit(1)).alias("_rows"),
         )
-        .withColumn("valid_to", F.lit(None).cast("timestamp"))
-        .select(*ITEMS_HISTORY.column_names)
     )
+    by_text = rows.groupBy("item_id", "_period", "_texts").agg(
+        F.min("_first").alias("_first"), F.max("_known").alias("_known"), F.sum("_rows").alias("_rows"),
+        F.collect_list(F.struct("price", "_rows")).alias("_prices"),
+    )  # fmt: skip
+    return (
+        by_text.groupBy("item_id", "_period")
+        .agg(
+            F.min("_first").alias("valid_from"),
+            F.max("_known").alias("known_at"),
+            F.max_by("_texts", F.struct("_rows", "_texts")).alias("_texts"),
+            F.flatten(F.collect_list("_prices")).alias("_prices"),
+        )
+        .select(
+            "item_id", "valid_from", F.lit(None).cast("timestamp").alias("valid_to"), "known_at",
+            "_texts.name", "_texts.category_path", "_texts.brand", _median("_prices").alias("price"),
+            "_texts.available", F.from_json("_texts.attributes", "map<string,string>").alias("attributes"),
+        )
+    )  # fmt: skip
+
+
+def _median(counted: str) -> Column:
+    """The lower median of an array of (price, _rows); null when no price is known. Rows at one price are few."""
+    known = F.array_sort(F.filter(counted, lambda one: one["price"].isNotNull()))
+    half = F.aggregate(known, F.lit(0).cast("bigint"), lambda total, one: total + one["_rows"]) / 2
+    start = F.struct(F.lit(0).cast("bigint").alias("rows"), F.lit(None).cast("double").alias("price"))
+
+    def step(state: Column, one: Column) -> Column:
+        rows = state["rows"] + one["_rows"]
+        price = F.when(state["rows"] < half, one["price"]).otherwise(state["price"])
+        return F.struct(rows.alias("rows"), price.alias("price"))
+
+    return F.aggregate(known, start, step)["price"]
 
 
 def catalogue_items(raw: DataFrame, catalogue: Catalogue, null_values: tuple[str, ...]) -> DataFrame:
-    """(item_id, STATE columns) of a catalogue file: one row per item, the last by file order. Rows without id are left out."""
+    """(item_id, STATE columns) of a catalogue file: one row per item, the last by file order.
+
+    Rows without an id are left out.
+    """
     schema = StructType([StructField(f.name, f.dataType) for f in raw.schema if f.name not in PLACE])
-    columns = item_attribute_columns(catalogue.items, schema, null_values)
+    columns = item_attribute_columns(catalogue.items, schema)
     states = [column.alias(name) for name, column in zip(STATE, columns, strict=True)]
-    rows = raw.select(id_text(catalogue.item_id, schema, null_values).alias("item_id"), *PLACE, *states)
+    texts = with_plain_texts(raw, [name for _, name in catalogue_columns(catalogue)], null_values)
+    rows = texts.select(id_text(catalogue.item_id, schema).alias("item_id"), *PLACE, *states)
     newest = F.max_by(F.struct(*STATE), F.struct(*PLACE)).alias("_state")
     return rows.where("item_id is not null").groupBy("item_id").agg(newest).select("item_id", "_state.*")
 
@@ -90,7 +129,3 @@ def items_history(states: DataFrame, *, stored: DataFrame | None) -> DataFrame:
     told = one_each.withColumns(filled).withColumn("_state", state)
     changes = told.withColumn("_before", F.lag("_state").over(in_time)).where("_before is null or _before != _state")
     return changes.withColumn("valid_to", F.lead("valid_from").over(in_time)).select(*ITEMS_HISTORY.column_names)
-
-
-def _most_frequent(column: str) -> Column:
-    return F.mode(F.col(column), True)

@@ -36,10 +36,7 @@ def outlier_limits(events: DataFrame, params: CleaningParameters) -> dict[str, L
     products = events.where(~F.array_contains("flags", "non_product"))
     grid = F.array(*[F.lit(n / _STEPS) for n in range(_STEPS + 1)])
     row = products.agg(
-        *[
-            F.percentile_approx(F.when(F.col(name) > 0, F.ln(name)), grid, _ACCURACY).alias(name)
-            for name in MEASURES
-        ]
+        *[F.percentile_approx(F.when(F.col(name) > 0, F.ln(name)), grid, _ACCURACY).alias(name) for name in MEASURES]
     ).first()
     assert row is not None  # an aggregate without grouping has exactly one row
     return {name: NO_LIMITS if row[name] is None else limits_of(np.array(row[name]), params) for name in MEASURES}
@@ -64,12 +61,12 @@ def limits_of(logs: np.ndarray, params: CleaningParameters) -> Limits:
     return NO_LIMITS if spread <= 0 else Limits(math.exp(low), math.exp(min(high, 700.0)))
 
 
-def outlier_flags(limits: dict[str, Limits]) -> list[Column]:
-    """Per measure the flag `outlier_<measure>` where a value lies outside its limits, else null."""
+def outlier_flags(limits: dict[str, Limits]) -> list[tuple[str, Column]]:
+    """Per measure the flag `outlier_<measure>` and where it holds: where a value lies outside its limits."""
     return [
-        F.when(
+        (
+            f"outlier_{name}",
             (F.col(name) > limits[name].high) | ((F.col(name) > 0) & (F.col(name) < limits[name].low)),
-            F.lit(f"outlier_{name}"),
         )
         for name in MEASURES
     ]

@@ -7,21 +7,21 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from freshet.cleaning.checks import record_problems
-from freshet.cleaning.event_names import event_name_of, event_value_of, not_a_number
+from freshet.cleaning.event_names import event_name_of
+from freshet.cleaning.item_attributes import ITEM_COLUMNS, item_attribute_columns, text_map
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.problems import PROBLEM_TYPE
-from freshet.cleaning.rules import ItemAttributes, SourceMapping, TextRule
-from freshet.cleaning.source import DUPLICATES_REPEAT
-from freshet.cleaning.times import moment_of, moment_text
-from freshet.cleaning.values import id_text, number_of, plain_text, text_of, yes_or_no
+from freshet.cleaning.rules import SourceMapping
+from freshet.cleaning.source import CONSENT_FIELDS, DUPLICATES_REPEAT, ID_FIELDS, NUMBER_FIELDS
+from freshet.cleaning.source_columns import used_columns
+from freshet.cleaning.times import moment_of
+from freshet.cleaning.values import id_text, number_of, plain_text, text_of, with_plain_texts, yes_or_no
 from freshet.contracts import EVENTS
 from freshet.contracts.events import SCHEMA_VERSION
 from freshet.contracts.inputs import BROKEN_RECORD
 
 PLACE = ("source_partition", "source_offset")
-ITEM_COLUMNS = ("item_name", "item_category_path", "item_brand", "item_price", "item_available", "item_attributes")
 _PIECE_EVENTS = ("purchase", "refund", "add_to_cart", "remove_from_cart")
-_ID_FIELDS = ("event_id", "user_id", "anonymous_id", "session_id", "item_id", "transaction_id")
 
 
 def parsed(raw: DataFrame, mapping: SourceMapping, *, now: datetime, params: CleaningParameters) -> DataFrame:
@@ -33,78 +33,90 @@ def parsed(raw: DataFrame, mapping: SourceMapping, *, now: datetime, params: Cle
     when the mapping has no quantity. `record_hash` is equal for records whose source columns are all equal.
     """
     schema = StructType([field for field in raw.schema if field.name not in PLACE])
-    read = raw.select(*PLACE, *_read_columns(schema, mapping))
-    whole = read.withColumns(_derived(mapping)).withColumn("event_id", _event_id(mapping))
-    limits = (params.earliest_event_date, now + timedelta(hours=params.future_tolerance_hours))
-    problems = F.array_compact(F.array(*record_problems(mapping, earliest=limits[0], latest=limits[1])))
-    late = F.col("received_time") > F.col("event_time") + timedelta(hours=params.late_after_hours)
-    flags = F.array_compact(
-        F.array(F.when(_non_product(mapping), F.lit("non_product")), F.when(late, F.lit("late")))
+    names = [*schema.names, *[name for _, name in used_columns(mapping)]]
+    texts = with_plain_texts(raw, names, mapping.null_values)
+    whole = texts.withColumns(_read_columns(schema, mapping)).withColumns(_derived_columns(mapping, schema))
+    latest = now + timedelta(hours=params.future_tolerance_hours)
+    problems = record_problems(mapping, schema, earliest=params.earliest_event_date, latest=latest)
+    late = F.col("received_time") > F.col("event_time") + F.lit(timedelta(hours=params.late_after_hours))
+    judged = whole.withColumns(
+        {"problems": _listed(problems), "flags": flag_array([("non_product", _non_product(mapping)), ("late", late)])}
     )
-    return whole.select(
-        "*", problems.cast(f"array<{PROBLEM_TYPE}>").alias("problems"), flags.alias("flags")
-    ).select(*EVENTS.column_names, *ITEM_COLUMNS, "record_hash", "problems")
+    return judged.select(*EVENTS.column_names, *ITEM_COLUMNS, "record_hash", "problems")
 
 
-def record_hash(schema: StructType) -> Column:
-    """A hash (32 hex digits) of all source columns, for telling equal records. Null differs from an empty text."""
-    texts = [F.coalesce(plain_text(name, schema, ()), F.lit("\u0000")) for name in schema.names]
-    return F.md5(F.concat_ws("\u001f", *texts))
+def _listed(problems: list[Column]) -> Column:
+    """The problems there are, as an array. Almost every record has none: those do not pay for the array."""
+    every = F.array_compact(F.array(*problems)).cast(f"array<{PROBLEM_TYPE}>")
+    none = F.array().cast(f"array<{PROBLEM_TYPE}>")
+    return F.when(F.coalesce(*problems).isNotNull(), every).otherwise(none)
 
 
-def _read_columns(schema: StructType, mapping: SourceMapping) -> list[Column]:
-    """Every value the mapping names, and under said_* what stood there where it could not be read."""
-    nulls = mapping.null_values
+def flag_array(flags: list[tuple[str, Column]]) -> Column:
+    """The names of the flags whose condition is true, as an array; a null condition is false."""
+    array = F.array().cast("array<string>")
+    for name, condition in flags:
+        array = F.when(condition, F.concat(array, F.array(F.lit(name)))).otherwise(array)
+    return array
+
+
+def record_hash(schema: StructType, mapping: SourceMapping) -> Column:
+    """A hash (32 hex digits) of the source and all its columns, for telling equal records."""
+    texts = [F.coalesce(plain_text(name), F.lit("\u0000")) for name in schema.names]
+    return F.md5(F.concat_ws("\u001f", F.lit(mapping.name), *texts))
+
+
+def _read_columns(schema: StructType, mapping: SourceMapping) -> dict[str, Column]:
+    """Every value that the mapping names, as it stands in the source; null columns for what it does not name."""
     texts, numbers = dict(mapping.texts), dict(mapping.numbers)
-    columns = []
-    for field in _ID_FIELDS:
+    columns: dict[str, Column] = {}
+    for field in ID_FIELDS:
         rule = texts.get(field)
-        columns.append((F.lit(None).cast("string") if rule is None else id_text(rule, schema, nulls)).alias(field))
-    for field in ("currency", "item_list_id", "recommendation_id", "consent_personalisation", "consent_marketing"):
-        columns.append(_text(texts.get(field), schema, nulls).alias(f"said_{field}"))
-    for field in ("item_position", "quantity", "price", "line_value", "position"):
+        columns[field] = _nothing("string") if rule is None else id_text(rule, schema)
+    for field in ("currency", "item_list_id", "recommendation_id"):
+        rule = texts.get(field)
+        columns[field] = _nothing("string") if rule is None else text_of(rule)
+    for field in CONSENT_FIELDS:
+        rule = texts.get(field)
+        columns[field] = _nothing("boolean") if rule is None else yes_or_no(text_of(rule))
+    for field in NUMBER_FIELDS:
         number = numbers.get(field)
-        value = F.lit(None).cast("double") if number is None else number_of(number, schema, nulls)
-        columns.append(value.alias(f"read_{field}"))
-        said = _text(None if number is None else number.text, schema, nulls)
-        columns.append(F.when(F.col(f"read_{field}").isNull(), said).alias(f"said_{field}"))
-    columns.append(event_name_of(mapping.event_names, schema, nulls).alias("event_name"))
-    columns.append(event_value_of(mapping.event_names, schema, nulls).alias("said_event"))
-    columns.append(not_a_number(mapping.event_names, schema, nulls).alias("event_not_a_number"))
-    columns.append(moment_of(mapping.time, schema, nulls).alias("event_time"))
-    columns.append(moment_text(mapping.time, schema, nulls).alias("said_event_time"))
+        columns[f"read_{field}"] = _nothing("double") if number is None else number_of(number, schema)
     received = mapping.received_time
-    none = F.lit(None)
-    columns.append((none.cast("timestamp") if received is None else moment_of(received, schema, nulls)).alias("read_received"))
-    columns.append((none.cast("string") if received is None else moment_text(received, schema, nulls)).alias("said_received"))
-    broken = F.col(BROKEN_RECORD) if BROKEN_RECORD in schema.names else none.cast("string")
-    columns += [broken.alias("broken"), record_hash(schema).alias("record_hash")]
-    columns.append(_properties(schema, mapping).alias("properties"))
-    return [*columns, *_item_columns(mapping.items, schema, nulls)]
+    columns |= {
+        "event_name": event_name_of(mapping.event_names, schema),
+        "event_time": moment_of(mapping.time, schema),
+        "read_received_time": _nothing("timestamp") if received is None else moment_of(received, schema),
+        "record_hash": record_hash(schema, mapping),
+        "properties": text_map([(name, plain_text(name)) for name in mapping.properties]),
+        BROKEN_RECORD: F.col(BROKEN_RECORD) if BROKEN_RECORD in schema.names else _nothing("string"),
+    }
+    return columns | dict(zip(ITEM_COLUMNS, item_attribute_columns(mapping.items, schema), strict=True))
 
 
-def _derived(mapping: SourceMapping) -> dict[str, Column]:
+def _derived_columns(mapping: SourceMapping, schema: StructType) -> dict[str, Column]:
     quantity, name = F.col("read_quantity"), F.col("event_name")
     is_refund = F.coalesce(name == "refund", F.lit(False))
     if mapping.number("quantity") is None:
         pieces = F.when(name.isin(*_PIECE_EVENTS), F.lit(1.0))
     else:
         pieces = F.when(is_refund, F.abs(quantity)).otherwise(quantity)
-    line_price = F.try_divide(F.col("read_line_value"), F.coalesce(quantity, F.lit(1.0)))
-    line_price = F.when(is_refund, F.abs(line_price)).otherwise(line_price)
-    price = F.col("read_price") if mapping.number("line_value") is None else line_price
+    price = F.col("read_price")
+    if mapping.number("line_value") is not None:
+        price = F.try_divide(F.col("read_line_value"), F.coalesce(quantity, F.lit(1.0)))
+        price = F.when(is_refund, F.abs(price)).otherwise(price)
+    received = F.col("event_time")
+    if mapping.received_time is not None:
+        # Nothing is known before it happens: a clock that runs ahead at the sending end is set right.
+        received = F.greatest(F.coalesce("read_received_time", "event_time"), F.col("event_time"))
     return {
+        "event_id": _event_id(mapping),
         "item_position": F.coalesce(F.col("read_item_position").try_cast("int"), F.lit(0)),
-        # Nothing is known before it happens: a clock that runs ahead at the receiving end is set right.
-        "received_time": F.greatest(F.coalesce("read_received", "event_time"), F.col("event_time")),
+        "received_time": received,
         "quantity": pieces,
         "price": price,
-        "currency": F.upper("said_currency"),
-        "item_list_id": F.col("said_item_list_id"),
+        "currency": F.upper("currency"),
         "position": F.col("read_position").try_cast("int"),
-        "recommendation_id": F.col("said_recommendation_id"),
-        "consent_personalisation": yes_or_no(F.col("said_consent_personalisation")),
-        "consent_marketing": yes_or_no(F.col("said_consent_marketing")),
         "schema_version": F.lit(SCHEMA_VERSION),
         "source": F.lit(mapping.name),
     }
@@ -117,44 +129,39 @@ def _event_id(mapping: SourceMapping) -> Column:
     """
     own = F.col("record_hash")
     if mapping.repeats != DUPLICATES_REPEAT:
-        own = F.concat_ws("\u001f", *PLACE)
-    return F.coalesce("event_id", F.md5(F.concat_ws("\u001f", F.lit(mapping.name), own)))
+        own = F.md5(F.concat_ws("\u001f", F.lit(mapping.name), *PLACE))
+    return own if mapping.text("event_id") is None else F.coalesce("event_id", own)
 
 
 def _non_product(mapping: SourceMapping) -> Column:
     rules = ((mapping.product.item_id, "item_id"), (mapping.product.name, "item_name"))
-    wrong = [~F.col(column).rlike(pattern) for pattern, column in rules if pattern is not None]
-    return F.coalesce(*[F.when(one, F.lit(True)) for one in wrong], F.lit(False))
+    wrong = F.lit(False)
+    for pattern, column in rules:
+        if pattern is not None:
+            wrong = wrong | F.coalesce(~F.col(column).rlike(pattern), F.lit(False))
+    return wrong
 
 
-def _properties(schema: StructType, mapping: SourceMapping) -> Column:
+def constant_columns(mapping: SourceMapping) -> dict[str, Column]:
+    """The EVENTS and ITEM_COLUMNS that are the same for all records of a source: need not be kept for each."""
+    types = {column.name: column.type for column in EVENTS.columns}
+    mapped = {field for field, _ in (*mapping.texts, *mapping.numbers)}
+    constants = {"schema_version": F.lit(SCHEMA_VERSION), "source": F.lit(mapping.name)}
+    for field in (*ID_FIELDS, *CONSENT_FIELDS, "currency", "item_list_id", "recommendation_id", "position"):
+        if field not in mapped and field != "event_id":
+            constants[field] = F.lit(None).cast(types[field])
+    if "item_position" not in mapped:
+        constants["item_position"] = F.lit(0)
     if not mapping.properties:
-        return F.lit(None).cast("map<string,string>")
-    pairs = [part for name in mapping.properties for part in (F.lit(name), plain_text(name, schema, mapping.null_values))]
-    return F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
+        constants["properties"] = _nothing("map<string,string>")
+    rules = (mapping.items.name, mapping.items.category_path, mapping.items.brand, mapping.items.price,
+             mapping.items.available, mapping.items.attributes or None)  # fmt: skip
+    kinds = ("string", "string", "string", "double", "boolean", "map<string,string>")
+    for name, rule, kind in zip(ITEM_COLUMNS, rules, kinds, strict=True):
+        if rule is None:
+            constants[name] = _nothing(kind)
+    return constants
 
 
-def _text(rule: TextRule | None, schema: StructType, nulls: tuple[str, ...]) -> Column:
-    return F.lit(None).cast("string") if rule is None else text_of(rule, schema, nulls)
-
-
-def _item_columns(items: ItemAttributes, schema: StructType, nulls: tuple[str, ...]) -> list[Column]:
-    attributes = item_attribute_columns(items, schema, nulls)
-    return [column.alias(name) for name, column in zip(ITEM_COLUMNS, attributes, strict=True)]
-
-
-def item_attribute_columns(items: ItemAttributes, schema: StructType, nulls: tuple[str, ...]) -> list[Column]:
-    """name, category_path, brand, price, available and attributes of an item, in this order; null where unmapped."""
-    price = F.lit(None).cast("double") if items.price is None else number_of(items.price, schema, nulls)
-    more = F.lit(None).cast("map<string,string>")
-    if items.attributes:
-        pairs = [part for key, rule in items.attributes for part in (F.lit(key), text_of(rule, schema, nulls))]
-        more = F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
-    return [
-        _text(items.name, schema, nulls),
-        _text(items.category_path, schema, nulls),
-        _text(items.brand, schema, nulls),
-        F.when(price >= 0, price),
-        yes_or_no(_text(items.available, schema, nulls)),
-        more,
-    ]
+def _nothing(kind: str) -> Column:
+    return F.lit(None).cast(kind)

@@ -153,7 +153,9 @@ def _event_rule(table: TomlTable) -> EventRule:
 def _ga4(name: str, where: str, problems: list[str]) -> str:
     if name not in GA4_EVENT_NAMES:
         known = ", ".join(GA4_EVENT_NAMES)
-        problems.append(f"{where} must be a GA4 event name, is '{name}'{nearest(name, GA4_EVENT_NAMES)}; known: {known}")
+        problems.append(
+            f"{where} must be a GA4 event name, is '{name}'{nearest(name, GA4_EVENT_NAMES)}; known: {known}"
+        )
     return name
 
 

@@ -22,10 +22,9 @@ from freshet.contracts.events import EVENTS
 from freshet.contracts.inputs import FORMATS, InputFormat
 from freshet.errors import MappingError, listed
 
-TEXT_FIELDS = (
-    "event_id", "user_id", "anonymous_id", "session_id", "item_id", "currency", "transaction_id", "item_list_id",
-    "recommendation_id", "consent_personalisation", "consent_marketing",
-)  # fmt: skip
+ID_FIELDS = ("event_id", "user_id", "anonymous_id", "session_id", "item_id", "transaction_id")
+CONSENT_FIELDS = ("consent_personalisation", "consent_marketing")
+TEXT_FIELDS = (*ID_FIELDS, "currency", "item_list_id", "recommendation_id", *CONSENT_FIELDS)
 NUMBER_FIELDS = ("item_position", "quantity", "price", "line_value", "position")
 EVENTS_REPEAT, DUPLICATES_REPEAT = "events", "duplicates"
 
@@ -111,8 +110,13 @@ def _columns(
 
 
 def _unknown_field(field: str, where: str, problems: list[str]) -> None:
-    elsewhere = {"event_time": "[time]", "received_time": "[received_time]", "event_name": "event_name",
-                 "properties": "properties", "name": "[items]", "brand": "[items]", "category_path": "[items]"}  # fmt: skip
+    elsewhere = {
+        "event_time": "[time]",
+        "received_time": "[received_time]",
+        "event_name": "event_name",
+        "properties": "properties",
+        **dict.fromkeys(("name", "brand", "category_path", "available", "attributes"), "[items]"),
+    }
     known = (*TEXT_FIELDS, *NUMBER_FIELDS)
     if field in elsewhere:
         problems.append(f"{where} does not belong here; it is mapped by {elsewhere[field]}")

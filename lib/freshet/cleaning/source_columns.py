@@ -29,7 +29,7 @@ def check_mapping(mapping: SourceMapping, schema: StructType, where: str) -> Non
 
 def check_catalogue(catalogue: Catalogue, schema: StructType, where: str) -> None:
     """As `check_mapping`, for the catalogue file."""
-    used = [*_of_text("items.catalogue.item_id", catalogue.item_id), *_of_items("items.catalogue", catalogue.items)]
+    used = catalogue_columns(catalogue)
     available = [name for name in schema.names if name != BROKEN_RECORD]
     problems = [
         f"{key} names column {name}, which is not there{nearest(name, available)}"
@@ -60,6 +60,11 @@ def used_columns(mapping: SourceMapping) -> list[tuple[str, str]]:
     used += _of_items("items", mapping.items)
     used += [("properties", name) for name in mapping.properties]
     return list(dict.fromkeys(used))
+
+
+def catalogue_columns(catalogue: Catalogue) -> list[tuple[str, str]]:
+    """As `used_columns`, for a catalogue."""
+    return [*_of_text("items.catalogue.item_id", catalogue.item_id), *_of_items("items.catalogue", catalogue.items)]
 
 
 def _of_text(key: str, rule: TextRule | None) -> list[tuple[str, str]]:

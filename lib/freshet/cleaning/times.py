@@ -18,23 +18,18 @@ _LATEST_MICROS = 253_402_300_799_999_999
 _LAST_MILLISECOND = 86_399_999
 
 
-def moment_of(rule: TimeRule, schema: StructType, null_values: tuple[str, ...]) -> Column:
+def moment_of(rule: TimeRule, schema: StructType) -> Column:
     """The UTC timestamp that a rule makes of a record; null when it is empty or cannot be read."""
     direct = _typed_moment(rule, schema)
     if direct is not None:
         moment = direct
     else:
-        text = text_of(rule.text, schema, null_values)
+        text = text_of(rule.text)
         moment = F.coalesce(*[_read(text, form, rule) for form in rule.formats])
-    step = _sequence(rule, schema, null_values)
+    step = _sequence(rule, schema)
     if step is None:
         return moment
     return F.timestamp_micros(F.unix_micros(moment) + step * F.lit(1_000))
-
-
-def moment_text(rule: TimeRule, schema: StructType, null_values: tuple[str, ...]) -> Column:
-    """What stands in the time columns, for messages."""
-    return text_of(rule.text, schema, null_values)
 
 
 def _typed_moment(rule: TimeRule, schema: StructType) -> Column | None:
@@ -80,11 +75,11 @@ def _names_zone(pattern: str) -> bool:
     return False
 
 
-def _sequence(rule: TimeRule, schema: StructType, null_values: tuple[str, ...]) -> Column | None:
+def _sequence(rule: TimeRule, schema: StructType) -> Column | None:
     if rule.sequence_by_row:
         number = F.col("source_offset")
     elif rule.sequence is not None:
-        number = number_of(NumberRule(TextRule(columns=(rule.sequence,))), schema, null_values).try_cast("long")
+        number = number_of(NumberRule(TextRule(columns=(rule.sequence,))), schema).try_cast("long")
     else:
         return None
     return F.least(F.greatest(F.coalesce(number, F.lit(0)), F.lit(0)), F.lit(_LAST_MILLISECOND))

@@ -1,15 +1,18 @@
 """Spark expressions for the rules of a mapping: texts, ids, numbers, yes or no. Nothing here raises on a bad value."""
 
 import re
+from collections.abc import Iterable
 from functools import reduce
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     DataType,
+    DecimalType,
     DoubleType,
     FloatType,
+    IntegralType,
     MapType,
     NumericType,
     StringType,
@@ -46,36 +49,55 @@ def source_column(name: str, schema: StructType) -> Column:
     return reduce(lambda column, part: column.getField(part), rest.split("."), source_column(head, schema))
 
 
-def plain_text(name: str, schema: StructType, null_values: tuple[str, ...]) -> Column:
-    """A source column as a stripped text; empty texts and `null_values` are null.
+def with_plain_texts(raw: DataFrame, names: Iterable[str], null_values: tuple[str, ...]) -> DataFrame:
+    """`raw` with a column of stripped text for each source column, computed once however often rules use it.
 
-    Whole doubles lose their ".0" (13085.0 is an id that a table program has read as a number).
+    Empty texts and `null_values` are null. Whole doubles lose their ".0": 13085.0 is an id that a table program has
+    read as a number.
     """
+    wanted = list(dict.fromkeys(names))
+    stripped = raw.select("*", *[_stripped(name, raw.schema).alias(_plain(name)) for name in wanted])
+    if not wanted:
+        return stripped
+    text = {name: F.col(f"`{_plain(name)}`") for name in wanted}
+    # A second projection: in one, each text would be stripped once to be compared and once more to be kept.
+    return stripped.withColumns(
+        {_plain(name): F.when(~text[name].isin("", *null_values), text[name]) for name in wanted}
+    )
+
+
+def plain_text(name: str) -> Column:
+    """The stripped text of a source column, as `with_plain_texts` made it."""
+    return F.col(f"`{_plain(name)}`")
+
+
+def _plain(name: str) -> str:
+    return "_text " + name.replace("`", "'")
+
+
+def _stripped(name: str, schema: StructType) -> Column:
     column, kind = source_column(name, schema), source_type(name, schema)
     if isinstance(kind, FloatType | DoubleType):
         whole = (column == F.floor(column)) & (F.abs(column) < _EXACT)
-        text = F.when(whole, column.cast("long").cast("string")).when(~F.isnan(column), column.cast("string"))
-    elif isinstance(kind, StructType | ArrayType | MapType):
-        text = F.to_json(column)
-    else:
-        text = column.cast("string")
-    if isinstance(kind, StringType):
-        text = F.btrim(text, F.lit(BLANKS))
-    return F.when(~text.isin("", *null_values), text) if isinstance(kind, StringType) or null_values else text
+        return F.when(whole, column.cast("long").cast("string")).when(~F.isnan(column), column.cast("string"))
+    if isinstance(kind, StructType | ArrayType | MapType):
+        return F.to_json(column)
+    text = column.cast("string")
+    return F.btrim(text, F.lit(BLANKS)) if isinstance(kind, StringType) else text
 
 
-def text_of(rule: TextRule, schema: StructType, null_values: tuple[str, ...]) -> Column:
+def text_of(rule: TextRule) -> Column:
     """The text that a rule makes of a record; null when it is empty."""
     if rule.constant is not None:
         value = F.lit(rule.constant)
     else:
-        parts = [plain_text(name, schema, null_values) for name in rule.columns]
+        parts = [plain_text(name) for name in rule.columns]
         value = parts[0] if len(parts) == 1 else F.coalesce(*parts)
         if rule.join is not None and len(parts) > 1:
             joint = F.lit(rule.join)
             value = F.concat(*[piece for part in parts for piece in (joint, part)][1:])
     if rule.extract is not None:
-        group = 1 if _has_group(rule.extract) else 0
+        group = 1 if re.compile(rule.extract).groups else 0
         value = F.nullif(F.regexp_extract(value, rule.extract, group), F.lit(""))
     if rule.case is not None:
         value = F.upper(value) if rule.case == "upper" else F.lower(value)
@@ -86,7 +108,7 @@ def text_of(rule: TextRule, schema: StructType, null_values: tuple[str, ...]) ->
     if rule.prefix or rule.suffix:
         value = F.concat(F.lit(rule.prefix), value, F.lit(rule.suffix))
     if rule.unless is not None:
-        value = F.when(plain_text(rule.unless, schema, null_values).isNull(), value)
+        value = F.when(plain_text(rule.unless).isNull(), value)
     return value
 
 
@@ -96,19 +118,25 @@ def mapped(value: Column, pairs: tuple[tuple[str, str], ...]) -> Column:
     return F.try_element_at(table, value)
 
 
-def id_text(rule: TextRule, schema: StructType, null_values: tuple[str, ...]) -> Column:
+def id_text(rule: TextRule, schema: StructType) -> Column:
     """As `text_of`, for ids: "13085.0" is "13085" also where it is written so in a text."""
-    value = text_of(rule, schema, null_values)
-    return F.regexp_replace(value, r"^(-?[0-9]+)\.0+$", "$1") if rule.constant is None else value
+    value = text_of(rule)
+    if not any(isinstance(source_type(name, schema), StringType | DecimalType) for name in rule.columns):
+        return value
+    # The plain search first: it is much cheaper than the expression, and almost always false.
+    return F.when(value.contains(".0"), F.regexp_replace(value, r"^(-?[0-9]+)\.0+$", "$1")).otherwise(value)
 
 
-def number_of(rule: NumberRule, schema: StructType, null_values: tuple[str, ...]) -> Column:
+def number_of(rule: NumberRule, schema: StructType) -> Column:
     """The number (double) that a rule makes of a record; null when it is empty or not a finite number."""
     kind = source_type(rule.text.columns[0], schema) if rule.text.columns else None
-    if isinstance(kind, NumericType) and rule.text == TextRule(columns=rule.text.columns[:1]):
+    plain = rule.text == TextRule(columns=rule.text.columns[:1])
+    if isinstance(kind, NumericType) and plain:
         number = source_column(rule.text.columns[0], schema).cast("double")
     else:
-        number = number_from(text_of(rule.text, schema, null_values), rule.decimal, rule.thousands)
+        number = number_from(text_of(rule.text), rule.decimal, rule.thousands)
+    if isinstance(kind, IntegralType) and plain and rule.scale == 1.0:
+        return number
     number = number * F.lit(rule.scale) if rule.scale != 1.0 else number
     return F.when(~F.isnan(number) & (F.abs(number) < F.lit(float("inf"))), number)
 
@@ -125,7 +153,3 @@ def yes_or_no(text: Column) -> Column:
     """true, false, or null for a text that means neither."""
     plain = F.lower(text)
     return F.when(plain.isin(*_YES), F.lit(True)).when(plain.isin(*_NO), F.lit(False))
-
-
-def _has_group(pattern: str) -> bool:
-    return re.compile(pattern).groups > 0

@@ -5,9 +5,11 @@ import click
 from freshet import __version__
 from freshet.cli.errors import ended_with_a_line
 from freshet.cli.run import STEP_COMMANDS, run
+from freshet.cli.schedule import jobs
 from freshet.cli.show import show
 from freshet.cli.status import status
 from freshet.cli.tables import tables
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="freshet")
@@ -23,7 +25,7 @@ def freshet() -> None:
     """
 
 
-for command in (run, *STEP_COMMANDS, show, status, tables):
+for command in (run, *STEP_COMMANDS, show, status, tables, jobs):
     freshet.add_command(command)
 
 

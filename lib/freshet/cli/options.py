@@ -52,9 +52,7 @@ def parsed_moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(
-            "not a date", where=f"--as-of {text}", expected="2011-12-09 or 2011-12-09T12:50:00"
-        ) from None
+        raise InputError("not a date", where=f"--as-of {text}", expected="2011-12-09 or 2011-12-09T12:50:00") from None
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 

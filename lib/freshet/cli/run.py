@@ -52,7 +52,9 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.option("--source", type=click.Path(path_type=Path), required=True, help="Mapping of the source (TOML).")
-@click.option("--input", "input_path", type=click.Path(path_type=Path), required=True, help="File or folder of raw data.")
+@click.option(
+    "--input", "input_path", type=click.Path(path_type=Path), required=True, help="File or folder of raw data."
+)
 @click.option("--as-of", "as_of", help="Moment the run stands at, UTC.  [default: just after the newest event]")
 @click.option("--live-days", type=click.IntRange(min=0), help="Days before it that are replayed live.  [default: 30]")
 @_shared
@@ -114,7 +116,9 @@ def _step_command(name: str) -> click.Command:
         example = "freshet ingest --source my_shop.toml --input events/"
     if name == "build":
         decorated = click.option("--as-of", "as_of", help="Moment the run stands at, UTC.")(decorated)
-        decorated = click.option("--live-days", type=click.IntRange(min=0), help="Days kept for the live part.")(decorated)
+        decorated = click.option("--live-days", type=click.IntRange(min=0), help="Days kept for the live part.")(
+            decorated
+        )
         example = "freshet build --as-of 2011-12-09 --live-days 30"
     return click.command(name=name, help=f"{_STEP_HELP[name]}\n\n\b\nExample:\n  {example}")(decorated)
 

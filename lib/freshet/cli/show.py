@@ -44,7 +44,9 @@ def show(user: str, home: Path, as_json: bool, length: int) -> None:
     names = _item_names(place.warehouse, lists[:2], length)
     known = {
         "segment": _newest(rows_where(place.warehouse, USER_SEGMENTS, "user_id", user), "segment_name"),
-        "purchase_probability": _newest(rows_where(place.warehouse, USER_SCORES, "user_id", user), "purchase_probability"),
+        "purchase_probability": _newest(
+            rows_where(place.warehouse, USER_SCORES, "user_id", user), "purchase_probability"
+        ),
     }
     if as_json:
         now, before = lists[0], lists[1] if len(lists) > 1 else None

@@ -45,9 +45,7 @@ def _columns(contract: TableContract) -> Table:
     shown = Table("column", "type", "meaning", "unit", "rules", title=f"{contract.name}: {contract.row}")
     for column in contract.columns:
         mark = " (key)" if column.name in contract.key else ""
-        shown.add_row(
-            column.name + mark, column.type.simpleString(), column.meaning, column.unit, column.rule_text()
-        )
+        shown.add_row(column.name + mark, column.type.simpleString(), column.meaning, column.unit, column.rule_text())
     return shown
 
 
@@ -58,7 +56,13 @@ def _as_data(contract: TableContract) -> dict[str, object]:
         "key": list(contract.key),
         "partition_by": list(contract.partition_by),
         "columns": [
-            {"name": c.name, "type": c.type.simpleString(), "meaning": c.meaning, "unit": c.unit, "rules": c.rule_text()}
+            {
+                "name": c.name,
+                "type": c.type.simpleString(),
+                "meaning": c.meaning,
+                "unit": c.unit,
+                "rules": c.rule_text(),
+            }
             for c in contract.columns
         ],
     }

@@ -6,7 +6,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from freshet.evaluation.baselines import FAMILIES, POPULARITY, Baseline
+from freshet.evaluation.baselines import FAMILIES, FREQUENCY, POPULARITY, Baseline
 
 _DAY_SECONDS = 86_400
 
@@ -14,6 +14,11 @@ _DAY_SECONDS = 86_400
 def half_life_name(days: float) -> str:
     """The strength column of a half-life in days, as in hl_180d; 0 is no decay: all."""
     return f"hl_{days:g}d" if days else "all"
+
+
+def newest_name(days: float) -> str:
+    """The strength column of the newest order's decay, as in newest_30d; 0 is no decay: any."""
+    return f"newest_{days:g}d" if days else "any"
 
 
 def window_name(days: int) -> str:
@@ -24,19 +29,22 @@ def window_name(days: int) -> str:
 def baseline_strengths(
     orders: DataFrame, *, as_of: datetime, half_lives_days: Iterable[float], windows_days: Iterable[int]
 ) -> DataFrame:
-    """(user_id, item_id, all, hl_<d>d ..., last_<d>d ...): a row per shopper and item, strengths as double >= 0.
+    """(user_id, item_id, all, any, hl_<d>d, newest_<d>d ..., last_<d>d ...): a row per shopper and item, double >= 0.
 
     `orders` holds (user_id, item_id, order_id, event_time); lines of one order count once, at its newest time. `all`
-    counts orders; hl_<d>d sums 0.5^(age / d) with the age in days before `as_of`; last_<d>d counts orders at most d
-    days old. Orders at or after `as_of` and rows with a null are left out.
+    counts orders; hl_<d>d sums 0.5^(age / d) over them, with the age in days before `as_of`; newest_<d>d is
+    0.5^(age / d) of the newest alone, and `any` is 1; last_<d>d counts orders at most d days old. Orders at or after
+    `as_of` and rows with a null are left out.
     """
     known = orders.where(F.col("event_time") < F.lit(as_of)).dropna(subset=["user_id", "item_id", "order_id"])
     single = known.groupBy("user_id", "item_id", "order_id").agg(F.max("event_time").alias("time"))
     age = (F.unix_micros(F.lit(as_of)) - F.unix_micros("time")) / (_DAY_SECONDS * 1e6)
-    sums: dict[str, Column] = {"all": F.count("order_id").cast("double")}
+    sums: dict[str, Column] = {"all": F.count("order_id").cast("double"), "any": F.lit(1.0)}
     for half_life in half_lives_days:
         if half_life:
-            sums[half_life_name(half_life)] = F.sum(F.pow(F.lit(0.5), F.col("age") / F.lit(half_life)))
+            decay = F.pow(F.lit(0.5), F.col("age") / F.lit(half_life))
+            sums[half_life_name(half_life)] = F.sum(decay)
+            sums[newest_name(half_life)] = F.max(decay)
     for days in windows_days:
         sums[window_name(days)] = F.count_if(F.col("age") <= F.lit(days)).cast("double")
     named = [value.alias(name) for name, value in sums.items()]
@@ -44,11 +52,17 @@ def baseline_strengths(
 
 
 def baseline_candidates(*, half_lives_days: Iterable[float], windows_days: Iterable[int]) -> tuple[Baseline, ...]:
-    """Every family with every strength that suits it: popularity all time and by window, the others by half-life."""
-    decays = list(dict.fromkeys(half_life_name(days) for days in half_lives_days))
+    """Every family with every strength that suits it.
+
+    Popularity all time and by window; frequency with decayed counts; neighbours with the decay of the newest order,
+    because counts make a shopper's few staples drown what else two shoppers or items share.
+    """
+    half_lives = list(dict.fromkeys(half_lives_days))
     windows = ["all", *dict.fromkeys(window_name(days) for days in windows_days)]
     popular = [Baseline(POPULARITY, window) for window in windows]
-    return (*popular, *[Baseline(family, decay) for family in FAMILIES if family != POPULARITY for decay in decays])
+    frequent = [Baseline(FREQUENCY, half_life_name(days)) for days in half_lives]
+    near = [family for family in FAMILIES if family not in (POPULARITY, FREQUENCY)]
+    return (*popular, *frequent, *[Baseline(family, newest_name(days)) for family in near for days in half_lives])
 
 
 def best_of_families(figures: Mapping[str, float]) -> tuple[Baseline, ...]:

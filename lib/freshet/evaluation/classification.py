@@ -61,7 +61,7 @@ def probability_figures(scored: DataFrame, *, threshold: float) -> DataFrame:
     probabilities of precision times gain in recall. log_loss (natural logarithm), brier: mean squared error.
     calibration_error: see `calibration_error`. precision, recall, f1, accuracy: of "probability >= threshold".
     positive_rate: share of positive cases; threshold: the given one. A figure that is not defined (auc with one label
-    only, precision without a predicted positive, anything of no cases) is null.
+    only, precision without a predicted positive, f1 without any positive, anything of no cases) is null.
     """
     counts = score_counts(scored)
     positive, negative = F.sum("positives"), F.sum("negatives")

@@ -33,7 +33,8 @@ def per_user(lists: DataFrame, truth: DataFrame, *, ks: Sequence[int], by: Seque
     Edges: a shopper without a list, or with an empty or null one, has zeros in every list of `by` that occurs. A
     shopper with empty or null truth is not judged. A list shorter than k is judged as if misses filled it. An item
     that occurs twice counts at its first place only; the second place is a miss. Places are counted along the
-    rising position, gaps do not matter. Raises InputError for ks that are empty or below 1.
+    rising position, gaps do not matter. With `by`, `lists` is read twice: persist lists that are dear to make.
+    Raises InputError for ks that are empty or below 1.
     """
     _check_ks(ks)
     longest = max(ks)

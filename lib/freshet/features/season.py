@@ -8,6 +8,9 @@ from pyspark.sql import functions as F
 
 from freshet.features.basis import counted_events, days_before, sorted_cuts
 
+SEASON_COLUMN = "log_season_orders"
+"""What `with_season` adds for the propensity model."""
+
 _YEAR_DAYS = 365
 
 
@@ -34,3 +37,13 @@ def season_orders(events: DataFrame, cuts: Sequence[datetime], *, horizon_days: 
         .agg(F.count(F.lit(1)).alias("season_orders"))
         .select("as_of", "user_id", "season_orders")
     )
+
+
+def with_season(features: DataFrame, season: DataFrame) -> DataFrame:
+    """`features` (as_of, user_id, ...) with SEASON_COLUMN: log(1 + season_orders), 0 for shoppers not in `season`.
+
+    `season` as from `season_orders`. No row is lost or added.
+    """
+    joined = features.join(season, on=["as_of", "user_id"], how="left")
+    orders = F.coalesce(F.col("season_orders"), F.lit(0))
+    return joined.withColumn(SEASON_COLUMN, F.log1p(orders.cast("double"))).drop("season_orders")

@@ -27,8 +27,8 @@ class PropensityParameters:
     buyers needed among all training rows. `folds`: newest training cuts that settings are judged at. The grid:
     `reg_params` and `elastic_net_params` as in MLlib, `half_lives_days` of a training row's weight by the age of its
     cut (0: all weigh the same). `crossed_columns`: whose squares and products are features too. `seasons`: parts of
-    the year with an effect of their own; 0 for none. `max_iter`, `max_block_size_mb`: as in MLlib. `champion_tolerance`:
-    log loss by which a challenger may be worse than the champion.
+    the year with an effect of their own; 0 for none. `max_iter`, `max_block_size_mb`: as in MLlib.
+    `champion_tolerance`: log loss by which a challenger may be worse than the champion.
     """
 
     horizon_days: int

@@ -23,8 +23,8 @@ class SegmentParameters:
     """How many segments may be made and how they are judged.
 
     `least_segments` to `most_segments`: numbers of segments tried. `min_shoppers`: shoppers needed. `sample_shoppers`:
-    about so many, chosen by a hash of the id, judge a number of segments. `min_silhouette`: of segments that are of use. `seed`, `max_iter`, `init_steps`: as in
-    MLlib's KMeans.
+    about so many, chosen by a hash of the id, judge a number of segments. `min_silhouette`: of segments that are of
+    use. `seed`, `max_iter`, `init_steps`: as in MLlib's KMeans.
     """
 
     least_segments: int
@@ -66,10 +66,10 @@ def fit_segments(
 ) -> FittedSegments:
     """Segments of shoppers that are alike in `columns` (numbers, never null, on a scale on which distances mean much).
 
-    `features` has a row per user_id, with `columns` and those of `roles`. The number of segments is the one with the highest mean silhouette (Rousseeuw
-    1987, squared Euclidean) on a sample. Segments are numbered from 0 by falling value and named by
-    `segment_names.named`. Runs Spark jobs. Raises DataTooSmallError with fewer shoppers than `min_shoppers`, or fewer
-    different ones than the least number of segments.
+    `features` has a row per user_id, with `columns` and those of `roles`. The number of segments is the one with the
+    highest mean silhouette (Rousseeuw 1987, squared Euclidean) on a sample. Segments are numbered from 0 by falling
+    value and named by `segment_names.named`. Runs Spark jobs. Raises DataTooSmallError with fewer shoppers than
+    `min_shoppers`, or fewer different ones than the least number of segments.
     """
     shoppers = features.count()
     if shoppers < params.min_shoppers:

@@ -20,7 +20,9 @@ def popular_items(features: DataFrame, categories: DataFrame, *, length: int) ->
         "scope", F.explode(F.array_compact(F.array(F.lit("all"), F.col("category_path"))))
     )
     parts = [
-        scoped.select("scope", F.lit(window).alias("window"), "item_id", F.col(column).cast("double").alias("score"), "as_of")
+        scoped.select(
+            "scope", F.lit(window).alias("window"), "item_id", F.col(column).cast("double").alias("score"), "as_of"
+        )
         for window, column in _WINDOWS.items()
     ]
     order = Window.partitionBy("scope", "window").orderBy(F.desc("score"), "item_id")

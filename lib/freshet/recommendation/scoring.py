@@ -15,9 +15,6 @@ from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import FACTORS, NEIGHBOURS
 from freshet.recommendation.terms import factor_scale, neighbour_scores, own_scores, shopper_factors
 
-_PRODUCT_ROWS = 64
-"""Fewer waste the processor on packing the item vectors, more waste a micro-batch's time on empty rows."""
-
 
 @dataclass(frozen=True)
 class ScoredBlock:
@@ -63,25 +60,9 @@ def _factor_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDAr
     mean, deviation = factor_scale(vectors, artifact)
     # Standardising the vectors first leaves one GEMM and one shift per shopper.
     scaled = np.float32(weight) * vectors / deviation[:, None]
-    scores = products(scaled, artifact.factors)
+    scores = scaled @ artifact.factors.T
     scores -= (np.float32(weight) * mean / deviation)[:, None]
     return scores
-
-
-def products(vectors: NDArray[np.float32], factors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[shoppers, items] of x'y, a fixed number of shoppers at a time.
-
-    A BLAS rounds by the shape of a product: only with one shape everywhere does a shopper get the very same scores
-    alone, in a micro-batch and in a batch.
-    """
-    shoppers = len(vectors)
-    padded = np.zeros((-(-shoppers // _PRODUCT_ROWS) * _PRODUCT_ROWS, vectors.shape[1]), dtype=np.float32)
-    padded[:shoppers] = vectors
-    scores = np.empty((len(padded), len(factors)), dtype=np.float32)
-    for start in range(0, len(padded), _PRODUCT_ROWS):
-        rows = slice(start, start + _PRODUCT_ROWS)
-        np.matmul(padded[rows], factors.T, out=scores[rows])
-    return scores[:shoppers]
 
 
 def _add_sparse(scores: NDArray[np.float32], part: csr_matrix) -> None:

@@ -33,8 +33,7 @@ def factor_scale(vectors: NDArray[np.float32], artifact: Artifact) -> tuple[NDAr
     mean = x'm with m the mean item vector; variance = x'(Y'Y / items)x - mean^2. A flat row gets deviation 1.
     """
     wide = vectors.astype(np.float64)
-    # Row sums, not matrix-vector products: those round by the number of rows, and batch and stream would differ.
-    mean = (wide * artifact.mean_factor).sum(axis=1)
+    mean = wide @ artifact.mean_factor
     variance = ((wide @ artifact.gram) * wide).sum(axis=1) / max(1, len(artifact.factors)) - mean**2
     deviation = np.sqrt(np.maximum(variance, 0.0))
     deviation[deviation < 1e-9] = 1.0

@@ -20,9 +20,7 @@ def planned_windows(job: Job) -> Windows:
     """The windows for the home's events and the wished as_of. Raises StateError when there are no events."""
     span = job.warehouse.read(EVENTS).agg(F.min("event_time"), F.max("event_time")).first()
     if span is None or span[0] is None:
-        raise StateError(
-            "there are no accepted events", where=str(job.home.root), do="Look into table quarantine"
-        )
+        raise StateError("there are no accepted events", where=str(job.home.root), do="Look into table quarantine")
     return run_windows(span[0], span[1], job.as_of, job.settings.windows)
 
 

@@ -10,17 +10,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.cleaning.flags import flagged
+from freshet.cleaning.item_attributes import ITEM_COLUMNS
 from freshet.cleaning.items import catalogue_items, item_states, items_history, with_catalogue
 from freshet.cleaning.judging import EVENT_KEY, accepted, judged, quarantined
 from freshet.cleaning.outliers import outlier_limits
 from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.parsing import ITEM_COLUMNS, PLACE, parsed
+from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source import read_mapping
 from freshet.cleaning.source_columns import check_catalogue, check_mapping
@@ -34,6 +37,9 @@ from freshet.storage.inputs import raw_records
 from freshet.storage.tables import Warehouse
 
 WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS)
+
+_FEW = 500_000
+"""Refused records (some 100 bytes each) that may be sent to every worker."""
 
 
 def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
@@ -67,11 +73,12 @@ def ingest(
     with _kept(records), _mapping_mistakes(source):
         counts = summary(records)
         _check_acceptable(counts, input_path)
-        events = accepted(records)
+        events = accepted(records, mapping)
         limits = outlier_limits(events, params)
         whole = flagged(events, limits=limits, bot_events_per_day=params.bot_events_per_day)
         replaced = _rows(warehouse, EVENTS, ours) + _rows(warehouse, QUARANTINE, ours)
-        refused = quarantined(records, raw, mapping, first_seen=now)
+        few = counts.all_refused < _FEW
+        refused = quarantined(records, raw, mapping, first_seen=now, few=few)
         warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours)
         warehouse.replace(_first_seen_kept(refused, warehouse, ours), QUARANTINE, where=ours)
         items = _write_items(warehouse, whole, catalogue, params)
@@ -89,7 +96,10 @@ def ingest(
         notes=ingest_notes(mapping, counts, catalogue is not None, params),
     )
     _check_arithmetic(report, _rows(warehouse, QUARANTINE, ours), counts)
-    metrics = spark.createDataFrame(quality_rows(report, now), QUALITY_METRICS.schema)
+    rows = pa.Table.from_pylist(
+        quality_rows(report, now), schema=to_arrow_schema(QUALITY_METRICS.schema, timezone="UTC")
+    )
+    metrics = spark.createDataFrame(rows, QUALITY_METRICS.schema)
     moment = f"checked_at = timestamp'{now:%Y-%m-%d %H:%M:%S.%f}'"
     warehouse.replace(metrics, QUALITY_METRICS, where=f"{moment} and startswith(`check`, '{mapping.name}/')")
     return report
@@ -114,7 +124,7 @@ def _mapping_mistakes(source: Path) -> Iterator[None]:
         text = str(error)
         if "DATETIME_PATTERN" in text or "PARAMETER_VALUE.PATTERN" in text or "PatternSyntax" in text:
             raise MappingError(
-                "a time format or regular expression cannot be used", where=str(source), found=text.split("\n")[0][:200]
+                "a time format or regular expression cannot be used", where=str(source), found=text[:200]
             ) from None
         raise
 
@@ -158,7 +168,9 @@ def _catalogue(spark: SparkSession, mapping: SourceMapping, input_path: Path) ->
     if path is None or mapping.catalogue is None or not path.exists():
         return None
     raw = raw_records(spark, path, mapping.catalogue.input)
-    check_catalogue(mapping.catalogue, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(path))
+    check_catalogue(
+        mapping.catalogue, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(path)
+    )
     return catalogue_items(raw, mapping.catalogue, mapping.null_values)
 
 

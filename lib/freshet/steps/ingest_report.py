@@ -52,14 +52,15 @@ def ingest_notes(
     return tuple(notes)
 
 
-def quality_rows(report: IngestReport, now: datetime) -> list[tuple[Any, ...]]:
+def quality_rows(report: IngestReport, now: datetime) -> list[dict[str, Any]]:
     """Rows of QUALITY_METRICS: counts by reason, event name and flag, and the limits of outliers.
 
     Checks are named <source>/<kind>/<what>, so that sources of one home do not touch each other's.
     """
 
-    def row(table: str, check: str, value: float, detail: str | None = None) -> tuple[Any, ...]:
-        return (now, table, f"{report.source}/{check}", float(value), detail)
+    def row(table: str, check: str, value: float, detail: str | None = None) -> dict[str, Any]:
+        name = f"{report.source}/{check}"
+        return {"checked_at": now, "table": table, "check": name, "value": float(value), "detail": detail}
 
     rows = [
         row("events", "raw_rows", report.raw_rows, "accepted and refused records together"),

@@ -24,9 +24,7 @@ def truths(cases: DataFrame, *, target: str) -> DataFrame:
 
     Shoppers without a true item of a task have no row in it. `cases` is (user_id, history, truth).
     """
-    had = F.transform(
-        F.filter("history", lambda entry: entry["event_name"] == target), lambda entry: entry["item_id"]
-    )
+    had = F.transform(F.filter("history", lambda entry: entry["event_name"] == target), lambda entry: entry["item_id"])
     whole = cases.select(F.lit("next_baskets").alias("task"), "user_id", F.col("truth").alias("items"))
     fresh = cases.select(F.lit("new_items").alias("task"), "user_id", F.array_except("truth", had).alias("items"))
     return whole.unionByName(fresh).where(F.size("items") > 0)

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.storage.home import Home
-from freshet.storage.stamps import clear
+from freshet.storage.stamps import clear, figures_of_query
 from freshet.storage.tables import Warehouse
 from freshet.streaming.histories import stream_events
 from freshet.streaming.micro_batch import ListMaking, ListUpdates, Scorer, ServedModel
@@ -118,9 +117,8 @@ def _begin_anew(folder: Path, warehouse: Warehouse) -> None:
 
 def live_report(warehouse: Warehouse, plan: LivePlan) -> LiveReport:
     """The report of the last replay of `plan`, from `stream_metrics`."""
-    of_query = warehouse.read(STREAM_METRICS).where(F.col("query_id") == query_id(plan.fingerprint))
     columns = ("event_clock", "lists", "unknown_items", "seconds")
-    rows = of_query.orderBy("batch_id").select(*columns).collect()  # one row per slice of time
+    rows = figures_of_query(warehouse, STREAM_METRICS, query_id(plan.fingerprint), columns)
     live = [row for row in rows if row["event_clock"] >= plan.start]
     seconds = np.array([row["seconds"] for row in live])
     return LiveReport(

@@ -1,9 +1,8 @@
-"""Steps train-propensity and recommend-propensity: the probability that a shopper buys within the horizon."""
+"""Step train-propensity, and the scores: the probability that a shopper buys within the horizon."""
 
 import dataclasses
 import json
 import math
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from pyspark.errors import PySparkException
@@ -12,16 +11,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, USER_FEATURES, USER_SCORES
+from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.evaluation.classification import best_f1_threshold, calibration, probability_figures
-from freshet.features.season import season_orders
-from freshet.features.vector import PROPENSITY_COLUMNS, model_input
 from freshet.models.propensity import FittedPropensity, fit_propensity, scored
+from freshet.registry.versions import ModelVersion
 from freshet.report.calibration import calibration_svg
-from freshet.splitting import known_before
+from freshet.splitting import Windows, known_before
 from freshet.steps.fitting import events_until
 from freshet.steps.job import Job, Step
-from freshet.steps.models import PROPENSITY, champion, champion_facts, registry
-from freshet.steps.propensity_rows import PURCHASE, LearningPlan, labelled_rows, learning_plan
+from freshet.steps.models import PROPENSITY, champion, registry
+from freshet.steps.propensity_rows import COLUMNS, LearningPlan, labelled_rows, learning_plan, unlabelled_rows
 
 _MODEL, _BASELINE, _CHAMPION = "logistic_regression", "base_rate", "champion"
 _PATH = "model"
@@ -54,7 +53,7 @@ def _train(job: Job, fingerprint: str) -> dict[str, Any]:
     try:
         train = rows.where(F.col("as_of") < F.lit(plan.test_cut))
         job.tell(f"learning at {len(plan.cuts)} cut dates, judging at {plan.test_cut:%Y-%m-%d}")
-        fitted = fit_propensity(train, list(PROPENSITY_COLUMNS), cuts=plan.cuts, cut=plan.test_cut, params=params)
+        fitted = fit_propensity(train, list(COLUMNS), cuts=plan.cuts, cut=plan.test_cut, params=params)
         judged = _judged(job, rows, fitted.model, plan)
         base_rate = train.agg(F.avg("label")).collect()[0][0]
     finally:
@@ -152,29 +151,21 @@ def _registered(
         return registry(job).register(PROPENSITY, run, _PATH).version
 
 
-def _score_inputs(job: Job) -> dict[str, Any]:
-    return {"windows": job.record("build")["windows"], "champion": champion_facts(job, PROPENSITY)}
-
-
-def _score(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Writes user_scores as of the cut; nothing without a champion."""
-    version = champion(job, PROPENSITY)
-    if version is None:
-        return {"shoppers": 0}
-    cut, horizon = job.windows().cut, job.settings.propensity.horizon_days
-    known = known_before(events_until(job, job.windows()), cut).where("user_id is not null")
+def write_scores(job: Job, version: ModelVersion, windows: Windows) -> None:
+    """Writes user_scores of all known customers as of the run's cut, by a version of the model."""
+    cut, params = windows.cut, job.settings.propensity
+    events = known_before(events_until(job, windows), cut).where("user_id is not null")
     features = job.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(cut))
-    customers = features.join(known.select("user_id").distinct(), on="user_id", how="left_semi")
-    season = season_orders(known, [cut], horizon_days=horizon, target=PURCHASE)
-    scores = scored(registry(job).load_spark_model(version), model_input(customers, season)).select(
+    customers = features.where(~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX)))
+    rows = unlabelled_rows(customers, events, [cut], params)
+    scores = scored(registry(job).load_spark_model(version), rows).select(
         "as_of",
         "user_id",
         "purchase_probability",
-        F.lit(horizon).alias("horizon_days"),
+        F.lit(params.horizon_days).alias("horizon_days"),
         F.lit(version.model_version).alias("model_version"),
     )
     job.warehouse.replace(scores, USER_SCORES, where=f"as_of = timestamp'{cut:%Y-%m-%d %H:%M:%S.%f}'")
-    return {"model_version": version.model_version, "looks_until": (cut + timedelta(days=horizon)).isoformat()}
 
 
 TRAIN_PROPENSITY = Step(
@@ -185,14 +176,4 @@ TRAIN_PROPENSITY = Step(
     sections=("windows", "propensity"),
     inputs=_train_inputs,
     work=_train,
-)
-
-RECOMMEND_PROPENSITY = Step(
-    name="recommend-propensity",
-    title="Write purchase probabilities",
-    writes=(USER_SCORES,),
-    reads=(EVENTS, USER_FEATURES),
-    sections=("propensity",),
-    inputs=_score_inputs,
-    work=_score,
 )

@@ -8,14 +8,17 @@ from pyspark.sql import functions as F
 
 from freshet.errors import DataTooSmallError
 from freshet.features.labels import labels
-from freshet.features.season import season_orders
+from freshet.features.season import SEASON_COLUMN, season_orders, with_season
 from freshet.features.users import user_features_at
-from freshet.features.vector import model_input
+from freshet.features.vector import PROPENSITY_COLUMNS, model_input
 from freshet.models.cuts import rolling_cuts
 from freshet.models.propensity import PropensityParameters
 from freshet.splitting import Windows
 
 PURCHASE = "purchase"
+
+COLUMNS = (*PROPENSITY_COLUMNS, SEASON_COLUMN)
+"""What the model looks at."""
 
 _LEAST_HORIZONS = 3
 """One to know something, one to learn, one to judge."""
@@ -55,12 +58,19 @@ def learning_plan(events: DataFrame, windows: Windows, params: PropensityParamet
 
 
 def labelled_rows(events: DataFrame, plan: LearningPlan, params: PropensityParameters) -> DataFrame:
-    """(as_of, user_id, label, PROPENSITY_COLUMNS): every customer known before each cut of the plan."""
+    """(as_of, user_id, label, COLUMNS): every customer known before each cut of the plan."""
     cuts = [*plan.cuts, plan.test_cut]
-    season = season_orders(events, cuts, horizon_days=params.horizon_days, target=PURCHASE)
-    features = model_input(user_features_at(events, cuts), season)
+    rows = unlabelled_rows(user_features_at(events, cuts), events, cuts, params)
     answers = labels(events, cuts=cuts, horizon_days=params.horizon_days, target=PURCHASE)
-    return features.join(answers, on=["as_of", "user_id"], how="inner")
+    return rows.join(answers, on=["as_of", "user_id"], how="inner")
+
+
+def unlabelled_rows(
+    features: DataFrame, events: DataFrame, cuts: list[datetime], params: PropensityParameters
+) -> DataFrame:
+    """(as_of, user_id, COLUMNS) for `features` (contract USER_FEATURES) as of the cuts."""
+    season = season_orders(events, cuts, horizon_days=params.horizon_days, target=PURCHASE)
+    return with_season(model_input(features), season).select("as_of", "user_id", *COLUMNS)
 
 
 def _first_and_purchases(events: DataFrame) -> tuple[datetime | None, int]:

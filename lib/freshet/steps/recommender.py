@@ -62,7 +62,12 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> Sear
     settings, cut = job.settings, windows.validation_cut
     events = events_until(job, windows)
     cases = judged_cases(
-        events, start=cut, end=windows.cut, target=target, settings=settings, at_most=settings.search.max_validation_users
+        events,
+        start=cut,
+        end=windows.cut,
+        target=target,
+        settings=settings,
+        at_most=settings.search.max_validation_users,
     ).persist()
     known = known_before(events, cut)
     strengths = StrengthsAt(known, cut, settings.interactions)

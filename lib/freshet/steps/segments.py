@@ -1,4 +1,4 @@
-"""Steps train-segments and recommend-segments: groups of shoppers who are alike, with names."""
+"""Step train-segments, and the tables of segments: groups of shoppers who are alike, with names."""
 
 import dataclasses
 import json
@@ -7,17 +7,16 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.contracts import EVALUATION_RESULTS, EVENTS, SEGMENT_PROFILES, USER_FEATURES, USER_SEGMENTS
+from freshet.contracts import EVALUATION_RESULTS, SEGMENT_PROFILES, USER_FEATURES, USER_SEGMENTS
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import DataTooSmallError
-from freshet.features.activity import activity
-from freshet.features.vector import SEGMENT_COLUMNS, SEGMENT_TENURE, segment_input
+from freshet.features.vector import SEGMENT_COLUMNS, SEGMENT_COLUMNS_WITHOUT_ORDERS, model_input
 from freshet.models.segment_names import SegmentRoles
 from freshet.models.segments import FittedSegments, fit_segments, profiles, segments_of
-from freshet.splitting import known_before
-from freshet.steps.fitting import events_until
+from freshet.registry.versions import ModelVersion
+from freshet.splitting import Windows
 from freshet.steps.job import Job, Step
-from freshet.steps.models import SEGMENTS, champion, champion_facts, registry
+from freshet.steps.models import SEGMENTS, registry
 
 _MODEL, _PATH = "kmeans", "model"
 _PROFILED = ("recency_days", "orders", "monetary", "tenure_days", "items_breadth")
@@ -25,41 +24,36 @@ _PROFILED = ("recency_days", "orders", "monetary", "tenure_days", "items_breadth
 
 @dataclasses.dataclass(frozen=True)
 class _Shop:
-    """The shoppers to be segmented, and what the source knows of them."""
+    """The shoppers to be segmented (contract USER_FEATURES), and what the source knows of them."""
 
     features: DataFrame
-    activity: DataFrame
     has_orders: bool
     has_prices: bool
 
     @property
-    def columns(self) -> list[str]:
-        silence, frequency, value = SEGMENT_COLUMNS
-        return [silence, frequency, value] if self.has_prices else [silence, frequency]
+    def columns(self) -> tuple[str, ...]:
+        return SEGMENT_COLUMNS if self.has_orders else SEGMENT_COLUMNS_WITHOUT_ORDERS
 
     @property
     def roles(self) -> SegmentRoles:
-        silence, frequency, value = SEGMENT_COLUMNS
-        return SegmentRoles(silence, frequency, value if self.has_prices else None, SEGMENT_TENURE)
+        silence, frequency, third = self.columns
+        value = third if self.has_orders and self.has_prices else None
+        return SegmentRoles(silence, frequency, value, "log_tenure_days")
 
     def inputs(self) -> DataFrame:
-        return segment_input(self.features, self.activity, has_orders=self.has_orders)
+        return model_input(self.features).select("as_of", "user_id", *self.columns, "log_tenure_days")
 
 
-def _shop(job: Job) -> _Shop:
+def _shop(job: Job, windows: Windows) -> _Shop:
     """Shoppers as of the cut: known customers, or everybody where all are anonymous."""
-    windows = job.windows()
     features = job.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(windows.cut))
-    is_known = ~F.col("user_id").startswith(ANONYMOUS_PREFIX)
+    is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))
     totals = features.agg(
         F.coalesce(F.bool_or(is_known), F.lit(False)),
         F.coalesce(F.max("orders"), F.lit(0)),
         F.coalesce(F.bool_or(F.col("monetary") != 0), F.lit(False)),
     ).collect()[0]
-    if totals[0]:
-        features = features.where(is_known)
-    done = activity(known_before(events_until(job, windows), windows.cut), as_of=windows.cut)
-    return _Shop(features, done, has_orders=totals[1] > 0, has_prices=totals[2])
+    return _Shop(features.where(is_known) if totals[0] else features, totals[1] > 0, totals[2])
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -67,7 +61,7 @@ def _inputs(job: Job) -> dict[str, Any]:
 
 
 def _train(job: Job, fingerprint: str) -> dict[str, Any]:
-    params, shop = job.settings.segments, _shop(job)
+    params, shop = job.settings.segments, _shop(job, job.windows())
     inputs = shop.inputs().persist()
     try:
         fitted = fit_segments(inputs, shop.columns, roles=shop.roles, params=params)
@@ -104,7 +98,7 @@ def _write_figures(job: Job, fingerprint: str, fitted: FittedSegments, shoppers:
 def _registered(job: Job, fingerprint: str, shop: _Shop, fitted: FittedSegments) -> int:
     params = {
         **dataclasses.asdict(job.settings.segments),
-        "columns": shop.columns,
+        "columns": list(shop.columns),
         "frequency_of": "orders" if shop.has_orders else "events",
         "chosen_segments": fitted.segments,
         "cut": job.windows().cut.isoformat(),
@@ -112,40 +106,31 @@ def _registered(job: Job, fingerprint: str, shop: _Shop, fitted: FittedSegments)
     with registry(job).training_run(SEGMENTS, params=params, fingerprint=fingerprint) as run:
         run.log_metrics({f"silhouette_{k}": value for k, value in fitted.silhouettes.items()})
         run.log_metrics({"silhouette": fitted.silhouettes[fitted.segments]})
-        run.log_inputs({table.name: job.warehouse.version(table) for table in (EVENTS, USER_FEATURES)})
+        run.log_inputs({table.name: job.warehouse.version(table) for table in (USER_FEATURES,)})
         run.log_text(json.dumps(fitted.silhouettes, indent=1), "silhouettes.json")
         run.log_model(fitted.model, _PATH)
         return registry(job).register(SEGMENTS, run, _PATH).version
 
 
-def _assign_inputs(job: Job) -> dict[str, Any]:
-    return {"windows": job.record("build")["windows"], "champion": champion_facts(job, SEGMENTS)}
-
-
-def _assign(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Writes user_segments and segment_profiles as of the cut; nothing without a champion."""
-    version = champion(job, SEGMENTS)
-    if version is None:
-        return {"shoppers": 0}
-    shop, name = _shop(job), version.model_version
+def write_segments(job: Job, version: ModelVersion, windows: Windows) -> None:
+    """Writes user_segments as of the run's cut and segment_profiles, by a version of the model."""
+    shop, name = _shop(job, windows), version.model_version
     segments = segments_of(registry(job).load_spark_model(version), shop.inputs()).persist()
     try:
-        cut = f"as_of = timestamp'{job.windows().cut:%Y-%m-%d %H:%M:%S.%f}'"
+        cut = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"
         job.warehouse.replace(segments.withColumn("model_version", F.lit(name)), USER_SEGMENTS, where=cut)
         described = profiles(segments, _described(shop), _PROFILED).withColumn("model_version", F.lit(name))
         job.warehouse.replace(described, SEGMENT_PROFILES, where=f"model_version = '{name}'")
     finally:
         segments.unpersist()
-    return {"model_version": name}
 
 
 def _described(shop: _Shop) -> DataFrame:
     """The profile's columns in their own units, filled from events where there are no orders."""
-    joined = shop.features.join(shop.activity, on=["as_of", "user_id"], how="inner")
-    return joined.withColumns(
+    return shop.features.withColumns(
         {
-            "recency_days": F.coalesce(F.col("recency_days"), F.col("silence_days")),
-            "orders": F.col("orders") if shop.has_orders else F.col("events"),
+            "recency_days": F.coalesce(F.col("recency_days"), F.col("idle_days")),
+            "orders": F.col("orders") if shop.has_orders else F.col("events_365d"),
             "monetary": F.when(F.lit(shop.has_prices), F.col("monetary")),
         }
     )
@@ -155,18 +140,8 @@ TRAIN_SEGMENTS = Step(
     name="train-segments",
     title="Train customer segments",
     writes=(EVALUATION_RESULTS,),
-    reads=(EVENTS, USER_FEATURES),
+    reads=(USER_FEATURES,),
     sections=("windows", "segments"),
     inputs=_inputs,
     work=_train,
-)
-
-RECOMMEND_SEGMENTS = Step(
-    name="recommend-segments",
-    title="Write segments",
-    writes=(USER_SEGMENTS, SEGMENT_PROFILES),
-    reads=(EVENTS, USER_FEATURES),
-    sections=("segments",),
-    inputs=_assign_inputs,
-    work=_assign,
 )

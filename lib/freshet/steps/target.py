@@ -25,8 +25,6 @@ def target_event(events: DataFrame, cut: datetime, params: EvaluationParameters)
     )
     shoppers = {row["event_name"]: row["shoppers"] for row in counted}
     if not shoppers:
-        raise DataTooSmallError(
-            f"no event before {cut:%Y-%m-%d %H:%M} is one of {', '.join(params.target_order)}"
-        )
+        raise DataTooSmallError(f"no event before {cut:%Y-%m-%d %H:%M} is one of {', '.join(params.target_order)}")
     frequent = [name for name in params.target_order if shoppers.get(name, 0) >= params.min_target_users]
     return frequent[0] if frequent else max(shoppers, key=lambda name: shoppers[name])

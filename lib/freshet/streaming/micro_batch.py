@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.storage.small_appends import append_collected, append_row
-from freshet.storage.stamps import newest_batch
+from freshet.storage.stamps import figures_of_query, newest_batch
 from freshet.storage.tables import Warehouse
 
 
@@ -93,13 +93,16 @@ class ListUpdates:
             if not seen.get["shoppers"]:
                 return
             clock = self._advanced(seen.get["newest"])
-            rows, counted = self._rows(due, batch_id, clock, model)
-            if lists_stand:
-                rows.count()  # for its entries of unknown items
-            elif lists > self.making.most_collected:
-                warehouse.append(rows, RECOMMENDATION_UPDATES)
-            elif lists:
-                append_collected(warehouse, rows, RECOMMENDATION_UPDATES)
+            unknown = 0
+            if lists:
+                rows, counted = self._rows(due, batch_id, clock, model)
+                if lists_stand:
+                    rows.count()  # for its entries of unknown items
+                elif lists > self.making.most_collected:
+                    warehouse.append(rows, RECOMMENDATION_UPDATES)
+                else:
+                    append_collected(warehouse, rows, RECOMMENDATION_UPDATES)
+                unknown = counted.get["unknown"]
         finally:
             due.unpersist()
         if figures_stand:
@@ -112,7 +115,7 @@ class ListUpdates:
             "event_clock": clock,
             "touched_shoppers": seen.get["shoppers"],
             "lists": lists,
-            "unknown_items": counted.get["unknown"] or 0 if lists else 0,
+            "unknown_items": unknown,
             "seconds": (finished - began).total_seconds(),
             "model_version": model.version,
         }
@@ -123,14 +126,11 @@ class ListUpdates:
         if not self._first:
             return False, False
         self._first = False
-        earlier = warehouse.read(STREAM_METRICS).where(
-            (F.col("query_id") == self.query_id) & (F.col("batch_id") < batch_id)
-        )
-        row = earlier.agg(F.max("event_clock")).first()
-        self._clock = None if row is None else row[0]
+        figures = figures_of_query(warehouse, STREAM_METRICS, self.query_id, ("batch_id", "event_clock"))
+        self._clock = max((row["event_clock"] for row in figures if row["batch_id"] < batch_id), default=None)
         return (
             newest_batch(warehouse, RECOMMENDATION_UPDATES, self.query_id) >= batch_id,
-            newest_batch(warehouse, STREAM_METRICS, self.query_id) >= batch_id,
+            any(row["batch_id"] >= batch_id for row in figures),
         )
 
     def _advanced(self, newest: datetime) -> datetime:

@@ -1,0 +1,161 @@
+"""What codes and short names mean, in words that a shop owner understands."""
+
+import re
+
+_REFUSALS = {
+    "duplicate": "the same record twice",
+    "broken_record": "the line cannot be read",
+    "missing_time": "no time",
+    "bad_time": "a time that cannot be read",
+    "implausible_time": "a time too long ago to be believed",
+    "future_time": "a time in the future",
+    "bad_number": "a number that cannot be read",
+    "bad_value": "a value that cannot be read",
+    "unknown_event": "an event without a name in the mapping",
+    "missing_shopper": "no shopper, not even an anonymous one",
+    "reserved_user_id": "a customer id that is reserved",
+    "missing_item": "no item",
+    "negative_price": "a price below zero",
+    "negative_quantity": "a quantity below zero that is no refund",
+}
+_EVENTS = {
+    "purchase": "bought",
+    "refund": "returned",
+    "add_to_cart": "put into the cart",
+    "remove_from_cart": "took out of the cart",
+    "add_to_wishlist": "put on the wish list",
+    "view_item": "looked at",
+    "select_item": "clicked on",
+    "begin_checkout": "went to the checkout",
+    "view_item_list": "saw in a list",
+}
+_FLAGS = {
+    "outlier_quantity": "unusual quantity",
+    "outlier_price": "unusual price",
+    "non_product": "not a product (postage, fees, tests)",
+    "late": "arrived late",
+    "bot": "looks like a machine",
+}
+_TASKS = {"next_baskets": "Next baskets", "new_items": "New items"}
+_TASK_QUESTIONS = {
+    "next_baskets": "What will a shopper take next, items they had before included?",
+    "new_items": "Which items that a shopper never had will they take next?",
+}
+_FAMILIES = {
+    "popularity": "Best sellers",
+    "frequency": "What the shopper takes most",
+    "item_knn_cosine": "Similar items (cosine)",
+    "item_knn_pearson": "Similar items (Pearson)",
+    "user_knn_cosine": "Similar shoppers (cosine)",
+    "user_knn_pearson": "Similar shoppers (Pearson)",
+}
+_MODELS = {
+    "served": "Freshet",
+    "challenger": "Freshet",
+    "champion": "Champion of before",
+    "freshet-recommender": "Recommendations",
+    "freshet-propensity": "Purchase probability",
+    "freshet-segments": "Segments",
+}
+_TERMS = {
+    "factors": "Taste learned from all shoppers (ALS)",
+    "neighbours": "Items that go with the shopper's own",
+    "own_seen": "Had it before, however long ago",
+    "item_trend": "Rising lately",
+    "item_popular_all": "Popular of all time",
+}
+_REASONS = {
+    "bought_before": "had it before",
+    "taste": "fits the taste",
+    "popular_now": "popular now",
+    "similar_to": "goes with",
+}
+_SEGMENTS = {
+    "loyal": "come often and lately, spend much",
+    "regular": "come somewhat more often and later than the average",
+    "big spenders": "come seldom, spend much",
+    "new": "came first a short time ago",
+    "occasional": "come now and then, known for long",
+    "lapsing": "used to come often, silent of late",
+    "one-time": "hardly more than one visit, some time ago",
+    "lost": "silent for long, never came often",
+}
+
+
+def refusal(code: str) -> str:
+    """A reason_code of quarantine in words."""
+    if code in _REFUSALS:
+        return _REFUSALS[code]
+    kind, _, field = code.partition("_")
+    told = {"zero": f"a {_plain(field)} of zero", "missing": f"no {_plain(field)}"}
+    return told.get(kind, f"the {_plain(field)} is not as the source requires" if kind == "required" else _plain(code))
+
+
+def event(name: str) -> str:
+    """A GA4 event name as what the shopper did."""
+    return _EVENTS.get(name, _plain(name))
+
+
+def flag(name: str) -> str:
+    """A flag of events in words."""
+    return _FLAGS.get(name, _plain(name))
+
+
+def task(name: str) -> str:
+    """The short name of a task of recommendation."""
+    return _TASKS.get(name, _plain(name).capitalize())
+
+
+def task_question(name: str) -> str:
+    """What a task asks; empty for an unknown one."""
+    return _TASK_QUESTIONS.get(name, "")
+
+
+def model(name: str) -> str:
+    """A model, or a baseline such as frequency/hl_180d, in words."""
+    family, _, strength = name.partition("/")
+    told = _MODELS.get(family) or _FAMILIES.get(family) or _plain(family).capitalize()
+    return f"{told}, {_strength(strength, family)}" if strength else told
+
+
+def _strength(name: str, family: str) -> str:
+    kind, _, days = name.rpartition("_")
+    number = days.removesuffix("d")
+    if kind == "hl":
+        return f"half-life {number} days"
+    if kind == "last":
+        return f"last {number} days"
+    return ("of all time" if family == "popularity" else "no decay") if name == "all" else _plain(name)
+
+
+def term(name: str) -> str:
+    """A term of the score in words."""
+    if name in _TERMS:
+        return _TERMS[name]
+    told = {
+        r"own_frequency_0d": "How often the shopper took it",
+        r"own_frequency_(.+)d": "How often the shopper took it, half-life {} days",
+        r"item_popular_(.+)d": "Popular in the last {} days",
+        r"item_new_(.+)d": "New within {} days",
+    }
+    for pattern, words in told.items():
+        found = re.fullmatch(pattern, name)
+        if found:
+            return words.format(*found.groups())
+    return _plain(name).capitalize()
+
+
+def reason(text: str | None, item_name: str | None = None) -> str:
+    """The reason of a place in a list in words; `item_name` names the item that similar_to mentions, if known."""
+    kind, _, item = (text or "").partition(":")
+    told = _REASONS.get(kind, _plain(kind))
+    return f"{told} {item_name or item}" if item else told
+
+
+def segment(name: str) -> str:
+    """What a segment's name says of its shoppers; empty for an unknown name. "lost 2" is told as lost."""
+    return _SEGMENTS.get(name) or _SEGMENTS.get(name.rpartition(" ")[0], "")
+
+
+def _plain(code: str) -> str:
+    return code.replace("_", " ")

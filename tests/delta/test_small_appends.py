@@ -1,0 +1,69 @@
+"""Appends without Spark: the same table as Spark's, the same checks, and what a table holds of a query."""
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from freshet.contracts import STREAM_METRICS
+from freshet.errors import ContractError
+from freshet.storage.small_appends import append_collected, append_row, arrow_problems
+from freshet.storage.stamps import clear, newest_batch
+from freshet.storage.tables import Warehouse
+from tests.factories import SOME_MOMENT, Row, frame
+
+pytestmark = pytest.mark.delta
+
+
+def figures(batch_id: int, **changes: object) -> Row:
+    row: Row = {
+        "query_id": "q", "batch_id": batch_id, "finished_at": SOME_MOMENT, "event_clock": SOME_MOMENT,
+        "touched_shoppers": 2, "lists": 1, "unknown_items": 0, "seconds": 0.5, "model_version": "1.0",
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def test_rows_of_all_writers_are_read_alike(spark: SparkSession, warehouse: Warehouse) -> None:
+    warehouse.append(frame(spark, STREAM_METRICS, [figures(0)]), STREAM_METRICS)
+    assert append_collected(warehouse, frame(spark, STREAM_METRICS, [figures(1)]), STREAM_METRICS) == 1
+    append_row(warehouse, figures(2), STREAM_METRICS)
+    warehouse.append(frame(spark, STREAM_METRICS, [figures(3)]), STREAM_METRICS)
+    found = [row.asDict() for row in warehouse.read(STREAM_METRICS).orderBy("batch_id").collect()]
+    assert found == [figures(n) for n in range(4)]
+    assert newest_batch(warehouse, STREAM_METRICS, "q") == 3
+    assert newest_batch(warehouse, STREAM_METRICS, "other") == -1
+
+
+def test_broken_rows_are_listed_all_at_once_and_nothing_is_written(warehouse: Warehouse) -> None:
+    warehouse.create(STREAM_METRICS)
+    with pytest.raises(ContractError) as refused:
+        append_row(warehouse, figures(-1, model_version=None, seconds=float("nan")), STREAM_METRICS)
+    text = str(refused.value)
+    assert all(name in text for name in ("batch_id must be", "seconds must be", "model_version must be"))
+    assert warehouse.version(STREAM_METRICS) == 0
+
+
+def test_arrow_rules_are_those_of_the_spark_check(spark: SparkSession) -> None:
+    rows = [figures(1), figures(1), figures(2, lists=-1), figures(3, query_id=None), figures(4, event_clock=None)]
+    table = pa.Table.from_pylist(rows, schema=to_arrow_schema(STREAM_METRICS.schema, timezone="UTC"))
+    by_spark = STREAM_METRICS.row_problems(frame(spark, STREAM_METRICS, rows))
+    by_arrow = arrow_problems(table, STREAM_METRICS)
+    assert [text.split(":")[0] for text in by_arrow] == [text.split(":")[0] for text in by_spark]
+    assert len(by_arrow) == 3
+
+
+def test_no_rows_make_no_commit(spark: SparkSession, warehouse: Warehouse) -> None:
+    warehouse.create(STREAM_METRICS)
+    assert append_collected(warehouse, frame(spark, STREAM_METRICS, []), STREAM_METRICS) == 0
+    assert newest_batch(warehouse, STREAM_METRICS, "q") == -1
+    clear(warehouse, STREAM_METRICS)
+    assert warehouse.version(STREAM_METRICS) == 0
+
+
+def test_cleared_table_is_empty_and_its_past_readable(warehouse: Warehouse) -> None:
+    clear(warehouse, STREAM_METRICS)
+    append_row(warehouse, figures(0), STREAM_METRICS)
+    clear(warehouse, STREAM_METRICS)
+    assert newest_batch(warehouse, STREAM_METRICS, "q") == -1
+    assert DeltaTable(warehouse.path(STREAM_METRICS), version=1).to_pyarrow_table().num_rows == 1

@@ -1,0 +1,215 @@
+"""A report with everything in it: designed values of an invented shop."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from freshet.report.page_data import (
+    HistoryLine,
+    Intake,
+    Missing,
+    Model,
+    Page,
+    Place,
+    Recipe,
+    RunWindows,
+    Shopper,
+    StepFacts,
+    Table,
+)
+from freshet.report.page_figures import Batch, Bin, Figure, Live, Propensity, Quality, Segment, Segments
+
+CUT = datetime(2024, 3, 1)
+AS_OF = datetime(2024, 3, 31, 18, 20)
+
+_MODELS = (
+    ("served", 0.371),
+    ("frequency/hl_180d", 0.338),
+    ("user_knn_cosine/hl_30d", 0.321),
+    ("item_knn_cosine/hl_30d", 0.312),
+    ("popularity/last_30d", 0.141),
+    ("popularity/all", 0.088),
+)
+_METRICS = {"ndcg": 1.0, "recall": 0.5, "precision": 0.6, "map": 0.55, "hit": 2.2, "coverage": 0.8}
+_NAMES = (
+    "Tin of ginger biscuits",
+    "Blue enamel mug",
+    "Candle, beeswax",
+    "Paper bunting 3 m",
+    "Garden twine on a wooden reel",
+    "Set of 6 picnic spoons",
+    "Lantern, frosted glass, with a handle of rope and a small door",
+    "Hand cream",
+    "Postcard: harbour at dawn",
+    "Wool blanket",
+)
+
+
+def report_page(**other: Any) -> Page:
+    """The page with every part; `other` replaces parts."""
+    page = Page(
+        source="harbour_gifts",
+        generated_at=datetime(2024, 4, 1, 6, 30),
+        k=10,
+        notes=("the catalogue goods.csv is not beside the input: items have no names from it",),
+        intake=intake(),
+        windows=RunWindows(datetime(2022, 3, 1, 9), datetime(2024, 1, 30), CUT, AS_OF, False, "purchase"),
+        quality=quality("served"),
+        validation=quality("challenger"),
+        recipe=recipe(),
+        live=live(),
+        segments=segments(),
+        propensity=propensity(),
+        shoppers=shoppers(),
+        lists=5_878,
+        models=models(),
+        tables=tables(),
+        steps=steps(),
+    )
+    return replace(page, **other)
+
+
+def empty_page() -> Page:
+    """The page of a home in which nothing has run: every part is missing."""
+    names = ("intake", "windows", "quality", "validation", "recipe", "live", "segments", "propensity", "shoppers",
+             "models", "tables")  # fmt: skip
+    gone = {name: Missing(f"there is no {name} because of <reasons>") for name in names}
+    return report_page(**gone, notes=(), steps=(), lists=None)
+
+
+def intake() -> Intake:
+    return Intake(
+        files=1,
+        raw_rows=1_067_371,
+        accepted=1_027_017,
+        refused=(("duplicate", 34_147), ("zero_price", 6_202), ("negative_price", 5)),
+        event_names=(("purchase", 1_007_913), ("refund", 19_104)),
+        flags=(("non_product", 5_889), ("outlier_price", 1_473)),
+        limits=(("price", 0.0285471, 154.481), ("quantity", 0.00116, 13_769.3)),
+        items=4_931,
+    )
+
+
+def quality(ours: str) -> Quality:
+    """Figures of both tasks; new items are harder by a constant factor."""
+    figures = []
+    for task, scale in (("next_baskets", 1.0), ("new_items", 0.39)):
+        for model, ndcg in _MODELS:
+            name = ours if model == "served" else model
+            for metric, factor in _METRICS.items():
+                value = min(1.0, ndcg * scale * factor)
+                ends = (None, None) if metric == "coverage" else (value - 0.014 * scale, value + 0.014 * scale)
+                figures.append(Figure(task, name, metric, 10, value, *ends, 1_502))
+    return Quality(tuple(figures), ours)
+
+
+def recipe() -> Recipe:
+    return Recipe(
+        policy="next_baskets",
+        weights=(
+            ("next_baskets", (("own_frequency_180d", 1.6), ("factors", 0.52), ("item_popular_14d", 0.31),
+                              ("neighbours", 0.2), ("item_trend", -0.04))),
+            ("new_items", (("factors", 0.8), ("item_popular_14d", 0.64), ("item_new_60d", 0.21))),
+        ),
+        facts=(("target event", "purchase"), ("factors (ALS)", "rank 32, 8 iterations, alpha 1, regularisation 0.1"),
+               ("decay of item strengths", "half-life 90 days")),
+    )  # fmt: skip
+
+
+def live() -> Live:
+    batches = tuple(
+        Batch(number, CUT + timedelta(hours=12 * number + 11), 40 + 13 * number % 37, 40 + 13 * number % 37,
+              0.42 + 0.013 * (7 * number % 31) + (0.9 if number == 17 else 0))
+        for number in range(60)
+    )  # fmt: skip
+    figures = tuple(
+        Figure("live", model, metric, 10, value, value - 0.02, value + 0.02, 486)
+        for metric, before, after in (("ndcg", 0.241, 0.283), ("recall", 0.148, 0.171), ("hit", 0.62, 0.69))
+        for model, value in (("before_fold_in", before), ("after_fold_in", after))
+    )
+    return Live(batches, 3_492, 118, 14.2, 0.61, 0.82, figures)
+
+
+def segments() -> Segments:
+    return Segments(
+        (
+            Segment("loyal", 912, 18.2, 21.4, 9_412.5, 610.0, 171.0),
+            Segment("regular", 1_480, 61.0, 7.9, 2_210.0, 502.3, 88.1),
+            Segment("new", 702, 24.9, 1.8, 480.2, 41.0, 25.5),
+            Segment("lost", 2_594, 391.7, 1.6, None, 470.4, 21.2),
+        ),
+        currency="GBP",
+        silhouette=0.376,
+    )
+
+
+def propensity() -> Propensity:
+    bins = tuple(
+        Bin(n / 10, n / 10 + 0.1, 2_200 // (1 + n) ** 2 + 40, n / 10 + 0.04, n / 10 + 0.055) for n in range(10)
+    )
+    metrics = {
+        "auc": 0.807, "average_precision": 0.647, "log_loss": 0.446, "base_rate_log_loss": 0.577, "brier": 0.143,
+        "calibration_error": 0.022, "threshold": 0.34, "precision": 0.58, "recall": 0.67, "f1": 0.622,
+        "accuracy": 0.79, "positive_rate": 0.263,
+    }  # fmt: skip
+    return Propensity(metrics, bins, CUT, 30, 5_688)
+
+
+def shoppers() -> tuple[Shopper, ...]:
+    kinds = ("A regular customer", "Someone who comes now and then", "A new customer", "Came first in the live days",
+             "Silent for long", "An anonymous visitor")  # fmt: skip
+    return tuple(_shopper(number, kind) for number, kind in enumerate(kinds))
+
+
+def _shopper(number: int, kind: str) -> Shopper:
+    anonymous = "anonymous" in kind
+    reasons = ("bought_before", "similar_to:i2", "taste", "popular_now")
+    history = tuple(
+        HistoryLine(AS_OF - timedelta(days=9 * place + number), "refund" if place == 3 else "purchase", f"i{place}",
+                    _NAMES[(place + number) % len(_NAMES)], float(1 + 5 * place % 7), place < 3)
+        for place in range(3 if number > 2 else 8)
+    )  # fmt: skip
+    places = tuple(
+        Place(place + 1, f"i{place}", _NAMES[(3 * place + number) % len(_NAMES)], reasons[place % 4],
+              _NAMES[2] if place % 4 == 1 else None, place in (1, 4))
+        for place in range(10)
+    )  # fmt: skip
+    return Shopper(
+        user_id=f"anon:visit-{number}" if anonymous else str(17_850 + number),
+        kind=kind,
+        segment=None if anonymous else "loyal",
+        purchase_probability=None if anonymous else 0.82 - 0.15 * number,
+        events=len(history) + 40,
+        history=history,
+        source="batch" if number > 3 else "stream",
+        model_version="1.0",
+        event_clock=AS_OF,
+        places=places,
+        had_batch_list=number != 3,
+    )
+
+
+def models() -> tuple[Model, ...]:
+    return (
+        Model("freshet-recommender", "1.0", True, True,
+              ("next_baskets: ndcg@10 0.3712 over 1502 shoppers", "there is no champion yet: baselines alone decide")),
+        Model("freshet-propensity", "2.0", False, False, ("log loss 0.4600 is worse than the champion's 0.4400",)),
+        Model("freshet-segments", "1.0", True, True, ("silhouette 0.376 with 4 segments is at least 0.1",)),
+    )  # fmt: skip
+
+
+def tables() -> tuple[Table, ...]:
+    return (
+        Table("events", "one accepted event and item", 1_027_017, 4, 1),
+        Table("quarantine", "one refused raw record", 40_354, 2, 1),
+        Table("recommendations", "the list of a shopper from the last batch", 5_878, 2, 1),
+        Table("recommendation_updates", "a list made by the stream", 3_492, 60, 61),
+    )
+
+
+def steps() -> tuple[StepFacts, ...]:
+    return (
+        StepFacts("Take in raw records", 31.2, None),
+        StepFacts("Train the recommender", 142.0, None),
+        StepFacts("Train customer segments", 0.4, "no segments: 12 shoppers, and 50 are needed"),
+    )

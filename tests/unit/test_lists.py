@@ -1,0 +1,168 @@
+"""Lists and their reasons on designed data, and their independence of how rows arrive."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from freshet.contracts.models import LIST_ITEM
+from freshet.contracts.shoppers import HISTORY
+from freshet.models.als import AlsParameters
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.lists import list_batch, recommended
+from freshet.recommendation.parameters import POLICIES, ListParameters
+from tests.artifacts import CLOCK, artifact, batch, both, history_rows, random_artifact, random_history
+from tests.factories import local_frame
+from tests.oracles_recommendation import Entry, best_columns, scores_of
+
+
+def _bought(item: str, days_ago: float = 1.0) -> Entry:
+    return (CLOCK - timedelta(days=days_ago), item, "purchase", f"o{days_ago}")
+
+
+def _lists(
+    model: Artifact, shoppers: dict[str, list[Entry] | None], policy: str = "next_baskets", length: int = 3
+) -> dict[str, list[dict[str, object]]]:
+    found = list_batch(batch(dict(shoppers)), model, clock=CLOCK, length=length, policy=policy)
+    return {row["user_id"]: row["items"] for row in found.to_pylist()}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_lists_hold_the_highest_scores_of_the_formula_at_positions_from_one(policy: str) -> None:
+    rng = np.random.default_rng(3)
+    model = random_artifact(rng, items=30, rank=4)
+    names = model.items.to_pylist()
+    shoppers = {f"u{n}": random_history(rng, names, 12) for n in range(8)}
+    for user, items in _lists(model, shoppers, policy, length=7).items():
+        expected = best_columns(scores_of(shoppers[user], model, policy, CLOCK), 7)
+        assert [entry["item_id"] for entry in items] == [names[column] for column, _ in expected]
+        assert [entry["position"] for entry in items] == list(range(1, 8))
+        np.testing.assert_allclose([entry["score"] for entry in items], [v for _, v in expected], atol=2e-4)
+
+
+def test_equal_scores_are_ordered_by_item_id() -> None:
+    model = artifact(["a", "b", "c", "d"], terms={"item_new": [0, 1, 1, 0]}, weights=both(item_new=1.0))
+    assert [entry["item_id"] for entry in _lists(model, {"u": []}, length=4)["u"]] == ["b", "c", "a", "d"]
+
+
+def test_new_items_never_lists_a_had_item_and_may_be_shorter() -> None:
+    model = artifact(["a", "b", "c"], terms={"item_popular": [3, 2, 1]}, weights=both(item_popular=1.0))
+    lists = _lists(model, {"u": [_bought("a"), _bought("b", 300)], "all": [_bought(i) for i in "abc"]}, "new_items")
+    assert [(entry["item_id"], entry["position"]) for entry in lists["u"]] == [("c", 1)]
+    assert lists["all"] == []
+
+
+@pytest.mark.parametrize("history", [[], None, [_bought("unknown")]])
+def test_a_history_without_known_items_gets_the_list_of_the_catalogue(history: list[Entry] | None) -> None:
+    rng = np.random.default_rng(0)
+    model = random_artifact(rng, items=12, rank=3)
+    found = list_batch(batch({"u": history}), model, clock=CLOCK, length=4, policy="next_baskets").to_pylist()[0]
+    popular = best_columns([float(v) for v in model.terms["item_popular"]], 4)
+    assert [entry["item_id"] for entry in found["items"]] == [model.items[column].as_py() for column, _ in popular]
+    assert {entry["reason"] for entry in found["items"]} == {"popular_now"}
+    assert found["unknown_items"] == (1 if history else 0)
+
+
+def test_reasons_name_the_part_that_lifts_an_item_most() -> None:
+    model = artifact(
+        ["bought", "liked", "near", "popular"],
+        # The shopper's one item lies in the same direction as `liked`, and against the two others.
+        factors=[[1.0], [1.0], [-1.0], [-1.0]],
+        neighbours=[[0, 0, 0.8, 0], [0] * 4, [0] * 4, [0] * 4],
+        terms={"item_popular": [0, 0, 0, 9]},
+        als=AlsParameters(1, 1, 0.1, 1.0, 1),
+        own_half_lives={"own_seen": None},
+        weights=both(factors=1.0, neighbours=3.0, own_seen=0.1, item_popular=1.0),
+    )
+    reasons = {entry["item_id"]: entry["reason"] for entry in _lists(model, {"u": [_bought("bought")]}, length=4)["u"]}
+    assert reasons == {
+        "bought": "bought_before",
+        "liked": "taste",
+        "near": "similar_to:bought",
+        "popular": "popular_now",
+    }
+
+
+def test_similar_to_names_the_item_that_says_most_ties_by_item_id() -> None:
+    near = np.zeros((5, 5))
+    near[0, 3], near[1, 3], near[2, 3] = 0.2, 0.9, 0.3
+    near[0, 4], near[1, 4], near[2, 4] = 0.4, 0.4, 0.4
+    model = artifact(
+        ["a", "b", "c", "x", "y"], neighbours=near, neighbour_half_life_days=10.0, weights=both(neighbours=1.0)
+    )
+    fresh, faded = [_bought("a"), _bought("b"), _bought("c")], [_bought("a"), _bought("b", 40), _bought("c")]
+    lists = _lists(model, {"fresh": fresh, "faded": faded, "none": []}, "new_items", length=2)
+    reasons = {(user, e["item_id"]): e["reason"] for user, items in lists.items() for e in items}
+    assert reasons["fresh", "x"] == "similar_to:b"
+    assert reasons["faded", "x"] == "similar_to:c"
+    assert reasons["fresh", "y"] == "similar_to:a"
+    assert reasons["none", "x"] == "popular_now"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_one_item_one_shopper_gives_a_list_of_at_most_one(policy: str) -> None:
+    model = random_artifact(np.random.default_rng(0), items=1, rank=3)
+    only = model.items[0].as_py()
+    found = _lists(model, {"u": [_bought(only)]}, policy, length=20)["u"]
+    assert [entry["item_id"] for entry in found] == ([only] if policy == "next_baskets" else [])
+
+
+def test_an_empty_catalogue_gives_empty_lists_and_no_rows_give_none() -> None:
+    model = artifact([], weights=both(factors=1.0, neighbours=1.0))
+    assert _lists(model, {"u": [_bought("a")]}) == {"u": []}
+    some = random_artifact(np.random.default_rng(0), items=4, rank=2)
+    assert list_batch(batch({}), some, clock=CLOCK, length=3, policy="new_items").num_rows == 0
+
+
+def test_lists_do_not_depend_on_batches_or_partitions(spark: SparkSession, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    model = random_artifact(rng, items=90, rank=16)
+    model.save(tmp_path / "v1")
+    names = [*model.items.to_pylist(), "unknown"]
+    shoppers = {f"u{n:02d}": random_history(rng, names, int(rng.integers(0, 30))) for n in range(40)}
+    expected = _rows(list_batch(batch(dict(shoppers)), model, clock=CLOCK, length=6, policy="next_baskets"))
+    whole = batch(dict(shoppers))
+    for size in (1, 7):
+        pieces = [
+            list_batch(whole.slice(start, size), model, clock=CLOCK, length=6, policy="next_baskets")
+            for start in range(0, 40, size)
+        ]
+        _same(_rows(*pieces), expected)
+    rows = [{"user_id": user, "history": history_rows(history)} for user, history in shoppers.items()]
+    frame = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", rows)
+    found = recommended(
+        frame.repartition(3), artifact=tmp_path / "v1", clock=CLOCK, length=6, policy="next_baskets"
+    )
+    assert found.schema["items"].dataType.elementType == LIST_ITEM
+    _same(_rows(*found.toArrow().to_batches()), expected)
+
+
+def _rows(*batches: pa.RecordBatch) -> dict[str, dict[str, Any]]:
+    return {row["user_id"]: row for each in batches for row in each.to_pylist()}
+
+
+def _same(found: dict[str, dict[str, Any]], expected: dict[str, dict[str, Any]]) -> None:
+    """Equal but for the last bits of scores, which a BLAS rounds by the shape of a product."""
+    assert _without_scores(found) == _without_scores(expected)
+    for user, row in expected.items():
+        scores = [entry["score"] for entry in row["items"]]
+        np.testing.assert_allclose([entry["score"] for entry in found[user]["items"]], scores, atol=1e-5)
+
+
+def _without_scores(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        user: (row["unknown_items"], [(e["position"], e["item_id"], e["reason"]) for e in row["items"]])
+        for user, row in rows.items()
+    }
+
+
+def test_list_parameters_refuse_unknown_policies_and_empty_lists() -> None:
+    ListParameters(20, "auto", 30, 20, 100)
+    with pytest.raises(ValueError, match="seen_policy"):
+        ListParameters(20, "sometimes", 30, 20, 100)
+    with pytest.raises(ValueError, match="1 or more"):
+        ListParameters(0, "auto", 30, 20, 100)

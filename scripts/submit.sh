@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
 [ $# -ge 1 ] && [ -f "jobs/$1.py" ] || {
-  echo "submit.sh: no such job '${1:-}'; jobs are: $(cd jobs && ls -- *.py | sed 's/\.py$//' | tr '\n' ' ')" >&2; usage; }
+  echo "submit.sh: no such job '${1:-}'; jobs are: $(basename -s .py jobs/*.py | tr '\n' ' ')" >&2; usage; }
 job=$1; shift
 master='local[*]' profile='' show=no conf=()
 while [ $# -gt 0 ]; do
@@ -24,11 +24,15 @@ fi
 [ -f "conf/spark/$profile.conf" ] || { echo "submit.sh: there is no conf/spark/$profile.conf" >&2; exit 2; }
 jars=''
 for jar in .jars/*.jar; do jars=${jars:+$jars,}$jar; done
-command=(.venv/bin/spark-submit --master "$master" --properties-file "conf/spark/$profile.conf"
+command=(spark-submit --master "$master" --properties-file "conf/spark/$profile.conf"
   "${conf[@]}"
   --jars "$jars" --py-files dist/freshet.zip "jobs/$job.py" "$@")
 if [ $show = yes ]; then printf '%q ' "${command[@]}"; echo; exit 0; fi
 [ -f dist/freshet.zip ] || scripts/package.sh >/dev/null
 # Driver and executors run the same Python: the environment made by setup.sh, on every machine of the cluster.
 export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PWD/.venv/bin/python} PYSPARK_DRIVER_PYTHON=$PWD/.venv/bin/python
+# Named outright: Spark's own search for it breaks on a path with a space.
+SPARK_HOME=$("$PYSPARK_DRIVER_PYTHON" -c 'import importlib.util, pathlib
+print(pathlib.Path(importlib.util.find_spec("pyspark").origin).parent)')
+export SPARK_HOME PATH="$SPARK_HOME/bin:$PATH"
 exec "${command[@]}"

@@ -101,7 +101,7 @@ def _of_user(mine: list[Event], as_of: datetime) -> dict[str, Any]:
     orders = {key: max(row["event_time"] for row in lines) for key, lines in groups(bought, order).items()}
     refunds = len(groups(returned, order))
     order_days = sorted({moment.date() for moment in orders.values()})
-    gaps = [(later - earlier).days for earlier, later in pairwise(order_days)]
+    gaps = [float((later - earlier).days) for earlier, later in pairwise(order_days)]
     no_price = bool(bought or returned) and all(row["price"] is None for row in bought + returned)
     order_items = sum(len(groups(lines, item)) for lines in groups(bought, order).values())
     made: dict[str, Any] = {

@@ -26,8 +26,9 @@ class WindowParameters:
     def __post_init__(self) -> None:
         if self.live_days < 0 or self.horizon_days < 1:
             raise ValueError("live_days must be 0 or more and horizon_days 1 or more")
-        if not 0 < self.short_live_share + self.short_validation_share < 1:
-            raise ValueError("short_live_share and short_validation_share must leave time to learn from")
+        shares = (self.short_live_share, self.short_validation_share)
+        if min(shares) <= 0 or sum(shares) >= 1:
+            raise ValueError("short_live_share and short_validation_share must be above 0 and leave time to learn from")
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,7 @@ class Windows:
         return self.cut < self.as_of
 
 
-def run_windows(
-    first: datetime, newest: datetime, as_of: datetime | None, params: WindowParameters
-) -> Windows:
+def run_windows(first: datetime, newest: datetime, as_of: datetime | None, params: WindowParameters) -> Windows:
     """The windows for data from `first` to `newest` (event times, UTC).
 
     `as_of` is exclusive; None means just after the newest event. Cuts are midnights UTC, unless live part,
@@ -67,17 +66,15 @@ def run_windows(
         )
     end = min(as_of, just_after)
     cut = _midnight(as_of) - timedelta(days=params.live_days) if params.live_days else as_of
-    horizon = timedelta(
-        days=-(-(end - cut) // timedelta(days=1)) if params.live_days else params.horizon_days
-    )
+    horizon = timedelta(days=-(-(end - cut) // timedelta(days=1)) if params.live_days else params.horizon_days)
     validation_cut = cut - horizon
     if validation_cut - horizon >= first and horizon > timedelta(0):
         return Windows(as_of, cut, validation_cut, shortened=False)
     span = end - first
-    cut = end - span * params.short_live_share if params.live_days else as_of
-    cut = _whole_second(cut) if params.live_days else cut
-    validation_cut = _whole_second(cut - span * params.short_validation_share)
-    return Windows(as_of, cut, max(validation_cut, first), shortened=True)
+    cut = max(first, _whole_second(end - span * params.short_live_share)) if params.live_days else as_of
+    # as_of may lie up to a day after the last event, longer than all the data: shares are taken before the end.
+    validation_cut = max(first, _whole_second(min(cut, end) - span * params.short_validation_share))
+    return Windows(as_of, cut, validation_cut, shortened=True)
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -104,9 +101,7 @@ def truth(events: DataFrame, *, target: str) -> DataFrame:
     Flagged non-products and events without shopper or item are no truth. Empty input gives an empty frame.
     """
     is_truth = (
-        (F.col("event_name") == target)
-        & F.col("item_id").isNotNull()
-        & ~F.array_contains("flags", "non_product")
+        (F.col("event_name") == target) & F.col("item_id").isNotNull() & ~F.array_contains("flags", "non_product")
     )
     return (
         events.where(is_truth)
@@ -118,14 +113,18 @@ def truth(events: DataFrame, *, target: str) -> DataFrame:
 
 
 def with_holdout_by_position(events: DataFrame, *, newest: int) -> DataFrame:
-    """Adds `held_out`: true for each shopper's `newest` events (leave-last-out), ties by event_id, item_position."""
-    order = Window.partitionBy(shopper_id()).orderBy(
-        F.desc("event_time"), F.desc("event_id"), F.desc("item_position")
-    )
-    return events.withColumn("held_out", F.row_number().over(order) <= newest)
+    """Adds `held_out`: true for each shopper's `newest` events (leave-last-out), ties by event_id, item_position.
+
+    False for events without a shopper.
+    """
+    order = Window.partitionBy(shopper_id()).orderBy(F.desc("event_time"), F.desc("event_id"), F.desc("item_position"))
+    return events.withColumn("held_out", shopper_id().isNotNull() & (F.row_number().over(order) <= newest))
 
 
 def with_holdout_by_user(events: DataFrame, *, share: float, seed: int) -> DataFrame:
-    """Adds `held_out`: true for all events of a `share` (0..1) of shoppers, chosen by a hash of id and seed."""
+    """Adds `held_out`: true for all events of a `share` (0..1) of shoppers, chosen by a hash of id and seed.
+
+    False for events without a shopper.
+    """
     bucket = F.pmod(F.xxhash64(shopper_id(), F.lit(seed)), F.lit(1_000_000)) / 1_000_000
-    return events.withColumn("held_out", bucket < share)
+    return events.withColumn("held_out", shopper_id().isNotNull() & (bucket < share))

@@ -56,7 +56,7 @@ def test_slices_that_are_there_stay_and_leftovers_of_a_killed_writing_are_replac
 
 
 def test_slice_is_a_day_or_a_share_of_a_short_window() -> None:
-    params = parameters(fewest_slices=30)
+    params = parameters(slice_hours=24.0, fewest_slices=30)
     assert slice_length(moment("2020-01-01"), moment("2020-01-31"), params) == DAY
     assert slice_length(moment("2020-01-01"), moment("2020-03-01"), params) == DAY
     assert slice_length(moment("2020-01-01 10:00"), moment("2020-01-01 10:30"), params) == timedelta(minutes=1)

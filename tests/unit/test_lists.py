@@ -100,7 +100,7 @@ def test_similar_to_names_the_item_that_says_most_ties_by_item_id() -> None:
     assert reasons["fresh", "x"] == "similar_to:b"
     assert reasons["faded", "x"] == "similar_to:c"
     assert reasons["fresh", "y"] == "similar_to:a"
-    assert reasons["none", "x"] == "popular_now"
+    assert {reason for (user, _), reason in reasons.items() if user == "none"} == {"popular_now"}
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -134,9 +134,7 @@ def test_lists_do_not_depend_on_batches_or_partitions(spark: SparkSession, tmp_p
         _same(_rows(*pieces), expected)
     rows = [{"user_id": user, "history": history_rows(history)} for user, history in shoppers.items()]
     frame = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", rows)
-    found = recommended(
-        frame.repartition(3), artifact=tmp_path / "v1", clock=CLOCK, length=6, policy="next_baskets"
-    )
+    found = recommended(frame.repartition(3), artifact=tmp_path / "v1", clock=CLOCK, length=6, policy="next_baskets")
     assert found.schema["items"].dataType.elementType == LIST_ITEM
     _same(_rows(*found.toArrow().to_batches()), expected)
 

@@ -16,9 +16,7 @@ from tests.oracles_recommendation import Entry, scores_of
 
 
 def _block(model: Artifact, *each: list[Entry] | None) -> HistoryBlock:
-    return read_block(
-        histories(*each), items=model.items, event_names=model.recipe.event_names, clock=CLOCK
-    )
+    return read_block(histories(*each), items=model.items, event_names=model.recipe.event_names, clock=CLOCK)
 
 
 def _bought(item: str, days_ago: float = 1.0, event: str = "purchase") -> Entry:
@@ -51,9 +49,7 @@ def test_mean_and_deviation_of_factor_scores_equal_those_of_all_scores() -> None
 
 
 def test_a_refund_lowers_the_score_of_what_was_returned() -> None:
-    model = artifact(
-        ["a", "b"], own_half_lives={"own_frequency_30d": 30.0}, weights=both(own_frequency_30d=1.0)
-    )
+    model = artifact(["a", "b"], own_half_lives={"own_frequency_30d": 30.0}, weights=both(own_frequency_30d=1.0))
     kept = [_bought("a", 1), _bought("a", 2), _bought("a", 3), _bought("b", 4), _bought("b", 5)]
     returned = [*kept, _bought("b", 2, "refund")]
     before, after = scored(_block(model, kept, returned), model, policy="next_baskets").scores

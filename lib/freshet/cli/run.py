@@ -58,7 +58,7 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--as-of", "as_of", help="Moment the run stands at, UTC.  [default: just after the newest event]")
 @click.option("--live-days", type=click.IntRange(min=0), help="Days before it that are replayed live.  [default: 30]")
 @_shared
-def run(
+def run(  # noqa: PLR0913  # one parameter per option, as click wants it
     source: Path,
     input_path: Path,
     as_of: str | None,
@@ -98,7 +98,7 @@ def _step_command(name: str) -> click.Command:
         home: Path, environment: str | None, overrides: tuple[str, ...], master: str, as_json: bool, **options: Any
     ) -> None:
         console = Console(stderr=as_json, highlight=False)
-        wishes = {key: options[key] for key in ("source", "input_path", "live_days") if key in options}
+        wishes: dict[str, Any] = {key: options[key] for key in ("source", "input_path", "live_days") if key in options}
         if "as_of" in options:
             wishes["as_of"] = parsed_moment(options["as_of"])
         with opened_job(home, environment, overrides, master, **wishes) as job:

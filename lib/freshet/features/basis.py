@@ -63,12 +63,14 @@ def sorted_cuts(cuts: Sequence[datetime]) -> list[datetime]:
 
 def first_cut_after(known_at: Column, cuts: list[datetime]) -> Column:
     """Number (from 1) of the first of the rising `cuts` after `known_at`; len(cuts) + 1 when none is."""
-    passed = F.lit(1)
-    for cut in cuts:
-        passed = passed + F.when(known_at >= F.lit(cut), 1).otherwise(0)
-    return passed
+    # Not a sum of cases: so much generated code takes the JVM longer to compile than the rows take to count.
+    return F.size(F.filter(_array_of(cuts), lambda cut: cut <= known_at)) + 1
 
 
 def cut_of(number: Column, cuts: list[datetime]) -> Column:
     """The cut with this number, from 1."""
-    return F.element_at(F.array(*[F.lit(cut) for cut in cuts]), number)
+    return F.element_at(_array_of(cuts), number)
+
+
+def _array_of(cuts: list[datetime]) -> Column:
+    return F.array(*[F.lit(cut) for cut in cuts])

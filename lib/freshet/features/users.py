@@ -43,8 +43,8 @@ def user_features_at(events: DataFrame, cuts: Sequence[datetime]) -> DataFrame:
     rising = sorted_cuts(cuts)
     facts = (
         counted_events(events)
+        .where((F.col("known_at") < F.lit(rising[-1])) & F.col("user_id").isNotNull())
         .withColumn("cut", first_cut_after(F.col("known_at"), rising))
-        .where((F.col("cut") <= len(rising)) & F.col("user_id").isNotNull())
     )
     key = ["user_id", "cut"]
     joined = (

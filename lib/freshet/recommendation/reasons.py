@@ -37,7 +37,7 @@ def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen
 
 
 def _picked(part: csr_matrix | None, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    if part is None:
+    if part is None or chosen.size == 0:
         return np.zeros(chosen.shape, dtype=np.float32)
     rows = np.repeat(np.arange(len(chosen)), chosen.shape[1])
     return np.asarray(part[rows, chosen.ravel()], dtype=np.float32).reshape(chosen.shape)

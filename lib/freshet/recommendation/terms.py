@@ -34,9 +34,11 @@ def factor_scale(vectors: NDArray[np.float32], artifact: Artifact) -> tuple[NDAr
     """
     wide = vectors.astype(np.float64)
     mean = wide @ artifact.mean_factor
-    variance = ((wide @ artifact.gram) * wide).sum(axis=1) / max(1, len(artifact.factors)) - mean**2
-    deviation = np.sqrt(np.maximum(variance, 0.0))
-    deviation[deviation < 1e-9] = 1.0
+    square = ((wide @ artifact.gram) * wide).sum(axis=1) / max(1, len(artifact.factors))
+    variance = square - mean**2
+    # What cancellation leaves of a flat row is no deviation: it would blow rounding up to scores.
+    flat = variance <= 1e-10 * square
+    deviation = np.sqrt(np.where(flat, 1.0, variance))
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 

@@ -1,5 +1,6 @@
 """The page: what is to be shown, rendered with escaping switched on. Needs nothing but this folder."""
 
+from functools import cache
 from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined
@@ -53,6 +54,7 @@ def rendered(page: Page) -> str:
     return _environment().get_template("page.html").render(page=page)
 
 
+@cache
 def _environment() -> Environment:
     folder = files("freshet.report").joinpath("template")
     texts = {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.is_file()}

@@ -1,5 +1,6 @@
 """Small looks at Delta tables without Spark: facts about a table, a few rows by key."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,30 @@ def rows_where(folder: Path, contract: TableContract, column: str, value: Any) -
     dataset = DeltaTable(str(folder / contract.name)).to_pyarrow_dataset()
     rows: list[dict[str, Any]] = dataset.to_table(filter=ds.field(column) == value).to_pylist()
     return rows
+
+
+def some_rows(
+    folder: Path, contract: TableContract, *, columns: Sequence[str], where: pc.Expression, at_most: int
+) -> list[dict[str, Any]]:
+    """The named columns of the first rows, in the table's file order, that meet a pyarrow condition.
+
+    Only the named columns are read, and only files that may hold such rows. Empty when the table does not exist.
+    """
+    if not (folder / contract.name / "_delta_log").is_dir():
+        return []
+    dataset = DeltaTable(str(folder / contract.name)).to_pyarrow_dataset()
+    rows: list[dict[str, Any]] = dataset.scanner(columns=list(columns), filter=where).head(at_most).to_pylist()
+    return rows
+
+
+def column_ends(folder: Path, contract: TableContract, column: str) -> tuple[Any, Any] | None:
+    """The lowest and highest value of a column by the log alone; None when there is no table or a file lacks them."""
+    if not (folder / contract.name / "_delta_log").is_dir():
+        return None
+    actions = pa.table(DeltaTable(str(folder / contract.name)).get_add_actions(flatten=True))
+    low, high = f"min.{column}", f"max.{column}"
+    if not actions.num_rows or not {low, high} <= set(actions.column_names):
+        return None
+    if actions.column(low).null_count or actions.column(high).null_count:
+        return None
+    return pc.min(actions.column(low)).as_py(), pc.max(actions.column(high)).as_py()

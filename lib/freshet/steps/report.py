@@ -1,0 +1,80 @@
+"""Step report: one HTML page about the run, from records and tables."""
+
+from pathlib import Path
+from typing import Any
+
+from freshet.contracts import (
+    EVALUATION_RESULTS,
+    EVENTS,
+    ITEMS_HISTORY,
+    RECOMMENDATION_UPDATES,
+    RECOMMENDATIONS,
+    SEGMENT_PROFILES,
+    STREAM_METRICS,
+    USER_FEATURES,
+    USER_SCORES,
+    USER_SEGMENTS,
+)
+from freshet.report.page import rendered
+from freshet.steps.build import BUILD
+from freshet.steps.evaluate import EVALUATE
+from freshet.steps.intake import INGEST
+from freshet.steps.job import Job, Step
+from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, champion
+from freshet.steps.promote import PROMOTE
+from freshet.steps.propensity import TRAIN_PROPENSITY
+from freshet.steps.recommend import RECOMMEND
+from freshet.steps.recommender import TRAIN_RECOMMENDER
+from freshet.steps.report_data import collected
+from freshet.steps.report_sources import Sources
+from freshet.steps.segments import TRAIN_SEGMENTS
+from freshet.steps.stream import STREAM
+from freshet.storage.home import Home
+from freshet.storage.ledger import read_record, write_whole
+
+TOLD: tuple[Step, ...] = (
+    INGEST, BUILD, TRAIN_RECOMMENDER, TRAIN_PROPENSITY, TRAIN_SEGMENTS, PROMOTE, RECOMMEND, STREAM, EVALUATE,
+)  # fmt: skip
+"""The steps that the report tells of, in their order."""
+
+
+def page_path(home: Home) -> Path:
+    """Where the report of a home lies."""
+    return home.report / "index.html"
+
+
+def _champions(job: Job) -> dict[str, int]:
+    served = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
+    return {name: version.version for name, version in served.items() if version is not None}
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    records = {step.name: read_record(job.home.steps, step.name) for step in TOLD}
+    was_written = read_record(job.home.steps, "report") is not None
+    return {
+        "records": {name: record and record["fingerprint"] for name, record in records.items()},
+        "champions": _champions(job),
+        # A page that somebody removed is written again.
+        "is_gone": was_written and not page_path(job.home).is_file(),
+    }
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    sources = Sources(job.home, _champions(job), job.settings.gate.k)
+    page = collected(sources, [(step.name, step.title) for step in TOLD], job.now())
+    write_whole(page_path(job.home), rendered(page))
+    return {"page": "index.html"}
+
+
+REPORT = Step(
+    name="report",
+    title="Write the report",
+    writes=(),
+    reads=(
+        EVENTS, ITEMS_HISTORY, USER_FEATURES, RECOMMENDATIONS, RECOMMENDATION_UPDATES, USER_SCORES, USER_SEGMENTS,
+        SEGMENT_PROFILES, EVALUATION_RESULTS, STREAM_METRICS,
+    ),
+    sections=("gate",),
+    inputs=_inputs,
+    work=_work,
+)  # fmt: skip

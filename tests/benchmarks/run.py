@@ -1,0 +1,76 @@
+"""Runs one benchmark: python -m tests.benchmarks.run NAME [--quick]. The last line is one JSON object."""
+
+import argparse
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.foldin import foldin
+from tests.benchmarks.main_job import main_job
+from tests.benchmarks.topk import topk
+from tests.benchmarks.yardstick import gemm_gflops
+
+REPOSITORY = Path(__file__).parents[2]
+RECORDS = REPOSITORY / ".freshet-bench" / "results.jsonl"
+
+BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {"topk": topk, "foldin": foldin, "main-job": main_job}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
+    parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
+    parser.add_argument("--quick", action="store_true", help="end within a minute, at a smaller size")
+    wish = parser.parse_args()
+    before = gemm_gflops()
+    found = BENCHES[wish.name](wish.quick)
+    after = gemm_gflops()
+    metrics = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
+    result = {
+        "bench": wish.name,
+        "commit": _commit(),
+        "yardstick_gflops": round(min(before, after), 1),
+        "metrics": metrics,
+    }
+    _print(wish.name, wish.quick, metrics, before, after)
+    _keep({**result, "quick": wish.quick, "yardstick": [round(before, 1), round(after, 1)], "raw": found})
+    print(json.dumps(result))
+
+
+def _print(name: str, quick: bool, metrics: dict[str, Any], before: float, after: float) -> None:
+    table = Table(title=f"{name}{' (quick)' if quick else ''}")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for figure, value in metrics.items():
+        table.add_row(figure, "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.6g}")
+    table.add_section()
+    table.add_row("yardstick before, GFLOP/s", f"{before:.1f}")
+    table.add_row("yardstick after, GFLOP/s", f"{after:.1f}")
+    Console().print(table)
+
+
+def _keep(record: dict[str, Any]) -> None:
+    """Adds the record to the file of all measurements."""
+    RECORDS.parent.mkdir(exist_ok=True)
+    with RECORDS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **record}) + "\n")
+
+
+def _commit() -> str:
+    """The commit that is measured, marked where files differ from it; unknown outside a repository."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "--short=12", "HEAD") or "unknown"
+    return f"{commit}-changed" if git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Item neighbours against loops over all pairs."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
+
+from freshet.models.neighbours import NeighbourParameters, item_neighbours, similar_items_matrix, strength_matrix
+from tests.factories import local_frame
+from tests.oracles_recommendation import neighbours_of
+
+
+def _strengths(rng: np.random.Generator, shoppers: int, items: int) -> NDArray[np.float64]:
+    dense = rng.integers(1, 4, (shoppers, items)) * (rng.random((shoppers, items)) < 0.25)
+    return dense.astype(np.float64)
+
+
+@pytest.mark.parametrize(("asymmetry", "shrinkage"), [(1.0, 0.0), (1.4, 10.0), (0.0, 1.0), (2.0, 0.0)])
+@pytest.mark.parametrize("block_pairs", [20, 2_000_000])
+def test_neighbours_equal_a_loop_over_all_pairs(
+    asymmetry: float, shrinkage: float, block_pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshet.models.neighbours._BLOCK_PAIRS", block_pairs)
+    dense = _strengths(np.random.default_rng(2), 25, 14)
+    found = similar_items_matrix(csr_matrix(dense), NeighbourParameters(4, asymmetry, shrinkage))
+    for j, expected in enumerate(neighbours_of(dense, 4, asymmetry, shrinkage)):
+        row = dict(zip(found[j].indices.tolist(), found[j].data.tolist(), strict=True))
+        assert set(row) == {i for i, _ in expected}
+        for i, value in expected:
+            assert row[i] == pytest.approx(value, rel=1e-6)
+
+
+def test_ties_go_to_the_lower_column_and_no_item_is_its_own_neighbour() -> None:
+    dense = np.ones((3, 5))
+    found = similar_items_matrix(csr_matrix(dense), NeighbourParameters(2, 1.0, 0.0)).toarray()
+    assert [np.flatnonzero(row).tolist() for row in found] == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (3, 0), (2, 1), (2, 3)])
+def test_without_pairs_there_are_no_neighbours(shape: tuple[int, int]) -> None:
+    found = similar_items_matrix(csr_matrix(np.eye(*shape)), NeighbourParameters(2, 1.0, 0.0))
+    assert found.shape == (shape[1], shape[1])
+    assert found.nnz == 0
+
+
+def test_a_matrix_from_batches_has_items_in_rising_order_and_one_row_per_shopper() -> None:
+    def rows(*values: tuple[str, str, float]) -> pa.RecordBatch:
+        users, items, strengths = zip(*values, strict=True)
+        return pa.RecordBatch.from_arrays(
+            [pa.array(users), pa.array(items), pa.array(strengths)], ["user_id", "item_id", "strength"]
+        )
+
+    first, second = rows(("u2", "c", 1.0), ("u1", "a", 2.0)), rows(("u2", "b", 3.0), ("u1", "c", 4.0))
+    matrix, items = strength_matrix(iter([first, second]))
+    assert items.to_pylist() == ["a", "b", "c"]
+    assert matrix.toarray().tolist() == [[0.0, 3.0, 1.0], [2.0, 0.0, 4.0]]
+    nothing, no_items = strength_matrix(iter([]))
+    assert nothing.shape == (0, 0)
+    assert len(no_items) == 0
+
+
+def test_a_frame_gives_neighbours_nearest_first_and_no_row_without_any(spark: SparkSession) -> None:
+    dense = _strengths(np.random.default_rng(5), 20, 9)
+    dense[:, 8] = 0  # nobody has item 8
+
+    rows: list[dict[str, Any]] = [
+        {"user_id": f"u{u:02d}", "item_id": f"i{i}", "strength": float(value)}
+        for (u, i), value in np.ndenumerate(dense)
+    ]
+    frame = local_frame(spark, "user_id string, item_id string, strength double", rows)
+    params = NeighbourParameters(3, 1.4, 2.0)
+    found = {row["item_id"]: row["neighbours"] for row in item_neighbours(frame, params).collect()}
+    expected = {f"i{j}": pairs for j, pairs in enumerate(neighbours_of(dense, 3, 1.4, 2.0)) if pairs}
+    assert "i8" not in found
+    assert set(found) == set(expected)
+    for item, pairs in expected.items():
+        assert [entry["item_id"] for entry in found[item]] == [f"i{i}" for i, _ in pairs]
+        values = [value for _, value in pairs]
+        np.testing.assert_allclose([entry["similarity"] for entry in found[item]], values, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [(0, 1.0, 0.0), (1, 2.1, 0.0), (1, 1.0, -1.0)])
+def test_impossible_parameters_are_refused(wrong: tuple[int, float, float]) -> None:
+    with pytest.raises(ValueError, match="count must be"):
+        NeighbourParameters(*wrong)

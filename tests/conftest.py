@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 
 from freshet.session import spark_session
@@ -12,6 +13,10 @@ from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 
 REPOSITORY = Path(__file__).parents[1]
+
+# The same examples in every run, however slow the machine is.
+settings.register_profile("freshet", deadline=None, derandomize=True)
+settings.load_profile("freshet")
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +32,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         # Tables by name and Derby files stay out of the repository. A short life on tiny frames is spent in
         # compiling: the quick compiler alone and one collector thread halve the time of the whole suite.
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
-        f"-Dderby.system.home={folder}",
+        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={folder}",
     }
     session = spark_session("freshet-tests", jars=REPOSITORY / ".jars", master="local[2]", options=options)
     yield session

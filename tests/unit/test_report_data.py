@@ -76,7 +76,7 @@ def shop(home: Home) -> Home:
     write(home, RECOMMENDATIONS, [shop_list(user, plain, CUT, "batch") for user in features])
     fresh = [("pot", "similar_to:tea"), ("mug", "bought_before")]
     write(home, RECOMMENDATION_UPDATES, [
-        shop_list("u1", plain, CUT + timedelta(days=1), "stream", query_id="live-s", batch_id=1),
+        shop_list("u1", plain, CUT + timedelta(days=1), "stream", query_id="live-s", batch_id=5),
         shop_list("u1", fresh, CUT + timedelta(days=2), "stream", query_id="live-s", batch_id=2),
         shop_list("u9", fresh, CUT + timedelta(days=3), "stream", query_id="live-s", batch_id=3),
     ])  # fmt: skip

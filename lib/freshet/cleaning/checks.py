@@ -111,10 +111,6 @@ def _number_problems(mapping: SourceMapping) -> list[Column]:
             unread = F.col(field).isNull() & said.isNotNull()
             problems.append(problem(unread, "bad_value", field, found(f"{field} is neither yes nor no", said)))
     price, quantity = F.col("price"), F.col("quantity")
-    if mapping.number("price") is not None or mapping.number("line_value") is not None:
-        problems.append(
-            problem(price < 0, "negative_price", "price", found("the price is below 0", price.cast("string")))
-        )
     if mapping.number("quantity") is not None:
         problems += [
             problem(
@@ -126,6 +122,10 @@ def _number_problems(mapping: SourceMapping) -> list[Column]:
                 "the quantity is 0",
             ),
         ]  # fmt: skip
+    if mapping.number("price") is not None or mapping.number("line_value") is not None:
+        problems.append(
+            problem(price < 0, "negative_price", "price", found("the price is below 0", price.cast("string")))
+        )
     return problems
 
 

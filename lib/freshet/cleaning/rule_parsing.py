@@ -162,7 +162,8 @@ def _ga4(name: str, where: str, problems: list[str]) -> str:
 def _wrong_pattern(pattern: str) -> str:
     """What is wrong with a Spark datetime pattern, as far as its letters tell; empty when nothing is."""
     bare = re.sub(r"'[^']*'", "", pattern)
-    wrong = sorted({letter for letter in bare if letter.isalpha() and letter not in _PATTERN_LETTERS})
+    letters = {letter for letter in bare if letter.isascii() and letter.isalpha()}
+    wrong = letters - set(_PATTERN_LETTERS)
     if "%" in bare or wrong or not any(letter in bare for letter in "yD"):
         return f"no datetime pattern; expected one of {', '.join(NAMED_FORMATS)}, or such as yyyy-MM-dd HH:mm:ss"
     return ""

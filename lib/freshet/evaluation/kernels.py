@@ -42,8 +42,7 @@ def top_k(scores: NDArray[np.floating], k: int) -> tuple[NDArray[np.int64], NDAr
         tied = chosen[crowded] & ~above
         room = k - above.sum(axis=1, keepdims=True)
         chosen[crowded] = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    # The flat form is several times faster than nonzero of two dimensions.
-    found = np.flatnonzero(chosen).reshape(rows, k) % columns
+    found = np.nonzero(chosen)[1].reshape(rows, k)
     values = np.take_along_axis(scores, found, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)

@@ -81,7 +81,9 @@ def ingest(
         refused = quarantined(records, raw, mapping, first_seen=now, few=few)
         warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours)
         warehouse.replace(_first_seen_kept(refused, warehouse, ours), QUARANTINE, where=ours)
-        items = _write_items(warehouse, whole, catalogue, params)
+        # Bots play no part in the states of items: their count is not made a second time.
+        plain = flagged(events, limits=limits, bot_events_per_day=0)
+        items = _write_items(warehouse, plain, catalogue, params)
     report = IngestReport(
         source=mapping.name,
         files=len(files),

@@ -5,6 +5,7 @@ import codecs
 import csv
 import gzip
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _ENDINGS = {
     "json": (".json", ".jsonl", ".ndjson"),
     "parquet": (".parquet", ".parq", ".pq"),
 }
-_PACKED = {".gz": gzip.open, ".bz2": bz2.open}
+_PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LOOK = 65_536
 
 

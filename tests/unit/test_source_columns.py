@@ -1,0 +1,58 @@
+"""Whether a mapping fits the columns of the data."""
+
+import pytest
+from pyspark.sql.types import StringType, StructField, StructType
+
+from freshet.cleaning.source import source_mapping
+from freshet.cleaning.source_columns import check_mapping
+from freshet.errors import MappingError
+
+VALUES = {
+    "name": "shop",
+    "format": "csv",
+    "event_name": {"rules": [{"column": "Kind", "equals": "sale", "name": "purchase"}]},
+    "columns": {"user_id": "user.id", "item_id": "sku"},
+    "time": {"column": "when", "sequence": "nth"},
+    "properties": ["Country"],
+}
+
+
+def schema_of(*names: str) -> StructType:
+    """Columns of texts; "user.id" is a field within a column."""
+    plain = [StructField(name, StringType()) for name in names if "." not in name]
+    inner = [name.split(".") for name in names if "." in name]
+    return StructType([*[StructField(a, StructType([StructField(b, StringType())])) for a, b in inner], *plain])
+
+
+def checked(*names: str, **over: object) -> None:
+    problems: list[str] = []
+    mapping = source_mapping({**VALUES, **over}, problems)
+    assert problems == []
+    check_mapping(mapping, schema_of(*names), "shop.csv")
+
+
+def test_mapping_that_fits_passes_also_with_nested_columns() -> None:
+    checked("user.id", "sku", "when", "nth", "Kind", "Country", "more")
+
+
+def test_every_missing_column_is_named_with_its_key_and_the_nearest_name() -> None:
+    with pytest.raises(MappingError) as caught:
+        checked("user.no", "SKU_", "when", "nth", "Country")
+    message = str(caught.value)
+    assert "3 problems" in message
+    assert "columns.user_id names column user.id, which is not there" in message
+    assert "columns.item_id names column sku, which is not there (did you mean SKU_?)" in message
+    assert "event_name names column Kind" in message
+    assert "found columns user, SKU_, when, nth, Country" in message
+
+
+def test_single_joined_column_hints_at_the_separator() -> None:
+    with pytest.raises(MappingError, match="parted by ';': set `separator`"):
+        checked("user;sku;when")
+
+
+def test_strict_mapping_names_columns_it_does_not_know() -> None:
+    names = ("user.id", "sku", "when", "nth", "Kind", "Country", "more")
+    checked(*names, ignore=["more"])
+    with pytest.raises(MappingError, match="column more is neither mapped nor under ignore"):
+        checked(*names, ignore=["less"])

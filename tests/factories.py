@@ -41,9 +41,7 @@ def local_frame(spark: SparkSession, schema: StructType | str, rows: list[Row]) 
     """
     wanted = cast(StructType, StructType.fromDDL(schema)) if isinstance(schema, str) else schema
     values = [{field.name: _native(row.get(field.name), field.dataType) for field in wanted} for row in rows]
-    return spark.createDataFrame(
-        pa.Table.from_pylist(values, schema=to_arrow_schema(wanted, timezone="UTC")), wanted
-    )
+    return spark.createDataFrame(pa.Table.from_pylist(values, schema=to_arrow_schema(wanted, timezone="UTC")), wanted)
 
 
 def event(
@@ -84,9 +82,7 @@ def _filled(contract: TableContract, row: Row, number: int) -> Row:
     unknown = sorted(set(row) - set(contract.column_names))
     if unknown:
         raise KeyError(f"{contract.name} has no columns {', '.join(unknown)}")
-    sound = {
-        column.name: _sound_value(column, column.name in contract.key, number) for column in contract.columns
-    }
+    sound = {column.name: _sound_value(column, column.name in contract.key, number) for column in contract.columns}
     return {**sound, **row}
 
 

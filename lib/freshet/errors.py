@@ -10,9 +10,7 @@ class FreshetError(Exception):
     `where` names the file, row, key or table; `do` says what to do next. All parts but `what` are optional.
     """
 
-    def __init__(
-        self, what: str, *, where: str = "", expected: str = "", found: str = "", do: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", expected: str = "", found: str = "", do: str = "") -> None:
         self.what, self.where, self.expected, self.found, self.do = what, where, expected, found, do
         super().__init__(self.line())
 

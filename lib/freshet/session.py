@@ -51,7 +51,8 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
     """
     check_java()
     scratch.mkdir(parents=True, exist_ok=True)
-    return spark_session(app, jars=jars_folder(), master=master, options={**_LOCAL_OPTIONS, "spark.local.dir": str(scratch)})
+    options = {**_LOCAL_OPTIONS, "spark.local.dir": str(scratch)}
+    return spark_session(app, jars=jars_folder(), master=master, options=options)
 
 
 def jars_folder() -> Path:

@@ -68,16 +68,14 @@ def build(cls: type[T], values: dict[str, Any], where: str, problems: list[str])
     """An instance of a parameter dataclass from a TOML table; what does not fit is added to `problems`."""
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    problems += [
-        f"{where}{name} is not a setting (known: {', '.join(names)})" for name in values if name not in names
-    ]
-    arguments = {}
+    problems += [f"{where}{name} is not a setting (known: {', '.join(names)})" for name in values if name not in names]
+    arguments, before = {}, len(problems)
     for name in names:
         if name not in values:
             problems.append(f"{where}{name} is missing")
             continue
         arguments[name] = _converted(hints[name], values[name], f"{where}{name}", problems)
-    if len(arguments) < len(names):
+    if len(problems) > before:
         return typing.cast(T, None)
     try:
         return cls(**arguments)
@@ -91,13 +89,9 @@ def _converted(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
         return build(typing.cast(type, hint), value, f"{where}.", problems)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple and isinstance(value, list):
-        return tuple(
-            _converted(arguments[0], item, f"{where}[{n}]", problems) for n, item in enumerate(value)
-        )
+        return tuple(_converted(arguments[0], item, f"{where}[{n}]", problems) for n, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
-        return {
-            key: _converted(arguments[1], item, f"{where}.{key}", problems) for key, item in value.items()
-        }
+        return {key: _converted(arguments[1], item, f"{where}.{key}", problems) for key, item in value.items()}
     if origin in (typing.Union, types.UnionType):
         hint = next(argument for argument in arguments if argument is not type(None))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

@@ -171,7 +171,7 @@ def test_unfit_input_is_one_line_and_nothing_is_written(
 
 
 def test_mapping_for_other_columns_names_what_is_missing(spark: SparkSession, home: Home) -> None:
-    with pytest.raises(MappingError, match="customer_id, which is not there.*found columns user_id, brand_id"):
+    with pytest.raises(MappingError, match=r"customer_id, which is not there.*found columns user_id, brand_id"):
         ingested(spark, home, "cdnow", fixture_of("tmall_2014"))
     assert list(home.warehouse.iterdir()) == []
 

@@ -12,9 +12,7 @@ def test_every_contract_can_be_filled(spark: SparkSession) -> None:
         contract.conform(frame(spark, contract, [{}, {}, {}]))
 
 
-@pytest.mark.parametrize(
-    "contract", [EVENTS, EVALUATION_RESULTS, STREAM_METRICS], ids=lambda contract: contract.name
-)
+@pytest.mark.parametrize("contract", [EVENTS, EVALUATION_RESULTS, STREAM_METRICS], ids=lambda contract: contract.name)
 def test_filled_rows_keep_every_rule(spark: SparkSession, contract: TableContract) -> None:
     assert contract.row_problems(frame(spark, contract, [{}, {}, {}])) == []
 

@@ -41,7 +41,8 @@ def jobs(as_json: bool) -> None:
     """
     known = scheduled_jobs()
     if as_json:
-        click.echo(json.dumps({name: {**job, "submit": submit_line(name, job)} for name, job in known.items()}, indent=1))
+        lines = {name: {**job, "submit": submit_line(name, job)} for name, job in known.items()}
+        click.echo(json.dumps(lines, indent=1))
         return
     shown = Table("job", "schedule (UTC)", "after", "submit line", title="Jobs", title_justify="left")
     for name, job in known.items():

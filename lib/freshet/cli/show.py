@@ -95,8 +95,8 @@ def _table(title: str, row: dict[str, Any], names: dict[str, str], length: int) 
     minutes = int(age.total_seconds() // 60)
     shown = Table(
         "", "item", "name", "score", "why",
-        title=f"{title}: by {row['source']}, model {row['model_version']}, events until {row['event_clock']:%Y-%m-%d %H:%M}, "
-        f"made {minutes} min ago",
+        title=f"{title}: by {row['source']}, model {row['model_version']}, "
+        f"events until {row['event_clock']:%Y-%m-%d %H:%M}, made {minutes} min ago",
         title_justify="left",
     )  # fmt: skip
     for item in row["items"][:length]:

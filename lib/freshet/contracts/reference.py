@@ -16,9 +16,8 @@ def markdown(contracts: Iterable[TableContract]) -> str:
         for column in contract.columns:
             name = f"**{column.name}**" if column.name in contract.key else column.name
             rules = column.rule_text().replace("|", "\\|")
-            lines.append(
-                f"| {name} | `{column.type.simpleString()}` | {column.meaning.replace('|', '/')} | {column.unit} | {rules} |"
-            )
+            meaning = column.meaning.replace("|", "/")
+            lines.append(f"| {name} | `{column.type.simpleString()}` | {meaning} | {column.unit} | {rules} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

@@ -1,0 +1,130 @@
+"""The command line as a user meets it: help everywhere, and one line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+MAPPING = str(REPO / "conf/sources/cdnow.toml")
+COMMANDS = (
+    "run", "ingest", "build", "train", "promote", "recommend", "stream", "evaluate", "report", "status", "show",
+    "tables", "jobs",
+)  # fmt: skip
+
+
+def freshet(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from freshet.cli import main; main()", *arguments]
+    path = {"PYTHONPATH": str(REPO / "lib")}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **path, **(env or {})}
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line on standard error; asserts that there is no more and no stack trace."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_help_names_every_command() -> None:
+    done = freshet("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["run", "ingest", "show", "tables"])
+def test_help_of_a_command_has_an_example(name: str) -> None:
+    done = freshet(name, "--help")
+    assert done.returncode == 0
+    assert f"freshet {name}" in done.stdout
+
+
+def test_tables_json_holds_every_contract_with_its_key() -> None:
+    done = freshet("tables", "--json")
+    tables = {table["name"]: table for table in json.loads(done.stdout)}
+    assert len(tables) == 19
+    assert tables["recommendations"]["key"] == ["user_id"]
+
+
+def test_unknown_table_is_told_with_the_known_ones() -> None:
+    assert "expected one of events, quarantine" in told(freshet("tables", "orders"))
+
+
+def test_missing_mapping_is_told(tmp_path: Path) -> None:
+    line = told(freshet("run", "--source", "nowhere.toml", "--input", str(tmp_path), "--home", str(tmp_path / "h")))
+    assert "nowhere.toml" in line
+    assert not (tmp_path / "h").exists()
+
+
+def test_missing_input_is_told(tmp_path: Path) -> None:
+    line = told(freshet("run", "--source", MAPPING, "--input", "nowhere.parquet", "--home", str(tmp_path / "h")))
+    assert "nowhere.parquet" in line
+    assert not (tmp_path / "h").exists()
+
+
+def test_empty_input_is_told(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.parquet"
+    empty.touch()
+    line = told(freshet("run", "--source", MAPPING, "--input", str(empty), "--home", str(tmp_path / "h")))
+    assert "empty.parquet" in line
+
+
+def test_unknown_key_of_a_mapping_is_told(tmp_path: Path) -> None:
+    mapping = tmp_path / "shop.toml"
+    mapping.write_text(Path(MAPPING).read_text() + "\n[surprise]\nkey = 1\n")
+    assert "surprise" in told(freshet("run", "--source", str(mapping), "--input", str(tmp_path)))
+
+
+def test_bad_as_of_is_told(tmp_path: Path) -> None:
+    line = told(freshet("run", "--source", MAPPING, "--input", str(tmp_path), "--as-of", "yesterday"))
+    assert "yesterday" in line
+    assert "expected 2011-12-09" in line
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("search.depth=3", "search.depth is not a setting"), ("gate.k=0", "k and min_users must be 1 or more"),
+     ("lists.length=\"ten\"", "lists.length must be int"), ("nonsense", "expected section.key=VALUE")],
+)  # fmt: skip
+def test_wrong_setting_is_told(override: str, words: str, tmp_path: Path) -> None:
+    line = told(freshet("build", "--home", str(tmp_path / "h"), "--set", override))
+    assert words in line
+    assert not (tmp_path / "h").exists()
+
+
+def test_several_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+    line = told(freshet("build", "--home", str(tmp_path), "--set", "search.depth=3", "--set", "lists.width=2"))
+    assert "2 problems" in line
+
+
+def test_home_that_is_a_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert "the home cannot be written" in told(freshet("build", "--home", str(file)))
+
+
+def test_missing_java_is_told(tmp_path: Path) -> None:
+    line = told(freshet("build", "--home", str(tmp_path / "h"), env={"PATH": "/nonexistent", "JAVA_HOME": ""}))
+    assert "Java was not found" in line
+
+
+def test_old_java_is_told(tmp_path: Path) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_392\"' >&2\n")
+    java.chmod(0o755)
+    line = told(freshet("build", "--home", str(tmp_path / "h"), env={"JAVA_HOME": str(tmp_path)}))
+    assert "too old" in line
+    assert "1.8.0_392" in line
+
+
+def test_status_and_show_of_an_empty_home_say_what_to_run(tmp_path: Path) -> None:
+    assert "Start with `freshet run --help`" in told(freshet("status", "--home", str(tmp_path)))
+    assert "Run `freshet run` first" in told(freshet("show", "17850", "--home", str(tmp_path)))

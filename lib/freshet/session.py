@@ -52,6 +52,10 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
     check_java()
     scratch.mkdir(parents=True, exist_ok=True)
     options = {**_LOCAL_OPTIONS, "spark.local.dir": str(scratch)}
+    log_settings = Path(__file__).parents[2] / "conf" / "spark" / "log4j2.properties"
+    if log_settings.is_file():
+        # The first lines of a starting JVM, and stack traces of failed tasks, are no business of a terminal.
+        options["spark.driver.extraJavaOptions"] += f" -Dlog4j2.configurationFile={log_settings.resolve().as_uri()}"
     return spark_session(app, jars=jars_folder(), master=master, options=options)
 
 
@@ -79,8 +83,8 @@ _OLDEST_JAVA = 17
 _LOCAL_OPTIONS = {
     # Driver and executors are one process here. 2 GB hold two years of a shop; larger data set it higher.
     "spark.driver.memory": os.environ.get("FRESHET_DRIVER_MEMORY", "2g"),
-    # The first lines of a starting JVM are no business of the user's.
-    "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -Dlog4j2.level=ERROR",
+    # Times are read and written in UTC, whatever the machine says.
+    "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
     # Loopback only: no other machine talks to this process.
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

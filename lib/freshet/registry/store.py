@@ -18,6 +18,8 @@ _EXPERIMENT = "freshet"
 _QUIET = {
     # MLflow sends usage figures over the network unless told not to.
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Its notes about making tables are no business of the user's.
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "DO_NOT_TRACK": "true",
     # GitPython complains on import where there is no git.
     "GIT_PYTHON_REFRESH": "quiet",

@@ -82,7 +82,11 @@ def fit_segments(
     ).fit(features)
     ready = inputs.transform(features).select("user_id", FEATURES).persist()
     try:
-        models = {k: _clusters(ready, k, params) for k in range(params.least_segments, params.most_segments + 1)}
+        # The block solver fails outright where there are fewer different shoppers than centres.
+        different = ready.select(FEATURES).distinct().limit(params.most_segments).count()
+        if different < params.least_segments:
+            raise DataTooSmallError("shoppers are too much alike for segments")
+        models = {k: _clusters(ready, k, params) for k in range(params.least_segments, different + 1)}
         judges = ready.where(_sampled(params.sample_shoppers / shoppers)).persist()
         silhouettes = {k: _silhouette(model.transform(judges)) for k, model in models.items()}
         judges.unpersist()

@@ -62,7 +62,7 @@ def _factor_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDAr
     scaled = np.float32(weight) * vectors / deviation[:, None]
     scores = scaled @ artifact.factors.T
     scores -= (np.float32(weight) * mean / deviation)[:, None]
-    return scores
+    return scores.astype(np.float32, copy=False)
 
 
 def _add_sparse(scores: NDArray[np.float32], part: csr_matrix) -> None:

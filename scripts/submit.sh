@@ -22,6 +22,7 @@ if [ -z "$profile" ]; then
   case $master in spark://*) profile=standalone ;; yarn) profile=yarn ;; k8s://*) profile=kubernetes ;; *) profile=local ;; esac
 fi
 [ -f "conf/spark/$profile.conf" ] || { echo "submit.sh: there is no conf/spark/$profile.conf" >&2; exit 2; }
+LC_COLLATE=C # the same order of jars everywhere
 jars=''
 for jar in .jars/*.jar; do jars=${jars:+$jars,}$jar; done
 command=(spark-submit --master "$master" --properties-file "conf/spark/$profile.conf"

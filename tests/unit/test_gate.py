@@ -74,7 +74,20 @@ def test_a_task_with_few_shoppers_decides_nothing_and_none_at_all_refuses() -> N
     decision = gate_decision(few, None, BETTER[:1], GATE)
     assert decision.accepted
     assert "new_items: not counted, 49 shoppers judged and 50 needed" in decision.reasons
-    assert gate_decision(few[1:], None, BETTER, GATE).reasons == ("no task has enough shoppers to judge by",)
+    refused = gate_decision(few[1:], [], BETTER, GATE)
+    assert not refused.accepted
+    assert refused.reasons == ("no task has enough shoppers to judge by",)
+
+
+def test_while_nothing_serves_a_small_shop_gets_its_first_model() -> None:
+    few = [Judged(BASKETS, 0.36, 10)]
+    assert gate_decision(few, None, [], GATE).accepted
+    wide = [Difference(BASKETS, "frequency", 0.02, -0.05, 0.09, 60)]
+    judged = [Judged(BASKETS, 0.36, 60)]
+    assert gate_decision(judged, None, wide, GATE).accepted
+    assert not gate_decision(judged, wide, wide, GATE).accepted
+    worse = [Difference(BASKETS, "frequency", -0.05, -0.09, 0.01, 60)]
+    assert not gate_decision(judged, None, worse, GATE).accepted
     assert not gate_decision([], None, BETTER, GATE).accepted
 
 

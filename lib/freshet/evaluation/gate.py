@@ -49,11 +49,13 @@ def gate_decision(
 ) -> GateDecision:
     """Accepted only when on every task that counts the challenger is worse neither than champion nor than a baseline.
 
-    `champion` None: there is none yet, and baselines alone decide. Not worse means that the lower end of the interval
-    of the paired difference is at least -tolerance; without an interval, the mean difference. Baselines are judged
-    one by one, so that the best of them decides. A task counts when at least `min_users` shoppers were judged; one
-    that does not count is told in the reasons. Refused as well: a figure that is missing, NaN or infinite; a task
-    that counts without a comparison to a baseline or, where there is a champion, to it; no task that counts.
+    `champion` None: there is none yet, and baselines alone decide, by the mean difference: while nothing serves, wide
+    intervals of a small shop must not leave its shoppers without lists. Otherwise not worse means that the lower end
+    of the interval of the paired difference is at least -tolerance; without an interval, the mean difference.
+    Baselines are judged one by one, so that the best of them decides. A task counts when at least `min_users` shoppers
+    were judged; one that does not count is told in the reasons. Refused as well: a figure that is missing, NaN or
+    infinite; a task that counts without a comparison to a baseline or, where there is a champion, to it; where there
+    is a champion, no task that counts.
     """
     refusals: list[str] = []
     told: list[str] = []
@@ -61,7 +63,9 @@ def gate_decision(
     for judged in challenger:
         if judged.users < params.min_users:
             told.append(f"{judged.task}: not counted, {judged.users} shoppers judged and {params.min_users} needed")
-    if not counting:
+    if not counting and champion is None:
+        told.append("too few shoppers come back to judge by, and nothing serves yet: it serves until more is known")
+    elif not counting:
         refusals.append("no task has enough shoppers to judge by")
     for judged in counting:
         if not _is_finite(judged.value):
@@ -76,7 +80,7 @@ def gate_decision(
             if not mine:
                 refusals.append(f"{judged.task}: there is no comparison with {name}")
             for difference in mine:
-                words, is_worse = _comparison(difference, tolerance, params)
+                words, is_worse = _comparison(difference, tolerance, params, strict=champion is not None)
                 (refusals if is_worse else told).append(words)
     if champion is None:
         told.append("there is no champion yet: baselines alone decide")
@@ -84,8 +88,8 @@ def gate_decision(
     return GateDecision(not refusals, tuple(refusals or told), metrics)
 
 
-def _comparison(difference: Difference, tolerance: float, params: GateParameters) -> tuple[str, bool]:
-    """What the comparison says in words, and whether the challenger is worse."""
+def _comparison(difference: Difference, tolerance: float, params: GateParameters, *, strict: bool) -> tuple[str, bool]:
+    """What the comparison says in words, and whether the challenger is worse; by the mean unless `strict`."""
     where = f"{difference.task}: against {difference.against}"
     if not _is_finite(difference.value):
         return f"{where} the difference in {_metric(params)} is {difference.value}, which is no figure", True
@@ -93,7 +97,8 @@ def _comparison(difference: Difference, tolerance: float, params: GateParameters
     if low is None and high is None:
         decisive, shown = difference.value, f"{difference.value:+.4f} without an interval"
     elif _is_finite(low) and _is_finite(high):
-        decisive, shown = low, f"{difference.value:+.4f} [{low:+.4f}, {high:+.4f}]"
+        decisive = low if strict else difference.value
+        shown = f"{difference.value:+.4f} [{low:+.4f}, {high:+.4f}]"
     else:
         return f"{where} the interval of the difference is [{low}, {high}], which is no figure", True
     is_worse = decisive < -tolerance

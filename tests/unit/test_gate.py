@@ -88,7 +88,7 @@ def test_while_nothing_serves_a_small_shop_gets_its_first_model() -> None:
     assert not gate_decision(judged, wide, wide, GATE).accepted
     worse = [Difference(BASKETS, "frequency", -0.05, -0.09, 0.01, 60)]
     assert not gate_decision(judged, None, worse, GATE).accepted
-    assert not gate_decision([], None, BETTER, GATE).accepted
+    assert not gate_decision([], [], BETTER, GATE).accepted
 
 
 def test_every_reason_of_a_refusal_is_told_at_once() -> None:

@@ -36,7 +36,12 @@ def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> t
     data, mapping = folder / "orders.csv", folder / "small_shop.toml"
     data.write_text("\n".join(shop_rows()) + "\n")
     mapping.write_text(_mapping())
-    overrides = ("evaluation.min_target_users=10", "gate.min_users=10", "propensity.min_positives=20")
+    overrides = (
+        "evaluation.min_target_users=10",
+        "gate.min_users=10",
+        "propensity.min_positives=20",
+        'lists.seen_policy="next_baskets"',
+    )
     settings = load_settings("test", overrides)
     job = Job(spark, Home(folder / "home").prepare(), settings, source=mapping, input_path=data)
     return job, [run_step(step, job) for step in MAIN_STEPS]

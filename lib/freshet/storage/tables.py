@@ -16,6 +16,7 @@ from freshet.contracts import TableContract
 from freshet.errors import ContractError, StateError, listed
 
 _GUARD = "freshet contract guard"
+_RUN_EARLIER = "Run the earlier steps first: `freshet status` shows which have run"
 _REPLACE_MISMATCH = "DELTA_REPLACE_WHERE_MISMATCH"
 
 
@@ -42,7 +43,7 @@ class Warehouse:
         Raises StateError when it does not exist, ContractError when its columns were changed.
         """
         if not self.exists(contract):
-            raise StateError("the table does not exist yet", where=f"table {contract.name}", do=_do_for(contract))
+            raise StateError("the table does not exist yet", where=f"table {contract.name}", do=_RUN_EARLIER)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -96,7 +97,3 @@ def guarded(df: DataFrame, contract: TableContract) -> DataFrame:
         broken = broken | rule
     stop = F.raise_error(F.lit(_GUARD)).cast("boolean")
     return df.withColumn("_sound", F.when(broken, stop).otherwise(F.lit(True))).where("_sound").drop("_sound")
-
-
-def _do_for(contract: TableContract) -> str:
-    return "Run the earlier steps first: `freshet status` shows which have run"

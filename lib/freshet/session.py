@@ -109,6 +109,8 @@ _BASE_OPTIONS = {
     "spark.sql.ansi.enabled": "true",
     # Delta otherwise computes a table's state in 50 tasks, at 50 tasks' overhead, whatever its size.
     "spark.databricks.delta.snapshotPartitions": "2",
+    # Frames are kept for a few uses only: looking for the best compression of each column costs more than it saves.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # Stated so that a run can be repeated: files are cut the same way everywhere.
     "spark.sql.files.maxPartitionBytes": "64m",
 }

@@ -102,9 +102,9 @@ def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSessi
     assert result.ndcg["next_baskets"] == pytest.approx(1.0)
     assert result.users == {"next_baskets": 24}
     # Nobody bought anything new: that task borrows the weights of the other.
-    assert result.recipe.weights["new_items"] == result.recipe.weights["next_baskets"]
-    assert set(result.recipe.own_half_lives) <= set(result.recipe.weights["next_baskets"])
-    assert "own_frequency_30d" in result.recipe.own_half_lives
+    assert result.artifact.recipe.weights["new_items"] == result.artifact.recipe.weights["next_baskets"]
+    assert set(result.artifact.recipe.own_half_lives) <= set(result.artifact.recipe.weights["next_baskets"])
+    assert "own_frequency_30d" in result.artifact.recipe.own_half_lives
     assert said
 
 

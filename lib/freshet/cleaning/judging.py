@@ -18,60 +18,78 @@ EVENT_KEY = ("event_id", "item_position")
 VERDICT = ("reason_code", "field", "message")
 
 
-def judged(records: DataFrame, mapping: SourceMapping, *, stored: DataFrame | None) -> DataFrame:
-    """`parsed` records with a verdict: reason_code, field and message, beside EVENTS columns and ITEM_COLUMNS.
+def without_constants(records: DataFrame, mapping: SourceMapping) -> DataFrame:
+    """`parsed` records without the columns that are the same for all of them: those need not be kept for each."""
+    return records.drop(*constant_columns(mapping))
 
-    Columns that are the same for all records of the source are left out; `accepted` puts them back. reason_code is
-    null for accepted records. Of sound records with one event id and item position the first by source order is
-    accepted; the others are `duplicate` (all source columns equal) or `resent`. `stored` holds the keys (event_id,
-    item_position) of events that came with other files: those are `resent` too; None when there are none.
+
+def repeated_records(records: DataFrame, mapping: SourceMapping) -> DataFrame | None:
+    """(source_partition, source_offset, repeat) of the sound records that repeat an earlier one; `repeat` says how.
+
+    Of sound records with one event id and item position the first by source order stands; the others are `duplicate`
+    (all source columns equal) or `resent`. None when the mapping lets equal records be events of their own.
+    `records` are those of `without_constants`.
     """
-    verdict = F.try_element_at("problems", F.lit(1))
-    message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
+    own_ids = mapping.text("event_id") is not None
+    if mapping.repeats == EVENTS_REPEAT and not own_ids:
+        return None
+    keyed = _with_key(records, mapping).select(*EVENT_KEY, *PLACE, "record_hash", _is_sound().alias("sound"))
+    # Nearly all keys occur once: only the records of the others are put in order.
+    several = keyed.groupBy(*EVENT_KEY).count().where("count > 1").select(*EVENT_KEY)
+    crowded = keyed.join(several, on=list(EVENT_KEY), how="left_semi")
+    # A refused record must not stand in the way of its corrected version: sound ones come first.
+    same_event = Window.partitionBy(*EVENT_KEY).orderBy(~F.col("sound"), *[F.col(name) for name in PLACE])
+    first = F.first("record_hash").over(same_event.rowsBetween(Window.unboundedPreceding, Window.currentRow))
+    text = "the same record stands earlier in the source, equal in every column"
+    repeat = F.coalesce(
+        problem(F.col("record_hash") == first, "duplicate", None, text),
+        problem(F.lit(True), "resent", "event_id", "an earlier record of the source has this event id"),
+    )
+    numbered = crowded.withColumn("nth", F.row_number().over(same_event)).withColumn("repeat", repeat)
+    return numbered.where("sound and nth > 1").select(*PLACE, "repeat")
+
+
+def judged(
+    records: DataFrame, mapping: SourceMapping, *, repeats: DataFrame | None, stored: DataFrame | None
+) -> DataFrame:
+    """Records of `without_constants` with a verdict: reason_code, field and message, null for accepted ones.
+
+    `repeats` as from `repeated_records`. `stored` holds the keys (event_id, item_position) of events that came with
+    other files: those are `resent` too; None when there are none. Of accepted records each key is there once.
+    """
+    told = records
+    if repeats is not None:
+        told = _with_problem(records.join(repeats, on=list(PLACE), how="left"), F.col("repeat"))
+    if stored is not None:
+        told = _with_stored_problems(_with_key(told, mapping), stored)
     constants = constant_columns(mapping)
     columns = [name for name in (*EVENTS.column_names, *ITEM_COLUMNS) if name not in constants]
-    told = records
-    if mapping.repeats != EVENTS_REPEAT or mapping.text("event_id") is not None:
-        told = _with_repeat_problems(records, own_ids=mapping.text("event_id") is not None)
-    if stored is not None:
-        told = _with_stored_problems(told, stored)
+    verdict = F.try_element_at("problems", F.lit(1))
+    message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
     return told.select(
         *columns, verdict["reason_code"].alias("reason_code"), verdict["field"].alias("field"), message.alias("message")
     )
 
 
-def _with_repeat_problems(records: DataFrame, *, own_ids: bool) -> DataFrame:
-    # A refused record must not stand in the way of its corrected version: sound ones come first.
-    order = [F.size("problems") > 0, *[F.col(name) for name in PLACE]]
-    same_event = Window.partitionBy(*EVENT_KEY).orderBy(*order)
-    numbered = records.withColumn("_nth", F.row_number().over(same_event))
-    text = "the same record stands earlier in the source, equal in every column"
-    if not own_ids:
-        # The id is a hash of the record: equal ids are equal records.
-        return _with_problem(numbered, F.col("_nth") > 1, problem(F.lit(True), "duplicate", None, text))
-    so_far = same_event.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    equal = F.col("record_hash") == F.first("record_hash").over(so_far)
-    numbered = numbered.withColumn("_equal", equal)
-    repeat = F.coalesce(
-        problem(F.col("_equal"), "duplicate", None, text),
-        problem(~F.col("_equal"), "resent", "event_id", "an earlier record of the source has this event id"),
-    )
-    return _with_problem(numbered, F.col("_nth") > 1, repeat)
+def _is_sound() -> Column:
+    return F.size("problems") == 0
+
+
+def _with_key(records: DataFrame, mapping: SourceMapping) -> DataFrame:
+    constants = constant_columns(mapping)
+    return records.withColumns({name: constants[name] for name in EVENT_KEY if name in constants})
 
 
 def _with_stored_problems(records: DataFrame, stored: DataFrame) -> DataFrame:
     known = stored.select(*EVENT_KEY).distinct().withColumn("_stored", F.lit(True))
-    resent = problem(F.lit(True), "resent", "event_id", "this event came before with another file")
-    joined = records.join(known, on=list(EVENT_KEY), how="left")
-    return _with_problem(joined, F.coalesce("_stored", F.lit(False)), resent)
+    resent = problem(F.col("_stored"), "resent", "event_id", "this event came before with another file")
+    return _with_problem(records.join(known, on=list(EVENT_KEY), how="left"), resent)
 
 
-def _with_problem(records: DataFrame, condition: Column, one: Column) -> DataFrame:
-    """Adds a problem to sound records only: what is refused anyway keeps its first reason."""
+def _with_problem(records: DataFrame, one: Column) -> DataFrame:
+    """Adds a problem, where it is not null, to sound records only: what is refused keeps its first reason."""
     added = F.array(one).cast(f"array<{PROBLEM_TYPE}>")
-    return records.withColumn(
-        "problems", F.when(condition & (F.size("problems") == 0), added).otherwise(F.col("problems"))
-    )
+    return records.withColumn("problems", F.when(one.isNotNull() & _is_sound(), added).otherwise(F.col("problems")))
 
 
 def accepted(records: DataFrame, mapping: SourceMapping) -> DataFrame:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from freshet.contracts.events import EVENT_FLAGS
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -41,7 +43,9 @@ def summary(records: DataFrame) -> Summary:
     )
 
 
-def flag_counts(events: DataFrame) -> dict[str, int]:
-    """How many events have each flag, in name order; flags that none has are left out. Runs one job."""
-    rows = events.select(F.explode("flags").alias("flag")).groupBy("flag").count().collect()  # bounded: flags
-    return dict(sorted((row["flag"], row["count"]) for row in rows))
+def written_counts(events: DataFrame) -> tuple[int, dict[str, int]]:
+    """The number of events, and how many have each flag: those that none has are left out. Runs one job."""
+    flagged = {flag: F.count_if(F.array_contains("flags", flag)).alias(flag) for flag in sorted(EVENT_FLAGS)}
+    row = events.agg(F.count(F.lit(1)).alias("events"), *flagged.values()).first()
+    assert row is not None  # an aggregate without grouping has exactly one row
+    return row["events"], {flag: row[flag] for flag in flagged if row[flag]}

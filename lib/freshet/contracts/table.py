@@ -1,6 +1,6 @@
 """TableContract: what a table holds, said once and used everywhere.
 
-One contract serves six uses: the table's DDL, the check on reading, the check and column order on writing,
+One contract serves six uses: the table's creation, the check on reading, the check and column order on writing,
 the merge key, the row factory of the tests and the generated table reference.
 """
 
@@ -11,7 +11,16 @@ from functools import cached_property
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, MapType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DoubleType,
+    FloatType,
+    MapType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 from freshet.errors import ContractError, listed
 
@@ -90,15 +99,14 @@ class TableContract:
     def column_names(self) -> list[str]:
         return [c.name for c in self.columns]
 
-    def ddl(self, path: str) -> str:
-        """The statement that creates the empty table at `path`."""
-        columns = ", ".join(
-            f"`{field.name}` {field.dataType.simpleString()} COMMENT {_quoted(field.metadata['comment'])}"
-            for field in self.schema
-        )
-        partitioned = f" PARTITIONED BY ({', '.join(self.partition_by)})" if self.partition_by else ""
-        place = path.replace("`", "``")
-        return f"CREATE TABLE IF NOT EXISTS delta.`{place}` ({columns}) USING delta{partitioned}"
+    @property
+    def table_properties(self) -> dict[str, str]:
+        """Of the Delta table: statistics, by which readers skip files, of keys and times alone.
+
+        Those of all columns would take longer to make than the columns to write.
+        """
+        measured = [c.name for c in self.columns if c.name in self.key or isinstance(c.type, TimestampType)]
+        return {"delta.dataSkippingStatsColumns": ",".join(n for n in measured if n not in self.partition_by)}
 
     def schema_problems(self, schema: StructType) -> list[str]:
         """Every missing, extra or mistyped column of `schema` against this contract."""
@@ -118,14 +126,18 @@ class TableContract:
 
     def conform(self, df: DataFrame) -> DataFrame:
         """`df` in the contract's column order. Raises ContractError listing every schema mismatch."""
-        problems = self.schema_problems(df.schema)
+        self.check_schema(df.schema)
+        return df.select(*self.column_names)
+
+    def check_schema(self, schema: StructType) -> None:
+        """Raises ContractError listing every schema mismatch."""
+        problems = self.schema_problems(schema)
         if problems:
             raise ContractError(
                 listed(problems),
                 where=f"table {self.name}",
                 do=f"See `freshet tables {self.name}` for its columns",
             )
-        return df.select(*self.column_names)
 
     def violations(self) -> dict[str, SparkColumn]:
         """Per rule, by its text, a column that is true where a row breaks it."""
@@ -149,11 +161,6 @@ class TableContract:
         if repeated:
             problems.append(f"key ({', '.join(self.key)}) must be unique: {repeated} keys are repeated")
         return problems
-
-
-def _quoted(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _required(column: Column) -> Column:

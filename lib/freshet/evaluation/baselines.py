@@ -1,13 +1,14 @@
 """Plain baselines: what a served list has to beat.
 
 Popularity, personal frequency, and neighbours of items and of shoppers by cosine or Pearson correlation, each on one
-of several strengths per shopper and item (no decay, a half-life, a recent window). All lists of all baselines come
-from one Spark task over the data: exact sparse kernels, no approximation.
+of several strengths per shopper and item (no decay, a half-life, a recent window). All lists come from two Spark
+tasks that each hold all pairs and share out the strengths: exact sparse kernels, no approximation.
 
-Memory of that task: 8 bytes and 8 per strength for each shopper-item pair while reading, then 12 bytes per pair and
+Memory of each: 8 bytes and 8 per strength for each shopper-item pair while reading, then 12 bytes per pair and
 strength as matrices (100 million pairs with 4 strengths: about 9 GB; 1 million: 90 MB), and dense blocks below 64 MB.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -83,11 +84,17 @@ def baseline_lists(
     strengths = sorted({baseline.strength for baseline in baselines} | {fill})
     _check(interactions, baselines, strengths, tasks, k)
 
+    shares = _shares(baselines)
+
     def made(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        matrices = strength_matrices(batches, strengths)
+        first = next(batches, None)
+        if first is None:
+            return
+        own = shares[first.column("share")[0].as_py()]
+        matrices = strength_matrices(itertools.chain([first], batches), sorted({b.strength for b in own} | {fill}))
         popularity = _popularity(matrices.by_name[fill])
         bonus = _TIE * popularity / max(popularity.max(initial=0.0), 1.0)
-        for baseline, block, scores in _score_blocks(matrices, baselines, near_items, near_users):
+        for baseline, block, scores in _score_blocks(matrices, own, near_items, near_users):
             for task in tasks:
                 yield _lists(matrices, block, scores + bonus, task, baseline.name, k)
 
@@ -96,8 +103,29 @@ def baseline_lists(
     no_item = F.lit(None).cast("string").alias("item_id")
     nothing = [F.lit(0.0).alias(name) for name in strengths]
     wanted = users.select("user_id").distinct().select("user_id", no_item, F.lit(True).alias("is_wanted"), *nothing)
-    # One task needs all pairs at once; the shuffle lets what made them keep its own parallelism.
-    return known.unionByName(wanted).repartition(1).mapInArrow(made, LISTS_SCHEMA)
+    # A task needs all pairs at once. By number, not by hash: each share is wholly in a task of its own.
+    numbers = F.array(*[F.lit(number) for number in range(len(shares))])
+    shared = known.unionByName(wanted).withColumn("share", F.explode(numbers))
+    return shared.repartitionById(len(shares), F.col("share")).mapInArrow(made, LISTS_SCHEMA)
+
+
+def _shares(baselines: Sequence[Baseline]) -> list[list[Baseline]]:
+    """The baselines in at most two parts of like cost: those of one strength stay together, as they share products."""
+    by_strength: dict[str, list[Baseline]] = {}
+    for baseline in baselines:
+        by_strength.setdefault(baseline.strength, []).append(baseline)
+    shares: list[list[Baseline]] = [[], []]
+    # Neighbours are what costs.
+    costs = [0, 0]
+    for group in sorted(by_strength.values(), key=lambda group: -_cost(group)):
+        cheaper = costs.index(min(costs))
+        shares[cheaper] += group
+        costs[cheaper] += _cost(group)
+    return [share for share in shares if share]
+
+
+def _cost(group: Sequence[Baseline]) -> int:
+    return sum(1 if baseline.family in (POPULARITY, FREQUENCY) else 5 for baseline in group)
 
 
 def _check(

@@ -1,6 +1,7 @@
 """How much each shopper has shown to want each item, as of a date."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,32 +66,76 @@ def interactions(
     ValueError unless positive. A pair that was taken back wholly stays, at strength 0.
     Lines flagged non_product and events without shopper or item are left out.
     """
-    if half_life_days is not None and not half_life_days > 0:
-        raise ValueError(f"half_life_days must be above 0, is {half_life_days}")
-    known = item_events(events).where(F.col("known_at") < F.lit(as_of))
-    # The order of contracts.shoppers.newest_history, so that batch and stream keep the same events.
-    newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("event_id"), F.desc("item_id"))
-    kept = known.withColumn("place", F.row_number().over(newest_first)).where(F.col("place") <= params.max_events)
-    orders = kept.groupBy("user_id", "item_id", "event_name", "order_id").agg(
-        F.count(F.lit(1)).alias("lines"),
-        F.sum("pieces").alias("pieces"),
-        F.min("event_time").alias("first_time"),
-        F.max("event_time").alias("last_time"),
-    )
-    wish = _weight(params.weights)
-    if half_life_days is not None:
-        wish = wish * F.pow(F.lit(0.5), days_between(F.col("last_time"), F.lit(as_of)) / half_life_days)
-    pairs = orders.groupBy("user_id", "item_id").agg(
-        _sum_of("lines", F.col("event_name").isin(*VIEWS)).alias("views"),
-        _sum_of("lines", F.col("event_name").isin(*CARTS)).alias("carts"),
-        F.count_if(F.col("event_name") == PURCHASE).alias("purchases"),
-        F.count_if(F.col("event_name") == REFUND).alias("refunds"),
-        F.coalesce(F.sum("pieces"), F.lit(0.0)).alias("quantity"),
-        F.min("first_time").alias("first_time"),
-        F.max("last_time").alias("last_time"),
-        F.greatest(F.lit(0.0), F.sum(wish)).alias("strength"),
+    pairs = (
+        order_wishes(events, as_of=as_of, params=params)
+        .groupBy("user_id", "item_id")
+        .agg(
+            _sum_of("lines", F.col("event_name").isin(*VIEWS)).alias("views"),
+            _sum_of("lines", F.col("event_name").isin(*CARTS)).alias("carts"),
+            F.count_if(F.col("event_name") == PURCHASE).alias("purchases"),
+            F.count_if(F.col("event_name") == REFUND).alias("refunds"),
+            F.coalesce(F.sum("pieces"), F.lit(0.0)).alias("quantity"),
+            F.min("first_time").alias("first_time"),
+            F.max("last_time").alias("last_time"),
+            _strength(as_of, half_life_days).alias("strength"),
+        )
     )
     return pairs.withColumn("as_of", F.lit(as_of)).select(*INTERACTIONS.column_names)
+
+
+def strengths_by_half_life(
+    events: DataFrame, *, as_of: datetime, half_lives_days: Sequence[float | None], params: InteractionParameters
+) -> DataFrame:
+    """(user_id, item_id, first_time, strength_0, strength_1 ...): `interactions` by several half-lives in one pass."""
+    columns = [_strength(as_of, days).alias(f"strength_{n}") for n, days in enumerate(half_lives_days)]
+    wishes = order_wishes(events, as_of=as_of, params=params)
+    return wishes.groupBy("user_id", "item_id").agg(F.min("first_time").alias("first_time"), *columns)
+
+
+def order_wishes(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
+    """A row per shopper, item, event name and order known before `as_of`, of each shopper's newest events.
+
+    Columns: user_id, item_id, event_name, order_id, lines, pieces, first_time, last_time, weight (of the settings).
+    """
+    known = item_events(events).where(F.col("known_at") < F.lit(as_of))
+    return (
+        _newest_events(known, params.max_events)
+        # All that follows is counted by shopper and item or finer: rows move once.
+        .repartition("user_id", "item_id")
+        .groupBy("user_id", "item_id", "event_name", "order_id")
+        .agg(
+            F.count(F.lit(1)).alias("lines"),
+            F.sum("pieces").alias("pieces"),
+            F.min("event_time").alias("first_time"),
+            F.max("event_time").alias("last_time"),
+        )
+        .withColumn("weight", _weight(params.weights))
+    )
+
+
+def _newest_events(known: DataFrame, max_events: int) -> DataFrame:
+    """Each shopper's `max_events` newest events, in the order of contracts.shoppers.newest_history."""
+    # Hardly anybody has so many: only their events are sorted. They are at most all events divided by max_events,
+    # so they fit every worker.
+    busy = F.broadcast(known.groupBy("user_id").count().where(F.col("count") > max_events).select("user_id"))
+    newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("event_id"), F.desc("item_id"))
+    cut = (
+        known.join(busy, "user_id", how="left_semi")
+        .withColumn("place", F.row_number().over(newest_first))
+        .where(F.col("place") <= max_events)
+        .drop("place")
+    )
+    return known.join(busy, "user_id", how="left_anti").unionByName(cut)
+
+
+def _strength(as_of: datetime, half_life_days: float | None) -> Column:
+    """Aggregate over `order_wishes`: the decayed sum of their weights, never below 0."""
+    if half_life_days is None:
+        return F.greatest(F.lit(0.0), F.sum("weight"))
+    if not half_life_days > 0:
+        raise ValueError(f"half_life_days must be above 0, is {half_life_days}")
+    decay = F.pow(F.lit(0.5), days_between(F.col("last_time"), F.lit(as_of)) / half_life_days)
+    return F.greatest(F.lit(0.0), F.sum(F.col("weight") * decay))
 
 
 def _weight(weights: dict[str, float]) -> Column:

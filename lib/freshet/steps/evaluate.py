@@ -11,6 +11,7 @@ from freshet.steps.fitting import events_until, judged_cases
 from freshet.steps.job import Job, Step
 from freshet.steps.judging import SERVED, plain_lists, served_lists, truths
 from freshet.steps.models import RECOMMENDER, champion, champion_facts
+from freshet.storage.small_writes import replace_collected
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("live_days is 0, so no days were kept for a test")
     events, cut = events_until(job, windows), windows.cut
     cases = judged_cases(
-        events, start=cut, end=windows.as_of, target=target, settings=job.settings, at_most=evaluation.max_users
+        job, windows, start=cut, end=windows.as_of, target=target, at_most=evaluation.max_users
     ).persist()
     try:
         if cases.isEmpty():
@@ -50,7 +51,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         for k in evaluation.ks:
             spread = coverage(lists, k=k, catalogue_size=items, by=by)
             rows = rows.unionByName(evaluation_rows(spread, run_id=fingerprint, split="test"))
-        job.warehouse.replace(rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+        replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
         lists.unpersist()
     finally:
         cases.unpersist()

@@ -1,5 +1,6 @@
 """What training and judging of the recommender share: cases, strengths, catalogues and fitted artifacts."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
@@ -8,8 +9,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.contracts import EVENTS
-from freshet.features.interactions import InteractionParameters, histories, interactions
+from freshet.contracts import EVENTS, ITEM_FEATURES
+from freshet.features.interactions import InteractionParameters, histories, strengths_by_half_life
 from freshet.features.items import item_features
 from freshet.models.als import FittedAls, fit_als
 from freshet.models.neighbours import item_neighbours
@@ -29,15 +30,22 @@ def events_until(job: Job, windows: Windows) -> DataFrame:
     return job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
 
 
+def histories_before(job: Job, windows: Windows, moment: datetime) -> DataFrame:
+    """(user_id, history) from what was known before `moment`; kept for the steps to come."""
+    known = known_before(events_until(job, windows), moment)
+    most = job.settings.interactions.max_events
+    name = f"histories before {moment} of events {job.warehouse.version(EVENTS)}, newest {most}"
+    return job.shared(name, lambda: histories(known, max_events=most))
+
+
 def judged_cases(
-    events: DataFrame, *, start: datetime, end: datetime, target: str, settings: Settings, at_most: int | None
+    job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int | None
 ) -> DataFrame:
     """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end).
 
     At most about `at_most` of them, chosen by a hash of the id, so that a larger sample contains a smaller one.
     """
-    known = known_before(events, start)
-    past = histories(known, max_events=settings.interactions.max_events)
+    events, past = events_until(job, windows), histories_before(job, windows, start)
     had = past.where(F.exists("history", lambda entry: entry["event_name"] == target))
     later = truth(between(events, start, end), target=target).withColumnRenamed("items", "truth")
     cases = had.join(later, "user_id", how="inner")
@@ -49,28 +57,38 @@ def judged_cases(
 
 
 class StrengthsAt:
-    """Strengths (user_id, item_id, first_time, strength) as of one date, kept per half-life once computed."""
+    """Strengths (user_id, item_id, first_time, strength) as of one date by several half-lives, computed once."""
 
-    def __init__(self, events: DataFrame, as_of: datetime, params: InteractionParameters) -> None:
-        self.events, self.as_of, self.params = events, as_of, params
-        self._kept: dict[float | None, DataFrame] = {}
+    def __init__(
+        self, events: DataFrame, as_of: datetime, params: InteractionParameters, half_lives_days: set[float | None]
+    ) -> None:
+        self._places = {days: n for n, days in enumerate(sorted(half_lives_days, key=lambda days: days or math.inf))}
+        made = strengths_by_half_life(events, as_of=as_of, half_lives_days=list(self._places), params=params)
+        self._kept = made.persist()
 
     def __call__(self, half_life_days: float | None, at_least: float) -> DataFrame:
-        if half_life_days not in self._kept:
-            pairs = interactions(self.events, as_of=self.as_of, half_life_days=half_life_days, params=self.params)
-            self._kept[half_life_days] = pairs.select("user_id", "item_id", "first_time", "strength").persist()
-        return self._kept[half_life_days].where((F.col("strength") > 0) & (F.col("strength") >= at_least))
+        strength = F.col(f"strength_{self._places[half_life_days]}")
+        chosen = self._kept.where((strength > 0) & (strength >= at_least))
+        return chosen.select("user_id", "item_id", "first_time", strength.alias("strength"))
 
     def forget(self) -> None:
         """Frees what was kept."""
-        for frame in self._kept.values():
-            frame.unpersist()
-        self._kept.clear()
+        self._kept.unpersist()
+
+
+def half_lives_of(recipe: Recipe) -> set[float | None]:
+    """The half-lives of the strengths that a recipe is fitted on."""
+    return {recipe.item_half_life_days, recipe.neighbour_half_life_days}
 
 
 def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:
     """The item features of all items known before `as_of`: item-sized, so it may come to the driver."""
     return item_features(events, as_of=as_of, target=target).toArrow()
+
+
+def built_catalogue(job: Job, windows: Windows) -> pa.Table:
+    """`catalogue` as of the run's cut, as the build step has written it."""
+    return job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(windows.cut)).toArrow()
 
 
 class Fitted(NamedTuple):
@@ -96,7 +114,7 @@ def fitted(
         factors = als.item_factors.select("item_id", "factors").toArrow()
     near = item_neighbours(
         strengths(recipe.neighbour_half_life_days, 0.0),
-        neighbour_parameters(max(1, recipe.neighbours, settings.lists.similar_length), settings.search),
+        neighbour_parameters(recipe.neighbours or settings.lists.similar_length, settings.search),
     ).toArrow()
     artifact = assembled(recipe, features=features, factors=factors, neighbours=near, as_of=as_of)
     return Fitted(artifact, als, near)

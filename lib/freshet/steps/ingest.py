@@ -10,30 +10,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.cleaning.flags import flagged
 from freshet.cleaning.item_attributes import ITEM_COLUMNS
 from freshet.cleaning.items import catalogue_items, item_states, items_history, with_catalogue
-from freshet.cleaning.judging import EVENT_KEY, accepted, judged, quarantined
+from freshet.cleaning.judging import EVENT_KEY, accepted, judged, quarantined, repeated_records, without_constants
 from freshet.cleaning.outliers import outlier_limits
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source import read_mapping
 from freshet.cleaning.source_columns import check_catalogue, check_mapping
-from freshet.cleaning.summary import Summary, flag_counts, summary
+from freshet.cleaning.summary import Summary, summary, written_counts
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
 from freshet.errors import InputError, MappingError, StateError
 from freshet.steps.ingest_report import IngestReport, ingest_notes, quality_rows
 from freshet.storage.home import Home
 from freshet.storage.input_files import input_files, input_signature, partition_name
 from freshet.storage.inputs import raw_records
+from freshet.storage.small_writes import replace_rows
 from freshet.storage.tables import Warehouse
 
 WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS)
@@ -69,8 +68,11 @@ def ingest(
     warehouse = Warehouse(spark, home.warehouse)
     ours = _of_files(mapping.name, [partition_name(file, input_path) for file in files])
     stored = _stored_keys(warehouse, mapping.name, ours)
-    records = judged(parsed(raw, mapping, now=now, params=params), mapping, stored=stored)
-    with _kept(records), _mapping_mistakes(source):
+    read = without_constants(parsed(raw, mapping, now=now, params=params), mapping)
+    with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
+        is_small = repeated is not None and repeated.count() < _FEW
+        repeats = F.broadcast(repeated) if repeated is not None and is_small else repeated
+        records = judged(read, mapping, repeats=repeats, stored=stored)
         counts = summary(records)
         _check_acceptable(counts, input_path)
         events = accepted(records, mapping)
@@ -79,40 +81,41 @@ def ingest(
         replaced = _rows(warehouse, EVENTS, ours) + _rows(warehouse, QUARANTINE, ours)
         few = counts.all_refused < _FEW
         refused = quarantined(records, raw, mapping, first_seen=now, few=few)
-        warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours)
-        warehouse.replace(_first_seen_kept(refused, warehouse, ours), QUARANTINE, where=ours)
+        # Each key is there once: its repeats have just been looked for.
+        warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours, keys_are_unique=True)
+        refused = _first_seen_kept(refused, warehouse, ours)
+        warehouse.replace(refused, QUARANTINE, where=ours, keys_are_unique=True)
         # Bots play no part in the states of items: their count is not made a second time.
         plain = flagged(events, limits=limits, bot_events_per_day=0)
         items = _write_items(warehouse, plain, catalogue, params)
+    accepted_events, flags = written_counts(warehouse.read(EVENTS).where(ours))
     report = IngestReport(
         source=mapping.name,
         files=len(files),
         raw_rows=raw.count(),
-        accepted=_rows(warehouse, EVENTS, ours),
+        accepted=accepted_events,
         refused=counts.refused,
         by_event_name=counts.by_event_name,
-        flags=flag_counts(warehouse.read(EVENTS).where(ours)),
+        flags=flags,
         items=items,
         replaced=replaced,
         limits=limits,
         notes=ingest_notes(mapping, counts, catalogue is not None, params),
     )
     _check_arithmetic(report, _rows(warehouse, QUARANTINE, ours), counts)
-    rows = pa.Table.from_pylist(
-        quality_rows(report, now), schema=to_arrow_schema(QUALITY_METRICS.schema, timezone="UTC")
-    )
-    metrics = spark.createDataFrame(rows, QUALITY_METRICS.schema)
-    moment = f"checked_at = timestamp'{now:%Y-%m-%d %H:%M:%S.%f}'"
-    warehouse.replace(metrics, QUALITY_METRICS, where=f"{moment} and startswith(`check`, '{mapping.name}/')")
+    mine = f"checked_at = '{now:%Y-%m-%dT%H:%M:%S.%fZ}' and starts_with(\"check\", '{mapping.name}/')"
+    replace_rows(warehouse, quality_rows(report, now), QUALITY_METRICS, where=mine)
     return report
 
 
 @contextmanager
-def _kept(records: DataFrame) -> Iterator[None]:
-    """Judged once, used five times; on disk what does not fit into memory."""
-    records.persist(StorageLevel.MEMORY_AND_DISK)
+def _kept(records: DataFrame | None) -> Iterator[DataFrame | None]:
+    """Made once, used several times; on disk what does not fit into memory."""
+    if records is None:
+        yield None
+        return
     try:
-        yield
+        yield records.persist(StorageLevel.MEMORY_AND_DISK)
     finally:
         records.unpersist()
 

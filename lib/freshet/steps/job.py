@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from freshet import __version__
 from freshet.contracts import TABLES, TableContract
@@ -37,6 +37,7 @@ class Job:
     input_path: Path | None = None
     as_of: datetime | None = None
     tell: Callable[[str], None] = field(default=lambda text: None)
+    _shared: dict[str, DataFrame] = field(default_factory=dict, init=False)
 
     @staticmethod
     def now() -> datetime:
@@ -57,6 +58,15 @@ class Job:
                 do=f"Run `freshet {step}` first",
             )
         return record
+
+    def shared(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
+        """A frame that several steps of one run need, made once and kept until the session ends.
+
+        `name` must tell all that decides its content.
+        """
+        if name not in self._shared:
+            self._shared[name] = make().persist()
+        return self._shared[name]
 
     def windows(self) -> Windows:
         """The windows that the build step has fixed for this home."""

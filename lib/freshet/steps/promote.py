@@ -17,6 +17,7 @@ from freshet.steps.job import Job, Step
 from freshet.steps.judging import plain_lists, served_lists, truths
 from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, registry, validation_folder
 from freshet.storage.ledger import read_record
+from freshet.storage.small_writes import replace_collected, replace_rows
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 
@@ -62,7 +63,7 @@ def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple
     evaluation = settings.evaluation
     events, cut = events_until(job, windows), windows.validation_cut
     cases = judged_cases(
-        events, start=cut, end=windows.cut, target=target, settings=settings, at_most=evaluation.max_users
+        job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users
     ).persist()
     fit = validation_folder(job.home, version.fingerprint, CHALLENGER)
     lists = served_lists(cases, artifact=fit, clock=cut, length=max(evaluation.ks), model=CHALLENGER)
@@ -77,14 +78,15 @@ def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple
         known_before(events, cut), cases, baselines=candidates, as_of=cut, target=target,
         length=max(evaluation.ks), params=evaluation,
     )  # fmt: skip
-    judged = per_user(lists.unionByName(plain), truths(cases, target=target), ks=evaluation.ks, by=("task", "model"))
-    judged = judged.persist()
+    lists = lists.unionByName(plain).persist()
+    judged = per_user(lists, truths(cases, target=target), ks=evaluation.ks, by=("task", "model")).persist()
     try:
         best, figures = _figures(job, judged, run_id)
         chosen = [baseline.name for baseline in best]
         return _decision(job, judged, figures, chosen, before.is_dir()), [[b.family, b.strength] for b in best]
     finally:
         judged.unpersist()
+        lists.unpersist()
         cases.unpersist()
 
 
@@ -99,7 +101,7 @@ def _figures(job: Job, judged: DataFrame, run_id: str) -> tuple[Any, list[Any]]:
         samples=evaluation.bootstrap_samples, seed=evaluation.seed, by=("task", "model"),
     )  # fmt: skip
     rows = evaluation_rows(rows, run_id=run_id, split="validation")
-    job.warehouse.replace(rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
+    replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
     written = job.warehouse.read(EVALUATION_RESULTS).where(
         f"run_id = '{run_id}' and metric = '{gate.metric}' and k = {gate.k}"
     )
@@ -133,13 +135,17 @@ def model_decision(job: Job, version: ModelVersion) -> GateDecision:
 def _carried_out(job: Job, version: ModelVersion, decision: GateDecision) -> None:
     """Writes the decision, then moves the alias; a killed step decides again and replaces its decision."""
     champion = job.record(_training(version.name)).get("champion")
-    row = [
-        (job.now(), version.name, version.model_version, champion, decision.accepted, list(decision.reasons),
-         decision.metrics)
-    ]  # fmt: skip
-    frame = job.spark.createDataFrame(row, MODEL_DECISIONS.schema)
+    row = {
+        "decided_at": job.now(),
+        "model_name": version.name,
+        "model_version": version.model_version,
+        "champion_version": champion,
+        "accepted": decision.accepted,
+        "reasons": list(decision.reasons),
+        "metrics": list(decision.metrics.items()),
+    }
     own = f"model_name = '{version.name}' and model_version = '{version.model_version}'"
-    job.warehouse.replace(frame, MODEL_DECISIONS, where=own)
+    replace_rows(job.warehouse, [row], MODEL_DECISIONS, where=own)
     registry(job).set_version_tag(version.name, version.version, "freshet.decision", json.dumps(decision.reasons))
     if decision.accepted:
         registry(job).promote(version.name, version.version)

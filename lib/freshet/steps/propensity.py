@@ -21,6 +21,7 @@ from freshet.steps.fitting import events_until
 from freshet.steps.job import Job, Step
 from freshet.steps.models import PROPENSITY, champion, registry
 from freshet.steps.propensity_rows import COLUMNS, LearningPlan, labelled_rows, learning_plan, unlabelled_rows
+from freshet.storage.small_writes import replace_rows
 
 _MODEL, _BASELINE, _CHAMPION = "logistic_regression", "base_rate", "champion"
 _PATH = "model"
@@ -120,9 +121,7 @@ def _write_figures(job: Job, fingerprint: str, judged: _Judged, floor: float) ->
     by_model = {_MODEL: judged.figures, _BASELINE: [plain], _CHAMPION: judged.champion_figures}
     known = {"run_id": fingerprint, "task": "propensity", "split": "test"}
     rows = [{**row, **known, "model": model} for model, figures in by_model.items() for row in figures]
-    ordered = [tuple(row[name] for name in EVALUATION_RESULTS.column_names) for row in rows]
-    frame = job.spark.createDataFrame(ordered, EVALUATION_RESULTS.schema)
-    job.warehouse.replace(frame, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+    replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
 
 
 def _registered(

@@ -20,14 +20,12 @@ from freshet.contracts import (
 )
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import DataTooSmallError
-from freshet.features.interactions import histories
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import recommended
 from freshet.recommendation.popular import popular_items
 from freshet.recommendation.similar import similar_items
 from freshet.registry.versions import ModelVersion
-from freshet.splitting import known_before
-from freshet.steps.fitting import events_until
+from freshet.steps.fitting import histories_before
 from freshet.steps.job import Job, Step
 from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
 from freshet.steps.propensity import write_scores
@@ -68,8 +66,7 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     windows, lists = job.windows(), job.settings.lists
     artifact = Artifact.load(version.folder)
     policy = served_policy(job, artifact)
-    known = known_before(events_until(job, windows), windows.cut)
-    shoppers = histories(known, max_events=job.settings.interactions.max_events)
+    shoppers = histories_before(job, windows, windows.cut)
     active = F.lit(windows.cut - timedelta(days=lists.anonymous_active_days))
     is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))
     shoppers = shoppers.where(is_known | (F.element_at("history", 1)["event_time"] >= active))

@@ -8,16 +8,25 @@ from typing import Any
 from pyspark.ml import PipelineModel
 from pyspark.sql import functions as F
 
-from freshet.contracts import EVENTS, ITEM_FACTORS, USER_FACTORS
+from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
 from freshet.errors import DataTooSmallError
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
 from freshet.registry.versions import ModelVersion
 from freshet.splitting import Windows, known_before
-from freshet.steps.fitting import Fitted, StrengthsAt, catalogue, events_until, fitted, judged_cases
+from freshet.steps.fitting import (
+    Fitted,
+    StrengthsAt,
+    built_catalogue,
+    catalogue,
+    events_until,
+    fitted,
+    half_lives_of,
+    judged_cases,
+)
 from freshet.steps.job import Job, Step
 from freshet.steps.models import RECOMMENDER, SCORING, champion, registry, validation_folder
-from freshet.tuning.search import SearchResult, searched
+from freshet.tuning.search import SearchResult, searched, searched_half_lives
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -32,13 +41,14 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("the source has no items, so there is nothing to recommend")
     before = champion(job, RECOMMENDER)
     result = _searched(job, windows, target, fingerprint)
+    recipe = result.artifact.recipe
     known = known_before(events, windows.cut)
-    strengths = StrengthsAt(known, windows.cut, job.settings.interactions)
+    strengths = StrengthsAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
     job.tell("fitting the chosen recipe on everything before the cut")
     final = fitted(
-        result.recipe,
+        recipe,
         strengths=strengths,
-        features=catalogue(known, as_of=windows.cut, target=target),
+        features=built_catalogue(job, windows),
         as_of=windows.cut,
         settings=job.settings,
     )
@@ -50,42 +60,42 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         "champion": before and before.model_version,
         "ndcg": result.ndcg,
         "users": result.users,
-        "recipe": json.loads(result.recipe.to_json()),
+        "recipe": json.loads(recipe.to_json()),
     }
 
 
 def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> SearchResult:
-    """The search's result; its recipe, fitted as of the validation cut, is saved for the gate.
+    """The search's result; its artifact, as of the validation cut, is saved for the gate.
 
-    So is the champion's, where there is one: both are judged on the same days by what was known before them.
+    So is the champion's recipe, where there is one: both are judged on the same days by what was known before them.
     """
     settings, cut = job.settings, windows.validation_cut
     events = events_until(job, windows)
     cases = judged_cases(
-        events,
-        start=cut,
-        end=windows.cut,
-        target=target,
-        settings=settings,
-        at_most=settings.search.max_validation_users,
+        job, windows, start=cut, end=windows.cut, target=target, at_most=settings.search.max_validation_users
     ).persist()
     known = known_before(events, cut)
-    strengths = StrengthsAt(known, cut, settings.interactions)
+    before = _champion_recipe(job)
+    half_lives = searched_half_lives(settings.search) | (half_lives_of(before) if before else set())
+    strengths = StrengthsAt(known, cut, settings.interactions, half_lives)
     features = catalogue(known, as_of=cut, target=target)
-    weights = settings.interactions.weights
     try:
         if cases.count() < settings.search.min_validation_users:
-            result = SearchResult(_unsearched(target, job), {}, [], {"next_baskets": cases.count()})
             job.tell("too few shoppers come back to search settings: popularity and own frequency are served")
+            plain = fitted(
+                _unsearched(target, job), strengths=strengths, features=features, as_of=cut, settings=settings
+            )
+            result = SearchResult(plain.artifact, {}, [], {"next_baskets": cases.count()})
         else:
             result = searched(
-                cases, strengths=strengths, features=features, target=target, event_weights=weights, clock=cut,
+                cases, strengths=strengths, features=features, target=target,
+                event_weights=settings.interactions.weights, clock=cut,
                 k=settings.gate.k, params=settings.search, told=job.tell,
             )  # fmt: skip
-        for name, recipe in (("challenger", result.recipe), ("champion", _champion_recipe(job))):
-            if recipe is not None:
-                fit = fitted(recipe, strengths=strengths, features=features, as_of=cut, settings=settings)
-                fit.artifact.save(validation_folder(job.home, fingerprint, name))
+        result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
+        if before is not None:
+            rival = fitted(before, strengths=strengths, features=features, as_of=cut, settings=settings)
+            rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
     finally:
         cases.unpersist()
         strengths.forget()
@@ -135,7 +145,7 @@ def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted)
 
 
 def _params(result: SearchResult) -> dict[str, Any]:
-    recipe = json.loads(result.recipe.to_json())
+    recipe = json.loads(result.artifact.recipe.to_json())
     weights = recipe.pop("weights")
     return {**recipe, **{f"weights.{policy}": chosen for policy, chosen in weights.items()}}
 
@@ -152,7 +162,7 @@ TRAIN_RECOMMENDER = Step(
     name="train-recommender",
     title="Train the recommender",
     writes=(ITEM_FACTORS, USER_FACTORS),
-    reads=(EVENTS,),
+    reads=(EVENTS, ITEM_FEATURES),
     sections=("windows", "interactions", "search", "lists", "gate"),
     inputs=_inputs,
     work=_work,

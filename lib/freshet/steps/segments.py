@@ -17,6 +17,7 @@ from freshet.registry.versions import ModelVersion
 from freshet.splitting import Windows
 from freshet.steps.job import Job, Step
 from freshet.steps.models import SEGMENTS, registry
+from freshet.storage.small_writes import replace_collected, replace_rows
 
 _MODEL, _PATH = "kmeans", "model"
 _PROFILED = ("recency_days", "orders", "monetary", "tenure_days", "items_breadth")
@@ -87,12 +88,9 @@ def _train(job: Job, fingerprint: str) -> dict[str, Any]:
 def _write_figures(job: Job, fingerprint: str, fitted: FittedSegments, shoppers: int) -> None:
     """The silhouette of every number of segments tried (as k), and of the chosen one (k 0)."""
     figures = {**fitted.silhouettes, 0: fitted.silhouettes[fitted.segments]}
-    rows = [
-        (fingerprint, "segments", _MODEL, "silhouette", k, value, None, None, shoppers, "validation")
-        for k, value in figures.items()
-    ]
-    frame = job.spark.createDataFrame(rows, EVALUATION_RESULTS.schema)
-    job.warehouse.replace(frame, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+    known = {"run_id": fingerprint, "task": "segments", "model": _MODEL, "metric": "silhouette", "split": "validation"}
+    rows = [{**known, "k": k, "value": value, "users": shoppers} for k, value in figures.items()]
+    replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
 
 
 def _registered(job: Job, fingerprint: str, shop: _Shop, fitted: FittedSegments) -> int:
@@ -120,7 +118,7 @@ def write_segments(job: Job, version: ModelVersion, windows: Windows) -> None:
         cut = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"
         job.warehouse.replace(segments.withColumn("model_version", F.lit(name)), USER_SEGMENTS, where=cut)
         described = profiles(segments, _described(shop), _PROFILED).withColumn("model_version", F.lit(name))
-        job.warehouse.replace(described, SEGMENT_PROFILES, where=f"model_version = '{name}'")
+        replace_collected(job.warehouse, described, SEGMENT_PROFILES, where=f"model_version = '{name}'")
     finally:
         segments.unpersist()
 

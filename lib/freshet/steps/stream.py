@@ -15,6 +15,7 @@ from freshet.steps.job import Job, Step
 from freshet.steps.live import LivePlan, replay_live
 from freshet.steps.live_quality import evaluate_live
 from freshet.steps.models import RECOMMENDER, champion, champion_facts
+from freshet.storage.small_writes import replace_collected
 from freshet.streaming.micro_batch import ServedModel
 
 
@@ -50,7 +51,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         evaluation=job.settings.evaluation,
         run_id=fingerprint,
     )
-    job.warehouse.replace(rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+    replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
     return dataclasses.asdict(report)
 
 

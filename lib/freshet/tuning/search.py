@@ -4,9 +4,11 @@ Everything is fitted on what was known before the validation cut. Factor models 
 each uses all cores; the weights of both policies are searched side by side in two tasks.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -27,9 +29,10 @@ Strengths = Callable[[float | None, float], DataFrame]
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The chosen recipe, its validation NDCG by policy, all trials in words and figures, and the judged shoppers."""
+    """The chosen artifact with its recipe, as of the validation cut, its NDCG there by policy, all trials in words and
+    figures, and the judged shoppers."""
 
-    recipe: Recipe
+    artifact: Artifact
     ndcg: dict[str, float]
     trials: list[dict[str, object]]
     users: dict[str, int]
@@ -39,6 +42,11 @@ def own_half_lives(params: SearchParameters) -> dict[str, float | None]:
     """The own_ terms that a search may weigh: decayed frequencies, and whether the shopper had the item at all."""
     named = {f"own_frequency_{days:g}d": no_decay_at_zero(days) for days in params.own_half_lives_days}
     return {**named, OWN_SEEN: None}
+
+
+def searched_half_lives(params: SearchParameters) -> set[float | None]:
+    """The half-lives of all strengths that a search asks for."""
+    return {no_decay_at_zero(days) for days in (*params.item_half_lives_days, params.neighbour_half_life_days)}
 
 
 def no_decay_at_zero(days: float) -> float | None:
@@ -76,8 +84,17 @@ def searched(  # noqa: PLR0913 - a recipe depends on all of them
         own_half_lives=own_half_lives(params),
         weights={},
     )
-    with_factors, factors = search.factors(bare)
-    return search.blend(with_factors, factors)
+    best = search.factors(bare)
+    return search.blend(best.recipe, best.vectors)
+
+
+class _FactorTrial(NamedTuple):
+    """NDCG summed over policies, the recipe, its floor as in the settings, and its item vectors."""
+
+    ndcg: float
+    recipe: Recipe
+    floor: float
+    vectors: pa.Table
 
 
 @dataclass
@@ -93,27 +110,35 @@ class _Search:
     def __post_init__(self) -> None:
         self.trials: list[dict[str, object]] = []
 
-    def factors(self, bare: Recipe) -> tuple[Recipe, pa.Table]:
-        """The best factor recipe and its item vectors: half-life, then lowest strength, then rank."""
+    def factors(self, bare: Recipe) -> _FactorTrial:
+        """The best factor recipe: half-life, then lowest strength, then rank."""
         first_rank, *other_ranks = self.params.ranks
         first_floor, *other_floors = self.params.min_strengths
-        best = max(
-            (self._factor_trial(bare, first_rank, days, first_floor) for days in self.params.item_half_lives_days),
-            key=_value,
-        )
+        best = None
+        for days in self.params.item_half_lives_days:
+            best = _better(best, self._factor_trial(bare, first_rank, no_decay_at_zero(days), first_floor))
         for floor in other_floors:
-            days = best[1].item_half_life_days or 0.0
-            best = max(best, self._factor_trial(bare, first_rank, days, floor), key=_value)
+            days_found = best.recipe.item_half_life_days if best else self._longest_half_life()
+            best = _better(best, self._factor_trial(bare, first_rank, days_found, floor))
+        if best is None:
+            raise DataTooSmallError("no interaction is strong enough to learn tastes from")
         for rank in other_ranks:
-            days, floor = best[1].item_half_life_days or 0.0, best[1].item_min_strength
-            best = max(best, self._factor_trial(bare, rank, days, floor), key=_value)
-        return best[1], best[2]
+            best = _better(best, self._factor_trial(bare, rank, best.recipe.item_half_life_days, best.floor)) or best
+        return best
 
-    def _factor_trial(self, bare: Recipe, rank: int, days: float, floor: float) -> tuple[float, Recipe, pa.Table]:
+    def _longest_half_life(self) -> float | None:
+        return max((no_decay_at_zero(days) for days in self.params.item_half_lives_days), key=lambda d: d or math.inf)
+
+    def _factor_trial(self, bare: Recipe, rank: int, days: float | None, floor: float) -> _FactorTrial | None:
+        """A trial, None where nothing is as strong as the floor: a share of what a fresh target event weighs."""
         params = self.params
         als = AlsParameters(rank, params.max_iter, params.reg_param, params.alpha, params.seed)
-        recipe = replace(bare, als=als, item_half_life_days=no_decay_at_zero(days), item_min_strength=floor)
-        fitted = fit_als(self.strengths(recipe.item_half_life_days, floor), als)
+        at_least = floor * (bare.event_weights.get(bare.target) or 1.0)
+        recipe = replace(bare, als=als, item_half_life_days=days, item_min_strength=at_least)
+        try:
+            fitted = fit_als(self.strengths(days, at_least), als)
+        except DataTooSmallError:
+            return None
         vectors = fitted.item_factors.select("item_id", "factors").toArrow()
         artifact = self._artifact(recipe, vectors, None)
         options = [(no_decay_at_zero(d), 0.0) for d in params.user_half_lives_days]
@@ -125,12 +150,13 @@ class _Search:
         recipe = replace(recipe, user_half_life_days=options[best][0])
         ndcg = {policy: trials[best].ndcg for policy, (_, trials) in found.items()}
         self.trials.append(
-            {"kind": "factors", "rank": rank, "item_half_life_days": days, "item_min_strength": floor,
+            {"kind": "factors", "rank": rank, "item_half_life_days": days or 0.0, "item_min_strength": at_least,
              "user_half_life_days": options[best][0] or 0.0, "ndcg": ndcg}
         )  # fmt: skip
         shown = ", ".join(f"{policy} {value:.4f}" for policy, value in ndcg.items())
-        self.told(f"rank {rank}, half-life {days:g} d, from strength {floor:g}: NDCG@{self.k} {shown}")
-        return values[best], recipe, vectors
+        decay = f"half-life {days:g} d" if days else "no decay"
+        self.told(f"rank {rank}, {decay}, from strength {at_least:g}: NDCG@{self.k} {shown}")
+        return _FactorTrial(values[best], recipe, floor, vectors)
 
     def blend(self, recipe: Recipe, factors: pa.Table) -> SearchResult:
         """Weights of both policies for each number of neighbours; the best number in sum is kept."""
@@ -140,17 +166,16 @@ class _Search:
             near = item_neighbours(
                 self.strengths(trial.neighbour_half_life_days, 0.0), neighbour_parameters(count, self.params)
             ).toArrow()
-            found = blend_trials(
-                self.cases, self._artifact(trial, factors, near), clock=self.clock, k=self.k, params=self.params
-            )
-            result = self._result(trial, found)
+            artifact = self._artifact(trial, factors, near)
+            found = blend_trials(self.cases, artifact, clock=self.clock, k=self.k, params=self.params)
+            result = self._result(artifact, found)
             total = sum(result.ndcg.values())
             if best is None or total > best[0] + self.params.min_gain:
                 best = (total, result)
         assert best is not None  # the grid of neighbour counts is never empty
         return best[1]
 
-    def _result(self, recipe: Recipe, found: dict[str, tuple[int, list[Trial]]]) -> SearchResult:
+    def _result(self, artifact: Artifact, found: dict[str, tuple[int, list[Trial]]]) -> SearchResult:
         weights, ndcg, users = {}, {}, {}
         for policy, (count, trials) in found.items():
             if not trials:
@@ -162,8 +187,9 @@ class _Search:
             # A task that nobody could be judged on borrows the other's weights.
             weights.setdefault(policy, next(iter(weights.values()), {}))
         used = {name for chosen in weights.values() for name in chosen}
-        own = {name: days for name, days in recipe.own_half_lives.items() if name in used}
-        return SearchResult(replace(recipe, weights=weights, own_half_lives=own), ndcg, self.trials, users)
+        own = {name: days for name, days in artifact.recipe.own_half_lives.items() if name in used}
+        recipe = replace(artifact.recipe, weights=weights, own_half_lives=own)
+        return SearchResult(replace(artifact, recipe=recipe), ndcg, self.trials, users)
 
     def _artifact(self, recipe: Recipe, factors: pa.Table, neighbours: pa.Table | None) -> Artifact:
         return assembled(recipe, features=self.features, factors=factors, neighbours=neighbours, as_of=self.clock)
@@ -174,5 +200,8 @@ def neighbour_parameters(count: int, params: SearchParameters) -> NeighbourParam
     return NeighbourParameters(count, params.neighbour_asymmetry, params.neighbour_shrinkage)
 
 
-def _value(trial: tuple[float, Recipe, pa.Table]) -> float:
-    return trial[0]
+def _better(best: _FactorTrial | None, trial: _FactorTrial | None) -> _FactorTrial | None:
+    """The trial with the higher NDCG; the earlier one when they are equal."""
+    if best is None or trial is None:
+        return best or trial
+    return trial if trial.ndcg > best.ndcg else best

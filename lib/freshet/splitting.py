@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from freshet.contracts.shoppers import shopper_id
+from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.errors import InputError
 
 
@@ -100,13 +100,9 @@ def truth(events: DataFrame, *, target: str) -> DataFrame:
 
     Flagged non-products and events without shopper or item are no truth. Empty input gives an empty frame.
     """
-    is_truth = (
-        (F.col("event_name") == target) & F.col("item_id").isNotNull() & ~F.array_contains("flags", "non_product")
-    )
     return (
-        events.where(is_truth)
+        events.where((F.col("event_name") == target) & counts_as_taste())
         .select(shopper_id().alias("user_id"), "item_id")
-        .where("user_id is not null")
         .groupBy("user_id")
         .agg(F.array_sort(F.collect_set("item_id")).alias("items"))
     )

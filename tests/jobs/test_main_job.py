@@ -1,8 +1,6 @@
 """The main job on a small designed shop: every step, a second run that changes nothing, readers without Spark."""
 
-import random
 import re
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,61 +10,18 @@ from freshet.settings import load_settings
 from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
 from freshet.steps.main_job import MAIN_STEPS
 from freshet.storage.home import Home
+from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
 
 REPO = Path(__file__).parents[2]
-SEED = 7
-
-
-def shop_rows() -> list[str]:
-    """Two kinds of shoppers, each with an own half of the catalogue; orders on most weeks of 200 days."""
-    draw = random.Random(SEED)
-    start, rows = datetime(2025, 1, 1, 9), ["order,customer,item,time,pieces,price"]
-    for customer in range(60):
-        for week in range(28):
-            if draw.random() < 0.6:
-                moment = start + timedelta(days=7 * week + draw.randrange(7), minutes=customer)
-                for item in draw.sample(range(0 if customer % 2 else 15, 15 if customer % 2 else 30), 3):
-                    rows.append(f"o{customer}-{week},c{customer},i{item},{moment:%Y-%m-%d %H:%M},1,{1 + item}")
-    return rows
 
 
 @pytest.fixture(scope="module")
 def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[StepResult]]:
     folder = tmp_path_factory.mktemp("shop")
-    data, mapping = folder / "orders.csv", folder / "small_shop.toml"
-    data.write_text("\n".join(shop_rows()) + "\n")
-    mapping.write_text(_mapping())
-    overrides = (
-        "evaluation.min_target_users=10",
-        "gate.min_users=10",
-        "propensity.min_positives=20",
-        'lists.seen_policy="next_baskets"',
-    )
-    settings = load_settings("test", overrides)
+    mapping, data = write_shop(folder)
+    settings = load_settings("test", OVERRIDES)
     job = Job(spark, Home(folder / "home").prepare(), settings, source=mapping, input_path=data)
     return job, [run_step(step, job) for step in MAIN_STEPS]
-
-
-def _mapping() -> str:
-    return """
-name = "small_shop"
-format = "csv"
-
-[columns]
-transaction_id = "order"
-user_id = "customer"
-item_id = "item"
-quantity = "pieces"
-price = "price"
-
-[event_name]
-constant = "purchase"
-
-[time]
-column = "time"
-formats = ["yyyy-MM-dd HH:mm"]
-zone = "UTC"
-"""
 
 
 def test_every_step_ends_with_tables_or_a_reason(finished: tuple[Job, list[StepResult]]) -> None:
@@ -85,7 +40,7 @@ def test_lists_are_of_the_shoppers_own_half(finished: tuple[Job, list[StepResult
     from deltalake import DeltaTable
 
     rows = DeltaTable(str(finished[0].home.warehouse / "recommendations")).to_pyarrow_table().to_pylist()
-    assert len(rows) == 60
+    assert len(rows) == SHOPPERS
     for row in rows:
         half = range(0, 15) if int(row["user_id"][1:]) % 2 else range(15, 30)
         own = [int(item["item_id"][1:]) in half for item in row["items"][:5]]

@@ -159,8 +159,10 @@ def _without_scores(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_list_parameters_refuse_unknown_policies_and_empty_lists() -> None:
-    ListParameters(20, "auto", 30, 20, 100)
+    ListParameters(20, "auto", 0.1, 30, 20, 100)
     with pytest.raises(ValueError, match="seen_policy"):
-        ListParameters(20, "sometimes", 30, 20, 100)
+        ListParameters(20, "sometimes", 0.1, 30, 20, 100)
+    with pytest.raises(ValueError, match="repeat_share"):
+        ListParameters(20, "auto", 1.1, 30, 20, 100)
     with pytest.raises(ValueError, match="1 or more"):
-        ListParameters(0, "auto", 30, 20, 100)
+        ListParameters(0, "auto", 0.1, 30, 20, 100)

@@ -12,6 +12,7 @@ from rich.table import Table
 from freshet.cli.options import home_option, json_option
 from freshet.contracts import ITEMS_HISTORY, RECOMMENDATION_UPDATES, RECOMMENDATIONS, USER_SCORES, USER_SEGMENTS
 from freshet.errors import InputError, StateError
+from freshet.report.words import reason
 from freshet.storage.home import Home
 from freshet.storage.snapshot import rows_where, table_facts
 
@@ -102,12 +103,6 @@ def _table(title: str, row: dict[str, Any], names: dict[str, str], length: int) 
     for item in row["items"][:length]:
         shown.add_row(
             str(item["position"]), item["item_id"], names.get(item["item_id"], ""), f"{item['score']:.3f}",
-            _in_words(item["reason"], names),
+            reason(item["reason"], names.get(item["reason"].partition(":")[2])),
         )  # fmt: skip
     return shown
-
-
-def _in_words(reason: str, names: dict[str, str]) -> str:
-    kind, _, item = reason.partition(":")
-    words = {"bought_before": "had before", "taste": "fits the taste", "popular_now": "popular now"}
-    return words.get(kind, f"goes with {names.get(item, item)}")

@@ -1,20 +1,39 @@
 """What is known of each item as of a date."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import ITEM_FEATURES
-from freshet.features.basis import PURCHASE, REFUND, counted_events, days_before
+from freshet.features.arrays import (
+    DAY,
+    Bools,
+    Floats,
+    Ints,
+    batches,
+    encoded,
+    highest,
+    is_any,
+    joint,
+    micros,
+    micros_of,
+    ratio,
+)
+from freshet.features.basis import PURCHASE, REFUND, counted_events
 
 POPULARITY_WINDOWS_DAYS = (7, 14, 30, 90, 365)
 TREND_DAYS, TREND_BASE_DAYS = 14, 76
 """A trend compares the newest days with the days before them."""
 
 PRICE_DAYS = 90
-PRICE_ACCURACY = 1000
-"""Of percentile_approx: the median's place among the prices is off by at most a share of 1 / 1000."""
+
+_COLUMNS = ("item_id", "user_id", "event_name", "order_id", "event_time", "price")
 
 
 def item_features(events: DataFrame, *, as_of: datetime, target: str) -> DataFrame:
@@ -23,65 +42,81 @@ def item_features(events: DataFrame, *, as_of: datetime, target: str) -> DataFra
     `target` is the GA4 name of the events that make an item popular. Windows of d days reach from 24 * d hours
     before `as_of` (inclusive) to `as_of` (exclusive). Price is the median over target events with a price above 0
     in the 90 days up to the item's newest such event. Return rate is by distinct orders. Lines flagged non_product
-    are left out; events without shopper count for price, returns and first_seen only.
+    are left out; events without shopper count for price, returns, first_seen and last_seen only. A task needs about
+    200 bytes per event of its items.
     """
+    schema = to_arrow_schema(ITEM_FEATURES.schema, timezone="UTC")
+
+    def made(rows_in: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held = [batch for batch in rows_in if batch.num_rows]
+        if held:
+            yield from batches(_features(pa.Table.from_batches(held), as_of, target), as_of, schema)
+
     known = counted_events(events).where((F.col("known_at") < F.lit(as_of)) & F.col("item_id").isNotNull())
-    is_target = F.col("event_name") == target
-    before_trend = F.col("event_time") < days_before(F.lit(as_of), TREND_DAYS)
-    orders = known.groupBy("item_id", "user_id", "event_name", "order_id").agg(
-        F.min("event_time").alias("first_time"),
-        F.max("event_time").alias("last_time"),
-        F.max(F.when(before_trend, F.col("event_time"))).alias("last_time_before"),
-    )
-    shoppers = orders.groupBy("item_id", "user_id").agg(
-        F.min("first_time").alias("first_seen"),
-        F.max(F.when(is_target, F.col("last_time"))).alias("last_seen"),
-        F.max(F.when(is_target, F.col("last_time_before"))).alias("last_before"),
-        F.count_if(is_target).alias("target_orders"),
-        F.count_if(F.col("event_name") == PURCHASE).alias("orders"),
-        F.count_if(F.col("event_name") == REFUND).alias("refunds"),
-    )
-    counted = shoppers.groupBy("item_id").agg(
-        *[_shoppers_since("last_seen", as_of, days).alias(f"shoppers_{days}d") for days in POPULARITY_WINDOWS_DAYS],
-        _shoppers_since("last_before", as_of, TREND_DAYS + TREND_BASE_DAYS).alias("shoppers_before"),
-        F.count_if(_has_target()).alias("shoppers"),
-        F.count_if(_has_target() & (F.col("target_orders") > 1)).alias("repeaters"),
-        F.sum("orders").alias("orders"),
-        F.sum("refunds").alias("refunds"),
-        F.min("first_seen").alias("first_seen"),
-        F.max("last_seen").alias("last_seen"),
-    )
-    trades = F.col("orders") + F.col("refunds")
-    scaled = F.col(f"shoppers_{TREND_DAYS}d") * (TREND_BASE_DAYS / TREND_DAYS)
-    features = counted.withColumns(
-        {
-            "as_of": F.lit(as_of),
-            "trend": F.log((1 + scaled) / (1 + F.col("shoppers_before"))),
-            "return_rate": F.when(trades > 0, F.col("refunds") / trades),
-            "repeat_rate": F.when(F.col("shoppers") > 0, F.col("repeaters") / F.col("shoppers")),
-        }
-    )
-    prices = _prices(known.where(is_target))
-    return features.join(prices, on="item_id", how="left").select(*ITEM_FEATURES.column_names)
+    return known.select(*_COLUMNS).repartition("item_id").mapInArrow(made, ITEM_FEATURES.schema)
 
 
-def _prices(sales: DataFrame) -> DataFrame:
-    """(item_id, price) of items with a price."""
-    priced = sales.where(F.col("price") > 0).select("item_id", "event_time", "price")
-    newest = priced.groupBy("item_id").agg(F.max("event_time").alias("newest"))
-    recent = F.col("event_time") >= days_before(F.col("newest"), PRICE_DAYS)
-    return (
-        priced.join(newest, on="item_id", how="inner")
-        .where(recent)
-        .groupBy("item_id")
-        .agg(F.percentile_approx("price", 0.5, PRICE_ACCURACY).alias("price"))
-    )
+def _features(rows: pa.Table, as_of: datetime, target: str) -> dict[str, pa.Array | NDArray]:
+    """The columns of ITEM_FEATURES but as_of, of all items of the rows."""
+    items, item = encoded(rows.column("item_id"))
+    _, user = encoded(rows.column("user_id"))
+    _, order = encoded(rows.column("order_id"))
+    time, now, count = micros(rows.column("event_time")), micros_of(as_of), len(items)
+    is_target = is_any(rows.column("event_name"), (target,))
+    # Numbered anew: the product of three numbers could exceed 64 bits.
+    _, order_of_user = np.unique(joint(user, order), return_inverse=True)
+    trades = {
+        name: _distinct_orders(item, order_of_user, is_any(rows.column("event_name"), (name,)), count)
+        for name in (PURCHASE, REFUND)
+    }
+    return {
+        "item_id": items,
+        **_popularity(item, user, order, time, is_target & (user >= 0), now, count),
+        "price": _prices(item, time, rows.column("price").to_numpy(), is_target, count),
+        "return_rate": ratio(trades[REFUND], trades[PURCHASE] + trades[REFUND]),
+        "first_seen": -highest(-time, item, count),
+        "last_seen": highest(time[is_target], item[is_target], count),
+    }
 
 
-def _has_target() -> Column:
-    return F.col("user_id").isNotNull() & (F.col("target_orders") > 0)
+def _popularity(
+    item: Ints, user: Ints, order: Ints, time: Ints, chosen: Bools, now: int, count: int
+) -> dict[str, NDArray]:
+    """Shoppers in windows, trend and repeat rate from the `chosen` rows: target events of known shoppers."""
+    item, user, order, time = item[chosen], user[chosen], order[chosen], time[chosen]
+    _, first, pair = np.unique(joint(item, user), return_index=True, return_inverse=True)
+    item_of = item[first]
+    newest = highest(time, pair, len(first))
+    within = {d: np.bincount(item_of[newest >= now - d * DAY], minlength=count) for d in POPULARITY_WINDOWS_DAYS}
+    older = time < now - TREND_DAYS * DAY
+    before = highest(time[older], pair[older], len(first)) >= now - (TREND_DAYS + TREND_BASE_DAYS) * DAY
+    scaled = within[TREND_DAYS] * (TREND_BASE_DAYS / TREND_DAYS)
+    orders = np.bincount(pair[np.unique(joint(pair, order), return_index=True)[1]], minlength=len(first))
+    shoppers = np.bincount(item_of, minlength=count)
+    return {
+        **{f"shoppers_{days}d": value for days, value in within.items()},
+        "shoppers": shoppers,
+        "trend": np.log((1 + scaled) / (1 + np.bincount(item_of[before], minlength=count))),
+        "repeat_rate": ratio(np.bincount(item_of[orders > 1], minlength=count), shoppers),
+    }
 
 
-def _shoppers_since(moment: str, as_of: datetime, days: int) -> Column:
-    """Aggregate: shoppers whose `moment` is not older than `days`."""
-    return F.count_if(F.col("user_id").isNotNull() & (F.col(moment) >= days_before(F.lit(as_of), days)))
+def _distinct_orders(item: Ints, order: Ints, chosen: Bools, count: int) -> Ints:
+    """Per item, the distinct orders among the chosen rows."""
+    item = item[chosen]
+    return np.bincount(item[np.unique(joint(item, order[chosen]), return_index=True)[1]], minlength=count)
+
+
+def _prices(item: Ints, time: Ints, price: Floats, is_target: Bools, count: int) -> Floats:
+    """Per item the lower median price of its newest days with sales, NaN without a price."""
+    priced = is_target & (price > 0)
+    item, time, price = item[priced], time[priced], price[priced]
+    recent = time >= highest(time, item, count)[item] - PRICE_DAYS * DAY
+    item, price = item[recent], price[recent]
+    in_order = np.lexsort((price, item))
+    sales = np.bincount(item, minlength=count)
+    starts = np.cumsum(sales) - sales
+    medians = np.full(count, np.nan)
+    sold = sales > 0
+    medians[sold] = price[in_order][(starts + (sales - 1) // 2)[sold]]
+    return medians

@@ -1,22 +1,27 @@
 """Features of shoppers at rising cuts, from the events of one task as arrays."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from freshet.contracts.features import FEATURE_WINDOWS_DAYS
+from freshet.features.arrays import (
+    DAY,
+    NEVER,
+    Bools,
+    Floats,
+    Ints,
+    encoded,
+    highest,
+    is_any,
+    joint,
+    micros,
+    micros_of,
+    ratio,
+)
 from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS
-
-_DAY = 86_400_000_000
-"""Microseconds."""
-
-_NEVER = np.iinfo(np.int64).min
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class ShopperCounts:
@@ -27,16 +32,16 @@ class ShopperCounts:
     """
 
     def __init__(self, rows: pa.Table) -> None:
-        self._users, self._user = _encoded(rows.column("user_id"))
-        _, self._item = _encoded(rows.column("item_id"))
-        _, order = _encoded(rows.column("order_id"))
-        self._time, self._known = _micros(rows.column("event_time")), _micros(rows.column("known_at"))
+        self._users, self._user = encoded(rows.column("user_id"))
+        _, self._item = encoded(rows.column("item_id"))
+        _, order = encoded(rows.column("order_id"))
+        self._time, self._known = micros(rows.column("event_time")), micros(rows.column("known_at"))
         self._spend = rows.column("spend").to_numpy().astype(np.float64)
         self._row_counts = {
-            "views": _is_any(rows.column("event_name"), VIEWS),
-            "carts": _is_any(rows.column("event_name"), CARTS),
+            "views": is_any(rows.column("event_name"), VIEWS),
+            "carts": is_any(rows.column("event_name"), CARTS),
         }
-        kinds = [_is_any(rows.column("event_name"), (name,)) for name in (PURCHASE, REFUND)]
+        kinds = [is_any(rows.column("event_name"), (name,)) for name in (PURCHASE, REFUND)]
         self._orders, self._refunds = (_Groups(self._user, order, self._time, self._user, is_kind) for is_kind in kinds)
         self._pairs = _Groups(self._user, self._item, self._time, self._user, self._item >= 0)
         # Distinct items of each order, by their first line.
@@ -44,13 +49,13 @@ class ShopperCounts:
         self._lines = _Groups(numbered, self._item, self._time, self._user, kinds[0] & (self._item >= 0))
         people = len(self._users)
         self._taken = 0
-        self._first, self._last = np.full(people, np.iinfo(np.int64).max), np.full(people, _NEVER)
+        self._first, self._last = np.full(people, np.iinfo(np.int64).max), np.full(people, NEVER)
         self._money, self._priced = np.zeros(people), np.zeros(people, dtype=np.int64)
         self._counted = {name: np.zeros(people, dtype=np.int64) for name in self._row_counts}
 
     def features_at(self, cut: datetime) -> dict[str, pa.Array | NDArray]:
         """The columns of USER_FEATURES but as_of, for shoppers with an event known before the cut; NaN for null."""
-        moment = _micros_of(cut)
+        moment = micros_of(cut)
         self._advance(int(np.searchsorted(self._known, moment, side="left")))
         people = len(self._users)
         orders, refunds = self._orders.count(people), self._refunds.count(people)
@@ -59,21 +64,21 @@ class ShopperCounts:
         newest_order = self._orders.newest(people)
         basket = self._lines.count(people).astype(np.float64)
         made: dict[str, NDArray] = {
-            "recency_days": np.where(newest_order > _NEVER, (moment - newest_order) / _DAY, np.nan),
-            "idle_days": (moment - self._last) / _DAY,
+            "recency_days": np.where(newest_order > NEVER, (moment - newest_order) / DAY, np.nan),
+            "idle_days": (moment - self._last) / DAY,
             "orders": orders,
             "monetary": money,
-            "tenure_days": (moment - self._first) / _DAY,
+            "tenure_days": (moment - self._first) / DAY,
             **self._gaps(people),
             "items_breadth": self._pairs.count(people),
-            "mean_basket_items": _ratio(basket, np.where(basket > 0, orders, 0)),
+            "mean_basket_items": ratio(basket, np.where(basket > 0, orders, 0)),
             "refunds": refunds,
-            "return_rate": _ratio(refunds, trades),
+            "return_rate": ratio(refunds, trades),
             **self._counted,
         }
         for days in FEATURE_WINDOWS_DAYS:
-            made |= self._in_window(moment - days * _DAY, days, money)
-        seen = self._last > _NEVER
+            made |= self._in_window(moment - days * DAY, days, money)
+        seen = self._last > NEVER
         return {"user_id": self._users.filter(pa.array(seen)), **{name: values[seen] for name, values in made.items()}}
 
     def _advance(self, stop: int) -> None:
@@ -106,70 +111,42 @@ class ShopperCounts:
     def _gaps(self, people: int) -> dict[str, Floats]:
         """Mean and sample deviation of the days between a shopper's order days, NaN with too few of them."""
         user, time = self._orders.known()
-        day = time // _DAY
+        day = time // DAY
         span = int(day.max(initial=0)) + 1
         user, day = np.divmod(np.unique(user * span + day), span)
         same = user[1:] == user[:-1]
         gap, whose = np.diff(day)[same].astype(np.float64), user[1:][same]
         gaps = np.bincount(whose, minlength=people)
-        mean = _ratio(np.bincount(whose, gap, people), gaps)
+        mean = ratio(np.bincount(whose, gap, people), gaps)
         squares = np.bincount(whose, (gap - mean[whose]) ** 2, people)
-        return {"mean_gap_days": mean, "sd_gap_days": np.sqrt(_ratio(squares, np.where(gaps > 1, gaps - 1, 0)))}
+        return {"mean_gap_days": mean, "sd_gap_days": np.sqrt(ratio(squares, np.where(gaps > 1, gaps - 1, 0)))}
 
 
 class _Groups:
     """Rows of one key (two integers) as a group with its shopper and its newest time so far."""
 
-    def __init__(self, left: Ints, right: Ints, time: Ints, user: Ints, chosen: NDArray[np.bool_]) -> None:
+    def __init__(self, left: Ints, right: Ints, time: Ints, user: Ints, chosen: Bools) -> None:
         rows = np.flatnonzero(chosen)
-        keys = left[rows] * (int(right.max(initial=0)) + 1) + right[rows]
-        _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
+        _, first, groups = np.unique(joint(left[rows], right[rows]), return_index=True, return_inverse=True)
         self.of_row: Ints = np.full(len(time), -1, dtype=np.int64)
         self.of_row[rows] = groups
         self._user = user[rows][first]
-        self._newest: Ints = np.full(len(first), _NEVER)
+        self._newest: Ints = np.full(len(first), NEVER)
 
     def advance(self, new: slice, time: Ints) -> None:
         groups = self.of_row[new]
         belongs = groups >= 0
         np.maximum.at(self._newest, groups[belongs], time[belongs])
 
-    def count(self, people: int, since: int = _NEVER + 1) -> Ints:
+    def count(self, people: int, since: int = NEVER + 1) -> Ints:
         """Groups per shopper whose newest time is not before `since`."""
         return np.bincount(self._user[self._newest >= since], minlength=people)
 
     def newest(self, people: int) -> Ints:
-        """Newest time per shopper, _NEVER where there is none."""
-        newest = np.full(people, _NEVER)
-        np.maximum.at(newest, self._user, self._newest)
-        return newest
+        """Newest time per shopper, NEVER where there is none."""
+        return highest(self._newest, self._user, people)
 
     def known(self) -> tuple[Ints, Ints]:
         """Shopper and newest time of each group known so far."""
-        known = self._newest > _NEVER
+        known = self._newest > NEVER
         return self._user[known], self._newest[known]
-
-
-def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
-    """The distinct texts, and for each row the place of its own; -1 for null."""
-    whole = column.combine_chunks().dictionary_encode()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.combine_chunks()
-    return whole.dictionary, pc.fill_null(whole.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _is_any(names: pa.ChunkedArray, wanted: tuple[str, ...]) -> NDArray[np.bool_]:
-    return pc.is_in(names, value_set=pa.array(wanted)).to_numpy()
-
-
-def _micros(column: pa.ChunkedArray) -> Ints:
-    return column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
-
-
-def _micros_of(moment: datetime) -> int:
-    return int(pa.scalar(moment.replace(tzinfo=UTC), pa.timestamp("us", tz="UTC")).value)
-
-
-def _ratio(above: NDArray, below: NDArray) -> Floats:
-    """Quotients, NaN where the divisor is 0."""
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)

@@ -5,16 +5,15 @@ cuts once: many cuts cost little more than one.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import USER_FEATURES
+from freshet.features.arrays import batches
 from freshet.features.basis import counted_events, sorted_cuts
 from freshet.features.shopper_counts import ShopperCounts
 
@@ -38,15 +37,15 @@ def user_features_at(events: DataFrame, cuts: Sequence[datetime]) -> DataFrame:
     rising = sorted_cuts(cuts)
     schema = to_arrow_schema(USER_FEATURES.schema, timezone="UTC")
 
-    def made(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = [batch for batch in batches if batch.num_rows]
+    def made(rows_in: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held = [batch for batch in rows_in if batch.num_rows]
         if not held:
             return
         # By spend too, so that sums repeat to the last bit, however the rows arrived.
         rows = pa.Table.from_batches(held).sort_by([("known_at", "ascending"), ("spend", "ascending")])
         counts = ShopperCounts(rows)
         for cut in rising:
-            yield from _batches(counts.features_at(cut), cut, schema)
+            yield from batches(counts.features_at(cut), cut, schema)
 
     facts = (
         counted_events(events)
@@ -54,17 +53,3 @@ def user_features_at(events: DataFrame, cuts: Sequence[datetime]) -> DataFrame:
         .select(*_COLUMNS)
     )
     return facts.repartition("user_id").mapInArrow(made, USER_FEATURES.schema)
-
-
-def _batches(features: dict[str, pa.Array | NDArray], cut: datetime, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The features as batches of the contract's schema; NaN stands for null."""
-    shoppers = len(features["user_id"])
-    moment = pa.scalar(cut.replace(tzinfo=UTC), pa.timestamp("us", tz="UTC"))
-    columns = {"as_of": pa.repeat(moment, shoppers), **features}
-    arrays = []
-    for field in schema:
-        values = columns[field.name]
-        is_null = np.isnan(values) if pa.types.is_floating(field.type) else None
-        arrays.append(values if isinstance(values, pa.Array) else pa.array(values, field.type, mask=is_null))
-    if shoppers:
-        yield pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -56,6 +56,15 @@ def judged_cases(
     return cases.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
 
 
+def repeat_share(cases: DataFrame, *, target: str) -> float | None:
+    """The share (0 to 1) of true items that the shopper had had before, as the mean over shoppers; None without any."""
+    had = F.transform(F.filter("history", lambda entry: entry["event_name"] == target), lambda entry: entry["item_id"])
+    share = F.size(F.array_intersect("truth", had)) / F.size("truth")
+    row = cases.agg(F.avg(share)).first()
+    assert row is not None  # an aggregate without grouping has exactly one row
+    return None if row[0] is None else float(row[0])
+
+
 class StrengthsAt:
     """Strengths (user_id, item_id, first_time, strength) as of one date by several half-lives, computed once."""
 

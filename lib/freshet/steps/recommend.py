@@ -53,19 +53,19 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     return kept
 
 
-def served_policy(job: Job, artifact: Artifact) -> str:
-    """The policy of the lists: the settings', or under auto the task with more to win on validation."""
+def served_policy(job: Job) -> str:
+    """The policy of the lists: the settings', or under auto by how much of what shoppers take is taken again."""
     wished = job.settings.lists.seen_policy
     if wished != "auto":
         return wished
-    ndcg = job.record("train-recommender").get("ndcg") or {}
-    return max(ndcg, key=lambda policy: ndcg[policy]) if ndcg else "next_baskets"
+    share = job.record("train-recommender").get("repeat_share")
+    return "next_baskets" if share is None or share >= job.settings.lists.repeat_share else "new_items"
 
 
 def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     windows, lists = job.windows(), job.settings.lists
     artifact = Artifact.load(version.folder)
-    policy = served_policy(job, artifact)
+    policy = served_policy(job)
     shoppers = histories_before(job, windows, windows.cut)
     active = F.lit(windows.cut - timedelta(days=lists.anonymous_active_days))
     is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))

@@ -23,6 +23,7 @@ from freshet.steps.fitting import (
     fitted,
     half_lives_of,
     judged_cases,
+    repeat_share,
 )
 from freshet.steps.job import Job, Step
 from freshet.steps.models import RECOMMENDER, SCORING, champion, registry, validation_folder
@@ -40,7 +41,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     if events.where(F.col("item_id").isNotNull()).isEmpty():
         raise DataTooSmallError("the source has no items, so there is nothing to recommend")
     before = champion(job, RECOMMENDER)
-    result = _searched(job, windows, target, fingerprint)
+    result, repeated = _searched(job, windows, target, fingerprint)
     recipe = result.artifact.recipe
     known = known_before(events, windows.cut)
     strengths = StrengthsAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
@@ -60,12 +61,13 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         "champion": before and before.model_version,
         "ndcg": result.ndcg,
         "users": result.users,
+        "repeat_share": repeated,
         "recipe": json.loads(recipe.to_json()),
     }
 
 
-def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> SearchResult:
-    """The search's result; its artifact, as of the validation cut, is saved for the gate.
+def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tuple[SearchResult, float | None]:
+    """The search's result and the share of repeats; the artifact, as of the validation cut, is saved for the gate.
 
     So is the champion's recipe, where there is one: both are judged on the same days by what was known before them.
     """
@@ -92,6 +94,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> Sear
                 event_weights=settings.interactions.weights, clock=cut,
                 k=settings.gate.k, params=settings.search, told=job.tell,
             )  # fmt: skip
+        repeated = repeat_share(cases, target=target)
         result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
         if before is not None:
             rival = fitted(before, strengths=strengths, features=features, as_of=cut, settings=settings)
@@ -99,7 +102,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> Sear
     finally:
         cases.unpersist()
         strengths.forget()
-    return result
+    return result, repeated
 
 
 def _champion_recipe(job: Job) -> Recipe | None:

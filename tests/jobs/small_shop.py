@@ -12,8 +12,10 @@ OVERRIDES = (
     "gate.min_users=10",
     "propensity.min_positives=20",
     'lists.seen_policy="next_baskets"',
+    "stream.slice_hours=240",
+    "stream.fewest_slices=3",
 )
-"""What so small a shop needs on top of the settings for tests."""
+"""What so small a shop needs on top of the settings for tests; three micro-batches show what thirty do."""
 
 _MAPPING = """
 name = "small_shop"

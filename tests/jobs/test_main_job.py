@@ -1,9 +1,16 @@
-"""The main job on a small designed shop: every step, a second run that changes nothing, readers without Spark."""
+"""The main job on a small designed shop: every step, a second run that changes nothing, readers without Spark, and
+the same chain of jobs on a real standalone cluster."""
 
+import os
 import re
+import socket
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from freshet.settings import load_settings
@@ -13,6 +20,9 @@ from freshet.storage.home import Home
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
 
 REPO = Path(__file__).parents[2]
+CHAIN = ("ingest", "build", "train", "promote", "recommend", "stream_recommendations")
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Jobs on a few rows spend their time in compiling; see conftest.py."""
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +47,6 @@ def test_intake_adds_up(finished: tuple[Job, list[StepResult]]) -> None:
 
 
 def test_lists_are_of_the_shoppers_own_half(finished: tuple[Job, list[StepResult]]) -> None:
-    from deltalake import DeltaTable
-
     rows = DeltaTable(str(finished[0].home.warehouse / "recommendations")).to_pyarrow_table().to_pylist()
     assert len(rows) == SHOPPERS
     for row in rows:
@@ -69,3 +77,58 @@ def test_readme_lines_read_the_lists_without_spark(
 
 def _newest_commit(table: Path) -> str:
     return max(path.name for path in (table / "_delta_log").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def master() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "FRESHET_CLUSTER_PORT": str(port), "FRESHET_CLUSTER_SECONDS": "900"}
+    started = subprocess.run(
+        [REPO / "scripts/cluster.sh", "start"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert started.returncode == 0, started.stderr
+    yield started.stdout.strip()
+    subprocess.run([REPO / "scripts/cluster.sh", "stop"], check=True)
+
+
+def submitted(master: str, job: str, *arguments: str) -> None:
+    quick = [part for place in ("driver", "executor") for part in ("--conf", f"spark.{place}.extraJavaOptions={QUICK}")]
+    done = subprocess.run(
+        [REPO / "scripts/submit.sh", job, "--master", master, *quick, *arguments],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.cluster
+def test_the_chain_on_a_cluster_gives_the_tables_of_the_local_run(
+    finished: tuple[Job, list[StepResult]], master: str, tmp_path: Path
+) -> None:
+    near, far = finished[0].home.root, tmp_path / "far"
+    mapping, data = write_shop(tmp_path)
+    options = ["--home", str(far), "--env", "test", *[part for one in OVERRIDES for part in ("--set", one)]]
+    subprocess.run([REPO / "scripts/package.sh"], check=True, capture_output=True)
+    for job in CHAIN:
+        inputs = ["--source", str(mapping), "--input", str(data)] if job == "ingest" else []
+        submitted(master, job, *options, *inputs)
+    for name in ("events", "quarantine", "items_history", "interactions", "user_features", "item_features"):
+        assert _table(far, name) == _table(near, name), name
+    for name in ("recommendations", "recommendation_updates"):
+        ours, theirs = _scores(far, name), _scores(near, name)
+        assert ours.keys() == theirs.keys()
+        assert ours
+        for key, scores in ours.items():
+            # Sums in another order may differ in their last digits.
+            assert scores == pytest.approx(theirs[key], abs=1e-3), (name, key)
+
+
+def _table(home: Path, name: str) -> list[dict[str, Any]]:
+    rows = DeltaTable(str(home / "warehouse" / name)).to_pyarrow_table().to_pylist()
+    return sorted(rows, key=str)
+
+
+def _scores(home: Path, name: str) -> dict[Any, list[float]]:
+    rows = _table(home, name)
+    return {(row["user_id"], row["event_clock"]): [item["score"] for item in row["items"]] for row in rows}

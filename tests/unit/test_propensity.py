@@ -27,6 +27,7 @@ PARAMETERS = PropensityParameters(
     crossed_columns=(),
     seasons=0,
     max_iter=50,
+    search_max_iter=50,
     max_block_size_mb=8.0,
     champion_tolerance=0.0,
 )

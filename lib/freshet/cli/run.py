@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from freshet.cli.options import home_option, json_option, opened_job, parsed_moment, settings_options
+from freshet.cli.options import home_option, is_terminal, json_option, opened_job, parsed_moment, settings_options
 from freshet.cli.summary import print_summary, result_line
 from freshet.steps.job import Job, Step, StepResult, run_step
 from freshet.steps.main_job import MAIN_STEPS
@@ -46,6 +46,11 @@ def _teller(console: Console, update: Callable[[str], None], title: str) -> Call
     return tell
 
 
+def _console(as_json: bool) -> Console:
+    # In a file nothing needs to fit eighty columns; tables would be cut to that.
+    return Console(stderr=as_json, highlight=False, width=None if is_terminal() else 120)
+
+
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     return home_option(settings_options(json_option(command)))
 
@@ -79,7 +84,7 @@ def run(  # noqa: PLR0913  # one parameter per option, as click wants it
       freshet run --source conf/sources/cdnow.toml --input CDNOW_master.parquet --home /tmp/cdnow
       freshet run --source my_shop.toml --input events/ --as-of 2026-03-01 --live-days 14
     """
-    console = Console(stderr=as_json, highlight=False)
+    console = _console(as_json)
     moment: datetime | None = parsed_moment(as_of)
     with opened_job(
         home, environment, overrides, master, source=source, input_path=input_path, as_of=moment, live_days=live_days
@@ -97,7 +102,7 @@ def _step_command(name: str) -> click.Command:
     def work(
         home: Path, environment: str | None, overrides: tuple[str, ...], master: str, as_json: bool, **options: Any
     ) -> None:
-        console = Console(stderr=as_json, highlight=False)
+        console = _console(as_json)
         wishes: dict[str, Any] = {key: options[key] for key in ("source", "input_path", "live_days") if key in options}
         if "as_of" in options:
             wishes["as_of"] = parsed_moment(options["as_of"])

@@ -27,7 +27,8 @@ class PropensityParameters:
     buyers needed among all training rows. `folds`: newest training cuts that settings are judged at. The grid:
     `reg_params` and `elastic_net_params` as in MLlib, `half_lives_days` of a training row's weight by the age of its
     cut (0: all weigh the same). `crossed_columns`: whose squares and products are features too. `seasons`: parts of
-    the year with an effect of their own; 0 for none. `max_iter`, `max_block_size_mb`: as in MLlib.
+    the year with an effect of their own; 0 for none. `max_iter`, `max_block_size_mb`: as in MLlib; `search_max_iter`:
+    steps while points of the grid are compared.
     `champion_tolerance`: log loss by which a challenger may be worse than the champion.
     """
 
@@ -41,12 +42,13 @@ class PropensityParameters:
     crossed_columns: tuple[str, ...]
     seasons: int
     max_iter: int
+    search_max_iter: int
     max_block_size_mb: float
     champion_tolerance: float
 
     def __post_init__(self) -> None:
         problems = []
-        for name in ("horizon_days", "max_cuts", "min_positives", "folds", "max_iter"):
+        for name in ("horizon_days", "max_cuts", "min_positives", "folds", "max_iter", "search_max_iter"):
             if getattr(self, name) < 1:
                 problems.append(f"{name} must be 1 or more")
         if not self.reg_params or not all(value > 0 for value in self.reg_params):
@@ -106,7 +108,7 @@ def fit_propensity(
     inputs = Pipeline(stages=input_stages(columns, anchor=cut, params=params)).fit(train)
     ready = _ready(inputs, train).persist()
     try:
-        regression = _regression(ready, choice, newest=max(cuts), params=params)
+        regression = _regression(ready, choice, newest=max(cuts), steps=params.max_iter, params=params)
     finally:
         ready.unpersist()
     return FittedPropensity(PipelineModel([*inputs.stages, regression]), choice, losses)
@@ -141,7 +143,7 @@ def _judged(
         cases = _ready(inputs, train.where(F.col("as_of") == F.lit(later))).persist()
         try:
             for point in grid:
-                regression = _regression(ready, point, newest=max(earlier), params=params)
+                regression = _regression(ready, point, newest=max(earlier), steps=params.search_max_iter, params=params)
                 sums[point] += _log_loss(regression.transform(cases))
         finally:
             ready.unpersist()
@@ -151,7 +153,7 @@ def _judged(
 
 
 def _regression(
-    ready: DataFrame, point: Choice, *, newest: datetime, params: PropensityParameters
+    ready: DataFrame, point: Choice, *, newest: datetime, steps: int, params: PropensityParameters
 ) -> LogisticRegressionModel:
     """MLlib's logistic regression on `ready` (as_of, features, label), newer cuts weighing more."""
     regression = LogisticRegression(
@@ -159,7 +161,7 @@ def _regression(
         labelCol="label",
         regParam=point.reg_param,
         elasticNetParam=point.elastic_net_param,
-        maxIter=params.max_iter,
+        maxIter=steps,
         # The pipeline has scaled them.
         standardization=False,
         maxBlockSizeInMB=params.max_block_size_mb,

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from freshet.settings import load_settings
 from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
 from freshet.steps.main_job import MAIN_STEPS
 from freshet.storage.home import Home
+from freshet.storage.tables import Warehouse
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
 
 REPO = Path(__file__).parents[2]
@@ -132,3 +133,64 @@ def _table(home: Path, name: str) -> list[dict[str, Any]]:
 def _scores(home: Path, name: str) -> dict[Any, list[float]]:
     rows = _table(home, name)
     return {(row["user_id"], row["event_clock"]): [item["score"] for item in row["items"]] for row in rows}
+
+
+WALL_TIMES = {"generated_at", "decided_at", "finished_at", "seconds", "checked_at", "first_seen"}
+OF_THE_HOME = {"run_id", "query_id"}
+"""Follow from versions of tables, of which a killed run has more."""
+
+WITH_SEVERAL_TABLES = ("ingest", "build", "recommend")
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_run_killed_in_every_step_ends_with_the_tables_of_an_unbroken_one(
+    finished: tuple[Job, list[StepResult]], spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping, data = write_shop(tmp_path)
+    job = Job(spark, Home(tmp_path / "home").prepare(), load_settings("test", OVERRIDES), mapping, data)
+    for step in MAIN_STEPS:
+        with monkeypatch.context() as patch:
+            if step.name in WITH_SEVERAL_TABLES:
+                patch.setattr(Warehouse, "replace", _killed_after(Warehouse.replace))
+            else:
+                patch.setattr("freshet.steps.job.write_record", _killed)
+            with pytest.raises(KilledError):
+                run_step(step, job)
+        assert run_step(step, job).status == DONE
+    unbroken = finished[0].home
+    tables = sorted(path.name for path in unbroken.warehouse.iterdir())
+    assert sorted(path.name for path in job.home.warehouse.iterdir()) == tables
+    for name in tables:
+        assert _comparable(job.home.root, name) == _comparable(unbroken.root, name), name
+
+
+def _killed(*_: Any) -> None:
+    raise KilledError
+
+
+def _killed_after(write: Callable[..., None]) -> Callable[..., None]:
+    def once(*arguments: Any, **options: Any) -> None:
+        write(*arguments, **options)
+        raise KilledError
+
+    return once
+
+
+def _comparable(home: Path, name: str) -> list[str]:
+    """The rows without what tells of the home or the hour; numbers to six places, as sums are not ordered."""
+    left_out = WALL_TIMES | OF_THE_HOME
+    return sorted(
+        str({column: _rounded(value) for column, value in row.items() if column not in left_out})
+        for row in _table(home, name)
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return {key: _rounded(one) for key, one in value.items()} if isinstance(value, dict) else value

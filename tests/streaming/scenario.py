@@ -41,7 +41,8 @@ def history_lists(histories: DataFrame, *, artifact: Path, clock: datetime, leng
     )
     unknown = F.size(F.filter("history", lambda entry: entry["item_id"].startswith("new")))
     assert LIST_ITEM.fieldNames() == ["position", "item_id", "score", "reason"]
-    return histories.select("user_id", items.alias("items"), unknown.cast("bigint").alias("unknown_items"))
+    made = {"items": items, "unknown_items": unknown.cast("bigint")}
+    return histories.withColumns(made).drop("history")
 
 
 def shop_rows() -> list[Row]:

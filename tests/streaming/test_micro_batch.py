@@ -171,5 +171,5 @@ def test_scorer_gets_artifact_length_and_policy_of_the_model(
         "clock": moment("2020-02-01"),
         "length": 4,
         "policy": MODEL.policy,
-        "columns": ["user_id", "history"],
+        "columns": ["user_id", "history", "newest_event_time", "newest_received_time"],
     }

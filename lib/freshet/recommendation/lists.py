@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, LongType, StructField, StructType
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
@@ -21,13 +21,7 @@ from freshet.recommendation.top_k import top_k
 _SCORE_CELLS = 4_000_000
 """Scores of a block of shoppers stay near the processor's cache: 16 MB of float32."""
 
-LISTS = StructType(
-    [
-        StructField("user_id", StringType()),
-        StructField("items", ArrayType(LIST_ITEM)),
-        StructField("unknown_items", LongType()),
-    ]
-)
+_MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items", LongType())]
 
 
 @lru_cache(maxsize=2)
@@ -37,7 +31,8 @@ def _artifact(folder: str) -> Artifact:
 
 
 def recommended(histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str) -> DataFrame:
-    """(user_id, items array<position, item_id, score, reason>, unknown_items) for rows (user_id, history).
+    """Rows (user_id, history, ...) with the history replaced by a list: all their other columns, then
+    items array<position, item_id, score, reason> and unknown_items.
 
     Lists hold at most `length` items, fewer when the policy leaves fewer; ties by item_id. An empty history, or one
     of unknown items only, gets the catalogue's list. `unknown_items` counts history entries that the model does not
@@ -52,18 +47,20 @@ def recommended(histories: DataFrame, *, artifact: Path, clock: datetime, length
             for start in range(0, batch.num_rows, size):
                 yield list_batch(batch.slice(start, size), model, clock=clock, length=length, policy=policy)
 
-    return histories.select("user_id", "history").mapInArrow(listed, LISTS)
+    others = [field for field in histories.schema if field.name != "history"]
+    return histories.mapInArrow(listed, StructType([*others, *_MADE]))
 
 
 def list_batch(batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str) -> pa.RecordBatch:
-    """The lists of one Arrow batch (user_id, history), columns as in LISTS."""
+    """The lists of one Arrow batch (user_id, history, ...); columns as `recommended` gives them."""
     block = read_block(batch.column("history"), items=model.items, event_names=model.recipe.event_names, clock=clock)
     result = scored(block, model, policy=policy)
     columns, values = top_k(result.scores, length)
     words = reasons(block, model, result, columns)
     items = _list_column(columns, values, words, model.items)
-    unknown = pa.array(block.unknown, pa.int64())
-    return pa.RecordBatch.from_arrays([batch.column("user_id"), items, unknown], ["user_id", "items", "unknown_items"])
+    others = [name for name in batch.schema.names if name != "history"]
+    made = [*[batch.column(name) for name in others], items, pa.array(block.unknown, pa.int64())]
+    return pa.RecordBatch.from_arrays(made, [*others, "items", "unknown_items"])
 
 
 def _list_column(

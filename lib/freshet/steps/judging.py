@@ -33,9 +33,9 @@ def truths(cases: DataFrame, *, target: str) -> DataFrame:
 def served_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: int, model: str) -> DataFrame:
     """(task, model, user_id, items): the lists that the artifact makes under each policy."""
     parts = [
-        recommended(cases, artifact=artifact, clock=clock, length=length, policy=policy).select(
-            F.lit(policy).alias("task"), F.lit(model).alias("model"), "user_id", "items"
-        )
+        recommended(
+            cases.select("user_id", "history"), artifact=artifact, clock=clock, length=length, policy=policy
+        ).select(F.lit(policy).alias("task"), F.lit(model).alias("model"), "user_id", "items")
         for policy in POLICIES
     ]
     return reduce(DataFrame.unionByName, parts)

@@ -26,7 +26,7 @@ class ServedModel:
 
 
 class Scorer(Protocol):
-    """The scoring function that batch and stream share: (user_id, history) to (user_id, items, unknown_items)."""
+    """The scoring function that batch and stream share: in place of the column history come items and unknown_items."""
 
     def __call__(
         self, histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str
@@ -144,13 +144,13 @@ class ListUpdates:
         """Rows of `recommendation_updates`, and what will have counted entries of unknown items when they are made."""
         counted = Observation()
         scored = self.making.scorer(
-            due.select("user_id", "history"),
+            due,
             artifact=model.artifact,
             clock=clock,
             length=self.making.length,
             policy=model.policy,
         ).observe(counted, F.sum("unknown_items").alias("unknown"))
-        rows = scored.join(due.drop("history"), on="user_id", how="inner").select(
+        rows = scored.select(
             "user_id",
             F.lit(self.query_id).alias("query_id"),
             F.lit(batch_id).cast("bigint").alias("batch_id"),

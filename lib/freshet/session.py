@@ -109,8 +109,8 @@ _BASE_OPTIONS = {
     "spark.sql.ansi.enabled": "true",
     # Delta otherwise computes a table's state in 50 tasks, at 50 tasks' overhead, whatever its size.
     "spark.databricks.delta.snapshotPartitions": "2",
-    # Spark would note the line of Python behind every column expression, at twice the cost of making it. A user's mistake
-    # is told in words of our own, never by such a line.
+    # Spark would note the line of Python behind every column expression, at twice the cost of making it. A user's
+    # mistake is told in words of our own, never by such a line.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     # Frames are kept for a few uses only: looking for the best compression of each column costs more than it saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",

@@ -86,7 +86,7 @@ ITEM_FEATURES = TableContract(
         _count("shoppers", "distinct shoppers with a target event, all time", "shoppers"),
         _number(
             "trend",
-            "log((1 + shoppers_14d) / (1 + 14/76 * distinct shoppers of the 76 days before those 14))",
+            "log((1 + 76/14 * shoppers_14d) / (1 + distinct shoppers of the 76 days before those 14))",
             minimum=None,
         ),
         _number("price", "median price paid in the newest 90 days with sales; null without prices", "currency"),

@@ -1,6 +1,7 @@
 """Shared fixtures: one small Spark session, an empty home for each test, the optional real data sets."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 
 REPOSITORY = Path(__file__).parents[1]
+
+# The main module of a process of xdist has no file, which pyspark takes for a run of its own doctests and ends.
+if not hasattr(sys.modules["__main__"], "__file__"):
+    sys.modules["__main__"].__file__ = __file__
 
 # The same examples in every run, however slow the machine is.
 settings.register_profile("freshet", deadline=None, derandomize=True)

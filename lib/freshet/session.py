@@ -84,7 +84,8 @@ _LOCAL_OPTIONS = {
     # Driver and executors are one process here. 2 GB hold two years of a shop; larger data set it higher.
     "spark.driver.memory": os.environ.get("FRESHET_DRIVER_MEMORY", "2g"),
     # Times are read and written in UTC, whatever the machine says.
-    "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
+    # The parallel collector: of two cores, the concurrent one took seven seconds in a hundred from the work itself.
+    "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:+UseParallelGC",
     # Loopback only: no other machine talks to this process.
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

@@ -28,14 +28,17 @@ def encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
 
 
 def is_any(names: pa.ChunkedArray, wanted: tuple[str, ...]) -> Bools:
+    """Where a text is one of `wanted`; false for null."""
     return pc.is_in(names, value_set=pa.array(wanted)).to_numpy()
 
 
 def micros(column: pa.ChunkedArray) -> Ints:
+    """Times (UTC, never null) as microseconds since 1970."""
     return column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
 
 
 def micros_of(moment: datetime) -> int:
+    """A moment, UTC without zone, as microseconds since 1970."""
     return int(pa.scalar(moment.replace(tzinfo=UTC), pa.timestamp("us", tz="UTC")).value)
 
 

@@ -65,10 +65,23 @@ def fit_als(interactions: DataFrame, params: AlsParameters) -> FittedAls:
         positive.join(F.broadcast(items), "item_id", how="inner")
         .join(users, "user_id", how="inner")
         .select("user_index", "item_index", F.col("strength").cast("float").alias("strength"))
+        .persist()
     )
-    if numbered.isEmpty():
-        raise DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
-    als = ALS(
+    try:
+        if numbered.isEmpty():
+            raise DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
+        model = _trainer(params).fit(numbered)
+    finally:
+        numbered.unpersist()
+    return FittedAls(
+        model,
+        _by_id(model.userFactors, users, "user_index").select("user_id", "user_index", "factors"),
+        _by_id(model.itemFactors, items, "item_index").select("item_id", "item_index", "factors"),
+    )
+
+
+def _trainer(params: AlsParameters) -> ALS:
+    return ALS(
         userCol="user_index",
         itemCol="item_index",
         ratingCol="strength",
@@ -81,12 +94,6 @@ def fit_als(interactions: DataFrame, params: AlsParameters) -> FittedAls:
         # Two blocks: each further block copies factors once more, and two cores do not use it.
         numUserBlocks=2,
         numItemBlocks=2,
-    )
-    model = als.fit(numbered)
-    return FittedAls(
-        model,
-        _by_id(model.userFactors, users, "user_index").select("user_id", "user_index", "factors"),
-        _by_id(model.itemFactors, items, "item_index").select("item_id", "item_index", "factors"),
     )
 
 

@@ -29,8 +29,8 @@ COMPARED = (
     "recommendations", "recommendation_updates", "stream_metrics", "similar_items", "popular_items",
     "user_segments", "segment_profiles",
 )  # fmt: skip
-"""What the chain writes, but for factors, whose last digits follow from how rows are spread; of this shop everybody buys
-in every month, so the gate refuses the probability model and there are no scores."""
+"""What the chain writes, but for factors, whose last digits follow from how rows are spread. Everybody buys in every
+month of this shop, so the gate refuses the probability model and there are no scores."""
 
 OF_THE_HOME = {"generated_at", "finished_at", "seconds", "checked_at", "first_seen", "run_id", "query_id"}
 """Wall times, and what follows from versions of tables, of which a killed run has more."""

@@ -26,7 +26,8 @@ stage "ruff check" .venv/bin/python -m ruff check --quiet .
 stage "mypy" .venv/bin/python -m mypy --no-error-summary
 echo "${summary%, }"
 
-# Two processes, a file of tests wholly in one of them. Last, and with nothing printed after it: pytest's closing line is the result.
+# Two processes, a file of tests wholly in one of them.
+# Last, and with nothing printed after it: pytest's closing line is the result.
 status=0
 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" || status=$?
 if [ "$code" = 0 ]; then code=$status; fi

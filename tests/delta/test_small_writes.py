@@ -8,7 +8,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import STREAM_METRICS
 from freshet.errors import ContractError
-from freshet.storage.small_writes import append_collected, append_rows, arrow_problems
+from freshet.storage.small_writes import append_collected, append_row, arrow_problems
 from freshet.storage.stamps import clear, newest_batch
 from freshet.storage.tables import Warehouse
 from tests.factories import SOME_MOMENT, Row, frame
@@ -27,7 +27,7 @@ def figures(batch_id: int, **changes: object) -> Row:
 def test_rows_of_all_writers_are_read_alike(spark: SparkSession, warehouse: Warehouse) -> None:
     warehouse.append(frame(spark, STREAM_METRICS, [figures(0)]), STREAM_METRICS)
     assert append_collected(warehouse, frame(spark, STREAM_METRICS, [figures(1)]), STREAM_METRICS) == 1
-    append_rows(warehouse, [figures(2)], STREAM_METRICS)
+    append_row(warehouse, figures(2), STREAM_METRICS)
     warehouse.append(frame(spark, STREAM_METRICS, [figures(3)]), STREAM_METRICS)
     found = [row.asDict() for row in warehouse.read(STREAM_METRICS).orderBy("batch_id").collect()]
     assert found == [figures(n) for n in range(4)]
@@ -38,7 +38,7 @@ def test_rows_of_all_writers_are_read_alike(spark: SparkSession, warehouse: Ware
 def test_broken_rows_are_listed_all_at_once_and_nothing_is_written(warehouse: Warehouse) -> None:
     warehouse.create(STREAM_METRICS)
     with pytest.raises(ContractError) as refused:
-        append_rows(warehouse, [figures(-1, model_version=None, seconds=float("nan"))], STREAM_METRICS)
+        append_row(warehouse, figures(-1, model_version=None, seconds=float("nan")), STREAM_METRICS)
     text = str(refused.value)
     assert all(name in text for name in ("batch_id must be", "seconds must be", "model_version must be"))
     assert warehouse.version(STREAM_METRICS) == 0
@@ -63,7 +63,7 @@ def test_no_rows_make_no_commit(spark: SparkSession, warehouse: Warehouse) -> No
 
 def test_cleared_table_is_empty_and_its_past_readable(warehouse: Warehouse) -> None:
     clear(warehouse, STREAM_METRICS)
-    append_rows(warehouse, [figures(0)], STREAM_METRICS)
+    append_row(warehouse, figures(0), STREAM_METRICS)
     clear(warehouse, STREAM_METRICS)
     assert newest_batch(warehouse, STREAM_METRICS, "q") == -1
     assert DeltaTable(warehouse.path(STREAM_METRICS), version=1).to_pyarrow_table().num_rows == 1

@@ -13,7 +13,7 @@ from freshet.errors import InputError
 from freshet.logs import log_to
 from freshet.session import local_session
 from freshet.settings import load_settings
-from freshet.steps.ingest import ingest_inputs
+from freshet.steps.ingest import mapped_files
 from freshet.steps.job import Job
 from freshet.storage.home import Home
 
@@ -74,7 +74,7 @@ def opened_job(
         overrides = (*overrides, f"windows.live_days={live_days}")
     settings = load_settings(environment, overrides)
     if source is not None and input_path is not None:
-        ingest_inputs(source, input_path)  # a wrong mapping or file is told before Spark is started
+        mapped_files(source, input_path)  # a wrong mapping or file is told before Spark is started
     place = Home(home.absolute()).prepare()
     log_to(place.root)
     spark = local_session("freshet", master, scratch=place.root / "scratch")

@@ -51,12 +51,11 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         for k in evaluation.ks:
             spread = coverage(lists, k=k, catalogue_size=items, by=by)
             rows = rows.unionByName(evaluation_rows(spread, run_id=fingerprint, split="test"))
-        replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+        written = replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
         lists.unpersist()
     finally:
         cases.unpersist()
-    own = job.warehouse.read(EVALUATION_RESULTS).where(f"run_id = '{fingerprint}'")
-    return {"figures": [row.asDict() for row in own.collect()]}
+    return {"figures": written}
 
 
 EVALUATE = Step(

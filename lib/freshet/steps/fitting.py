@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FEATURES
@@ -56,10 +56,15 @@ def judged_cases(
     return cases.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
 
 
+def had_items(target: str) -> Column:
+    """The items of the `target` events in column history, newest first, an item as often as it was had."""
+    taken = F.filter("history", lambda entry: entry["event_name"] == target)
+    return F.transform(taken, lambda entry: entry["item_id"])
+
+
 def repeat_share(cases: DataFrame, *, target: str) -> float | None:
     """The share (0 to 1) of true items that the shopper had had before, as the mean over shoppers; None without any."""
-    had = F.transform(F.filter("history", lambda entry: entry["event_name"] == target), lambda entry: entry["item_id"])
-    share = F.size(F.array_intersect("truth", had)) / F.size("truth")
+    share = F.size(F.array_intersect("truth", had_items(target))) / F.size("truth")
     row = cases.agg(F.avg(share)).first()
     assert row is not None  # an aggregate without grouping has exactly one row
     return None if row[0] is None else float(row[0])

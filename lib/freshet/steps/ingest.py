@@ -41,10 +41,15 @@ _FEW = 500_000
 """Refused records (some 100 bytes each) that may be sent to every worker."""
 
 
+def mapped_files(source: Path, input_path: Path) -> tuple[SourceMapping, list[Path]]:
+    """The mapping and the files it is for. Raises MappingError and InputError where they do not fit."""
+    mapping = read_mapping(source)
+    return mapping, input_files(input_path, mapping.input)
+
+
 def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
     """What decides the result besides settings: the mapping and the content of all files, as hashes by name."""
-    mapping = read_mapping(source)
-    files = input_files(input_path, mapping.input)
+    mapping, files = mapped_files(source, input_path)
     catalogue = _catalogue_path(mapping, input_path)
     extra = [catalogue] if catalogue is not None and catalogue.is_file() else []
     signed = input_signature([source, *files, *extra])
@@ -60,8 +65,7 @@ def ingest(
     gave before is replaced. Raises MappingError and InputError before anything is written: for a mapping or files that
     do not fit, and when no record at all could be accepted.
     """
-    mapping = read_mapping(source)
-    files = input_files(input_path, mapping.input)
+    mapping, files = mapped_files(source, input_path)
     raw = raw_records(spark, input_path, mapping.input)
     check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
     catalogue = _catalogue(spark, mapping, input_path)

@@ -15,6 +15,7 @@ from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
 from freshet.recommendation.lists import recommended
 from freshet.recommendation.parameters import POLICIES
+from freshet.steps.fitting import had_items
 
 SERVED = "served"
 
@@ -24,9 +25,10 @@ def truths(cases: DataFrame, *, target: str) -> DataFrame:
 
     Shoppers without a true item of a task have no row in it. `cases` is (user_id, history, truth).
     """
-    had = F.transform(F.filter("history", lambda entry: entry["event_name"] == target), lambda entry: entry["item_id"])
     whole = cases.select(F.lit("next_baskets").alias("task"), "user_id", F.col("truth").alias("items"))
-    fresh = cases.select(F.lit("new_items").alias("task"), "user_id", F.array_except("truth", had).alias("items"))
+    fresh = cases.select(
+        F.lit("new_items").alias("task"), "user_id", F.array_except("truth", had_items(target)).alias("items")
+    )
     return whole.unionByName(fresh).where(F.size("items") > 0)
 
 

@@ -101,11 +101,8 @@ def _figures(job: Job, judged: DataFrame, run_id: str) -> tuple[Any, list[Any]]:
         samples=evaluation.bootstrap_samples, seed=evaluation.seed, by=("task", "model"),
     )  # fmt: skip
     rows = evaluation_rows(rows, run_id=run_id, split="validation")
-    replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
-    written = job.warehouse.read(EVALUATION_RESULTS).where(
-        f"run_id = '{run_id}' and metric = '{gate.metric}' and k = {gate.k}"
-    )
-    return best, written.collect()
+    written = replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
+    return best, [row for row in written if row["metric"] == gate.metric and row["k"] == gate.k]
 
 
 def _decision(job: Job, judged: DataFrame, figures: list[Any], chosen: list[str], has_champion: bool) -> GateDecision:

@@ -82,12 +82,13 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     strengths = StrengthsAt(known, cut, settings.interactions, half_lives)
     features = catalogue(known, as_of=cut, target=target)
     try:
-        if cases.count() < settings.search.min_validation_users:
+        judged = cases.count()
+        if judged < settings.search.min_validation_users:
             job.tell("too few shoppers come back to search settings: popularity and own frequency are served")
             plain = fitted(
                 _unsearched(target, job), strengths=strengths, features=features, as_of=cut, settings=settings
             )
-            result = SearchResult(plain.artifact, {}, [], {"next_baskets": cases.count()})
+            result = SearchResult(plain.artifact, {}, [], {"next_baskets": judged})
         else:
             result = searched(
                 cases, strengths=strengths, features=features, target=target,

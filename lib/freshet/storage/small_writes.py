@@ -26,13 +26,9 @@ def append_collected(warehouse: Warehouse, rows: DataFrame, contract: TableContr
     return append_arrow(warehouse, contract.conform(rows).toArrow(), contract)
 
 
-def append_rows(warehouse: Warehouse, rows: list[dict[str, Any]], contract: TableContract) -> None:
-    """Adds rows, given by column name, in one commit; times are UTC. Makes the table where it is missing.
-
-    Otherwise as `append_collected`.
-    """
-    warehouse.create(contract)
-    append_arrow(warehouse, pa.Table.from_pylist(rows, schema=_arrow_schema(contract)), contract)
+def append_row(warehouse: Warehouse, row: dict[str, Any], contract: TableContract) -> None:
+    """Adds one row, given by column name, in one commit; times are UTC. Otherwise as `append_collected`."""
+    append_arrow(warehouse, _arrow_rows([row], contract), contract)
 
 
 def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) -> int:
@@ -43,22 +39,32 @@ def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) 
     return int(rows.num_rows)
 
 
-def replace_collected(warehouse: Warehouse, rows: DataFrame, contract: TableContract, *, where: str) -> None:
-    """Puts the rows of a small frame in place of those that meet the SQL condition `where`, in one commit.
+def replace_collected(
+    warehouse: Warehouse, rows: DataFrame, contract: TableContract, *, where: str
+) -> list[dict[str, Any]]:
+    """Puts the rows of a small frame in place of those that meet the SQL condition `where`; the rows by column name.
 
-    Makes the table where it is missing. Repeating it leaves the same table. Raises ContractError, before anything is
-    written, listing every broken rule.
+    One commit; makes the table where it is missing. Repeating it leaves the same table. Raises ContractError, before
+    anything is written, listing every broken rule.
     """
-    checked = _checked(contract.conform(rows).toArrow(), contract)
-    warehouse.create(contract)
-    write_deltalake(warehouse.path(contract), checked, mode="overwrite", predicate=where)
+    collected = contract.conform(rows).toArrow()
+    _replace(warehouse, collected, contract, where)
+    return collected.to_pylist()
 
 
 def replace_rows(warehouse: Warehouse, rows: list[dict[str, Any]], contract: TableContract, *, where: str) -> None:
     """`replace_collected` for rows given by column name; times are UTC."""
-    checked = _checked(pa.Table.from_pylist(rows, schema=_arrow_schema(contract)), contract)
+    _replace(warehouse, _arrow_rows(rows, contract), contract, where)
+
+
+def _replace(warehouse: Warehouse, rows: pa.Table, contract: TableContract, where: str) -> None:
+    checked = _checked(rows, contract)
     warehouse.create(contract)
     write_deltalake(warehouse.path(contract), checked, mode="overwrite", predicate=where)
+
+
+def _arrow_rows(rows: list[dict[str, Any]], contract: TableContract) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=_arrow_schema(contract))
 
 
 def _checked(rows: pa.Table, contract: TableContract) -> pa.Table:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.storage.small_writes import append_collected, append_rows
+from freshet.storage.small_writes import append_collected, append_row
 from freshet.storage.stamps import figures_of_query, newest_batch
 from freshet.storage.tables import Warehouse
 
@@ -119,7 +119,7 @@ class ListUpdates:
             "seconds": (finished - began).total_seconds(),
             "model_version": model.version,
         }
-        append_rows(warehouse, [figures], STREAM_METRICS)
+        append_row(warehouse, figures, STREAM_METRICS)
 
     def _standing(self, warehouse: Warehouse, batch_id: int) -> tuple[bool, bool]:
         """Whether the lists and the figures of this micro-batch were written before; restores the event clock."""

@@ -1,0 +1,135 @@
+# Jars in a folder as a lock says, fetched by the Ivy that comes with Spark. Sourced by jars.sh and kafka.sh, which set
+#   lock     the file with a line "checksum jar coordinate" for every jar
+#   folder   where the jars lie
+#   maker    the command that writes the lock, for its header
+#   about    what the jars are, for its header
+#
+# Ivy runs with its default resolvers and a home of its own: no build tool has to be there, and nobody's local
+# repository is read or written. Where a mirror has to be used, FRESHET_IVY_SETTINGS names an Ivy settings file.
+# shellcheck shell=bash disable=SC2154
+
+fail() {
+    echo "freshet: $*" >&2
+    exit 1
+}
+
+sha256() { # of one file
+    if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d ' ' -f 1
+}
+
+java_command() { # the one Spark would start
+    if [ -n "${JAVA_HOME:-}" ]; then echo "$JAVA_HOME/bin/java"; else echo java; fi
+}
+
+locked() { # "checksum jar coordinate" per line
+    grep -v -e '^#' -e '^[[:space:]]*$' "$lock"
+}
+
+bad_jars() { # names of jars that are missing or not what the lock says
+    local sum jar _
+    while read -r sum jar _; do
+        if [ ! -f "$folder/$jar" ] || [ "$(sha256 "$folder/$jar")" != "$sum" ]; then echo "$jar"; fi
+    done < <(locked)
+}
+
+unknown_jars() { # the whole folder is loaded, so nothing else may lie in it
+    local path
+    for path in "$folder"/*.jar; do
+        if [ -f "$path" ] && ! locked | grep -q -F " ${path##*/} "; then echo "$path"; fi
+    done
+}
+
+jars_are_ready() { [ -z "$(bad_jars)" ] && [ -z "$(unknown_jars)" ]; }
+
+_spark_jars() {
+    local path
+    for path in .venv/lib/python3*/site-packages/pyspark/jars; do
+        if [ -d "$path" ]; then echo "$path" && return; fi
+    done
+    fail "the jars are fetched with Spark's own Ivy, and Spark is not installed yet: run scripts/setup.sh"
+}
+
+_ivy() { # arguments for Ivy; its output goes to $work/ivy.log
+    local spark settings=()
+    spark=$(_spark_jars)
+    if [ -n "${FRESHET_IVY_SETTINGS:-}" ]; then settings=(-settings "$FRESHET_IVY_SETTINGS"); fi
+    "$(java_command)" -Divy.home="$work/ivy" -Duser.home="$work" -cp "$spark/*" org.apache.ivy.Main \
+        -m2compatible ${settings[@]+"${settings[@]}"} "$@" >"$work/ivy.log" 2>&1 || {
+        tail -n 25 "$work/ivy.log" >&2
+        fail "the jars could not be fetched (Ivy's last lines are above); is there a network?"
+    }
+}
+
+_wanted_by_ivy() { # attributes of a dependency, then coordinates; the file that tells Ivy what to resolve
+    local attributes=$1 coordinate group artifact version
+    shift
+    echo '<ivy-module version="2.0"><info organisation="freshet" module="jars"/><dependencies>'
+    for coordinate in "$@"; do
+        IFS=: read -r group artifact version <<<"$coordinate"
+        echo "<dependency org=\"$group\" name=\"$artifact\" rev=\"$version\" $attributes/>"
+    done
+    echo '</dependencies></ivy-module>'
+}
+
+_fetch() { # names of jars
+    local sum jar coordinate found name coordinates=()
+    for name in "$@"; do coordinates+=("$(locked | grep -F " $name " | awk '{print $3}')"); done
+    _wanted_by_ivy 'transitive="false" conf="*->master"' "${coordinates[@]}" >"$work/ivy.xml"
+    _ivy -ivy "$work/ivy.xml" -types jar bundle -retrieve "$work/jars/[artifact]-[revision].[ext]"
+
+    for name in "$@"; do
+        read -r sum jar coordinate < <(locked | grep -F " $name ")
+        [ -f "$work/jars/$jar" ] || fail "$coordinate was resolved, but brought no $jar"
+        found=$(sha256 "$work/jars/$jar")
+        [ "$found" = "$sum" ] || fail "wrong checksum for $jar: got $found, $lock says $sum"
+    done
+    mkdir -p "$folder"
+    for name in "$@"; do # first a name that nothing loads, then a rename: a jar is there whole or not at all
+        cp "$work/jars/$name" "$folder/$name.part"
+        mv -f "$folder/$name.part" "$folder/$name"
+    done
+}
+
+_work_folder() {
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+}
+
+fetch_jars() { # what is missing or damaged is fetched, what is not in the lock removed
+    local name path wanted=() started=$SECONDS
+    while read -r name; do
+        if [ -f "$folder/$name" ]; then echo "freshet: $name is not what $lock says" >&2; fi
+        wanted+=("$name")
+    done < <(bad_jars)
+    if [ "${#wanted[@]}" -gt 0 ]; then
+        echo "freshet: fetching jars (${#wanted[@]} of $(locked | wc -l | tr -d ' ')) ..." >&2
+        _work_folder
+        _fetch "${wanted[@]}"
+        echo "freshet: jars are ready ($((SECONDS - started)) s)" >&2
+    fi
+    unknown_jars | while read -r path; do rm -f "$path"; done
+}
+
+write_lock() { # patterns "group:artifact" to keep, "--", coordinates to resolve with all they depend on
+    local kept=() path group artifact version pattern
+    while [ "$1" != -- ]; do kept+=("$1") && shift; done
+    shift
+    _work_folder
+    _wanted_by_ivy 'conf="*->default"' "$@" >"$work/ivy.xml"
+    _ivy -ivy "$work/ivy.xml" -types jar bundle \
+        -retrieve "$work/all/[organisation]/[artifact]/[revision]/[artifact]-[revision].[ext]"
+    {
+        echo "# $about: checksum, file, coordinate. Written by $maker; do not edit."
+        for path in "$work/all"/*/*/*/*.jar; do
+            IFS=/ read -r group artifact version _ <<<"${path#"$work/all/"}"
+            for pattern in "${kept[@]}"; do
+                # shellcheck disable=SC2053 # a pattern is meant
+                [[ $group:$artifact == $pattern ]] || continue
+                echo "$(sha256 "$path")  ${path##*/}  $group:$artifact:$version"
+                break
+            done
+        done
+    } >"$work/new.lock"
+    cat "$work/new.lock" >"$lock"
+    echo "$lock: $(locked | wc -l | tr -d ' ') jars"
+}

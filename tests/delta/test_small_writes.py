@@ -18,8 +18,10 @@ pytestmark = pytest.mark.delta
 
 def figures(batch_id: int, **changes: object) -> Row:
     row: Row = {
-        "query_id": "q", "batch_id": batch_id, "finished_at": SOME_MOMENT, "event_clock": SOME_MOMENT,
-        "touched_shoppers": 2, "lists": 1, "unknown_items": 0, "seconds": 0.5, "model_version": "1.0",
+        "query_id": "q", "batch_id": batch_id, "job": "lists", "finished_at": SOME_MOMENT, "event_clock": SOME_MOMENT,
+        "input": 3, "accepted": 2, "quarantined": {"bad_time": 1}, "touched_shoppers": 2, "lists": 1,
+        "unknown_items": 0, "state_rows": None, "state_bytes": None, "latency_p50_s": 0.5, "latency_p95_s": None,
+        "seconds": 0.5, "phases": {"write": 0.25}, "model_version": "1.0",
     }  # fmt: skip
     return {**row, **changes}
 
@@ -38,9 +40,9 @@ def test_rows_of_all_writers_are_read_alike(spark: SparkSession, warehouse: Ware
 def test_broken_rows_are_listed_all_at_once_and_nothing_is_written(warehouse: Warehouse) -> None:
     warehouse.create(STREAM_METRICS)
     with pytest.raises(ContractError) as refused:
-        append_row(warehouse, figures(-1, model_version=None, seconds=float("nan")), STREAM_METRICS)
+        append_row(warehouse, figures(-1, job=None, seconds=float("nan")), STREAM_METRICS)
     text = str(refused.value)
-    assert all(name in text for name in ("batch_id must be", "seconds must be", "model_version must be"))
+    assert all(name in text for name in ("batch_id must be", "seconds must be", "job must be"))
     assert warehouse.version(STREAM_METRICS) == 0
 
 

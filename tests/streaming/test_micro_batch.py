@@ -72,6 +72,7 @@ def test_lists_and_figures_of_a_micro_batch(spark: SparkSession, tables: Warehou
             "generation": 1,
             "source": "stream",
             "items": [("a1", 0.0), ("new1", 0.5)],
+            "epoch": 0,
             **caused_by,
         }
     ]

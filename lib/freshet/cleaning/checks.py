@@ -20,7 +20,9 @@ ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "re
 _COUNTED_EVENTS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
 
 
-def record_problems(mapping: SourceMapping, schema: StructType, *, earliest: date, latest: datetime) -> list[Column]:
+def record_problems(
+    mapping: SourceMapping, schema: StructType, *, earliest: date, latest: datetime | Column
+) -> list[Column]:
     """Problem structs, null where there is none, the gravest first. Times must lie in [earliest, latest] (UTC)."""
     broken = F.col(BROKEN_RECORD)
     return [
@@ -33,9 +35,10 @@ def record_problems(mapping: SourceMapping, schema: StructType, *, earliest: dat
     ]
 
 
-def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime) -> list[Column]:
+def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime | Column) -> list[Column]:
     said, moment = text_of(mapping.time.text), F.col("event_time")
     formats = " or ".join(mapping.time.formats)
+    bound = f"after {latest:%Y-%m-%d %H:%M} UTC" if isinstance(latest, datetime) else "later than it can have arrived"
     problems = [
         problem(moment.isNull() & said.isNull(), "missing_time", "event_time", "there is no time"),
         problem(
@@ -48,7 +51,7 @@ def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime) -> 
         ),
         problem(
             moment > F.lit(latest), "future_time", "event_time",
-            found(f"after {latest:%Y-%m-%d %H:%M} UTC, so in the future", said),
+            found(f"{bound}, so in the future", said),
         ),
     ]  # fmt: skip
     if mapping.received_time is not None:

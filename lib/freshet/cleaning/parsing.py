@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import MapType, StructType
 
 from freshet.cleaning.checks import record_problems
 from freshet.cleaning.event_names import event_name_of
@@ -15,7 +15,16 @@ from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source import CONSENT_FIELDS, DUPLICATES_REPEAT, ID_FIELDS, NUMBER_FIELDS
 from freshet.cleaning.source_columns import used_columns
 from freshet.cleaning.times import moment_of
-from freshet.cleaning.values import id_text, number_of, plain_text, text_of, with_plain_texts, yes_or_no
+from freshet.cleaning.values import (
+    id_text,
+    number_of,
+    plain_text,
+    source_column,
+    source_type,
+    text_of,
+    with_plain_texts,
+    yes_or_no,
+)
 from freshet.contracts import EVENTS
 from freshet.contracts.events import SCHEMA_VERSION
 from freshet.contracts.inputs import BROKEN_RECORD
@@ -24,25 +33,36 @@ PLACE = ("source_partition", "source_offset")
 _PIECE_EVENTS = ("purchase", "refund", "add_to_cart", "remove_from_cart")
 
 
-def parsed(raw: DataFrame, mapping: SourceMapping, *, now: datetime, params: CleaningParameters) -> DataFrame:
-    """One row per raw record: EVENTS columns, ITEM_COLUMNS, record_hash and `problems`.
+def parsed(
+    raw: DataFrame,
+    mapping: SourceMapping,
+    *,
+    now: datetime | Column,
+    params: CleaningParameters,
+    arrived: Column | None = None,
+    carried: tuple[str, ...] = (),
+) -> DataFrame:
+    """One row per raw record: EVENTS columns, ITEM_COLUMNS, record_hash and `problems`, and the columns `carried`.
 
     `raw` is source columns with source_partition and source_offset. `problems` is an array of (reason_code, field,
     message), the gravest first, empty for a sound record; values that cannot be read are null. `now` (UTC) is the
     run's time: later events are problems. Quantities of refunds become positive. Events about pieces count one piece
-    when the mapping has no quantity. `record_hash` is equal for records whose source columns are all equal.
+    when the mapping has no quantity. `record_hash` is equal for records whose source columns are all equal. `arrived`
+    is when a record was received that does not say so itself; without it, when it happened. Columns `carried` are no
+    part of the record.
     """
-    schema = StructType([field for field in raw.schema if field.name not in PLACE])
+    schema = StructType([field for field in raw.schema if field.name not in (*PLACE, *carried)])
     names = [*schema.names, *[name for _, name in used_columns(mapping)]]
     texts = with_plain_texts(raw, names, mapping.null_values)
-    whole = texts.withColumns(_read_columns(schema, mapping)).withColumns(_derived_columns(mapping, schema))
-    latest = now + timedelta(hours=params.future_tolerance_hours)
+    whole = texts.withColumns(_read_columns(schema, mapping)).withColumns(_derived_columns(mapping, arrived))
+    tolerance = timedelta(hours=params.future_tolerance_hours)
+    latest = now + tolerance if isinstance(now, datetime) else now + F.lit(tolerance)
     problems = record_problems(mapping, schema, earliest=params.earliest_event_date, latest=latest)
     late = F.col("received_time") > F.col("event_time") + F.lit(timedelta(hours=params.late_after_hours))
     judged = whole.withColumns(
         {"problems": _listed(problems), "flags": flag_array([("non_product", _non_product(mapping)), ("late", late)])}
     )
-    return judged.select(*EVENTS.column_names, *ITEM_COLUMNS, "record_hash", "problems")
+    return judged.select(*EVENTS.column_names, *ITEM_COLUMNS, "record_hash", "problems", *carried)
 
 
 def _listed(problems: list[Column]) -> Column:
@@ -88,13 +108,20 @@ def _read_columns(schema: StructType, mapping: SourceMapping) -> dict[str, Colum
         "event_time": moment_of(mapping.time, schema),
         "read_received_time": _nothing("timestamp") if received is None else moment_of(received, schema),
         "record_hash": record_hash(schema, mapping),
-        "properties": text_map([(name, plain_text(name)) for name in mapping.properties]),
+        "properties": _properties(mapping, schema),
         BROKEN_RECORD: F.col(BROKEN_RECORD) if BROKEN_RECORD in schema.names else _nothing("string"),
     }
     return columns | dict(zip(ITEM_COLUMNS, item_attribute_columns(mapping.items, schema), strict=True))
 
 
-def _derived_columns(mapping: SourceMapping, schema: StructType) -> dict[str, Column]:
+def _properties(mapping: SourceMapping, schema: StructType) -> Column:
+    """The columns to keep, as a map; a single one that is a map already stays as it is."""
+    if len(mapping.properties) == 1 and isinstance(source_type(mapping.properties[0], schema), MapType):
+        return source_column(mapping.properties[0], schema)
+    return text_map([(name, plain_text(name)) for name in mapping.properties])
+
+
+def _derived_columns(mapping: SourceMapping, arrived: Column | None) -> dict[str, Column]:
     quantity, name = F.col("read_quantity"), F.col("event_name")
     is_refund = F.coalesce(name == "refund", F.lit(False))
     if mapping.number("quantity") is None:
@@ -106,9 +133,10 @@ def _derived_columns(mapping: SourceMapping, schema: StructType) -> dict[str, Co
         price = F.try_divide(F.col("read_line_value"), F.coalesce(quantity, F.lit(1.0)))
         price = F.when(is_refund, F.abs(price)).otherwise(price)
     received = F.col("event_time")
-    if mapping.received_time is not None:
+    if mapping.received_time is not None or arrived is not None:
+        told = [F.col("read_received_time"), *([] if arrived is None else [arrived]), F.col("event_time")]
         # Nothing is known before it happens: a clock that runs ahead at the sending end is set right.
-        received = F.greatest(F.coalesce("read_received_time", "event_time"), F.col("event_time"))
+        received = F.greatest(F.coalesce(*told), F.col("event_time"))
     return {
         "event_id": _event_id(mapping),
         "item_position": F.coalesce(F.col("read_item_position").try_cast("int"), F.lit(0)),

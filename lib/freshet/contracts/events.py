@@ -68,6 +68,8 @@ EVENTS = TableContract(
     ),
     key=("event_id", "item_position"),
     partition_by=("source",),
+    # A stream that reads this table goes on where it stood: the log is as long as it may stand still.
+    log_days=7,
 )
 
 QUARANTINE = TableContract(
@@ -94,6 +96,7 @@ QUARANTINE = TableContract(
     ),
     key=("source", "source_partition", "source_offset"),
     partition_by=("source",),
+    log_days=1,
 )
 
 ITEMS_HISTORY = TableContract(

@@ -73,7 +73,7 @@ _LIST_COLUMNS = (
 
 RECOMMENDATIONS = TableContract(
     name="recommendations",
-    row="the list of a shopper from the last batch",
+    row="the list of a shopper from the last batch or compaction",
     columns=(USER, *_LIST_COLUMNS),
     key=("user_id",),
 )
@@ -88,8 +88,12 @@ RECOMMENDATION_UPDATES = TableContract(
         *_LIST_COLUMNS,
         Column("caused_by_event_time", TIME, "newest event in the list's history", "UTC", required=True),
         Column("caused_by_received_time", TIME, "when that event was known", "UTC", required=True),
+        Column("epoch", COUNT, "number of the compaction that will take this list in", required=True, minimum=0),
     ),
     key=("user_id", "query_id", "batch_id"),
+    # What a compaction has taken in is dropped by partition, without a look into its files.
+    partition_by=("epoch",),
+    log_days=1,
 )
 
 SIMILAR_ITEMS = TableContract(

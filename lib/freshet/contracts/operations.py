@@ -11,7 +11,6 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from freshet.contracts.models import MODEL_VERSION
 from freshet.contracts.table import Column, TableContract
 
 TEXT, WHOLE, COUNT, NUMBER, TIME = StringType(), IntegerType(), LongType(), DoubleType(), TimestampType()
@@ -52,24 +51,34 @@ MODEL_DECISIONS = TableContract(
     key=("model_name", "model_version", "decided_at"),
 )
 
+STREAM_JOBS = ("events", "lists")
+"""events: what came in is taken in; lists: lists are kept fresh."""
+
+_MICRO_BATCH = (
+    Column("query_id", TEXT, "id of the streaming query", required=True),
+    Column("batch_id", COUNT, "micro-batch", required=True, minimum=0),
+    Column("job", TEXT, "what the query does", required=True, allowed=STREAM_JOBS),
+    Column("finished_at", TIME, "wall time of its end", "UTC", required=True),
+    Column("event_clock", TIME, "newest event time so far", "UTC"),
+    Column("input", COUNT, "records that were read", "records", required=True, minimum=0),
+    Column("accepted", COUNT, "records that became events", "records", required=True, minimum=0),
+    Column("quarantined", MapType(TEXT, COUNT), "refused records by reason code", "records"),
+    Column("touched_shoppers", COUNT, "shoppers with new events", "shoppers", required=True, minimum=0),
+    Column("lists", COUNT, "lists written", "lists", required=True, minimum=0),
+    Column("unknown_items", COUNT, "history entries with items the model does not know", "entries", required=True,
+           minimum=0),
+    Column("state_rows", COUNT, "shoppers whose history is kept; null where there is no state", "shoppers", minimum=0),
+    Column("state_bytes", COUNT, "memory and disk of that state in use", "bytes", minimum=0),
+    Column("latency_p50_s", NUMBER, "median time from an event's receipt to its list being readable", "s"),
+    Column("latency_p95_s", NUMBER, "the 95th percentile of that", "s"),
+    Column("seconds", NUMBER, "time from the batch's start to its rows being readable", "s", required=True, minimum=0),
+    Column("phases", MapType(TEXT, NUMBER), "where that time went, by name of the phase", "s"),
+    Column("model_version", TEXT, "model that made the lists; null where none did"),
+)
+
 STREAM_METRICS = TableContract(
-    name="stream_metrics",
-    row="one micro-batch",
-    columns=(
-        Column("query_id", TEXT, "id of the streaming query", required=True),
-        Column("batch_id", COUNT, "micro-batch", required=True, minimum=0),
-        Column("finished_at", TIME, "wall time of its end", "UTC", required=True),
-        Column("event_clock", TIME, "newest event time so far", "UTC"),
-        Column("touched_shoppers", COUNT, "shoppers with new events", "shoppers", required=True, minimum=0),
-        Column("lists", COUNT, "lists written", "lists", required=True, minimum=0),
-        Column("unknown_items", COUNT, "history entries with items the model does not know", "entries", required=True,
-               minimum=0),
-        Column("seconds", NUMBER, "time from the batch's start to its lists being readable", "s", required=True,
-               minimum=0),
-        MODEL_VERSION,
-    ),
-    key=("query_id", "batch_id"),
-)  # fmt: skip
+    name="stream_metrics", row="one micro-batch", columns=_MICRO_BATCH, key=("query_id", "batch_id"), log_days=1
+)
 
 QUALITY_METRICS = TableContract(
     name="quality_metrics",

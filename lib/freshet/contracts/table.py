@@ -24,6 +24,9 @@ from pyspark.sql.types import (
 
 from freshet.errors import ContractError, listed
 
+_COMMITS_PER_CHECKPOINT = 50
+"""Of streamed tables. A checkpoint costs an append about 0.03 s, and every commit since one is a file to read."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -79,13 +82,17 @@ class Column:
 
 @dataclass(frozen=True)
 class TableContract:
-    """A table: one row is what, which columns, which key. `key` columns are required and unique together."""
+    """A table: one row is what, which columns, which key. `key` columns are required and unique together.
+
+    A table that micro-batches write says how many days its log is kept, in `log_days`; any other has 0.
+    """
 
     name: str
     row: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     partition_by: tuple[str, ...] = ()
+    log_days: int = 0
 
     @cached_property
     def schema(self) -> StructType:
@@ -100,13 +107,26 @@ class TableContract:
         return [c.name for c in self.columns]
 
     @property
+    def streamed(self) -> bool:
+        """Whether micro-batches write the table, thousands of commits a day."""
+        return self.log_days > 0
+
+    @property
     def table_properties(self) -> dict[str, str]:
         """Of the Delta table: statistics, by which readers skip files, of keys and times alone.
 
-        Those of all columns would take longer to make than the columns to write.
+        Those of all columns would take longer to make than the columns to write. The log of a streamed table is kept
+        for its `log_days` instead of 30, in which it would grow to a million files.
         """
         measured = [c.name for c in self.columns if c.name in self.key or isinstance(c.type, TimestampType)]
-        return {"delta.dataSkippingStatsColumns": ",".join(n for n in measured if n not in self.partition_by)}
+        properties = {"delta.dataSkippingStatsColumns": ",".join(n for n in measured if n not in self.partition_by)}
+        if self.streamed:
+            # Of removed files the log need not know longer than of commits; readers list up to an interval of them.
+            kept = f"interval {self.log_days} days"
+            properties["delta.logRetentionDuration"] = kept
+            properties["delta.deletedFileRetentionDuration"] = kept
+            properties["delta.checkpointInterval"] = str(_COMMITS_PER_CHECKPOINT)
+        return properties
 
     def schema_problems(self, schema: StructType) -> list[str]:
         """Every missing, extra or mistyped column of `schema` against this contract."""

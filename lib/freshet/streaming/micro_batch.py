@@ -111,8 +111,11 @@ class ListUpdates:
         figures = {
             "query_id": self.query_id,
             "batch_id": batch_id,
+            "job": "lists",
             "finished_at": finished,
             "event_clock": clock,
+            "input": 0,
+            "accepted": 0,
             "touched_shoppers": seen.get["shoppers"],
             "lists": lists,
             "unknown_items": unknown,
@@ -162,5 +165,6 @@ class ListUpdates:
             "items",
             F.col("newest_event_time").alias("caused_by_event_time"),
             F.col("newest_received_time").alias("caused_by_received_time"),
+            F.lit(0).cast("bigint").alias("epoch"),
         )
         return rows, counted

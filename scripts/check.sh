@@ -20,6 +20,7 @@ stage() { # name, command ...
 
 started=$SECONDS
 scripts/setup.sh
+scripts/kafka.sh fetch
 summary="set-up $((SECONDS - started)) s, "
 stage "ruff format" .venv/bin/python -m ruff format --check --quiet .
 stage "ruff check" .venv/bin/python -m ruff check --quiet .

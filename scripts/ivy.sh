@@ -35,7 +35,8 @@ bad_jars() { # names of jars that are missing or not what the lock says
 unknown_jars() { # the whole folder is loaded, so nothing else may lie in it
     local path
     for path in "$folder"/*.jar; do
-        if [ -f "$path" ] && ! locked | grep -q -F " ${path##*/} "; then echo "$path"; fi
+        # Straight from the file: in a pipe, a grep that has found its line kills the writer, and pipefail tells so.
+        if [ -f "$path" ] && ! grep -q -F " ${path##*/} " "$lock"; then echo "$path"; fi
     done
 }
 

@@ -14,6 +14,7 @@ from freshet.cleaning.source import read_mapping
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.settings import conf_folder, load_settings
 from freshet.storage.tables import Warehouse
+from freshet.streaming.arrivals import arrivals
 from freshet.streaming.intake import EventIntake, IntakeRules
 from freshet.streaming.records import MOST_RECORD_CHARACTERS, file_records
 from tests.factories import moment
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.streaming
 WALL = moment("2026-03-01")
 
 
-class Stop(Exception):
+class StopError(Exception):
     """A kill at a chosen moment."""
 
 
@@ -64,9 +65,10 @@ def taken(
     *, most_collected: int = 1000, intake: EventIntake | None = None, files: int = 1,
 ) -> None:  # fmt: skip
     """Everything that lies in `folder` now, in micro-batches of `files` files."""
-    rules = IntakeRules(mapping, load_settings().cleaning, timedelta(hours=1), most_collected, lambda: WALL)
+    rules = IntakeRules(mapping.name, timedelta(hours=1), most_collected, lambda: WALL)
     intake = intake or EventIntake(tables.folder, "q", rules)
-    stream = file_records(spark, mapping, folder=folder, files_per_trigger=files)
+    raw = file_records(spark, mapping, folder=folder, files_per_trigger=files)
+    stream = arrivals(raw, mapping, load_settings().cleaning)
     query = (
         stream.writeStream.option("checkpointLocation", str(checkpoint))
         .trigger(availableNow=True).foreachBatch(intake).start()
@@ -187,7 +189,7 @@ def test_a_kill_in_a_micro_batch_is_mended_by_the_next_start(
             def call(*args: object) -> object:
                 nonlocal done
                 if done == calls:
-                    raise Stop
+                    raise StopError
                 done += 1
                 return write(*args)
 
@@ -197,7 +199,7 @@ def test_a_kill_in_a_micro_batch_is_mended_by_the_next_start(
         patched.setattr(module, "append_row", counted(module.append_row))
         if when == "after figures":
             patched.setattr(module.EventIntake, "_keep_figures", _then_stop(module.EventIntake._keep_figures))
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             taken(spark, tables, mapping, folder, checkpoint)
     taken(spark, tables, mapping, folder, checkpoint)
     assert [row[0] for row in events_of(tables)] == ["e1", "e2"]
@@ -210,6 +212,6 @@ def test_a_kill_in_a_micro_batch_is_mended_by_the_next_start(
 def _then_stop(write):  # type: ignore[no-untyped-def]
     def call(*args: object) -> None:
         write(*args)
-        raise Stop
+        raise StopError
 
     return call

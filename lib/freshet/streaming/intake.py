@@ -18,28 +18,25 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.rules import SourceMapping
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.storage.small_writes import append_collected, append_row
 from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import RESENT, STANDS, accepted, arrivals, facts, refused, verdicts
+from freshet.streaming.arrivals import RESENT, STANDS, accepted, facts, refused, verdicts
 from freshet.streaming.recent_keys import Keys, RecentKeys, repeats_within
 from freshet.streaming.standing import StandingPlaces, recent_keys
 
 
 @dataclass(frozen=True)
 class IntakeRules:
-    """How the records of one source are taken in.
+    """How the records of the source named `source` are taken in.
 
     An event id is remembered for at least `repeat_window` after its receipt. Micro-batches of more than
     `most_collected` records are written by Spark instead of through the driver. `now` gives the wall time, UTC without
     a zone.
     """
 
-    mapping: SourceMapping
-    cleaning: CleaningParameters
+    source: str
     repeat_window: timedelta
     most_collected: int
     now: Callable[[], datetime]
@@ -47,7 +44,7 @@ class IntakeRules:
 
 @dataclass
 class EventIntake:
-    """The function that a stream of streaming.records calls for each micro-batch. The tables must exist.
+    """The function that a stream of streaming.arrivals calls for each micro-batch. The tables must exist.
 
     A record stands in a table once, whatever is killed when: of records with one event id the first by arrival
     becomes an event, later ones are `resent`. The error that ended a micro-batch stays in `failure`.
@@ -62,19 +59,19 @@ class EventIntake:
     _figures_until: int = field(default=-1, init=False)
     _clock: datetime | None = field(default=None, init=False)
 
-    def __call__(self, raw: DataFrame, batch_id: int) -> None:
+    def __call__(self, records: DataFrame, batch_id: int) -> None:
         """Appends the refused, then the accepted records of a micro-batch, then a row of figures."""
         try:
-            self._run(raw, batch_id)
+            self._run(records, batch_id)
         except Exception as error:
             self.failure = error
             raise
 
-    def _run(self, raw: DataFrame, batch_id: int) -> None:
+    def _run(self, records: DataFrame, batch_id: int) -> None:
         began = self.rules.now()
         # The session of a micro-batch is a clone of the query's; settings of any other do not reach it.
-        warehouse = Warehouse(raw.sparkSession, self.folder)
-        records = arrivals(raw, self.rules.mapping, self.rules.cleaning).persist()
+        warehouse = Warehouse(records.sparkSession, self.folder)
+        records.persist()
         try:
             found = facts(records).toArrow()
             if not found.num_rows:
@@ -89,8 +86,8 @@ class EventIntake:
         """(source_partition, source_offset, told) of records that stand or are sent again; refused ones by reason."""
         if self._standing is None:
             self._figures_until = newest_batch(warehouse, STREAM_METRICS, self.query_id)
-            self._standing = StandingPlaces.of(warehouse, self.rules.mapping.name)
-            self._recent = recent_keys(warehouse, self.rules.mapping.name, found, self.rules.repeat_window)
+            self._standing = StandingPlaces.of(warehouse, self.rules.source)
+            self._recent = recent_keys(warehouse, self.rules.source, found, self.rules.repeat_window)
         as_events, as_refused = self._standing.of_batch(warehouse, found)
         keys = np.stack([found.column(name).to_numpy() for name in ("first", "second")], axis=1)
         sound = pc.is_null(found.column("reason_code")).to_numpy()

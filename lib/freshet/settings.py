@@ -22,7 +22,7 @@ from freshet.models.propensity import PropensityParameters
 from freshet.models.segments import SegmentParameters
 from freshet.recommendation.parameters import ListParameters
 from freshet.splitting import WindowParameters
-from freshet.streaming.parameters import StreamParameters
+from freshet.streaming.parameters import ServeParameters, StreamParameters
 from freshet.tuning.parameters import SearchParameters
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ class Settings:
     propensity: PropensityParameters
     segments: SegmentParameters
     stream: StreamParameters
+    serve: ServeParameters
 
 
 def conf_folder() -> Traversable:

@@ -106,7 +106,7 @@ def list_updates(
     most_collected: int = 1000,
 ) -> ListUpdates:
     """The micro-batch function of a query."""
-    return ListUpdates(folder, query, ListMaking(scorer, model, LENGTH, CUT, most_collected, lambda: WALL))
+    return ListUpdates(folder, query, ListMaking(scorer, model, LENGTH, most_collected, lambda: WALL))
 
 
 def lists_of(warehouse: Warehouse, query: str) -> list[Row]:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.storage.tables import Warehouse
-from freshet.streaming.histories import stream_events, touched_histories
+from freshet.streaming.histories import arrival, stream_events, touched_histories
 from freshet.streaming.micro_batch import ServedModel
 from tests.factories import Row, event, events_frame, moment
-from tests.streaming.scenario import MODEL, figures_of, history_lists, list_updates, lists_of
+from tests.streaming.scenario import CUT, MODEL, figures_of, history_lists, list_updates, lists_of
 
 pytestmark = pytest.mark.streaming
 
@@ -33,7 +34,7 @@ def query(request: pytest.FixtureRequest) -> str:
 
 
 def touched(spark: SparkSession, *rows: Row) -> DataFrame:
-    return touched_histories(stream_events(events_frame(spark, list(rows))), max_events=3)
+    return touched_histories(stream_events(events_frame(spark, list(rows)), live=arrival() >= F.lit(CUT)), max_events=3)
 
 
 def versions(warehouse: Warehouse) -> tuple[int, int]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from freshet.streaming.histories import stream_events
+from freshet.streaming.histories import arrival, stream_events
 from freshet.streaming.slices import slice_length, write_slices
 from tests.factories import event, events_frame, moment
 from tests.streaming.scenario import AS_OF, CUT, parameters, shop_rows
@@ -18,7 +19,7 @@ DAY = timedelta(days=1)
 
 def written(spark: SparkSession, folder: Path, *, most_events: int = 1000) -> dict[str, list[str]]:
     """Files in the order in which the file source takes them, with the event ids of each."""
-    events = stream_events(events_frame(spark, shop_rows()))
+    events = stream_events(events_frame(spark, shop_rows()), live=arrival() >= F.lit(CUT))
     write_slices(events, folder, start=CUT, end=AS_OF, length=DAY, most_events=most_events)
     files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
     return {path.name: [row.event_id for row in spark.read.parquet(str(path)).collect()] for path in files}
@@ -49,7 +50,7 @@ def test_slices_that_are_there_stay_and_leftovers_of_a_killed_writing_are_replac
     leftover.mkdir()
     (leftover / "000000-slice-000000.parquet").write_bytes(b"half a file")
     first = written(spark, tmp_path / "input")
-    later = stream_events(events_frame(spark, [event(event_id="other", at="2020-02-01")]))
+    later = stream_events(events_frame(spark, [event(event_id="other", at="2020-02-01")]), live=arrival() >= F.lit(CUT))
     write_slices(later, tmp_path / "input", start=CUT, end=AS_OF, length=DAY, most_events=1000)
     assert written(spark, tmp_path / "input") == first
     assert [path.name for path in tmp_path.iterdir()] == ["input"]

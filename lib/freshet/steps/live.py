@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.storage.home import Home
 from freshet.storage.stamps import clear, figures_of_query
 from freshet.storage.tables import Warehouse
-from freshet.streaming.histories import stream_events
+from freshet.streaming.histories import arrival, stream_events
 from freshet.streaming.micro_batch import ListMaking, ListUpdates, Scorer, ServedModel
 from freshet.streaming.parameters import StreamParameters
 from freshet.streaming.query import run_to_end, sliced_events, stream_session
@@ -76,7 +77,8 @@ def replay_live(
     checkpoint = folder / "query"
     if not checkpoint.exists():
         _begin_anew(folder, warehouse)
-    events = stream_events(warehouse.read(EVENTS, version=events_version))
+    # Shoppers who did nothing in the window keep the batch's lists.
+    events = stream_events(warehouse.read(EVENTS, version=events_version), live=arrival() >= F.lit(plan.start))
     write_slices(
         events,
         folder / "input",
@@ -89,7 +91,6 @@ def replay_live(
         scorer=scorer,
         model=lambda: model,
         length=plan.length,
-        live_from=plan.start,
         most_collected=plan.stream.most_collected_lists,
         now=now,
     )

@@ -9,14 +9,15 @@ def _newest_of(batch_lists: str, stream_lists: str) -> str:
     columns = ", ".join(RECOMMENDATIONS.column_names)
     return f"""
 WITH all_lists AS (
-  SELECT {columns}, '' AS query_id, CAST(-1 AS BIGINT) AS batch_id FROM {batch_lists}
+  SELECT {columns}, CAST(-1 AS BIGINT) AS epoch, '' AS query_id, CAST(-1 AS BIGINT) AS batch_id
+  FROM {batch_lists}
   UNION ALL
-  SELECT {columns}, query_id, batch_id FROM {stream_lists}
+  SELECT {columns}, epoch, query_id, batch_id FROM {stream_lists}
 ),
 newest_first AS (
   SELECT *, ROW_NUMBER() OVER (
     PARTITION BY user_id
-    ORDER BY generation DESC, event_clock DESC, source DESC, query_id DESC, batch_id DESC
+    ORDER BY generation DESC, event_clock DESC, source DESC, epoch DESC, query_id DESC, batch_id DESC
   ) AS place
   FROM all_lists
 )
@@ -27,8 +28,9 @@ SELECT {columns} FROM newest_first WHERE place = 1
 LATEST_RECOMMENDATIONS = _newest_of(RECOMMENDATIONS.name, RECOMMENDATION_UPDATES.name)
 """One row per shopper, the columns of `recommendations`. The same text runs in Spark, DuckDB and Polars.
 
-Newest is highest (generation, event_clock, source with stream after batch, query_id, batch_id): a list of an older
-generation never covers one of a newer, whenever it was written.
+Newest is highest (generation, event_clock, source with stream after batch, epoch, query_id, batch_id): a list of an
+older generation never covers one of a newer, whenever it was written. The epoch stands before the query because a
+list that a compaction has moved to `recommendations` has neither: all that may be newer has a later epoch.
 """
 
 

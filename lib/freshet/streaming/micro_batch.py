@@ -37,17 +37,17 @@ class Scorer(Protocol):
 class ListMaking:
     """What the lists of one query are made with and for.
 
-    `model` is asked once per micro-batch, so that one model makes all of it. Shoppers whose newest event lies before
-    `live_from` get no list: theirs are the batch's. More than `most_collected` lists are written by Spark instead of
-    through the driver. `now` gives the wall time, UTC without a zone.
+    `model` is asked once per micro-batch, so that one model makes all of it, and so is `epoch`, the number of the
+    compaction that will take the lists in. More than `most_collected` lists are written by Spark instead of through
+    the driver. `now` gives the wall time, UTC without a zone.
     """
 
     scorer: Scorer
     model: Callable[[], ServedModel]
     length: int
-    live_from: datetime
     most_collected: int
     now: Callable[[], datetime]
+    epoch: Callable[[], int] = lambda: 0
 
 
 @dataclass
@@ -85,7 +85,8 @@ class ListUpdates:
         # with everybody's past does not fill it.
         due = (
             touched.observe(seen, F.count(F.lit(1)).alias("shoppers"), F.max("newest_event_time").alias("newest"))
-            .where(F.col("newest_event_time") >= F.lit(self.making.live_from))
+            .where("live")
+            .drop("live")
             .persist()
         )
         try:
@@ -165,6 +166,6 @@ class ListUpdates:
             "items",
             F.col("newest_event_time").alias("caused_by_event_time"),
             F.col("newest_received_time").alias("caused_by_received_time"),
-            F.lit(0).cast("bigint").alias("epoch"),
+            F.lit(self.making.epoch()).cast("bigint").alias("epoch"),
         )
         return rows, counted

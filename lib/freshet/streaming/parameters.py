@@ -31,3 +31,38 @@ class StreamParameters:
             wrong.append(f"most_collected_lists must be 0 or more, is {self.most_collected_lists}")
         if wrong:
             raise ValueError("; ".join(wrong))
+
+
+@dataclass(frozen=True)
+class ServeParameters:
+    """How the service runs its two streams.
+
+    A micro-batch reads at most `most_list_events` (lists) or `most_intake_events` (events) records; events are taken in
+    every `intake_seconds`, lists are made as soon as there is something. An event id is remembered for `repeat_hours`.
+    Up to `most_collected_events` records of a micro-batch pass through the driver. The registry is asked for the
+    champion every `swap_check_seconds`. A micro-batch may take `stop_seconds` to end when the service is stopped.
+    """
+
+    intake_seconds: float
+    most_intake_events: int
+    most_list_events: int
+    most_collected_events: int
+    repeat_hours: float
+    swap_check_seconds: float
+    stop_seconds: float
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} must be 1 or more, is {getattr(self, name)}"
+            for name in ("most_intake_events", "most_list_events")
+            if getattr(self, name) < 1
+        ]
+        wrong += [
+            f"{name} must be 0 or more, is {getattr(self, name)}"
+            for name in ("intake_seconds", "most_collected_events", "swap_check_seconds", "stop_seconds")
+            if getattr(self, name) < 0
+        ]
+        if not self.repeat_hours > 0:
+            wrong.append(f"repeat_hours must be above 0, is {self.repeat_hours}")
+        if wrong:
+            raise ValueError("; ".join(wrong))

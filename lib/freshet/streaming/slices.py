@@ -12,7 +12,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from freshet.streaming.histories import STREAM_EVENT
+from freshet.streaming.histories import STREAM_EVENT, arrival
 from freshet.streaming.parameters import StreamParameters
 
 _FIRST_FILE_TIME = 946_684_800
@@ -22,11 +22,6 @@ _FIRST_FILE_TIME = 946_684_800
 def slice_length(start: datetime, end: datetime, params: StreamParameters) -> timedelta:
     """The time a slice spans: `slice_hours`, less where the window would not give `fewest_slices`."""
     return min(timedelta(hours=params.slice_hours), (end - start) / params.fewest_slices)
-
-
-def arrival() -> Column:
-    """When an event was there to be used: not before it happened, nor before the shop knew of it."""
-    return F.greatest("event_time", "received_time")
 
 
 def slice_number(moment: Column, start: datetime, length: timedelta) -> Column:

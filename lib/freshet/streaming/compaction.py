@@ -1,0 +1,164 @@
+"""Compaction: what the stream has appended to `recommendation_updates` goes into `recommendations`.
+
+Between two micro-batches the stream turns to the next epoch (`advance`). Beside the micro-batches that follow, all
+lists of the epochs before go into `recommendations` in one commit (`merge`). When that stands, again between two
+micro-batches, the epochs that the compaction *before* had merged are dropped (`drop`): a reader that opened
+`recommendations` before a compaction and opens the updates after it still finds there what it has not seen.
+
+A kill anywhere loses and doubles nothing: an epoch is dropped only by the process that saw two merges of it stand,
+and merging the same lists again gives the same lists.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Thread
+
+from pyspark.sql import functions as F
+
+from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
+from freshet.errors import BusyError
+from freshet.storage import hygiene
+from freshet.storage.lease import lease
+from freshet.storage.tables import Warehouse
+from freshet.streaming.compaction_parameters import CompactionParameters
+from freshet.streaming.latest import latest_recommendations
+from freshet.streaming.list_table import write_lists
+
+
+@dataclass(frozen=True)
+class CompactionReport:
+    """What a compaction did: the newest epoch it took in, and whether `recommendations` was free to be written."""
+
+    epoch: int
+    merged: bool
+    lists: int = 0
+    merge_seconds: float = 0.0
+    files_dropped: int = 0
+    pause_seconds: float = 0.0
+
+
+class Compaction:
+    """The compactions of one stream, which is the only writer of `recommendation_updates`.
+
+    Every method but `merge` is called between two micro-batches and from the thread that runs them; the first one
+    after the first micro-batch of a start, which may be a repeated one and looks for its own lists. `warehouse` must
+    have the session of the application, not that of a micro-batch. `now` gives the wall time, UTC without a zone.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, locks: Path, parameters: CompactionParameters, now: Callable[[], datetime]
+    ) -> None:
+        warehouse.create(RECOMMENDATION_UPDATES)
+        self.warehouse, self.locks, self.parameters, self.now = warehouse, locks, parameters, now
+        self._epoch = hygiene.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") or 0
+        # Lists wait since their file was written, also through a restart.
+        self._began = min(now(), hygiene.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
+        self._merged: int | None = None
+        self._ripe: int | None = None
+        self._running: Thread | None = None
+        self._outcome: CompactionReport | Exception | None = None
+        self._batches = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that a micro-batch writes into its rows; ask once per micro-batch."""
+        return self._epoch
+
+    def between_batches(self) -> CompactionReport | None:
+        """All that is due now: ends a compaction that is ready, begins one, packs. The report of one that ended."""
+        report = self.finish_if_ready()
+        if self.due(self.now()):
+            self.begin()
+        self._batches += 1
+        if self._batches % self.parameters.pack_from_files == 0:
+            self.pack()
+        return report
+
+    def due(self, now: datetime) -> bool:
+        """Whether a compaction should begin: none is running, and the last began `every_minutes` ago."""
+        return self._running is None and now - self._began >= timedelta(minutes=self.parameters.every_minutes)
+
+    def begin(self) -> None:
+        """Turns to the next epoch and merges those before in a thread of its own; nothing new is not merged."""
+        self._began = self.now()
+        highest = hygiene.highest_partition(self.warehouse, RECOMMENDATION_UPDATES, "epoch")
+        if highest is None or (self._merged is not None and highest <= self._merged):
+            # As long ago as any other drop would be: what the last compaction merged is ripe without another.
+            self._ripe = self._merged
+            self._tidy(self.drop())
+            return
+        epoch = self.advance()
+        self._outcome = None
+        self._running = Thread(target=self._run, args=(epoch,), name=f"compaction-{epoch}", daemon=True)
+        self._running.start()
+
+    def finish_if_ready(self, *, wait: bool = False) -> CompactionReport | None:
+        """Drops what is ripe when a begun merge stands; None while it runs or none was begun.
+
+        Raises the error that ended the merge; a `recommendations` in use by another process is none, its round is
+        skipped.
+        """
+        if self._running is None or (self._running.is_alive() and not wait):
+            return None
+        self._running.join()
+        self._running = None
+        outcome, started = self._outcome, time.monotonic()
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert outcome is not None  # the thread leaves one or the other
+        dropped = self.drop() if outcome.merged else 0
+        self._tidy(dropped)
+        return CompactionReport(
+            outcome.epoch, outcome.merged, outcome.lists, outcome.merge_seconds, dropped, time.monotonic() - started
+        )
+
+    def advance(self) -> int:
+        """Turns to the next epoch; the one that ends. No micro-batch may be running."""
+        ended, self._epoch = self._epoch, self._epoch + 1
+        return ended
+
+    def merge(self, epoch: int) -> CompactionReport:
+        """`recommendations` := the newest list per shopper of it and of the updates up to `epoch`, in one commit."""
+        started = time.monotonic()
+        try:
+            with lease(self.locks, "table", RECOMMENDATIONS.name):
+                self.warehouse.create(RECOMMENDATIONS)
+                ended = self.warehouse.read(RECOMMENDATION_UPDATES).where(F.col("epoch") <= epoch)
+                newest = latest_recommendations(self.warehouse.read(RECOMMENDATIONS), ended)
+                lists = write_lists(self.warehouse, newest)
+                self._ripe, self._merged = self._merged, epoch
+                hygiene.vacuum(self.warehouse, RECOMMENDATIONS, hours=self.parameters.vacuum_hours)
+                hygiene.shorten_log(self.warehouse, RECOMMENDATIONS)
+        except BusyError:
+            return CompactionReport(epoch, merged=False)
+        return CompactionReport(epoch, True, lists, time.monotonic() - started)
+
+    def drop(self) -> int:
+        """Drops the epochs that the compaction before the last had merged; the number of files."""
+        if self._ripe is None:
+            return 0
+        return hygiene.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._ripe)
+
+    def pack(self) -> int:
+        """Packs the small files of the updates, of which a reader of the newest lists opens every one."""
+        few = self.parameters.pack_from_files
+        return hygiene.pack(self.warehouse, RECOMMENDATION_UPDATES, target_mb=self.parameters.pack_mb, from_files=few)
+
+    def close(self) -> CompactionReport | None:
+        """Waits for a merge that runs and ends it."""
+        return self.finish_if_ready(wait=True)
+
+    def _run(self, epoch: int) -> None:
+        try:
+            self._outcome = self.merge(epoch)
+        except Exception as error:  # for the thread of the micro-batches, which raises it
+            self._outcome = error
+
+    def _tidy(self, dropped: int) -> None:
+        hygiene.vacuum(self.warehouse, RECOMMENDATION_UPDATES, hours=self.parameters.vacuum_hours)
+        hygiene.remove_empty_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", below=self._epoch)
+        if dropped:
+            hygiene.shorten_log(self.warehouse, RECOMMENDATION_UPDATES)

@@ -1,0 +1,104 @@
+"""How the stream of lists takes over from the tables: the history so far, then the topic from where the tables end.
+
+Written once, before a query has its first checkpoint, and kept beside it: a restart goes on from the same hand-over,
+so that no event is missed and none counted twice.
+"""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS
+from freshet.errors import StateError
+from freshet.storage.ledger import read_record, write_record
+from freshet.storage.tables import Warehouse
+from freshet.streaming.histories import STREAM_EVENT, stream_events
+
+_RECORD = "handover"
+_EARLIEST = -2
+"""Kafka's own number for the oldest message there is."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """`events_version`: version of table events that is the history; `offsets`: first offset of each partition to be
+    read from the topic."""
+
+    topic: str
+    events_version: int
+    offsets: dict[int, int]
+
+    @property
+    def starting_offsets(self) -> str:
+        return starting_offsets(self.topic, self.offsets)
+
+
+def handed_over(
+    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, most_per_file: int
+) -> Handover:
+    """The hand-over that stands in `folder`, else one made of `events` as it is now.
+
+    The history lies in `folder`/history as files of STREAM_EVENT, whole before the hand-over is recorded. Events of
+    `source` in these partitions of the topic end with the offsets; those of other sources are all history: the topic
+    holds none of them. Raises StateError when the topic has fewer partitions than a hand-over was made for.
+    """
+    known = read_record(folder, _RECORD)
+    if known is None:
+        return _made(warehouse, folder, source=source, topic=topic, partitions=partitions, most_per_file=most_per_file)
+    found = Handover(known["topic"], known["events_version"], {int(n): o for n, o in known["offsets"].items()})
+    if found.topic != topic or len(found.offsets) > partitions:
+        raise StateError(
+            "this stream was begun on another topic", where=str(folder),
+            expected=f"topic {found.topic} with {len(found.offsets)} partitions or more",
+            found=f"topic {topic} with {partitions}", do="Begin anew with --rebuild: nothing is lost or doubled",
+        )  # fmt: skip
+    return found
+
+
+def _made(
+    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, most_per_file: int
+) -> Handover:
+    version = warehouse.version(EVENTS)
+    events = warehouse.read(EVENTS, version=version)
+    offsets = next_offsets(events, source=source, topic=topic, partitions=partitions)
+    history, part = folder / "history", folder / "history.part"
+    for leftover in (history, part):
+        shutil.rmtree(leftover, ignore_errors=True)
+    past = stream_events(events, live=F.lit(False))
+    past.write.option("maxRecordsPerFile", most_per_file).parquet(str(part))
+    part.rename(history)
+    made = Handover(topic, version, offsets)
+    write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
+    return made
+
+
+def starting_offsets(topic: str, offsets: dict[int, int]) -> str:
+    """As Spark's option startingOffsets takes them."""
+    return json.dumps({topic: {str(number): offset for number, offset in offsets.items()}})
+
+
+def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int) -> dict[int, int]:
+    """Per partition of the topic the offset behind the last of its events; its oldest message where it has none.
+
+    All records before it stand in a table, for an intake writes the refused ones first.
+    """
+    name = re.compile(re.escape(topic) + r"-(\d+)")
+    mine = events.where((F.col("source") == source) & F.startswith("source_partition", F.lit(f"{topic}-")))
+    newest = mine.groupBy("source_partition").agg(F.max("source_offset").alias("newest")).collect()
+    found = {name.fullmatch(row["source_partition"]): row["newest"] for row in newest}
+    return {**dict.fromkeys(range(partitions), _EARLIEST), **{int(m[1]): last + 1 for m, last in found.items() if m}}
+
+
+def history_stream(session: SparkSession, folder: Path) -> DataFrame:
+    """The history of a hand-over as a stream of STREAM_EVENT, one file per micro-batch."""
+    return session.readStream.schema(STREAM_EVENT).option("maxFilesPerTrigger", 1).parquet(str(folder / "history"))
+
+
+def live_events(arrived: DataFrame) -> DataFrame:
+    """STREAM_EVENT of the sound records among `streaming.arrivals`, each of them live."""
+    return stream_events(arrived.where(F.size("problems") == 0), live=F.lit(True))

@@ -1,0 +1,80 @@
+"""A query that runs until it is stopped: started, watched, ended between two micro-batches."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+
+from freshet.errors import StateError
+
+
+class MicroBatches(Protocol):
+    """What a query calls for each micro-batch; the error that ended one stays in `failure`."""
+
+    failure: Exception | None
+
+    def __call__(self, rows: DataFrame, batch_id: int, /) -> None: ...
+
+
+@dataclass
+class RunningQuery:
+    """A started query with the function it calls."""
+
+    name: str
+    query: StreamingQuery
+    batches: MicroBatches
+    checkpoint: Path
+    _told: bool = field(default=False, init=False)
+
+    def raise_failure(self) -> None:
+        """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""
+        if self.query.isActive:
+            return
+        if self.batches.failure is not None:
+            raise self.batches.failure
+        error = self.query.exception()
+        if error is not None:
+            raise self._as_state_error(error)
+
+    def stop(self, *, within_seconds: float) -> None:
+        """Ends the query between two micro-batches; after the given time in the middle of one, which is then repeated
+        by the next start."""
+        end = time.monotonic() + within_seconds
+        while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
+            time.sleep(0.02)
+        self.query.stop()
+
+    def _as_state_error(self, error: StreamingQueryException) -> StateError:
+        text = " ".join(str(error).split())
+        for mark, meaning, advice in _KNOWN:
+            if mark in text:
+                return StateError(meaning, where=f"stream {self.name}", do=advice)
+        return StateError(
+            "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
+            do="Start it again; where that ends likewise, begin anew with --rebuild",
+        )  # fmt: skip
+
+
+_KNOWN = (
+    (
+        "KAFKA_DATA_LOSS", "the topic no longer has the records that come next: they expired, or it was made anew",
+        "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
+    ),
+    (
+        "Some data may have been lost", "the topic no longer has the records that come next: they expired, or it was "
+        "made anew", "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
+    ),
+)  # fmt: skip
+
+
+def started(
+    name: str, rows: DataFrame, batches: MicroBatches, *, checkpoint: Path, every_seconds: float, mode: str
+) -> RunningQuery:
+    """Starts the query `rows`, in output mode `mode`; 0 seconds: a micro-batch as soon as the last has ended."""
+    writer = rows.writeStream.queryName(name).outputMode(mode).option("checkpointLocation", str(checkpoint))
+    writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")
+    return RunningQuery(name, writer.foreachBatch(batches).start(), batches, checkpoint)

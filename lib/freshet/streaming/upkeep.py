@@ -1,0 +1,67 @@
+"""Upkeep of the tables to which micro-batches append: small files packed, old rows forgotten, unread files removed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS, TableContract
+from freshet.storage import hygiene
+from freshet.storage.tables import Warehouse
+from freshet.streaming.compaction_parameters import CompactionParameters
+
+
+@dataclass(frozen=True)
+class UpkeepReport:
+    """What the upkeep of one table did."""
+
+    table: str
+    rows_forgotten: int
+    files_packed: int
+    files_removed: int
+
+
+class Upkeep:
+    """The upkeep of `tables` by the process that writes them, between its micro-batches, a table at a time.
+
+    Each gets its turn once in `tidy_minutes`, the first at once after a start.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        tables: Sequence[TableContract],
+        parameters: CompactionParameters,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.warehouse, self.tables, self.parameters, self.now = warehouse, tuple(tables), parameters, now
+        self._turn = 0
+        self._next = now()
+
+    def between_batches(self) -> UpkeepReport | None:
+        """Tidies the table whose turn it is; None when it is none's."""
+        if not self.tables or self.now() < self._next:
+            return None
+        table = self.tables[self._turn % len(self.tables)]
+        self._turn += 1
+        self._next = self.now() + timedelta(minutes=self.parameters.tidy_minutes / len(self.tables))
+        return tidy(self.warehouse, table, self.parameters)
+
+
+def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> UpkeepReport:
+    """All upkeep of one table; nothing where the table does not exist."""
+    if not warehouse.exists(table):
+        return UpkeepReport(table.name, 0, 0, 0)
+    forgotten = 0
+    if table is STREAM_METRICS:
+        # The last row of a query tells, after a start, whether its micro-batch stands, and the event clock.
+        forgotten = hygiene.forget(
+            warehouse, table, "finished_at", days=parameters.metrics_days, but_last_of=("query_id", "batch_id")
+        )
+    elif table is QUARANTINE:
+        forgotten = hygiene.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
+    packed = hygiene.pack(warehouse, table, target_mb=parameters.pack_mb, from_files=parameters.pack_from_files)
+    hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours
+    removed = hygiene.vacuum(warehouse, table, hours=hours)
+    if forgotten or packed or removed:
+        hygiene.shorten_log(warehouse, table)
+    return UpkeepReport(table.name, forgotten, packed, removed)

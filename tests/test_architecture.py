@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, tuple[str, ...] | str] = {
     **dict.fromkeys(PURE, ("contracts", "errors")),
     "recommendation": ("contracts", "errors", "models"),
     "storage": ("contracts", "errors"),
+    "messages": ("contracts", "errors"),
     "registry": ("contracts", "models", "errors"),
     "tuning": ("contracts", "errors", "models", "recommendation", "evaluation", "features", "splitting"),
     "streaming": ("storage", "contracts", "cleaning", "recommendation", "monitoring", "errors"),
@@ -31,7 +32,14 @@ MAY_IMPORT: dict[str, tuple[str, ...] | str] = {
 }
 """Which rooms of the package each room may import, besides itself. `parameters` stands for parameter dataclasses."""
 
-ONLY_IN = {"delta": "storage", "deltalake": "storage", "mlflow": "registry", "click": "cli", "rich": "cli"}
+ONLY_IN = {
+    "delta": "storage",
+    "deltalake": "storage",
+    "confluent_kafka": "messages",
+    "mlflow": "registry",
+    "click": "cli",
+    "rich": "cli",
+}
 """Libraries that belong to one room."""
 
 KEEPS_THE_CLOCK = ("steps", "cli", "streaming")

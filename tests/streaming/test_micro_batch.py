@@ -1,6 +1,6 @@
 """One micro-batch at a time: what is written, once, with which clock."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from pyspark.sql import functions as F
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.storage.tables import Warehouse
 from freshet.streaming.histories import arrival, stream_events, touched_histories
-from freshet.streaming.micro_batch import ServedModel
+from freshet.streaming.micro_batch import ListMaking, ListUpdates, ServedModel
 from tests.factories import Row, event, events_frame, moment
-from tests.streaming.scenario import CUT, MODEL, figures_of, history_lists, list_updates, lists_of
+from tests.streaming.scenario import CUT, MODEL, WALL, figures_of, history_lists, list_updates, lists_of
 
 pytestmark = pytest.mark.streaming
 
@@ -78,7 +78,22 @@ def test_lists_and_figures_of_a_micro_batch(spark: SparkSession, tables: Warehou
         }
     ]
     # Two shoppers were touched; the one whose newest event lies before the live window keeps the batch's list.
-    assert figures_of(tables, query) == [{**made, "touched_shoppers": 2, "lists": 1, "unknown_items": 1}]
+    nothing = dict.fromkeys(("input", "accepted", "quarantined", "latency_p50_s", "latency_p95_s"))
+    counted = {"job": "lists", "touched_shoppers": 2, "lists": 1, "unknown_items": 1}
+    assert figures_of(tables, query) == [{**made, **counted, **nothing}]
+
+
+def test_latency_of_live_lists_is_the_time_since_receipt(spark: SparkSession, tables: Warehouse, query: str) -> None:
+    seconds = (60, 10, 30)
+    batch = touched(
+        spark,
+        event(user="old", at="2020-01-31"),
+        *[event(user=f"u{n}", at="2020-02-20", received=WALL - timedelta(seconds=n)) for n in seconds],
+    )
+    making = ListMaking(history_lists, lambda: MODEL, 4, 1000, lambda: WALL, is_live=True)
+    ListUpdates(tables.folder, query, making)(batch, 0)
+    row = figures_of(tables, query)[0]
+    assert (row["latency_p50_s"], row["latency_p95_s"]) == (30.0, 60.0)
 
 
 def test_same_micro_batch_twice_writes_once(spark: SparkSession, tables: Warehouse, query: str) -> None:

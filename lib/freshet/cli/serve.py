@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from py4j.protocol import Py4JError
 
 from freshet.cli.options import home_option, opened_job, settings_options
 from freshet.messages.java import spark_options
@@ -56,7 +57,13 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with opened_job(home, settings["environment"], settings["overrides"], settings["master"]) as job:
-        if rebuild:
-            forget_progress(job)
-        serve_job(job, wished, stop=stop, tell=lambda text: click.echo(f"freshet: {text}", err=True))
+    try:
+        with opened_job(home, settings["environment"], settings["overrides"], settings["master"]) as job:
+            if rebuild:
+                forget_progress(job)
+            serve_job(job, wished, stop=stop, tell=lambda text: click.echo(f"freshet: {text}", err=True))
+    except Py4JError:
+        # A signal to the whole group of processes has ended the JVM first; the next start goes on from its checkpoint.
+        if not stop.is_set():
+            raise
+    click.echo("freshet: stopped", err=True)

@@ -13,7 +13,7 @@ from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.storage.home import Home
 from freshet.storage.stamps import clear, figures_of_query
 from freshet.storage.tables import Warehouse
-from freshet.streaming.histories import arrival, stream_events
+from freshet.streaming.histories import arrival, stream_events, touched_histories
 from freshet.streaming.micro_batch import ListMaking, ListUpdates, Scorer, ServedModel
 from freshet.streaming.parameters import StreamParameters
 from freshet.streaming.query import run_to_end, sliced_events, stream_session
@@ -96,7 +96,8 @@ def replay_live(
     )
     updates = ListUpdates(warehouse.folder, query_id(plan.fingerprint), making)
     session = stream_session(warehouse.spark, plan.stream)
-    run_to_end(sliced_events(session, folder / "input"), updates, max_events=plan.max_events, checkpoint=checkpoint)
+    touched = touched_histories(sliced_events(session, folder / "input"), max_events=plan.max_events)
+    run_to_end(touched, updates, checkpoint=checkpoint)
     return live_report(warehouse, plan)
 
 

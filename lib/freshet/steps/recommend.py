@@ -30,6 +30,7 @@ from freshet.steps.job import Job, Step
 from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
 from freshet.steps.propensity import write_scores
 from freshet.steps.segments import write_segments
+from freshet.streaming.list_table import with_newer_stream_lists, write_lists
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -80,12 +81,13 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
         F.lit("batch").alias("source"),
         "items",
     )
-    job.warehouse.replace(rows, RECOMMENDATIONS)
+    newest = with_newer_stream_lists(job.warehouse, rows, generation=version.generation, clock=windows.cut)
+    count = write_lists(job.warehouse, newest)
     near = similar_items(job.spark.createDataFrame(artifact.neighbour_table()), length=lists.similar_length)
     near = near.withColumn("model_version", F.lit(version.model_version))
     job.warehouse.replace(near, SIMILAR_ITEMS)
     job.warehouse.replace(_popular(job), POPULAR_ITEMS)
-    return {"policy": policy, "lists": job.warehouse.read(RECOMMENDATIONS).count()}
+    return {"policy": policy, "lists": count}
 
 
 def _popular(job: Job) -> DataFrame:

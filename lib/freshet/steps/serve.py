@@ -148,7 +148,9 @@ def _both(job: Job, topic: Topic, folder: Path, model: Champion) -> list[Running
 
     rules = IntakeRules(mapping.name, timedelta(hours=params.repeat_hours), params.most_collected_events, job.now)
     intake = EventIntake(job.home.warehouse, "events", rules)
-    making = ListMaking(recommended, model, settings.lists.length, settings.stream.most_collected_lists, job.now)
+    making = ListMaking(
+        recommended, model, settings.lists.length, settings.stream.most_collected_lists, job.now, is_live=True
+    )
     updates = ListUpdates(job.home.warehouse, f"lists-{fingerprint({'handover': hand.starting_offsets})}", making)
     live = live_events(records(hand.starting_offsets, params.most_list_events))
     touched = touched_histories(

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 from freshet.contracts import RECOMMENDATIONS
 from freshet.storage.tables import Warehouse
 
-LISTS_PER_FILE = 50_000
-"""About 20 MB with lists of 20 items: what a look for one shopper opens."""
+LISTS_PER_FILE = 20_000
+"""About 6 MB with lists of 20 items: what a look for one shopper opens. A million shoppers are 50 files."""
 
 
 def write_lists(warehouse: Warehouse, lists: DataFrame, *, per_file: int = LISTS_PER_FILE) -> int:

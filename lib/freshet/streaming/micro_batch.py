@@ -39,7 +39,8 @@ class ListMaking:
 
     `model` is asked once per micro-batch, so that one model makes all of it, and so is `epoch`, the number of the
     compaction that will take the lists in. More than `most_collected` lists are written by Spark instead of through
-    the driver. `now` gives the wall time, UTC without a zone.
+    the driver. `now` gives the wall time, UTC without a zone. `is_live`: events come as they happen, so that the time
+    since their receipt is a latency.
     """
 
     scorer: Scorer
@@ -48,6 +49,7 @@ class ListMaking:
     most_collected: int
     now: Callable[[], datetime]
     epoch: Callable[[], int] = lambda: 0
+    is_live: bool = False
 
 
 @dataclass
@@ -84,7 +86,14 @@ class ListUpdates:
         # Every action runs the stateful plan anew, hence the cache; of due shoppers only, so that the first slice
         # with everybody's past does not fill it.
         due = (
-            touched.observe(seen, F.count(F.lit(1)).alias("shoppers"), F.max("newest_event_time").alias("newest"))
+            touched.observe(
+                seen,
+                F.count(F.lit(1)).alias("shoppers"),
+                F.max("newest_event_time").alias("newest"),
+                F.percentile_approx(F.when(F.col("live"), F.col("newest_received_time")), [0.5, 0.05]).alias(
+                    "received"
+                ),
+            )
             .where("live")
             .drop("live")
             .persist()
@@ -115,8 +124,7 @@ class ListUpdates:
             "job": "lists",
             "finished_at": finished,
             "event_clock": clock,
-            "input": 0,
-            "accepted": 0,
+            **self._latency(finished, seen),
             "touched_shoppers": seen.get["shoppers"],
             "lists": lists,
             "unknown_items": unknown,
@@ -124,6 +132,14 @@ class ListUpdates:
             "model_version": model.version,
         }
         append_row(warehouse, figures, STREAM_METRICS)
+
+    def _latency(self, finished: datetime, seen: Observation) -> dict[str, float]:
+        """Percentiles of the time since events were received; nothing where the past is replayed."""
+        received = seen.get["received"]
+        if not self.making.is_live or received is None:
+            return {}
+        seconds = [(finished - moment).total_seconds() for moment in received]
+        return {"latency_p50_s": seconds[0], "latency_p95_s": seconds[1]}
 
     def _standing(self, warehouse: Warehouse, batch_id: int) -> tuple[bool, bool]:
         """Whether the lists and the figures of this micro-batch were written before; restores the event clock."""

@@ -6,7 +6,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.errors import StateError
-from freshet.streaming.histories import STREAM_EVENT, touched_histories
+from freshet.streaming.histories import STREAM_EVENT
 from freshet.streaming.micro_batch import ListUpdates
 from freshet.streaming.parameters import StreamParameters
 
@@ -29,12 +29,13 @@ def sliced_events(session: SparkSession, folder: Path) -> DataFrame:
     return session.readStream.schema(STREAM_EVENT).option("maxFilesPerTrigger", 1).parquet(str(folder))
 
 
-def run_to_end(events: DataFrame, updates: ListUpdates, *, max_events: int, checkpoint: Path) -> None:
-    """Feeds all that the stream `events` has now to `updates`, going on where the checkpoint stands.
+def run_to_end(touched: DataFrame, updates: ListUpdates, *, checkpoint: Path) -> None:
+    """Feeds all that the stream `touched` (touched_histories) has now to `updates`, going on where the checkpoint
+    stands.
 
     Raises what went wrong in a micro-batch as it was, StateError when the query itself cannot go on.
     """
-    writer = touched_histories(events, max_events=max_events).writeStream.outputMode("update")
+    writer = touched.writeStream.outputMode("update")
     query = (
         writer.option("checkpointLocation", str(checkpoint)).trigger(availableNow=True).foreachBatch(updates).start()
     )

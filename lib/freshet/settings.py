@@ -22,6 +22,7 @@ from freshet.models.propensity import PropensityParameters
 from freshet.models.segments import SegmentParameters
 from freshet.recommendation.parameters import ListParameters
 from freshet.splitting import WindowParameters
+from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.parameters import ServeParameters, StreamParameters
 from freshet.tuning.parameters import SearchParameters
 
@@ -43,6 +44,7 @@ class Settings:
     segments: SegmentParameters
     stream: StreamParameters
     serve: ServeParameters
+    compaction: CompactionParameters
 
 
 def conf_folder() -> Traversable:

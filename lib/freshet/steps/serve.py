@@ -23,13 +23,15 @@ from freshet.steps.models import RECOMMENDER, champion
 from freshet.storage.lease import leases
 from freshet.storage.ledger import fingerprint, read_record, write_record
 from freshet.streaming.arrivals import arrivals
+from freshet.streaming.compaction import Compaction
 from freshet.streaming.handover import handed_over, history_stream, live_events, next_offsets, starting_offsets
 from freshet.streaming.histories import touched_histories
 from freshet.streaming.intake import EventIntake, IntakeRules
 from freshet.streaming.micro_batch import ListMaking, ListUpdates, ServedModel
 from freshet.streaming.query import stream_session
 from freshet.streaming.records import kafka_records
-from freshet.streaming.running import RunningQuery, started
+from freshet.streaming.running import RunningQuery, WithChores, started
+from freshet.streaming.upkeep import Upkeep
 
 WRITES = (EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS)
 
@@ -148,6 +150,8 @@ def _both(job: Job, topic: Topic, folder: Path, model: Champion) -> list[Running
 
     rules = IntakeRules(mapping.name, timedelta(hours=params.repeat_hours), params.most_collected_events, job.now)
     intake = EventIntake(job.home.warehouse, "events", rules)
+    compaction = Compaction(job.warehouse, job.home.locks, settings.compaction, job.now)
+    upkeep = Upkeep(job.warehouse, (EVENTS, QUARANTINE), settings.compaction, job.now)
     making = ListMaking(
         recommended, model, settings.lists.length, settings.stream.most_collected_lists, job.now, is_live=True
     )
@@ -159,11 +163,19 @@ def _both(job: Job, topic: Topic, folder: Path, model: Champion) -> list[Running
     running: list[RunningQuery] = []
     try:
         running.append(
-            started("events", records(starting_offsets(topic.name, behind), params.most_intake_events), intake,
+            started("events", records(starting_offsets(topic.name, behind), params.most_intake_events),
+                    WithChores(intake, (upkeep.between_batches,)),
                     checkpoint=folder / "events", every_seconds=params.intake_seconds, mode="append")
         )  # fmt: skip
         running.append(
-            started("lists", touched, updates, checkpoint=folder / "lists" / "query", every_seconds=0, mode="update")
+            started(
+                "lists",
+                touched,
+                WithChores(updates, (compaction.between_batches,)),
+                checkpoint=folder / "lists" / "query",
+                every_seconds=0,
+                mode="update",
+            )
         )
     except FreshetError:
         for one in running:

@@ -1,6 +1,7 @@
 """A query that runs until it is stopped: started, watched, ended between two micro-batches."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,28 @@ class MicroBatches(Protocol):
 
 
 @dataclass
+class WithChores:
+    """`batches`, and after each micro-batch the chores of the process that writes its tables.
+
+    A chore that fails ends the query, as a micro-batch would; repeated, that micro-batch finds what it wrote.
+    """
+
+    batches: MicroBatches
+    chores: tuple[Callable[[], object], ...]
+    failure: Exception | None = field(default=None, init=False)
+
+    def __call__(self, rows: DataFrame, batch_id: int) -> None:
+        """The micro-batch, then the chores."""
+        try:
+            self.batches(rows, batch_id)
+            for chore in self.chores:
+                chore()
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+@dataclass
 class RunningQuery:
     """A started query with the function it calls."""
 
@@ -28,7 +51,6 @@ class RunningQuery:
     query: StreamingQuery
     batches: MicroBatches
     checkpoint: Path
-    _told: bool = field(default=False, init=False)
 
     def raise_failure(self) -> None:
         """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""

@@ -1,0 +1,141 @@
+"""freshet produce: the events of any mapped source into a Kafka topic, at a chosen speed."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from freshet.cli.options import is_terminal, json_option, settings_options
+from freshet.errors import InputError
+from freshet.messages.options import kafka_options
+from freshet.messages.pace import Pace
+from freshet.messages.sending import Message, Sender, send_paced
+from freshet.session import local_session
+from freshet.settings import load_settings
+from freshet.steps.ingest import mapped_files
+from freshet.steps.produce import count_messages, stamped, write_messages, written_messages
+
+_ABOVE_NOTHING = click.FloatRange(min=0, min_open=True)
+
+
+@click.command()
+@click.option("--source", type=click.Path(path_type=Path), required=True, help="Mapping of the source (TOML).")
+@click.option(
+    "--input", "input_path", type=click.Path(path_type=Path), required=True, help="File or folder of raw data."
+)
+@click.option("--to", "servers", required=True, metavar="HOST:PORT[,...]", help="Bootstrap servers of the broker.")
+@click.option("--topic", required=True, help="Topic that gets the events.")
+@click.option("--speed-up", type=_ABOVE_NOTHING, help="How much faster than they happened: 60 is an hour a minute.")
+@click.option("--rate", type=_ABOVE_NOTHING, help="Events a second, instead.  [default: as fast as it goes]")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first events.")
+@click.option(
+    "--received-now/--received-as-told", "received_now", default=True, show_default=True,
+    help="Whether received_time is the moment of sending, or what the source tells.",
+)  # fmt: skip
+@click.option("--kafka-option", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of librdkafka.")
+@click.option(
+    "--kafka-options-file", "options_file", type=click.Path(path_type=Path), envvar="FRESHET_KAFKA_OPTIONS_FILE",
+    help="Such settings, a line each; a place for secrets.",
+)  # fmt: skip
+@settings_options
+@json_option
+def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
+    source: Path,
+    input_path: Path,
+    servers: str,
+    topic: str,
+    speed_up: float | None,
+    rate: float | None,
+    limit: int | None,
+    received_now: bool,
+    pairs: tuple[str, ...],
+    options_file: Path | None,
+    environment: str | None,
+    overrides: tuple[str, ...],
+    master: str,
+    as_json: bool,
+) -> None:
+    """Send the accepted events of a source to Kafka, in order of time.
+
+    Each event is a JSON object with the column names of table events; its key is the shopper. Records that `freshet
+    ingest` would refuse are left out. Passwords belong into --kafka-options-file (mode 600) or into the environment:
+    FRESHET_KAFKA_SASL_PASSWORD is sasl.password.
+
+    \b
+    Examples:
+      freshet produce --source conf/sources/online_retail_ii.toml --input online_retail_II.parquet \\
+          --to 127.0.0.1:9092 --topic events --speed-up 3600
+      freshet produce --source my_shop.toml --input events/ --to 127.0.0.1:9092 --topic events --rate 1000
+      freshet produce --source my_shop.toml --input events/ --to kafka.my-shop.example:9093 --topic events \\
+          --kafka-option security.protocol=SASL_SSL --kafka-options-file kafka.properties
+    """
+    if rate is not None and speed_up is not None:
+        raise InputError("there is one speed only", where="--rate and --speed-up", expected="one of them, or none")
+    pace = Pace(rate=rate, speed_up=speed_up)
+    options = {**kafka_options(pairs, options_file, os.environ), "bootstrap.servers": servers}
+    settings = load_settings(environment, overrides)
+    mapped_files(source, input_path)
+    sender = Sender(options, topic)  # a broker that is not there is told before Spark is started
+    console = Console(stderr=True, highlight=False, width=None if is_terminal() else 120)
+    with tempfile.TemporaryDirectory(prefix="freshet-produce-") as scratch, console.status("starting ...") as line:
+        messages = Path(scratch) / "messages"
+        spark = local_session("freshet-produce", master, scratch=Path(scratch) / "spark")
+        try:
+            line.update("putting the events in order ...")
+            write_messages(
+                spark, messages, source=source, input_path=input_path, params=settings.cleaning,
+                now=datetime.now(UTC).replace(tzinfo=None), limit=limit, received_later=received_now,
+            )  # fmt: skip
+        finally:
+            spark.stop()
+        with _figures() as figures:
+            count = send_paced(
+                sender, written_messages(messages), pace, clock=time.monotonic,
+                stamped=stamped if received_now else bytes, tell=_teller(line.update, count_messages(messages)),
+            )  # fmt: skip
+    _print_summary(figures(count), f"topic {topic} of {servers}", as_json)
+
+
+@contextmanager
+def _figures() -> Iterator[Callable[[int], dict[str, Any]]]:
+    """What was sent in the time until the block ends, as a function of the count."""
+    begun = ended = time.monotonic()
+
+    def figures(count: int) -> dict[str, Any]:
+        seconds = max(ended - begun, 1e-6)
+        return {"events": count, "seconds": round(seconds, 3), "events_per_s": round(count / seconds, 1)}
+
+    yield figures
+    ended = time.monotonic()
+
+
+def _teller(update: Callable[[str], None], total: int) -> Callable[[int, Message], None]:
+    """Shows, twice a second, how far the replay is."""
+    told = begun = time.monotonic()
+
+    def tell(number: int, message: Message) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= 0.5:
+            told = now
+            days = message.after / 86_400
+            update(f"{number:,} of {total:,} events, {number / (now - begun):,.0f}/s, {days:,.2f} days of the source")
+
+    return tell
+
+
+def _print_summary(figures: dict[str, Any], target: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    click.echo(
+        f"{figures['events']:,} events into {target} in {figures['seconds']:,.1f} s, {figures['events_per_s']:,.0f}/s"
+    )

@@ -1,0 +1,1 @@
+"""Messages of a Kafka broker: how it is reached, what its topics hold, and sending to it."""

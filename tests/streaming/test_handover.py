@@ -1,0 +1,115 @@
+"""Lists straight from a topic: the history comes from the tables, nothing is missed or counted twice between them."""
+
+import json
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from freshet.cleaning.source import read_mapping
+from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
+from freshet.errors import StateError
+from freshet.messages.sending import Sender
+from freshet.messages.topics import create_topic
+from freshet.settings import conf_folder, load_settings
+from freshet.storage.home import Home
+from freshet.storage.tables import Warehouse
+from freshet.streaming.arrivals import arrivals
+from freshet.streaming.handover import Handover, handed_over, history_stream, live_events, next_offsets
+from freshet.streaming.histories import touched_histories
+from freshet.streaming.query import run_to_end, stream_session
+from freshet.streaming.records import kafka_records
+from tests.factories import Row, event, events_frame
+from tests.streaming.scenario import list_updates, lists_of, newest_items, parameters
+
+pytestmark = [pytest.mark.streaming, pytest.mark.delta]
+
+TOPIC = "clicks"
+
+
+def stored(number: int, *, user: str, partition: int, offset: int, source: str = "shop_events") -> Row:
+    return event(
+        name="view_item", user=user, item=f"i{number}", at=f"2026-02-01 10:{number:02}", event_id=f"e{number}",
+        source=source, source_partition=f"{TOPIC}-{partition}", source_offset=offset,
+    )  # fmt: skip
+
+
+def test_offsets_go_on_behind_the_last_event_of_each_partition_of_the_topic(spark: SparkSession) -> None:
+    rows = [
+        stored(1, user="ann", partition=0, offset=4), stored(2, user="bob", partition=0, offset=2),
+        stored(3, user="ann", partition=1, offset=0), stored(4, user="ann", partition=2, offset=9, source="other"),
+        {**stored(5, user="ann", partition=0, offset=99), "source_partition": f"{TOPIC}-x-0"},
+    ]  # fmt: skip
+    events = events_frame(spark, rows)
+    assert next_offsets(events, source="shop_events", topic=TOPIC, partitions=3) == {0: 5, 1: 1, 2: -2}
+    empty = events.where(F.lit(False))
+    assert next_offsets(empty, source="shop_events", topic=TOPIC, partitions=1) == {0: -2}
+
+
+def test_a_hand_over_is_made_once_and_guards_its_topic(spark: SparkSession, warehouse: Warehouse, home: Home) -> None:
+    warehouse.replace(events_frame(spark, [stored(1, user="ann", partition=0, offset=0)]), EVENTS)
+    folder = home.checkpoints / "lists"
+    folder.mkdir()
+
+    def hand(topic: str = TOPIC, partitions: int = 2) -> Handover:
+        return handed_over(
+            warehouse, folder, source="shop_events", topic=topic, partitions=partitions, most_per_file=10
+        )
+
+    first = hand()
+    assert (first.events_version, first.offsets) == (warehouse.version(EVENTS), {0: 1, 1: -2})
+    warehouse.append(events_frame(spark, [stored(2, user="ann", partition=0, offset=1)]), EVENTS)
+    assert hand() == first
+    assert hand(partitions=3) == first
+    with pytest.raises(StateError, match="another topic"):
+        hand(topic="other")
+    with pytest.raises(StateError, match="2 partitions or more"):
+        hand(partitions=1)
+
+
+@pytest.mark.cluster
+def test_history_and_topic_together_give_each_event_once(
+    spark: SparkSession, warehouse: Warehouse, home: Home, broker: str
+) -> None:
+    client = {"bootstrap.servers": broker}
+    create_topic(client, TOPIC, partitions=1)
+    shoppers = ["ann", "bob", "ann", "cat", "ann", "bob"]
+    messages = [(user, number) for number, user in enumerate(shoppers)]
+
+    def send(some: list[tuple[str, int]]) -> None:
+        sender = Sender(client, TOPIC)
+        for user, number in some:
+            row = {"event_id": f"e{number}", "event_name": "view_item", "event_time": f"2026-02-01T10:{number:02}:00Z",
+                   "user_id": user, "item_id": f"i{number}"}  # fmt: skip
+            sender.send(user.encode(), json.dumps(row).encode())
+        sender.finish()
+
+    send(messages[:5])
+    # The intake has taken in three records when the lists begin.
+    known = [stored(n, user=user, partition=0, offset=n) for user, n in messages[:3]]
+    warehouse.replace(events_frame(spark, known), EVENTS)
+    for contract in (RECOMMENDATION_UPDATES, STREAM_METRICS):
+        warehouse.create(contract)
+    mapping = read_mapping(conf_folder().joinpath("sources/shop_events.toml"))
+    folder = home.checkpoints / "lists"
+    folder.mkdir()
+
+    def keep_fresh() -> None:
+        hand = handed_over(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, most_per_file=10)
+        session = stream_session(spark, parameters())
+        raw = kafka_records(
+            session, mapping, topic=TOPIC, offsets=hand.starting_offsets, most_per_trigger=100,
+            options={"kafka.bootstrap.servers": broker},
+        )  # fmt: skip
+        live = live_events(arrivals(raw, mapping, load_settings().cleaning))
+        touched = touched_histories(live.unionByName(history_stream(session, folder)), max_events=10)
+        run_to_end(touched, list_updates(warehouse.folder, "q"), checkpoint=folder / "query")
+
+    keep_fresh()
+    lists = newest_items(lists_of(warehouse, "q"))
+    # Bob did nothing since the hand-over: his list is the batch's.
+    assert lists == {"ann": ["i4", "i2", "i0"], "cat": ["i3"]}
+    send(messages[5:])
+    warehouse.append(events_frame(spark, [stored(3, user="cat", partition=0, offset=3)]), EVENTS)
+    keep_fresh()
+    assert newest_items(lists_of(warehouse, "q")) == {"ann": ["i4", "i2", "i0"], "cat": ["i3"], "bob": ["i5", "i1"]}

@@ -76,11 +76,22 @@ format_data() { # until the mark is there, nothing of value can lie in the data 
 
 is_free() { ! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-start() {
-    local number pid
-    if running >/dev/null; then address && return; fi
-    jars_are_ready || fetch_jars
+one_at_a_time() { # two starts of one broker would format and start over each other
+    local owner
     mkdir -p "$state"
+    until (set -o noclobber && echo $$ >"$state/starting") 2>/dev/null; do
+        owner=$(cat "$state/starting" 2>/dev/null || true)
+        if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then rm -f "$state/starting"; fi
+        sleep 0.1
+    done
+    trap 'rm -f "$state/starting"' EXIT
+}
+
+start() {
+    local number
+    jars_are_ready || (fetch_jars)
+    one_at_a_time
+    if running >/dev/null; then address && return; fi
     for number in "$port" "$((port + 1))"; do
         is_free "$number" || fail "port $number is taken by another process; choose another with FRESHET_KAFKA_PORT"
     done
@@ -92,7 +103,7 @@ start() {
     export folder settings pid_file
     timeout -k 20 "${FRESHET_KAFKA_SECONDS:-3600}" bash -c 'echo $$ >"$pid_file"; kafka kafka.Kafka "$settings"' \
         >"$log" 2>&1 </dev/null &
-    for _ in $(seq 1 600); do
+    for _ in $(seq 1 1200); do
         if grep -q 'Kafka Server started' "$log"; then address && return; fi
         kill -0 $! 2>/dev/null || break
         sleep 0.1

@@ -12,7 +12,7 @@ REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
 COMMANDS = (
     "run", "ingest", "build", "train", "promote", "recommend", "stream", "evaluate", "report", "status", "show",
-    "tables", "jobs",
+    "tables", "jobs", "produce", "serve",
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_help_names_every_command() -> None:
     assert all(name in done.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["run", "ingest", "show", "tables"])
+@pytest.mark.parametrize("name", ["run", "ingest", "show", "tables", "produce", "serve"])
 def test_help_of_a_command_has_an_example(name: str) -> None:
     done = freshet(name, "--help")
     assert done.returncode == 0

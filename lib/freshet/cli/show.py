@@ -69,9 +69,12 @@ def _lists(warehouse: Path, user: str) -> list[dict[str, Any]]:
     stream = rows_where(warehouse, RECOMMENDATION_UPDATES, "user_id", user)
     return sorted(
         [*batch, *stream],
-        key=lambda row: (row["generation"], row["event_clock"], row["source"] == "stream", row.get("batch_id", -1)),
+        key=lambda row: (
+            row["generation"], row["event_clock"], row["source"] == "stream", row.get("epoch", -1),
+            row.get("batch_id", -1),
+        ),
         reverse=True,
-    )
+    )  # fmt: skip
 
 
 def _newest(rows: list[dict[str, Any]], column: str) -> Any:

@@ -102,10 +102,18 @@ def _around(rows: Sequence[dict[str, Any]], column: str, share: float) -> list[s
 def _lists(sources: Sources, users: set[str]) -> dict[str, list[dict[str, Any]]]:
     """All lists of these shoppers, newest first, by the rule of latest_recommendations."""
     wanted = among("user_id", users)
-    found = [{**row, "batch_id": -1} for row in sources.rows(RECOMMENDATIONS, _LIST_COLUMNS, wanted, _MANY)]
-    found += sources.rows(RECOMMENDATION_UPDATES, (*_LIST_COLUMNS, "batch_id"), wanted, _MANY)
+    found = [
+        {**row, "epoch": -1, "batch_id": -1} for row in sources.rows(RECOMMENDATIONS, _LIST_COLUMNS, wanted, _MANY)
+    ]
+    found += sources.rows(RECOMMENDATION_UPDATES, (*_LIST_COLUMNS, "epoch", "batch_id"), wanted, _MANY)
     found.sort(
-        key=lambda row: (row["generation"], row["event_clock"], row["source"] == "stream", row["batch_id"]),
+        key=lambda row: (
+            row["generation"],
+            row["event_clock"],
+            row["source"] == "stream",
+            row["epoch"],
+            row["batch_id"],
+        ),
         reverse=True,
     )
     by_user: dict[str, list[dict[str, Any]]] = {}

@@ -32,9 +32,11 @@ kafka() { # class and arguments, in place of this shell
 }
 
 running() { # its process id, when it runs; a number that another process has taken since does not count
-    local pid
+    local pid words
     pid=$(cat "$pid_file" 2>/dev/null) || return 1
-    ps -p "$pid" -o args= 2>/dev/null | grep -q -F "kafka.Kafka $settings" && echo "$pid"
+    # -ww: where COLUMNS is set, as under pytest, the words would be cut.
+    words=$(ps -ww -p "$pid" -o args= 2>/dev/null) || return 1
+    [[ $words == *"kafka.Kafka $settings"* ]] && echo "$pid"
 }
 
 address() { sed -n 's|^advertised.listeners=PLAINTEXT://||p' "$settings"; }

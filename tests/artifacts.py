@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from freshet.models.als import AlsParameters
 from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.lists import list_batches
 from freshet.recommendation.recipe import Recipe
 from tests.oracles_recommendation import Entry
 
@@ -125,6 +126,21 @@ def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [pa.array(list(shoppers), pa.string()), histories(*shoppers.values())], ["user_id", "history"]
     )
+
+
+def listed(batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str) -> pa.Table:
+    """The lists of a batch (user_id, history) as one table."""
+    return pa.Table.from_batches(list_batches(batch, model, clock=clock, length=length, policy=policy), LISTS)
+
+
+LISTS = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("items", pa.list_(pa.struct([("position", pa.int32()), ("item_id", pa.string()), ("score", pa.float64()),
+                                      ("reason", pa.string())]))),
+        ("unknown_items", pa.int64()),
+    ]
+)  # fmt: skip
 
 
 def cases(shoppers: Sequence[tuple[str, Sequence[Entry], Sequence[str]]]) -> pa.RecordBatch:

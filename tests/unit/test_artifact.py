@@ -10,9 +10,8 @@ import pytest
 from freshet.errors import StateError
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.assembly import assembled
-from freshet.recommendation.lists import list_batch
 from freshet.recommendation.recipe import Recipe
-from tests.artifacts import CLOCK, artifact, batch, random_artifact, random_history, recipe
+from tests.artifacts import CLOCK, artifact, batch, listed, random_artifact, random_history, recipe
 
 
 def _features(*items: str) -> pa.Table:
@@ -37,7 +36,7 @@ def test_a_saved_artifact_loads_as_it_was_and_gives_the_same_lists(tmp_path: Pat
     np.testing.assert_array_equal(loaded.terms["item_popular"], saved.terms["item_popular"])
     assert not loaded.factors.flags.writeable
     histories = batch({"u": random_history(rng, saved.items.to_pylist(), 20)})
-    lists = [list_batch(histories, a, clock=CLOCK, length=5, policy="next_baskets") for a in (saved, loaded)]
+    lists = [listed(histories, a, clock=CLOCK, length=5, policy="next_baskets") for a in (saved, loaded)]
     assert lists[0].equals(lists[1])
 
 

@@ -106,6 +106,20 @@ def test_a_slice_of_a_column_reads_as_its_rows_alone() -> None:
     np.testing.assert_allclose(block.age_days, [3.0, 4.0])
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 2), (1, 4), (3, 9)])
+def test_a_part_is_what_its_shoppers_alone_would_be_read_as(start: int, stop: int) -> None:
+    shoppers = [
+        [(_ago(1), "i0", "purchase", "o1"), (_ago(2), "gone", "purchase", "o2")],
+        [],
+        [(_ago(3), "i2", "purchase", "o3"), (_ago(4), "i1", "refund", "o4")],
+        [(_ago(5), "gone", "purchase", "o5")],
+    ]
+    part, alone = _block(*shoppers).part(start, stop), _block(*shoppers[start:stop])
+    assert (part.shoppers, part.items) == (alone.shoppers, alone.items)
+    for name in ("row", "item", "event", "age_days", "unknown"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(alone, name))
+
+
 def test_strengths_equal_those_of_the_table_interactions(spark: SparkSession) -> None:
     """Repeated lines of an order, refunds, equal times, a cap of newest events, several half-lives."""
     rng = np.random.default_rng(4)

@@ -13,9 +13,9 @@ from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.als import AlsParameters
 from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.lists import list_batch, recommended
+from freshet.recommendation.lists import recommended
 from freshet.recommendation.parameters import POLICIES, ListParameters
-from tests.artifacts import CLOCK, artifact, batch, both, history_rows, random_artifact, random_history
+from tests.artifacts import CLOCK, artifact, batch, both, history_rows, listed, random_artifact, random_history
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry, best_columns, scores_of
 
@@ -27,7 +27,7 @@ def _bought(item: str, days_ago: float = 1.0) -> Entry:
 def _lists(
     model: Artifact, shoppers: dict[str, list[Entry] | None], policy: str = "next_baskets", length: int = 3
 ) -> dict[str, list[dict[str, object]]]:
-    found = list_batch(batch(dict(shoppers)), model, clock=CLOCK, length=length, policy=policy)
+    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=length, policy=policy)
     return {row["user_id"]: row["items"] for row in found.to_pylist()}
 
 
@@ -60,7 +60,7 @@ def test_new_items_never_lists_a_had_item_and_may_be_shorter() -> None:
 def test_a_history_without_known_items_gets_the_list_of_the_catalogue(history: list[Entry] | None) -> None:
     rng = np.random.default_rng(0)
     model = random_artifact(rng, items=12, rank=3)
-    found = list_batch(batch({"u": history}), model, clock=CLOCK, length=4, policy="next_baskets").to_pylist()[0]
+    found = listed(batch({"u": history}), model, clock=CLOCK, length=4, policy="next_baskets").to_pylist()[0]
     popular = best_columns([float(v) for v in model.terms["item_popular"]], 4)
     assert [entry["item_id"] for entry in found["items"]] == [model.items[column].as_py() for column, _ in popular]
     assert {entry["reason"] for entry in found["items"]} == {"popular_now"}
@@ -115,7 +115,7 @@ def test_an_empty_catalogue_gives_empty_lists_and_no_rows_give_none() -> None:
     model = artifact([], weights=both(factors=1.0, neighbours=1.0))
     assert _lists(model, {"u": [_bought("a")]}) == {"u": []}
     some = random_artifact(np.random.default_rng(0), items=4, rank=2)
-    assert list_batch(batch({}), some, clock=CLOCK, length=3, policy="new_items").num_rows == 0
+    assert listed(batch({}), some, clock=CLOCK, length=3, policy="new_items").num_rows == 0
 
 
 def test_lists_do_not_depend_on_batches_or_partitions(spark: SparkSession, tmp_path: Path) -> None:
@@ -124,11 +124,11 @@ def test_lists_do_not_depend_on_batches_or_partitions(spark: SparkSession, tmp_p
     model.save(tmp_path / "v1")
     names = [*model.items.to_pylist(), "unknown"]
     shoppers = {f"u{n:02d}": random_history(rng, names, int(rng.integers(0, 30))) for n in range(40)}
-    expected = _rows(list_batch(batch(dict(shoppers)), model, clock=CLOCK, length=6, policy="next_baskets"))
+    expected = _rows(listed(batch(dict(shoppers)), model, clock=CLOCK, length=6, policy="next_baskets"))
     whole = batch(dict(shoppers))
     for size in (1, 7):
         pieces = [
-            list_batch(whole.slice(start, size), model, clock=CLOCK, length=6, policy="next_baskets")
+            listed(whole.slice(start, size), model, clock=CLOCK, length=6, policy="next_baskets")
             for start in range(0, 40, size)
         ]
         _same(_rows(*pieces), expected)

@@ -29,6 +29,15 @@ class HistoryBlock:
     age_days: NDArray[np.float64]
     unknown: NDArray[np.int64]
 
+    def part(self, start: int, stop: int) -> "HistoryBlock":
+        """The histories of the shoppers at start:stop."""
+        first, last = np.searchsorted(self.row, (start, stop))
+        inside = slice(int(first), int(last))
+        return HistoryBlock(
+            min(stop, self.shoppers) - start, self.items, self.row[inside] - start, self.item[inside],
+            self.event[inside], self.age_days[inside], self.unknown[start:stop],
+        )  # fmt: skip
+
     @cached_property
     def _pairs(self) -> NDArray[np.int64]:
         """Places at which another (shopper, item) begins."""

@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, LongType, StructField, StructType
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.history_block import read_block
+from freshet.recommendation.history_block import HistoryBlock, read_block
 from freshet.recommendation.reasons import reasons
 from freshet.recommendation.scoring import scored
 from freshet.recommendation.top_k import top_k
@@ -42,25 +42,46 @@ def recommended(histories: DataFrame, *, artifact: Path, clock: datetime, length
 
     def listed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model = _artifact(folder)
-        size = max(1, _SCORE_CELLS // max(1, len(model.items)))
         for batch in batches:
-            for start in range(0, batch.num_rows, size):
-                yield list_batch(batch.slice(start, size), model, clock=clock, length=length, policy=policy)
+            yield from list_batches(batch, model, clock=clock, length=length, policy=policy)
 
     others = [field for field in histories.schema if field.name != "history"]
     return histories.mapInArrow(listed, StructType([*others, *_MADE]))
 
 
-def list_batch(batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str) -> pa.RecordBatch:
-    """The lists of one Arrow batch (user_id, history, ...); columns as `recommended` gives them."""
+def recommended_at_hand(histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str) -> pa.Table:
+    """`recommended` of rows that are in the memory of this process, without Spark; there must be some."""
+    model = _artifact(str(artifact))
+    whole = histories.combine_chunks().to_batches()
+    return pa.Table.from_batches(
+        made for batch in whole for made in list_batches(batch, model, clock=clock, length=length, policy=policy)
+    )
+
+
+def list_batches(
+    batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str
+) -> Iterator[pa.RecordBatch]:
+    """The lists of one Arrow batch (user_id, history, ...), some shoppers at a time; columns as `recommended` gives
+    them."""
     block = read_block(batch.column("history"), items=model.items, event_names=model.recipe.event_names, clock=clock)
-    result = scored(block, model, policy=policy)
+    others = [name for name in batch.schema.names if name != "history"]
+    size = max(1, _SCORE_CELLS // max(1, len(model.items)))
+    room = np.empty((min(size, batch.num_rows), len(model.items)), dtype=np.float32)
+    for start in range(0, batch.num_rows, size):
+        part = block.part(start, start + size)
+        items = _lists(part, model, room, length=length, policy=policy)
+        rows = [batch.column(name).slice(start, size) for name in others]
+        unknown = pa.array(part.unknown, pa.int64())
+        yield pa.RecordBatch.from_arrays([*rows, items, unknown], [*others, "items", "unknown_items"])
+
+
+def _lists(
+    block: HistoryBlock, model: Artifact, room: NDArray[np.float32], *, length: int, policy: str
+) -> pa.ListArray:
+    result = scored(block, model, policy=policy, room=room)
     columns, values = top_k(result.scores, length)
     words = reasons(block, model, result, columns)
-    items = _list_column(columns, values, words, model.items)
-    others = [name for name in batch.schema.names if name != "history"]
-    made = [*[batch.column(name) for name in others], items, pa.array(block.unknown, pa.int64())]
-    return pa.RecordBatch.from_arrays(made, [*others, "items", "unknown_items"])
+    return _list_column(columns, values, words, model.items)
 
 
 def _list_column(

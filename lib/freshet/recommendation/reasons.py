@@ -22,9 +22,7 @@ def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen
     counts by how far it stands above the catalogue's mean, as it lifts all items of all shoppers.
     """
     own = _picked(result.own_part, chosen)
-    neighbour = np.zeros(chosen.shape, dtype=np.float32)
-    if result.neighbour_part is not None:
-        neighbour = np.take_along_axis(result.neighbour_part, chosen, axis=1)
+    neighbour = _picked(result.neighbour_part, chosen)
     total = np.take_along_axis(result.scores, chosen, axis=1)
     taste = total - result.item_part[chosen] - own - neighbour
     lift = result.item_part - (result.item_part.mean() if len(result.item_part) else 0.0)

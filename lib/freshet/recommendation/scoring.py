@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import sgemm
 from scipy.sparse import csr_matrix
 
 from freshet.recommendation.artifact import Artifact
@@ -22,24 +23,28 @@ class ScoredBlock:
 
     scores: NDArray[np.float32]
     item_part: NDArray[np.float32]
-    neighbour_part: NDArray[np.float32] | None
+    neighbour_part: csr_matrix | None
     own_part: csr_matrix | None
 
 
-def scored(block: HistoryBlock, artifact: Artifact, *, policy: str) -> ScoredBlock:
-    """Scores by the recipe's weights of `policy`. Under new_items a shopper's target items are minus infinity."""
+def scored(
+    block: HistoryBlock, artifact: Artifact, *, policy: str, room: NDArray[np.float32] | None = None
+) -> ScoredBlock:
+    """Scores by the recipe's weights of `policy`. Under new_items a shopper's target items are minus infinity.
+
+    `room`, [shoppers or more, items], takes the scores where it is given: new memory for each block of shoppers costs
+    as much as to fill it.
+    """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
     item_part = np.zeros(block.items, dtype=np.float32)
     for name, vector in artifact.terms.items():
         item_part += np.float32(weights.get(name, 0.0)) * vector
-    scores = _factor_part(block, artifact, weights.get(FACTORS, 0.0))
-    scores += item_part
+    scores = _dense_part(block, artifact, item_part, weights.get(FACTORS, 0.0), room)
     neighbour_part = None
     if weights.get(NEIGHBOURS, 0.0):
-        # Half of a catalogue may be a neighbour of something in a long history: dense is the quicker form.
-        neighbour_part = (neighbour_scores(block, artifact) * np.float32(weights[NEIGHBOURS])).toarray()
-        scores += neighbour_part
+        neighbour_part = neighbour_scores(block, artifact) * np.float32(weights[NEIGHBOURS])
+        _add_sparse(scores, neighbour_part)
     own_part = None
     for name, term in own_scores(block, recipe).items():
         if weights.get(name, 0.0):
@@ -53,18 +58,38 @@ def scored(block: HistoryBlock, artifact: Artifact, *, policy: str) -> ScoredBlo
     return ScoredBlock(scores, item_part, neighbour_part, own_part)
 
 
-def _factor_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:
+def _dense_part(
+    block: HistoryBlock,
+    artifact: Artifact,
+    item_part: NDArray[np.float32],
+    weight: float,
+    room: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
+    """weight * standardised x'y + item_part, [shoppers, items]."""
+    scores = np.empty((block.shoppers, block.items), np.float32) if room is None else room[: block.shoppers]
     if not weight or artifact.recipe.als is None:
-        return np.zeros((block.shoppers, block.items), dtype=np.float32)
+        scores[:] = item_part
+        return scores
     vectors = shopper_factors(block, artifact)
     mean, deviation = factor_scale(vectors, artifact)
-    # Standardising the vectors first leaves one GEMM and one shift per shopper.
-    scaled = np.float32(weight) * vectors / deviation[:, None]
-    scores = scaled @ artifact.factors.T
-    scores -= (np.float32(weight) * mean / deviation)[:, None]
-    return scores.astype(np.float32, copy=False)
+    # Standardising the vectors first leaves one GEMM, which adds to what all shoppers share and a shift for each.
+    scaled = (np.float32(weight) * vectors / deviation[:, None]).astype(np.float32, copy=False)
+    np.subtract(item_part, (np.float32(weight) * mean / deviation)[:, None], out=scores)
+    if scores.size:
+        # Transposed, the arrays are in BLAS's own order and nothing is copied.
+        sgemm(1.0, artifact.factors.T, scaled.T, beta=1.0, c=scores.T, trans_a=True, overwrite_c=True)
+    return scores
 
 
 def _add_sparse(scores: NDArray[np.float32], part: csr_matrix) -> None:
-    rows = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-    scores[rows, part.indices] += part.data
+    """Adds a matrix without repeated entries."""
+    if part.nnz > scores.size // _DENSE_SHARE:
+        scores += part.toarray()
+        return
+    rows = np.repeat(np.arange(part.shape[0]) * scores.shape[1], np.diff(part.indptr))
+    # One flat index: quicker than a pair of them.
+    scores.reshape(-1)[rows + part.indices] += part.data
+
+
+_DENSE_SHARE = 16
+"""From one entry in so many on, a dense sum is quicker: half of a catalogue may be neighbours of a long history."""

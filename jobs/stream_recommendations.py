@@ -1,8 +1,8 @@
-"""The live days as a stream that keeps lists fresh."""
+"""Lists kept fresh, straight from a topic or from table events, until it is stopped."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import service_command
 
-main = job_command("stream")
+main = service_command("lists", "Keep lists fresh, until SIGTERM.")
 
 if __name__ == "__main__":
     main()

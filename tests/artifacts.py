@@ -128,9 +128,12 @@ def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:
     )
 
 
-def listed(batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str) -> pa.Table:
-    """The lists of a batch (user_id, history) as one table."""
-    return pa.Table.from_batches(list_batches(batch, model, clock=clock, length=length, policy=policy), LISTS)
+def listed(
+    batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str, **other: Any
+) -> pa.Table:
+    """The lists of a batch (user_id, history) as one table; `other` as in `list_batches`."""
+    made = list_batches(batch, model, clock=clock, length=length, policy=policy, **other)
+    return pa.Table.from_batches(made, LISTS)
 
 
 LISTS = pa.schema(

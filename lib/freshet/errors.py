@@ -54,6 +54,10 @@ class SetupError(FreshetError):
     """The machine lacks something Freshet needs (Java, jars, disk space, rights)."""
 
 
+class TransientError(SetupError):
+    """What a service needs from outside does not answer; it may do so later, so a service tries again."""
+
+
 class DataTooSmallError(FreshetError):
     """The data do not suffice for a model; the run goes on without it and says so."""
 

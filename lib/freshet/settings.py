@@ -23,7 +23,7 @@ from freshet.models.segments import SegmentParameters
 from freshet.recommendation.parameters import ListParameters
 from freshet.splitting import WindowParameters
 from freshet.streaming.compaction_parameters import CompactionParameters
-from freshet.streaming.parameters import ServeParameters, StreamParameters
+from freshet.streaming.parameters import ServiceParameters, StreamParameters
 from freshet.tuning.parameters import SearchParameters
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Settings:
     propensity: PropensityParameters
     segments: SegmentParameters
     stream: StreamParameters
-    serve: ServeParameters
+    service: ServiceParameters
     compaction: CompactionParameters
 
 

@@ -20,7 +20,7 @@ def figures(batch_id: int, **changes: object) -> Row:
     row: Row = {
         "query_id": "q", "batch_id": batch_id, "job": "lists", "finished_at": SOME_MOMENT, "event_clock": SOME_MOMENT,
         "input": 3, "accepted": 2, "quarantined": {"bad_time": 1}, "touched_shoppers": 2, "lists": 1,
-        "unknown_items": 0, "latency_p50_s": 0.5, "latency_p95_s": None,
+        "unknown_items": 0, "state_shoppers": None, "latency_p50_s": 0.5, "latency_p95_s": None,
         "seconds": 0.5, "model_version": "1.0",
     }  # fmt: skip
     return {**row, **changes}

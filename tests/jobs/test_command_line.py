@@ -11,8 +11,8 @@ import pytest
 REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
 COMMANDS = (
-    "run", "ingest", "build", "train", "promote", "recommend", "stream", "evaluate", "report", "status", "show",
-    "tables", "jobs", "produce", "serve",
+    "run", "ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report", "status", "show",
+    "tables", "jobs", "produce", "stream", "items",
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_help_names_every_command() -> None:
     assert all(name in done.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["run", "ingest", "show", "tables", "produce", "serve"])
+@pytest.mark.parametrize("name", ["run", "ingest", "show", "tables", "produce", "stream", "items"])
 def test_help_of_a_command_has_an_example(name: str) -> None:
     done = freshet(name, "--help")
     assert done.returncode == 0

@@ -22,7 +22,7 @@ from freshet.storage.tables import Warehouse
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
 
 REPO = Path(__file__).parents[2]
-CHAIN = ("ingest", "build", "train", "promote", "recommend", "stream_recommendations")
+CHAIN = ("ingest", "build", "train", "promote", "recommend", "replay")
 WITH_SEVERAL_TABLES = ("ingest", "build", "recommend")
 COMPARED = (
     "events", "quality_metrics", "items_history", "interactions", "user_features", "item_features",

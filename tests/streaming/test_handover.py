@@ -15,7 +15,7 @@ from freshet.settings import conf_folder, load_settings
 from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 from freshet.streaming.arrivals import arrivals
-from freshet.streaming.handover import Handover, handed_over, history_stream, live_events, next_offsets
+from freshet.streaming.handover import Handover, history_stream, live_events, next_offsets, topic_handover
 from freshet.streaming.histories import touched_histories
 from freshet.streaming.query import run_to_end, stream_session
 from freshet.streaming.records import kafka_records
@@ -52,7 +52,7 @@ def test_a_hand_over_is_made_once_and_guards_its_topic(spark: SparkSession, ware
     folder.mkdir()
 
     def hand(topic: str = TOPIC, partitions: int = 2) -> Handover:
-        return handed_over(
+        return topic_handover(
             warehouse, folder, source="shop_events", topic=topic, partitions=partitions, most_per_file=10
         )
 
@@ -95,7 +95,7 @@ def test_history_and_topic_together_give_each_event_once(
     folder.mkdir()
 
     def keep_fresh() -> None:
-        hand = handed_over(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, most_per_file=10)
+        hand = topic_handover(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, most_per_file=10)
         session = stream_session(spark, parameters())
         raw = kafka_records(
             session, mapping, topic=TOPIC, offsets=hand.starting_offsets, most_per_trigger=100,

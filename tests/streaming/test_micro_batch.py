@@ -78,7 +78,7 @@ def test_lists_and_figures_of_a_micro_batch(spark: SparkSession, tables: Warehou
         }
     ]
     # Two shoppers were touched; the one whose newest event lies before the live window keeps the batch's list.
-    nothing = dict.fromkeys(("input", "accepted", "quarantined", "latency_p50_s", "latency_p95_s"))
+    nothing = dict.fromkeys(("input", "accepted", "quarantined", "state_shoppers", "latency_p50_s", "latency_p95_s"))
     counted = {"job": "lists", "touched_shoppers": 2, "lists": 1, "unknown_items": 1}
     assert figures_of(tables, query) == [{**made, **counted, **nothing}]
 

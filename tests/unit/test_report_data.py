@@ -58,7 +58,7 @@ def shop(home: Home) -> Home:
     write_record(home.steps, "ingest", ingest)
     write_record(home.steps, "build", build)
     write_record(home.steps, "recommend", {"policy": "next_baskets", "lists": 3, "fingerprint": "r"})
-    write_record(home.steps, "stream", {"lists": 2, "seconds_p50": 0.5, "seconds_p95": 0.5, "fingerprint": "s"})
+    write_record(home.steps, "replay", {"lists": 2, "seconds_p50": 0.5, "seconds_p95": 0.5, "fingerprint": "s"})
     write_record(home.steps, "train-segments", {"not_built": "no segments: 4 shoppers", "fingerprint": "g"})
     old = CUT - timedelta(days=40)
     write(home, EVENTS, [
@@ -113,7 +113,7 @@ def test_an_empty_home_gives_a_page_that_names_the_step_each_part_waits_for(home
         "build",
         "evaluate",
         "train-recommender",
-        "stream",
+        "replay",
         "train-segments",
         "train-propensity",
         "recommend",

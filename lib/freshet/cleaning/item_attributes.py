@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from freshet.cleaning.rules import ItemAttributes, TextRule
-from freshet.cleaning.values import number_of, text_of, yes_or_no
+from freshet.cleaning.values import number_from, number_of, text_of, yes_or_no
 
 ITEM_COLUMNS = ("item_name", "item_category_path", "item_brand", "item_price", "item_available", "item_attributes")
 
@@ -18,7 +18,7 @@ def item_attribute_columns(items: ItemAttributes, schema: StructType) -> list[Co
         _text(items.category_path),
         _text(items.brand),
         F.when(price >= 0, price),
-        yes_or_no(_text(items.available)),
+        _available(_text(items.available)),
         text_map([(key, text_of(rule)) for key, rule in items.attributes]),
     ]
 
@@ -33,6 +33,11 @@ def text_map(pairs: list[tuple[str, Column]]) -> Column:
         gaps = gaps | value.isNull()
     # Filtering a map is slow, and most records have no gaps.
     return F.when(gaps, F.map_filter(whole, lambda _, value: value.isNotNull())).otherwise(whole)
+
+
+def _available(text: Column) -> Column:
+    """yes or no, or pieces in stock: some or none."""
+    return F.coalesce(yes_or_no(text), number_from(text, ".", "") > 0)
 
 
 def _text(rule: TextRule | None) -> Column:

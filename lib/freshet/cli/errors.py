@@ -7,13 +7,17 @@ from pathlib import Path
 
 import click
 
-from freshet.errors import FreshetError
+from freshet.errors import FreshetError, TransientError
+
+TRY_AGAIN, UNEXPECTED = 75, 70
+"""Codes of sysexits.h: what failed may work at the next try; an error that nobody thought of."""
 
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
 def ended_with_a_line(work: Callable[[], object]) -> None:
-    """Runs `work`; a mistake of the user ends the process with one line and code 1 (2 for wrong options)."""
+    """Runs `work`; a mistake of the user ends the process with one line and code 1 (2 for wrong options, TRY_AGAIN
+    where trying again may help)."""
     try:
         work()
     except click.exceptions.Exit as stop:
@@ -23,12 +27,14 @@ def ended_with_a_line(work: Callable[[], object]) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except TransientError as error:
+        _fail(error.line(), TRY_AGAIN)
     except FreshetError as error:
         _fail(error.line(), 1)
     except KeyboardInterrupt:
         _fail("stopped", 130)
     except Exception as error:
-        _fail(_unexpected(error), 1 if _is_disk_full(error) else 70)
+        _fail(_unexpected(error), 1 if _is_disk_full(error) else UNEXPECTED)
 
 
 def _is_disk_full(error: Exception) -> bool:

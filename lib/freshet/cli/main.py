@@ -4,12 +4,13 @@ import click
 
 from freshet import __version__
 from freshet.cli.errors import ended_with_a_line
+from freshet.cli.items import items
 from freshet.cli.produce import produce
 from freshet.cli.run import STEP_COMMANDS, run
 from freshet.cli.schedule import jobs
-from freshet.cli.serve import serve
 from freshet.cli.show import show
 from freshet.cli.status import status
+from freshet.cli.stream import stream
 from freshet.cli.tables import tables
 
 
@@ -27,7 +28,7 @@ def freshet() -> None:
     """
 
 
-for command in (run, *STEP_COMMANDS, show, status, tables, jobs, produce, serve):
+for command in (run, *STEP_COMMANDS, items, show, status, tables, jobs, produce, stream):
     freshet.add_command(command)
 
 

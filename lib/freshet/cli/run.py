@@ -20,7 +20,7 @@ _STEP_HELP = {
     "train": "Train recommender, purchase probability and segments under MLflow.",
     "promote": "Judge each challenger at the gate; make it champion or refuse it with reasons.",
     "recommend": "Write lists, similar and popular items, probabilities and segments of the champions.",
-    "stream": "Replay the live days as a stream that keeps lists fresh.",
+    "replay": "Replay the live days as a stream that keeps lists fresh.",
     "evaluate": "Judge the served lists and the baselines on the test days.",
     "report": "Write the HTML report.",
 }

@@ -18,7 +18,8 @@ def scheduled_jobs() -> dict[str, dict[str, Any]]:
 
 
 def submit_line(name: str, job: dict[str, Any]) -> list[str]:
-    """The arguments of scripts/submit.sh for a job; HOME, SOURCE and INPUT stand for the scheduler's own values."""
+    """The arguments of scripts/submit.sh for a job; words in capitals stand for the scheduler's
+    own values."""
     resources = {
         "spark.driver.memory": job["driver_memory"],
         "spark.executor.instances": job["executors"],

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import home_option, json_option
+from freshet.cli.watch import watched
 from freshet.contracts import ALL_TABLES
 from freshet.errors import StateError
 from freshet.steps.main_job import MAIN_STEPS
@@ -19,17 +20,22 @@ from freshet.storage.snapshot import table_facts
 @click.command()
 @home_option
 @json_option
-def status(home: Path, as_json: bool) -> None:
-    """Which steps have run, what each table holds, and which models are served. Needs no Spark.
+@click.option("--watch", is_flag=True, help="Show how the stream stands, live, until Ctrl-C.")
+def status(home: Path, as_json: bool, watch: bool) -> None:
+    """Which steps have run, what each table holds, and how the stream stands. Needs no Spark.
 
     \b
     Examples:
       freshet status
+      freshet status --watch
       freshet status --home .freshet --json
     """
     place = Home(home.absolute())
     if not place.steps.is_dir():
         raise StateError("no run has been made here", where=str(home), do="Start with `freshet run --help`")
+    if watch:
+        watched(Console(highlight=False), place.warehouse)
+        return
     records = {step.name: read_record(place.steps, step.name) for step in MAIN_STEPS}
     facts = {contract.name: table_facts(place.warehouse, contract) for contract in ALL_TABLES}
     if as_json:

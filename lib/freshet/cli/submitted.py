@@ -1,7 +1,10 @@
-"""A step as a job of spark-submit: same options and same errors as the command line, the launcher's master and jars."""
+"""Steps and the parts of the service as jobs of spark-submit: same options and same errors as the command line, the
+launcher's master and jars."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -9,9 +12,11 @@ from rich.console import Console
 from freshet.cli.errors import ended_with_a_line
 from freshet.cli.options import home_option, parsed_moment
 from freshet.cli.run import run_steps
+from freshet.cli.stream import feed_options, run_parts, stop_on_signals, told_feed
 from freshet.logs import log_to
 from freshet.session import spark_session
-from freshet.settings import load_settings
+from freshet.settings import Settings, load_settings
+from freshet.steps.items import ITEMS
 from freshet.steps.job import Job
 from freshet.steps.main_job import MAIN_STEPS
 from freshet.storage.home import Home
@@ -22,14 +27,16 @@ def job_command(*names: str) -> Callable[[], None]:
 
     The home must be a folder that driver and executors all see.
     """
-    steps = [step for step in MAIN_STEPS if step.name in names]
+    steps = [step for step in (*MAIN_STEPS, ITEMS) if step.name in names]
 
     @click.command(help=" ".join(f"{step.title}." for step in steps))
     @home_option
     @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
-    @click.option("--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest.")
-    @click.option("--input", "input_path", type=click.Path(path_type=Path), help="File or folder, for ingest.")
+    @click.option("--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest and items.")
+    @click.option(
+        "--input", "input_path", type=click.Path(path_type=Path), help="File or folder, for ingest and items."
+    )
     @click.option("--as-of", "as_of", help="Moment the run stands at, UTC, for build.")
     @click.option("--live-days", type=click.IntRange(min=0), help="Days kept for the live part, for build.")
     def command(
@@ -43,14 +50,39 @@ def job_command(*names: str) -> Callable[[], None]:
     ) -> None:
         if live_days is not None:
             overrides = (*overrides, f"windows.live_days={live_days}")
-        settings = load_settings(environment, overrides)
-        place = Home(home.absolute()).prepare()
-        log_to(place.root)
-        spark = spark_session(f"freshet {names[0]}", jars=None, master=None)
-        try:
-            job = Job(spark, place, settings, source=source, input_path=input_path, as_of=parsed_moment(as_of))
+        wishes: dict[str, Any] = {"source": source, "input_path": input_path, "as_of": parsed_moment(as_of)}
+        with _submitted(names[0], home, load_settings(environment, overrides), **wishes) as job:
             run_steps(job, steps, Console(highlight=False))
-        finally:
-            spark.stop()
 
     return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
+
+
+def service_command(part: str, title: str) -> Callable[[], None]:
+    """The main function of a job script that runs one part of the service until SIGTERM.
+
+    It does not start again by itself: that is for the cluster's manager to do.
+    """
+
+    @click.command(help=title)
+    @home_option
+    @feed_options
+    @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
+    @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
+    def command(home: Path, environment: str | None, overrides: tuple[str, ...], **options: Any) -> None:
+        feed, stop = told_feed(options, (part,)), stop_on_signals()
+        with _submitted(part, home, load_settings(environment, overrides)) as job:
+            run_parts(job, feed, (part,), rebuild=options["rebuild"], stop=stop)
+
+    return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
+
+
+@contextmanager
+def _submitted(name: str, home: Path, settings: Settings, **wishes: Any) -> Iterator[Job]:
+    """A job with the launcher's session."""
+    place = Home(home.absolute()).prepare()
+    log_to(place.root)
+    spark = spark_session(f"freshet {name}", jars=None, master=None)
+    try:
+        yield Job(spark, place, settings, **wishes)
+    finally:
+        spark.stop()

@@ -73,6 +73,13 @@ _MICRO_BATCH = (
         required=True,
         minimum=0,
     ),
+    Column(
+        "state_shoppers",
+        COUNT,
+        "shoppers in the state after the micro-batch before; null for events",
+        "shoppers",
+        minimum=0,
+    ),
     Column("latency_p50_s", NUMBER, "median time from an event's receipt to its list being readable", "s"),
     Column("latency_p95_s", NUMBER, "the 95th percentile of that", "s"),
     Column("seconds", NUMBER, "time from the batch's start to its rows being readable", "s", required=True, minimum=0),

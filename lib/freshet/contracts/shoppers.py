@@ -56,6 +56,8 @@ def history_entry() -> Column:
 def newest_history(entry: Column, max_events: int) -> Column:
     """Aggregate: the newest `max_events` entries of a group, newest first, ties by event_id.
 
-    Native and bounded, for batch and for streaming state alike. Duplicates must be gone before it.
+    Native and bounded, for batch and for streaming state alike. Duplicates must be gone before it; null entries do not
+    count.
     """
-    return F.max_by(entry, F.struct(entry["event_time"], entry["event_id"], entry["item_id"]), max_events)
+    place = F.struct(entry["event_time"], entry["event_id"], entry["item_id"])
+    return F.max_by(entry, F.when(entry.isNotNull(), place), max_events)

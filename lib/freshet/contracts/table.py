@@ -144,6 +144,11 @@ class TableContract:
         problems += [f"column {name} is not in the contract" for name in found if name not in known]
         return problems
 
+    def addable(self, schema: StructType) -> list[Column]:
+        """Columns that `schema`, of an older product, lacks and that may be added: those that take null."""
+        found = set(schema.fieldNames())
+        return [c for c in self.columns if c.name not in found and not c.required and c.name not in self.key]
+
     def conform(self, df: DataFrame) -> DataFrame:
         """`df` in the contract's column order. Raises ContractError listing every schema mismatch."""
         self.check_schema(df.schema)

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from freshet.contracts import INTERACTIONS
 from freshet.contracts.events import GA4_EVENT_NAMES
+from freshet.contracts.identity import with_joined_sessions
 from freshet.contracts.shoppers import counts_as_taste, history_entry, newest_history, shopper_id
 from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS, days_between, item_events
 
@@ -49,10 +50,15 @@ class InteractionParameters:
 def histories(events: DataFrame, *, max_events: int) -> DataFrame:
     """(user_id string, history array<HISTORY_ENTRY>): each shopper's `max_events` newest item events, newest first.
 
-    Takes all `events` it is given: the caller cuts them at a date. Events without shopper or item and lines
-    flagged non_product are left out; a shopper with nothing else has no row.
+    Takes all `events` it is given: the caller cuts them at a date. Sessions that end in a login are part of the
+    customer's history too (contracts.identity). Events without shopper or item and lines flagged non_product are left
+    out; a shopper with nothing else has no row.
     """
-    entries = events.where(counts_as_taste()).select(shopper_id().alias("user_id"), history_entry().alias("entry"))
+    entries = (
+        with_joined_sessions(events)
+        .where(counts_as_taste())
+        .select(shopper_id().alias("user_id"), history_entry().alias("entry"))
+    )
     return entries.groupBy("user_id").agg(newest_history(F.col("entry"), max_events).alias("history"))
 
 

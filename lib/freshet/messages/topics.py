@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from freshet.errors import InputError, SetupError
+from freshet.errors import InputError, TransientError
 
 ANSWER_SECONDS = 10.0
 """How long a broker may take to answer before it counts as absent."""
@@ -63,19 +63,19 @@ def delete_topic(options: Mapping[str, str], topic: str) -> None:
 
 @contextmanager
 def broker_mistakes(options: Mapping[str, str]) -> Iterator[None]:
-    """What the client library raises, as errors of ours: SetupError without an answer, else InputError."""
+    """What the client library raises, as errors of ours: TransientError without an answer, else InputError."""
     try:
         yield
     except KafkaException as error:
         reason = error.args[0]
         if reason.name() in _NO_ANSWER:
-            raise SetupError(
+            raise TransientError(
                 "no Kafka broker answers", where=_servers(options), found=reason.str(),
                 do="Is it running, and do security.protocol and the sasl and ssl options fit?",
             ) from None  # fmt: skip
         raise InputError(f"Kafka refuses this: {reason.str()}", where=_servers(options)) from None
     except TimeoutError:
-        raise SetupError("no Kafka broker answers", where=_servers(options)) from None
+        raise TransientError("no Kafka broker answers", where=_servers(options)) from None
 
 
 _NO_ANSWER = ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")

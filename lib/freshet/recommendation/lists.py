@@ -13,9 +13,10 @@ from pyspark.sql.types import ArrayType, LongType, StructField, StructType
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.availability import places_of, read_unavailable
 from freshet.recommendation.history_block import HistoryBlock, read_block
 from freshet.recommendation.reasons import reasons
-from freshet.recommendation.scoring import scored
+from freshet.recommendation.scoring import NOTHING, scored
 from freshet.recommendation.top_k import top_k
 
 _SCORE_CELLS = 4_000_000
@@ -30,55 +31,82 @@ def _artifact(folder: str) -> Artifact:
     return Artifact.load(Path(folder))
 
 
-def recommended(histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str) -> DataFrame:
+@lru_cache(maxsize=2)
+def _unavailable(folder: str, file: str | None) -> NDArray[np.int64]:
+    """Places of the items of an immutable file, of none for None; computed once per worker, model and file."""
+    return NOTHING if file is None else places_of(read_unavailable(Path(file)), _artifact(folder).items)
+
+
+def recommended(
+    histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
+) -> DataFrame:
     """Rows (user_id, history, ...) with the history replaced by a list: all their other columns, then
     items array<position, item_id, score, reason> and unknown_items.
 
     Lists hold at most `length` items, fewer when the policy leaves fewer; ties by item_id. An empty history, or one
     of unknown items only, gets the catalogue's list. `unknown_items` counts history entries that the model does not
-    know. `clock` (UTC) is the moment against which ages are taken; `artifact` must be readable on every worker.
+    know. `clock` (UTC) is the moment against which ages are taken; `artifact` must be readable on every worker, and so
+    must `unavailable`, a file of recommendation.availability: its items are in nobody's list.
     """
-    folder = str(artifact)
+    folder, left_out = str(artifact), None if unavailable is None else str(unavailable)
 
     def listed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model = _artifact(folder)
+        absent = _unavailable(folder, left_out)
         for batch in batches:
-            yield from list_batches(batch, model, clock=clock, length=length, policy=policy)
+            yield from list_batches(batch, model, clock=clock, length=length, policy=policy, unavailable=absent)
 
     others = [field for field in histories.schema if field.name != "history"]
     return histories.mapInArrow(listed, StructType([*others, *_MADE]))
 
 
-def recommended_at_hand(histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str) -> pa.Table:
+def recommended_at_hand(
+    histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
+) -> pa.Table:
     """`recommended` of rows that are in the memory of this process, without Spark; there must be some."""
     model = _artifact(str(artifact))
+    absent = _unavailable(str(artifact), None if unavailable is None else str(unavailable))
     whole = histories.combine_chunks().to_batches()
     return pa.Table.from_batches(
-        made for batch in whole for made in list_batches(batch, model, clock=clock, length=length, policy=policy)
+        made
+        for batch in whole
+        for made in list_batches(batch, model, clock=clock, length=length, policy=policy, unavailable=absent)
     )
 
 
 def list_batches(
-    batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str
+    batch: pa.RecordBatch,
+    model: Artifact,
+    *,
+    clock: datetime,
+    length: int,
+    policy: str,
+    unavailable: NDArray[np.int64] = NOTHING,
 ) -> Iterator[pa.RecordBatch]:
     """The lists of one Arrow batch (user_id, history, ...), some shoppers at a time; columns as `recommended` gives
-    them."""
+    them. `unavailable`: places of items, in the model's order, that are in nobody's list."""
     block = read_block(batch.column("history"), items=model.items, event_names=model.recipe.event_names, clock=clock)
     others = [name for name in batch.schema.names if name != "history"]
     size = max(1, _SCORE_CELLS // max(1, len(model.items)))
     room = np.empty((min(size, batch.num_rows), len(model.items)), dtype=np.float32)
     for start in range(0, batch.num_rows, size):
         part = block.part(start, start + size)
-        items = _lists(part, model, room, length=length, policy=policy)
+        items = _lists(part, model, room, length=length, policy=policy, unavailable=unavailable)
         rows = [batch.column(name).slice(start, size) for name in others]
         unknown = pa.array(part.unknown, pa.int64())
         yield pa.RecordBatch.from_arrays([*rows, items, unknown], [*others, "items", "unknown_items"])
 
 
 def _lists(
-    block: HistoryBlock, model: Artifact, room: NDArray[np.float32], *, length: int, policy: str
+    block: HistoryBlock,
+    model: Artifact,
+    room: NDArray[np.float32],
+    *,
+    length: int,
+    policy: str,
+    unavailable: NDArray[np.int64],
 ) -> pa.ListArray:
-    result = scored(block, model, policy=policy, room=room)
+    result = scored(block, model, policy=policy, unavailable=unavailable, room=room)
     columns, values = top_k(result.scores, length)
     words = reasons(block, model, result, columns)
     return _list_column(columns, values, words, model.items)

@@ -1,7 +1,8 @@
 """One scoring function for batch and stream: histories in, scores of all items out.
 
 score = w_f * standardised x'y + w_n * neighbours + sum of w * own terms + sum of w * item terms,
-minus infinity for items that the policy leaves out. Weights come from the recipe in the artifact.
+minus infinity for items that the policy leaves out, and for those that cannot be had. Weights come from the recipe in
+the artifact.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import FACTORS, NEIGHBOURS
 from freshet.recommendation.terms import factor_scale, neighbour_scores, own_scores, shopper_factors
 
+NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class ScoredBlock:
@@ -28,9 +31,15 @@ class ScoredBlock:
 
 
 def scored(
-    block: HistoryBlock, artifact: Artifact, *, policy: str, room: NDArray[np.float32] | None = None
+    block: HistoryBlock,
+    artifact: Artifact,
+    *,
+    policy: str,
+    unavailable: NDArray[np.int64] = NOTHING,
+    room: NDArray[np.float32] | None = None,
 ) -> ScoredBlock:
-    """Scores by the recipe's weights of `policy`. Under new_items a shopper's target items are minus infinity.
+    """Scores by the recipe's weights of `policy`. Under new_items a shopper's target items are minus infinity, and so
+    are, for everybody, the columns `unavailable`.
 
     `room`, [shoppers or more, items], takes the scores where it is given: new memory for each block of shoppers costs
     as much as to fill it.
@@ -55,6 +64,7 @@ def scored(
     if policy == "new_items":
         seen = block.touched(recipe.target_code).tocoo()
         scores[seen.row, seen.col] = -np.inf
+    scores[:, unavailable] = -np.inf
     return ScoredBlock(scores, item_part, neighbour_part, own_part)
 
 

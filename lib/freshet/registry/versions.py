@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-_GENERATION, _PATH = "freshet.generation", "freshet.path"
+_GENERATION, _PATH, _MINOR = "freshet.generation", "freshet.path", "freshet.minor"
+_MINORS = "scoring"
+"""Folder of the artifacts that were made of a version later."""
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One registered version. `folder` holds its artifact; `generation` is 0 until it was champion once."""
+    """One registered version. `folder` holds its artifact; `generation` is 0 until it was champion once.
+
+    `minor` counts the artifacts that were made of it later, with the same model and more items; 0: as registered.
+    """
 
     name: str
     version: int
@@ -30,11 +35,12 @@ class ModelVersion:
     fingerprint: str
     folder: Path
     generation: int
+    minor: int = 0
 
     @property
     def model_version(self) -> str:
         """The text of column model_version: registered version and minor."""
-        return f"{self.version}.0"
+        return f"{self.version}.{self.minor}"
 
 
 class Registry:
@@ -127,6 +133,29 @@ class Registry:
         assert promoted is not None  # the alias was just set
         return promoted
 
+    def minor_folder(self, name: str, version: int, minor: int) -> Path:
+        """Where the artifact of a minor version belongs; written whole before it is published."""
+        return self.folder / _MINORS / name / f"{version}.{minor}"
+
+    def publish_minor(self, name: str, version: int, minor: int) -> ModelVersion:
+        """Makes the artifact in `minor_folder` that of the version. Raises StateError when it is not there."""
+        folder = self.minor_folder(name, version, minor)
+        if not folder.is_dir():
+            raise StateError("the artifact of this minor version is missing", where=str(folder))
+        self.set_version_tag(name, version, _MINOR, str(minor))
+        return next(known for known in self.versions(name) if known.version == version)
+
+    def first_folder(self, version: ModelVersion) -> Path:
+        """The artifact that a version was registered with, whatever its minor is now."""
+        with self._told():
+            found = self._client.get_model_version(version.name, str(version.version))
+        return artifact_folder(self.folder, version.run_id) / found.tags[_PATH]
+
+    def delete(self, name: str, version: int) -> None:
+        """Removes a version from the registry; its run stays."""
+        with self._told():
+            self._client.delete_model_version(name, str(version))
+
     def refuse(self, name: str, version: int) -> None:
         """Takes the challenger's alias from `version`, if it has it."""
         challenger = self.challenger(name)
@@ -157,13 +186,16 @@ class Registry:
             return None if version is None else self._as_version(self._client.get_model_version(name, str(version)))
 
     def _as_version(self, found: Any) -> ModelVersion:
+        minor, version = int(found.tags.get(_MINOR, 0)), int(found.version)
+        first = artifact_folder(self.folder, found.run_id) / found.tags[_PATH]
         return ModelVersion(
             name=found.name,
-            version=int(found.version),
+            version=version,
             run_id=found.run_id,
             fingerprint=found.tags[FINGERPRINT],
-            folder=artifact_folder(self.folder, found.run_id) / found.tags[_PATH],
+            folder=self.minor_folder(found.name, version, minor) if minor else first,
             generation=int(found.tags.get(_GENERATION, 0)),
+            minor=minor,
         )
 
     def _told(self) -> Any:

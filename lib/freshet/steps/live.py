@@ -10,6 +10,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
+from freshet.contracts.identity import with_joined_sessions
 from freshet.storage.home import Home
 from freshet.storage.stamps import clear, figures_of_query
 from freshet.storage.tables import Warehouse
@@ -78,7 +79,8 @@ def replay_live(
     if not checkpoint.exists():
         _begin_anew(folder, warehouse)
     # Shoppers who did nothing in the window keep the batch's lists.
-    events = stream_events(warehouse.read(EVENTS, version=events_version), live=arrival() >= F.lit(plan.start))
+    whole = with_joined_sessions(warehouse.read(EVENTS, version=events_version))
+    events = stream_events(whole, live=arrival() >= F.lit(plan.start), joined=True)
     write_slices(
         events,
         folder / "input",

@@ -8,9 +8,9 @@ from freshet.steps.promote import PROMOTE
 from freshet.steps.propensity import TRAIN_PROPENSITY
 from freshet.steps.recommend import RECOMMEND
 from freshet.steps.recommender import TRAIN_RECOMMENDER
+from freshet.steps.replay import REPLAY
 from freshet.steps.report import REPORT
 from freshet.steps.segments import TRAIN_SEGMENTS
-from freshet.steps.stream import STREAM
 
 MAIN_STEPS: tuple[Step, ...] = (
     INGEST,
@@ -20,7 +20,7 @@ MAIN_STEPS: tuple[Step, ...] = (
     TRAIN_SEGMENTS,
     PROMOTE,
     RECOMMEND,
-    STREAM,
+    REPLAY,
     EVALUATE,
     REPORT,
 )

@@ -31,9 +31,11 @@ def champion(job: Job, name: str) -> ModelVersion | None:
 
 
 def champion_facts(job: Job, name: str) -> dict[str, int] | None:
-    """Version and generation of the champion, for fingerprints."""
+    """Version, minor and generation of the champion, for fingerprints."""
     found = champion(job, name)
-    return None if found is None else {"version": found.version, "generation": found.generation}
+    if found is None:
+        return None
+    return {"version": found.version, "minor": found.minor, "generation": found.generation}
 
 
 def validation_folder(home: Home, fingerprint: str, name: str) -> Path:

@@ -16,6 +16,7 @@ from freshet.steps.fitting import events_until, judged_cases
 from freshet.steps.job import Job, Step
 from freshet.steps.judging import plain_lists, served_lists, truths
 from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, registry, validation_folder
+from freshet.steps.retention import retired
 from freshet.storage.ledger import read_record
 from freshet.storage.small_writes import replace_collected, replace_rows
 
@@ -41,6 +42,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         _carried_out(job, version, decided[name])
     if not decided:
         raise DataTooSmallError("no model was trained, so there is none to promote")
+    retired(job)
     outcomes = {name: {"accepted": one.accepted, "reasons": one.reasons} for name, one in decided.items()}
     return {"decisions": outcomes, "baselines": baselines}
 

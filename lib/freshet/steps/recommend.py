@@ -21,6 +21,7 @@ from freshet.contracts import (
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import DataTooSmallError
 from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.availability import save_unavailable
 from freshet.recommendation.lists import recommended
 from freshet.recommendation.popular import popular_items
 from freshet.recommendation.similar import similar_items
@@ -30,6 +31,7 @@ from freshet.steps.job import Job, Step
 from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
 from freshet.steps.propensity import write_scores
 from freshet.steps.segments import write_segments
+from freshet.storage.item_states import unavailable_items
 from freshet.streaming.list_table import with_newer_stream_lists, write_lists
 
 
@@ -71,7 +73,10 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     active = F.lit(windows.cut - timedelta(days=lists.anonymous_active_days))
     is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))
     shoppers = shoppers.where(is_known | (F.element_at("history", 1)["event_time"] >= active))
-    made = recommended(shoppers, artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy)
+    gone = save_unavailable(unavailable_items(job.warehouse, windows.cut), job.home.availability)
+    made = recommended(
+        shoppers, artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=gone
+    )
     rows = made.select(
         "user_id",
         F.lit(job.now()).alias("generated_at"),

@@ -25,15 +25,15 @@ from freshet.steps.promote import PROMOTE
 from freshet.steps.propensity import TRAIN_PROPENSITY
 from freshet.steps.recommend import RECOMMEND
 from freshet.steps.recommender import TRAIN_RECOMMENDER
+from freshet.steps.replay import REPLAY
 from freshet.steps.report_data import collected
 from freshet.steps.report_sources import Sources
 from freshet.steps.segments import TRAIN_SEGMENTS
-from freshet.steps.stream import STREAM
 from freshet.storage.home import Home
 from freshet.storage.ledger import read_record, write_whole
 
 TOLD: tuple[Step, ...] = (
-    INGEST, BUILD, TRAIN_RECOMMENDER, TRAIN_PROPENSITY, TRAIN_SEGMENTS, PROMOTE, RECOMMEND, STREAM, EVALUATE,
+    INGEST, BUILD, TRAIN_RECOMMENDER, TRAIN_PROPENSITY, TRAIN_SEGMENTS, PROMOTE, RECOMMEND, REPLAY, EVALUATE,
 )  # fmt: skip
 """The steps that the report tells of, in their order."""
 

@@ -53,7 +53,7 @@ def validation_quality(sources: Sources) -> Quality | Missing:
 
 def live_part(sources: Sources, windows: RunWindows | Missing) -> Live | Missing:
     """The replayed days: the stream's record, its micro-batches and its figures."""
-    record = sources.record("stream")
+    record = sources.record("replay")
     if isinstance(record, Missing):
         return record
     if isinstance(windows, Missing):

@@ -27,6 +27,11 @@ class Home:
         return self.root / "mlflow" / "scoring"
 
     @property
+    def availability(self) -> Path:
+        """Immutable files of items that cannot be had."""
+        return self.root / "availability"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 

@@ -1,5 +1,8 @@
 """Delta tables by contract: create, read at a version, replace, append.
 
+A table of an older product is read with nulls for the columns that have come since, and gets them with the next write;
+a table that lacks a column without null, or has one that the contract does not know, is refused.
+
 Every write checks the whole frame against its contract in the pass that writes it: a broken row stops the commit,
 and only then the rows are counted again to list every mismatch.
 """
@@ -12,7 +15,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 
 from freshet.contracts import TableContract
 from freshet.errors import ContractError, StateError, listed
@@ -42,19 +45,23 @@ class Warehouse:
     def read(self, contract: TableContract, version: int | None = None) -> DataFrame:
         """The table, at a version when one is given.
 
-        Raises StateError when it does not exist, ContractError when its columns were changed.
+        Columns that an older product did not write are null. Raises StateError when it does not exist, ContractError
+        when its columns were changed.
         """
         if not self.exists(contract):
             raise StateError("the table does not exist yet", where=f"table {contract.name}", do=_RUN_EARLIER)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return contract.conform(reader.load(self.path(contract)))
+        rows = reader.load(self.path(contract))
+        missing = contract.addable(rows.schema)
+        return contract.conform(rows.withColumns({c.name: F.lit(None).cast(c.type) for c in missing}))
 
     def create(self, contract: TableContract) -> None:
-        """Makes the empty table unless it is there; raises ContractError when its columns were changed by hand."""
+        """Makes the empty table, or gives that of an older product its new columns; nothing where it is as it should
+        be. Raises ContractError when its columns were changed by hand."""
         if self.exists(contract):
-            self._check_columns(contract)
+            self._widen(contract)
             return
         DeltaTable.create(
             self.path(contract),
@@ -63,10 +70,15 @@ class Warehouse:
             configuration=contract.table_properties,
         )
 
-    def _check_columns(self, contract: TableContract) -> None:
+    def _widen(self, contract: TableContract) -> None:
         """Asked without Spark, which takes half a second to open a table."""
-        found = StructType.fromJson(json.loads(DeltaTable(self.path(contract)).schema().to_json()))
-        contract.check_schema(found)
+        table = DeltaTable(self.path(contract))
+        found = StructType.fromJson(json.loads(table.schema().to_json()))
+        missing = contract.addable(found)
+        contract.check_schema(StructType([*found, *[StructField(c.name, c.type) for c in missing]]))
+        if missing:
+            new = StructType([contract.schema[c.name] for c in missing])
+            table.alter.add_columns(Schema.from_json(new.json()).fields)
 
     def replace(
         self, df: DataFrame, contract: TableContract, *, where: str | None = None, keys_are_unique: bool = False
@@ -96,7 +108,7 @@ class Warehouse:
         sound = guarded(rows, contract, keys_are_unique=keys_are_unique)
         writer = sound.select(*_with_meanings(contract)).write.format("delta").mode(mode)
         if self.exists(contract):
-            self._check_columns(contract)
+            self._widen(contract)
         else:
             # The first write makes the table: made empty before, it would be a commit to read again.
             writer = writer.options(**contract.table_properties).partitionBy(*contract.partition_by)

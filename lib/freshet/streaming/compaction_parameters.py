@@ -10,7 +10,7 @@ class CompactionParameters:
     Every `every_minutes` the lists of the stream go into `recommendations`; each other table is tidied once in
     `tidy_minutes`. A table with `pack_from_files` small files gets them packed to `pack_mb`. Replaced files lie for
     `vacuum_hours`, those of `events` for `events_vacuum_hours`. Rows of `stream_metrics` and `quarantine` live so many
-    days.
+    days. Of each model the newest `model_versions` are kept, and what serves or served last before.
     """
 
     every_minutes: float
@@ -21,6 +21,7 @@ class CompactionParameters:
     events_vacuum_hours: int
     metrics_days: int
     quarantine_days: int
+    model_versions: int
 
     def __post_init__(self) -> None:
         wrong = [
@@ -44,4 +45,5 @@ _LEAST = {
     "events_vacuum_hours": 0,
     "metrics_days": 1,
     "quarantine_days": 1,
+    "model_versions": 1,
 }

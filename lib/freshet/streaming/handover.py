@@ -1,4 +1,6 @@
-"""How the stream of lists takes over from the tables: the history so far, then the topic from where the tables end.
+"""How the stream of lists takes over from the tables: the history so far, then what comes after it.
+
+Straight from a topic, it goes on at the offsets where the tables end; from table `events`, at its next version.
 
 Written once, before a query has its first checkpoint, and kept beside it: a restart goes on from the same hand-over,
 so that no event is missed and none counted twice.
@@ -14,7 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS
+from freshet.contracts.identity import with_joined_sessions
 from freshet.errors import StateError
+from freshet.storage.appends import appended_rows
 from freshet.storage.ledger import read_record, write_record
 from freshet.storage.tables import Warehouse
 from freshet.streaming.histories import STREAM_EVENT, stream_events
@@ -38,7 +42,7 @@ class Handover:
         return starting_offsets(self.topic, self.offsets)
 
 
-def handed_over(
+def topic_handover(
     warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, most_per_file: int
 ) -> Handover:
     """The hand-over that stands in `folder`, else one made of `events` as it is now.
@@ -66,15 +70,30 @@ def _made(
     version = warehouse.version(EVENTS)
     events = warehouse.read(EVENTS, version=version)
     offsets = next_offsets(events, source=source, topic=topic, partitions=partitions)
-    history, part = folder / "history", folder / "history.part"
-    for leftover in (history, part):
-        shutil.rmtree(leftover, ignore_errors=True)
-    past = stream_events(events, live=F.lit(False))
-    past.write.option("maxRecordsPerFile", most_per_file).parquet(str(part))
-    part.rename(history)
+    _write_history(events, folder, most_per_file)
     made = Handover(topic, version, offsets)
     write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
     return made
+
+
+def table_handover(warehouse: Warehouse, folder: Path, *, most_per_file: int) -> int:
+    """The version of table `events` up to which it is history: of the hand-over in `folder`, else as it is now."""
+    known = read_record(folder, _RECORD)
+    if known is not None:
+        return int(known["events_version"])
+    version = warehouse.version(EVENTS)
+    _write_history(warehouse.read(EVENTS, version=version), folder, most_per_file)
+    write_record(folder, _RECORD, {"events_version": version})
+    return version
+
+
+def _write_history(events: DataFrame, folder: Path, most_per_file: int) -> None:
+    history, part = folder / "history", folder / "history.part"
+    for leftover in (history, part):
+        shutil.rmtree(leftover, ignore_errors=True)
+    past = stream_events(with_joined_sessions(events), live=F.lit(False), joined=True)
+    past.write.option("maxRecordsPerFile", most_per_file).parquet(str(part))
+    part.rename(history)
 
 
 def starting_offsets(topic: str, offsets: dict[int, int]) -> str:
@@ -102,3 +121,9 @@ def history_stream(session: SparkSession, folder: Path) -> DataFrame:
 def live_events(arrived: DataFrame) -> DataFrame:
     """STREAM_EVENT of the sound records among `streaming.arrivals`, each of them live."""
     return stream_events(arrived.where(F.size("problems") == 0), live=F.lit(True))
+
+
+def live_rows(session: SparkSession, warehouse: Warehouse, *, after: int, most_files: int) -> DataFrame:
+    """STREAM_EVENT of what is appended to table `events` after a version, each of them live."""
+    appended = appended_rows(session, warehouse, EVENTS, after=after, most_files=most_files)
+    return stream_events(appended, live=F.lit(True))

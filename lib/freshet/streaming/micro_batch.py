@@ -40,7 +40,8 @@ class ListMaking:
     `model` is asked once per micro-batch, so that one model makes all of it, and so is `epoch`, the number of the
     compaction that will take the lists in. More than `most_collected` lists are written by Spark instead of through
     the driver. `now` gives the wall time, UTC without a zone. `is_live`: events come as they happen, so that the time
-    since their receipt is a latency.
+    since their receipt is a latency. `join` gets the rows of sessions that have logged in, before the lists are made;
+    `state_size` tells how many shoppers the state held before.
     """
 
     scorer: Scorer
@@ -50,6 +51,8 @@ class ListMaking:
     now: Callable[[], datetime]
     epoch: Callable[[], int] = lambda: 0
     is_live: bool = False
+    join: Callable[[DataFrame, int], object] | None = None
+    state_size: Callable[[], int | None] = lambda: None
 
 
 @dataclass
@@ -93,19 +96,23 @@ class ListUpdates:
                 F.percentile_approx(F.when(F.col("live"), F.col("newest_received_time")), [0.5, 0.05]).alias(
                     "received"
                 ),
+                F.count_if("live").alias("lists"),
+                F.count_if(F.size("joins") > 0).alias("sessions"),
             )
-            .where("live")
-            .drop("live")
+            .where(F.col("live") | (F.size("joins") > 0))
             .persist()
         )
         try:
-            lists = due.count()
+            due.count()
             if not seen.get["shoppers"]:
                 return
+            lists = seen.get["lists"]
+            if seen.get["sessions"] and self.making.join is not None:
+                self.making.join(due.where(F.size("joins") > 0), batch_id)
             clock = self._advanced(seen.get["newest"])
             unknown = 0
             if lists:
-                rows, counted = self._rows(due, batch_id, clock, model)
+                rows, counted = self._rows(due.where("live"), batch_id, clock, model)
                 if lists_stand:
                     rows.count()  # for its entries of unknown items
                 elif lists > self.making.most_collected:
@@ -128,6 +135,7 @@ class ListUpdates:
             "touched_shoppers": seen.get["shoppers"],
             "lists": lists,
             "unknown_items": unknown,
+            "state_shoppers": self.making.state_size(),
             "seconds": (finished - began).total_seconds(),
             "model_version": model.version,
         }
@@ -164,7 +172,7 @@ class ListUpdates:
         """Rows of `recommendation_updates`, and what will have counted entries of unknown items when they are made."""
         counted = Observation()
         scored = self.making.scorer(
-            due,
+            due.drop("live", "login", "joins"),
             artifact=model.artifact,
             clock=clock,
             length=self.making.length,

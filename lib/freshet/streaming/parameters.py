@@ -34,34 +34,50 @@ class StreamParameters:
 
 
 @dataclass(frozen=True)
-class ServeParameters:
-    """How the service runs its two streams.
+class ServiceParameters:
+    """How the service runs its streams.
 
-    A micro-batch reads at most `most_list_events` (lists) or `most_intake_events` (events) records; events are taken in
-    every `intake_seconds`, lists are made as soon as there is something. An event id is remembered for `repeat_hours`.
-    Up to `most_collected_events` records of a micro-batch pass through the driver. The registry is asked for the
-    champion every `swap_check_seconds`. A micro-batch may take `stop_seconds` to end when the service is stopped.
+    A micro-batch reads at most `most_list_events` (lists) or `most_intake_events` (events) records of a topic, or
+    `most_list_files` of table events, `most_intake_files` of a folder; events are taken in every `intake_seconds`,
+    lists are made as soon as there is something. An event id is remembered for `repeat_hours`. Up to
+    `most_collected_events` records of a micro-batch pass through the driver. The registry is asked for the champion
+    every `swap_check_seconds`. A micro-batch may take `stop_seconds` to end when the service is stopped. After a crash
+    it starts again, `restarts` times before one of them has lasted `settled_seconds`; the first waits
+    `restart_seconds`, each next one twice as long. Every `item_refresh_minutes` (0: never) items that the model does
+    not know are added to it, at most `most_new_items`, by what at most `most_new_item_shoppers` have shown to want.
     """
 
     intake_seconds: float
     most_intake_events: int
+    most_intake_files: int
     most_list_events: int
+    most_list_files: int
     most_collected_events: int
     repeat_hours: float
     swap_check_seconds: float
     stop_seconds: float
+    restarts: int
+    restart_seconds: float
+    settled_seconds: float
+    item_refresh_minutes: float
+    most_new_items: int
+    most_new_item_shoppers: int
 
     def __post_init__(self) -> None:
         wrong = [
             f"{name} must be 1 or more, is {getattr(self, name)}"
-            for name in ("most_intake_events", "most_list_events")
+            for name in ("most_intake_events", "most_intake_files", "most_list_events", "most_list_files")
             if getattr(self, name) < 1
         ]
         wrong += [
             f"{name} must be 0 or more, is {getattr(self, name)}"
-            for name in ("intake_seconds", "most_collected_events", "swap_check_seconds", "stop_seconds")
+            for name in (
+                "intake_seconds", "most_collected_events", "swap_check_seconds", "stop_seconds", "restarts",
+                "restart_seconds", "settled_seconds", "item_refresh_minutes", "most_new_items",
+                "most_new_item_shoppers",
+            )
             if getattr(self, name) < 0
-        ]
+        ]  # fmt: skip
         if not self.repeat_hours > 0:
             wrong.append(f"repeat_hours must be above 0, is {self.repeat_hours}")
         if wrong:

@@ -6,7 +6,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.errors import StateError
-from freshet.streaming.histories import STREAM_EVENT
+from freshet.streaming.histories import STREAM_EVENT, touched_histories
 from freshet.streaming.micro_batch import ListUpdates
 from freshet.streaming.parameters import StreamParameters
 
@@ -22,6 +22,13 @@ def stream_session(spark: SparkSession, params: StreamParameters) -> SparkSessio
     if params.local_checkpoint:
         session.conf.set("spark.sql.streaming.checkpointFileManagerClass", _LOCAL_CHECKPOINT)
     return session
+
+
+def state_layout(session: SparkSession) -> dict[str, str]:
+    """What the state of `touched_histories` looks like on disk: its columns and the release of Spark that wrote it."""
+    nothing = session.createDataFrame([], STREAM_EVENT)
+    columns = touched_histories(nothing, max_events=1).schema.simpleString()
+    return {"state": columns, "spark": ".".join(session.version.split(".")[:2])}
 
 
 def sliced_events(session: SparkSession, folder: Path) -> DataFrame:

@@ -10,7 +10,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from freshet.errors import StateError
+from freshet.errors import FreshetError, StateError, TransientError
 
 
 class MicroBatches(Protocol):
@@ -60,7 +60,7 @@ class RunningQuery:
             raise self.batches.failure
         error = self.query.exception()
         if error is not None:
-            raise self._as_state_error(error)
+            raise self._in_words(error)
 
     def stop(self, *, within_seconds: float) -> None:
         """Ends the query between two micro-batches; after the given time in the middle of one, which is then repeated
@@ -70,26 +70,40 @@ class RunningQuery:
             time.sleep(0.02)
         self.query.stop()
 
-    def _as_state_error(self, error: StreamingQueryException) -> StateError:
+    def _in_words(self, error: StreamingQueryException) -> FreshetError:
         text = " ".join(str(error).split())
         for mark, meaning, advice in _KNOWN:
             if mark in text:
                 return StateError(meaning, where=f"stream {self.name}", do=advice)
-        return StateError(
+        return TransientError(
             "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
             do="Start it again; where that ends likewise, begin anew with --rebuild",
         )  # fmt: skip
 
 
-_KNOWN = (
-    (
-        "KAFKA_DATA_LOSS", "the topic no longer has the records that come next: they expired, or it was made anew",
-        "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
-    ),
-    (
-        "Some data may have been lost", "the topic no longer has the records that come next: they expired, or it was "
-        "made anew", "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
-    ),
+_GONE = (
+    "the topic no longer has the records that come next: they expired, or it was made anew",
+    "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
+)
+_VACUUMED = (
+    "files of table events that come next are gone: the stream stood still for longer than the table keeps them",
+    "Begin anew with --rebuild: nothing is lost or doubled",
+)
+_DAMAGED = (
+    "the checkpoint is damaged, or was written by another release of Spark",
+    "Begin anew with --rebuild: nothing is lost or doubled",
+)
+
+_KNOWN = tuple(
+    (mark, *meaning)
+    for meaning, marks in (
+        (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
+        (_VACUUMED, ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "DELTA_VERSIONS_NOT_CONTIGUOUS",
+                     "DELTA_CANNOT_RECREATE", "FileNotFoundException")),
+        (_DAMAGED, ("CANNOT_LOAD_STATE", "STATE_STORE_", "Incomplete log file", "MALFORMED_LOG_FILE",
+                    "MISSING_METADATA", "CHECKPOINT_FILE_CHECKSUM")),
+    )
+    for mark in marks
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Step stream: the live days replayed, and what fold-in was worth on them."""
+"""Step replay: the live days replayed, and what fold-in was worth on them."""
 
 import dataclasses
 from typing import Any
@@ -62,8 +62,8 @@ def _newcomers_list(job: Job, model: ServedModel, plan: LivePlan) -> DataFrame:
     return made.select("items")
 
 
-STREAM = Step(
-    name="stream",
+REPLAY = Step(
+    name="replay",
     title="Replay the live days",
     writes=(RECOMMENDATION_UPDATES, STREAM_METRICS, EVALUATION_RESULTS),
     reads=(EVENTS, RECOMMENDATIONS),

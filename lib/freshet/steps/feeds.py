@@ -1,0 +1,154 @@
+"""Where the service's events come from: a Kafka topic, a folder of JSON lines, or table `events` itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from freshet.cleaning.source import read_mapping
+from freshet.contracts import EVENTS
+from freshet.errors import InputError, StateError
+from freshet.messages.topics import end_offsets, partitions_of_topics
+from freshet.steps.job import Job
+from freshet.streaming.arrivals import arrivals
+from freshet.streaming.handover import (
+    history_stream,
+    live_events,
+    live_rows,
+    next_offsets,
+    starting_offsets,
+    table_handover,
+    topic_handover,
+)
+from freshet.streaming.records import file_records, kafka_records
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A Kafka topic and the mapping of its JSON records.
+
+    `options` are of Spark's Kafka source (kafka.bootstrap.servers among them), `client` those of the client that asks
+    for the topic's partitions.
+    """
+
+    mapping: Path
+    name: str
+    options: dict[str, str]
+    client: dict[str, str]
+
+    @property
+    def place(self) -> str:
+        return f"topic {self.name}"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder into which files of JSON lines are moved whole, and the mapping of their records."""
+
+    mapping: Path
+    path: Path
+
+    @property
+    def place(self) -> str:
+        return f"folder {self.path.absolute()}"
+
+
+@dataclass(frozen=True)
+class EventsTable:
+    """Table `events` of the home, which another process fills."""
+
+    @property
+    def place(self) -> str:
+        return "table events"
+
+
+Feed = Topic | Folder | EventsTable
+
+
+def check_feed(feed: Feed, parts: tuple[str, ...]) -> None:
+    """Raises, before Spark is started, for a mapping, folder, topic or table that `parts` cannot be fed from."""
+    if isinstance(feed, EventsTable):
+        if "events" in parts:
+            raise InputError("table events is where events go, it cannot be taken in", do="Add --only lists")
+        return
+    if parts == ("lists",) and isinstance(feed, Folder):
+        raise InputError("lists are not made straight from a folder", do="Run them from table:events")
+    read_mapping(feed.mapping)
+    if isinstance(feed, Topic):
+        partitions_of(feed)
+
+
+def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
+    """What a checkpoint of `part` (events or lists) stands for, and what must not change under it."""
+    parts: dict[str, Any] = {"source": feed.place}
+    if not isinstance(feed, EventsTable):
+        parts["mapping"] = feed.mapping.read_text(encoding="utf-8")
+    if part == "lists":
+        parts |= {
+            "shuffle_partitions": job.settings.stream.shuffle_partitions,
+            "max_events": job.settings.interactions.max_events,
+        }
+    return parts
+
+
+def intake_records(job: Job, session: SparkSession, feed: Topic | Folder) -> DataFrame:
+    """The stream of streaming.arrivals that a new intake begins: of a topic from where the tables end."""
+    params, mapping = job.settings.service, read_mapping(feed.mapping)
+    if isinstance(feed, Folder):
+        raw = file_records(session, mapping, folder=feed.path, files_per_trigger=params.most_intake_files)
+        return arrivals(raw, mapping, job.settings.cleaning)
+    events = job.warehouse.read(EVENTS)
+    behind = next_offsets(events, source=mapping.name, topic=feed.name, partitions=partitions_of(feed))
+    _check_not_made_anew(feed, behind)
+    return _topic_records(job, session, feed, starting_offsets(feed.name, behind), params.most_intake_events)
+
+
+def list_events(job: Job, session: SparkSession, feed: Feed, folder: Path) -> DataFrame:
+    """The stream of STREAM_EVENT that lists are made from, past and live.
+
+    Straight from a topic, where there is one; else from table `events`, which the intake of a folder fills. The past
+    is what the tables held when the stream was begun; it lies in `folder`, with the hand-over.
+    """
+    most = job.settings.stream.max_events_per_slice
+    if isinstance(feed, Topic):
+        source = mapping_name(feed)
+        hand = topic_handover(
+            job.warehouse, folder, source=source, topic=feed.name, partitions=partitions_of(feed), most_per_file=most
+        )
+        records = _topic_records(job, session, feed, hand.starting_offsets, job.settings.service.most_list_events)
+        return live_events(records).unionByName(history_stream(session, folder))
+    version = table_handover(job.warehouse, folder, most_per_file=most)
+    live = live_rows(session, job.warehouse, after=version, most_files=job.settings.service.most_list_files)
+    return live.unionByName(history_stream(session, folder))
+
+
+def mapping_name(feed: Topic | Folder) -> str:
+    """The name of the source in the tables."""
+    return read_mapping(feed.mapping).name
+
+
+def partitions_of(feed: Topic) -> int:
+    """Raises StateError for an unknown topic, TransientError where no broker answers."""
+    found = partitions_of_topics(feed.client).get(feed.name)
+    if found is None:
+        raise StateError("there is no such topic", where=feed.place, do="Create it, or check --topic")
+    return found
+
+
+def _check_not_made_anew(feed: Topic, behind: dict[int, int]) -> None:
+    """A record is known by its place in the topic: those of a topic made anew would pass for the old ones."""
+    ends = end_offsets(feed.client, feed.name)
+    shrunk = [partition for partition, offset in behind.items() if offset > ends.get(partition, offset)]
+    if shrunk:
+        raise StateError(
+            "the topic ends before what the tables hold of it, so it was made anew", where=feed.place,
+            found=f"partition {shrunk[0]} ends at {ends[shrunk[0]]}, the tables go on at {behind[shrunk[0]]}",
+            do="Use a topic of another name, or a mapping with another name: places are known by both",
+        )  # fmt: skip
+
+
+def _topic_records(job: Job, session: SparkSession, feed: Topic, offsets: str, most: int) -> DataFrame:
+    mapping = read_mapping(feed.mapping)
+    raw = kafka_records(session, mapping, topic=feed.name, offsets=offsets, most_per_trigger=most, options=feed.options)
+    return arrivals(raw, mapping, job.settings.cleaning)

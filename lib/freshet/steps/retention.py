@@ -1,0 +1,36 @@
+"""What is kept of models: files of versions that neither serve nor are new go."""
+
+import shutil
+
+from freshet.registry.retention import retire
+from freshet.steps.job import Job
+from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, registry
+
+_AVAILABILITY_KEPT = 3
+"""A micro-batch may hold the file before the newest."""
+
+
+def retired(job: Job) -> dict[str, list[int]]:
+    """Removes old versions of every model, fits for the gate of versions that are gone, and old files of items that
+    could not be had; the numbers of the versions that went, by model."""
+    store = registry(job)
+    gone = {
+        name: retire(store, name, keep=job.settings.compaction.model_versions)
+        for name in (RECOMMENDER, PROPENSITY, SEGMENTS)
+    }
+    _drop_fits(job)
+    files = sorted(job.home.availability.glob("*.arrow"), key=lambda file: file.stat().st_mtime)
+    for file in files[:-_AVAILABILITY_KEPT]:
+        file.unlink(missing_ok=True)
+    return {name: numbers for name, numbers in gone.items() if numbers}
+
+
+def _drop_fits(job: Job) -> None:
+    """`validation_folder`s of trainings whose version is gone; that of a running training has none yet and is young."""
+    known = {version.fingerprint for version in registry(job).versions(RECOMMENDER)}
+    record = job.home.steps / "train-recommender.json"
+    for folder in job.home.artifacts.glob("*-ch*"):
+        fingerprint = folder.name.rpartition("-")[0]
+        is_old = record.is_file() and folder.stat().st_mtime < record.stat().st_mtime
+        if fingerprint not in known and is_old:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,164 @@
+"""The service: a stream that takes events in and a stream that keeps lists fresh, in one process or in two.
+
+The leases of the tables that a part writes see to it that each part runs once in a home.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
+from freshet.errors import DataTooSmallError, StateError
+from freshet.recommendation.lists import recommended
+from freshet.steps.feeds import EventsTable, Feed, check_feed, intake_records, list_events, made_for, mapping_name
+from freshet.steps.item_refresh import ItemRefresh
+from freshet.steps.job import Job
+from freshet.steps.models import RECOMMENDER, champion
+from freshet.storage.lease import leases
+from freshet.streaming.availability import Availability
+from freshet.streaming.checkpoint import begun_checkpoint
+from freshet.streaming.compaction import Compaction
+from freshet.streaming.histories import touched_histories
+from freshet.streaming.intake import EventIntake, IntakeRules
+from freshet.streaming.joining import SessionJoins
+from freshet.streaming.micro_batch import ListMaking, ListUpdates, ServedModel
+from freshet.streaming.progress import StateSizes
+from freshet.streaming.query import state_layout, stream_session
+from freshet.streaming.running import RunningQuery, WithChores, started
+from freshet.streaming.upkeep import Upkeep
+
+EVENTS_PART, LISTS_PART = "events", "lists"
+PARTS = (EVENTS_PART, LISTS_PART)
+
+WRITES: dict[str, tuple[TableContract, ...]] = {
+    EVENTS_PART: (EVENTS, QUARANTINE),
+    LISTS_PART: (RECOMMENDATION_UPDATES,),
+}
+"""Tables of which a part is the one writer. Both add to `stream_metrics`, never by Spark: the writer without Spark
+puts a commit into the log only where none is yet, also between processes."""
+
+
+@dataclass
+class Champion:
+    """The model that serves, looked up anew when `seconds` have passed: a promotion is picked up by the next
+    micro-batch after that, a roll-back likewise. Raises DataTooSmallError while none serves."""
+
+    job: Job
+    seconds: float
+    _model: ServedModel | None = field(default=None, init=False)
+    _until: float = field(default=0.0, init=False)
+
+    def __call__(self) -> ServedModel:
+        if self._model is None or time.monotonic() >= self._until:
+            version = champion(self.job, RECOMMENDER)
+            if version is None:
+                raise DataTooSmallError("no recommender serves, so there are no lists to keep fresh")
+            policy = self.job.record("recommend")["policy"]
+            self._model = ServedModel(version.model_version, version.generation, version.folder, policy)
+            self._until = time.monotonic() + self.seconds
+        return self._model
+
+
+def serve(job: Job, feed: Feed, parts: tuple[str, ...], *, stop: threading.Event, tell: Callable[[str], None]) -> None:
+    """Runs the streams of `parts` until `stop` is set, then ends each between two micro-batches.
+
+    Raises what ended a stream; the other one is stopped first. Raises BusyError when another process runs a part in
+    this home or writes one of its tables, StateError when a checkpoint was made for something else.
+    """
+    check_feed(feed, parts)
+    with _leased(job, parts):
+        for table in (STREAM_METRICS, *(table for part in parts for table in WRITES[part])):
+            job.warehouse.create(table)
+        running: list[RunningQuery] = []
+        try:
+            for part in parts:
+                running.append(_BEGINNINGS[part](job, feed, tell))
+            tell("running")
+            while not stop.wait(timeout=0.2):
+                for one in running:
+                    one.raise_failure()
+                    if not one.query.isActive:
+                        raise StateError("the stream ended by itself", where=one.name, do="Start it again")
+        finally:
+            for one in running:
+                one.stop(within_seconds=job.settings.service.stop_seconds)
+
+
+def forget_progress(job: Job, parts: tuple[str, ...]) -> None:
+    """Removes the checkpoints of `parts`, so that the next start takes over from the tables: nothing is lost or
+    doubled."""
+    with _leased(job, parts):
+        for part in parts:
+            shutil.rmtree(_folder(job, part), ignore_errors=True)
+
+
+@contextmanager
+def _leased(job: Job, parts: tuple[str, ...]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for part in sorted(parts):
+            names = [table.name for table in WRITES[part]]
+            stack.enter_context(leases(job.home.locks, f"stream-{part}", names))
+        yield
+
+
+def _folder(job: Job, part: str) -> Path:
+    return job.home.checkpoints / "service" / part
+
+
+def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQuery:
+    assert not isinstance(feed, EventsTable)  # refused by check_feed
+    settings, params = job.settings, job.settings.service
+    checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
+    session = stream_session(job.spark, settings.stream)
+    rules = IntakeRules(mapping_name(feed), timedelta(hours=params.repeat_hours), params.most_collected_events, job.now)
+    intake = EventIntake(job.home.warehouse, f"{EVENTS_PART}-{checkpoint.id}", rules)
+    upkeep = Upkeep(job.warehouse, (EVENTS, QUARANTINE), settings.compaction, job.now)
+    tell(f"events are taken in from {feed.place}")
+    return started(
+        EVENTS_PART, intake_records(job, session, feed), WithChores(intake, (upkeep.between_batches,)),
+        checkpoint=checkpoint.query, every_seconds=params.intake_seconds, mode="append",
+    )  # fmt: skip
+
+
+def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQuery:
+    settings = job.settings
+    model = Champion(job, settings.service.swap_check_seconds)
+    tell(f"model {model().version} serves")
+    session = stream_session(job.spark, settings.stream)
+    parts = made_for(job, feed, LISTS_PART) | state_layout(session)
+    checkpoint = begun_checkpoint(_folder(job, LISTS_PART), parts)
+    events = list_events(job, session, feed, checkpoint.folder)
+    compaction = Compaction(job.warehouse, job.home.locks, settings.compaction, job.now)
+    availability = Availability(job.warehouse, job.home.availability, settings.service.swap_check_seconds, job.now)
+
+    def scorer(histories: DataFrame, **given: Any) -> DataFrame:
+        return recommended(histories, unavailable=availability(), **given)
+
+    sizes = StateSizes()
+    session.streams.addListener(sizes)
+    making = ListMaking(
+        scorer, model, settings.lists.length, settings.stream.most_collected_lists, job.now,
+        epoch=lambda: compaction.epoch, is_live=True, join=SessionJoins(checkpoint.folder / "history"),
+        state_size=lambda: sizes.of(LISTS_PART),
+    )  # fmt: skip
+    upkeep = Upkeep(job.warehouse, (STREAM_METRICS,), settings.compaction, job.now)
+    updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", making)
+    return started(
+        LISTS_PART, touched_histories(events, max_events=settings.interactions.max_events),
+        WithChores(updates, (compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches)),
+        checkpoint=checkpoint.query, every_seconds=0, mode="update",
+    )  # fmt: skip
+
+
+_BEGINNINGS: dict[str, Callable[[Job, Feed, Callable[[str], None]], RunningQuery]] = {
+    EVENTS_PART: _begun_intake,
+    LISTS_PART: _begun_lists,
+}

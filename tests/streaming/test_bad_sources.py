@@ -1,0 +1,157 @@
+"""Sources and tables that go wrong under a running stream: it goes on, or stops with one clear line and no loss."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+import freshet.streaming.intake as intake
+from freshet.cli.errors import ended_with_a_line
+from freshet.contracts import EVENTS, STREAM_METRICS
+from freshet.errors import FreshetError, StateError, TransientError
+from freshet.messages.sending import Sender
+from freshet.messages.topics import create_topic, delete_topic, partitions_of_topics
+from freshet.steps.feeds import EventsTable, Topic, partitions_of
+from freshet.steps.job import Job
+from freshet.steps.service import PARTS, forget_progress
+from freshet.storage import hygiene
+from freshet.streaming.histories import stream_events, touched_histories
+from tests.factories import events_frame, moment
+from tests.streaming.service import MAPPING, click, feed_of, lists_now, put, rows_of, running, served_job, until
+
+pytestmark = pytest.mark.streaming
+
+
+def topic(broker: str, name: str) -> Topic:
+    return Topic(MAPPING, name, {"kafka.bootstrap.servers": broker}, {"bootstrap.servers": broker})
+
+
+def send(broker: str, name: str, *records: dict[str, object]) -> None:
+    sender = Sender({"bootstrap.servers": broker}, name)
+    for record in records:
+        sender.send(str(record["user_id"]).encode(), json.dumps(record).encode())
+    sender.finish()
+
+
+def taken(job: Job) -> list[str]:
+    return sorted(row["event_id"] for row in rows_of(job, EVENTS))
+
+
+@pytest.mark.cluster
+def test_an_empty_topic_is_waited_on_and_one_made_anew_ends_the_stream_without_loss(
+    spark: SparkSession, tmp_path: Path, broker: str
+) -> None:
+    client = {"bootstrap.servers": broker}
+    job, feed = served_job(spark, tmp_path / "home"), topic(broker, "shrinks")
+    create_topic(client, "shrinks", partitions=1)
+    with running(job, feed):
+        until((job.home.checkpoints / "service" / "lists" / "query" / "offsets" / "0").exists)
+        assert lists_now(job) == {}
+        send(broker, "shrinks", *[click(n, "ann", f"i{n}") for n in range(1, 4)])
+        until(lambda: taken(job) == ["e1", "e2", "e3"])
+        until(lambda: "ann" in lists_now(job))
+    delete_topic(client, "shrinks")
+    until(lambda: "shrinks" not in partitions_of_topics(client))
+    create_topic(client, "shrinks", partitions=1)
+    send(broker, "shrinks", click(9, "bob", "i9"))
+    for begin in (lambda: None, lambda: forget_progress(job, PARTS)):
+        begin()
+        with pytest.raises(StateError, match="a topic of another name"), running(job, feed) as ended:
+            ended()
+    assert taken(job) == ["e1", "e2", "e3"]
+
+
+@pytest.mark.cluster
+def test_an_unknown_topic_and_a_broker_that_is_away_are_told(broker: str) -> None:
+    with pytest.raises(StateError, match="no such topic"):
+        partitions_of(topic(broker, "nowhere"))
+    with pytest.raises(TransientError, match="no Kafka broker answers"):
+        partitions_of(topic("127.0.0.1:9", "nowhere"))
+
+
+def test_a_full_disk_ends_the_stream_in_one_line_and_the_next_start_loses_nothing(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job, feed = served_job(spark, tmp_path / "home"), feed_of(tmp_path / "clicks")
+    put(feed.path, "a.json", click(1, "ann", "i1"), b"broken", click(2, "bob", "i2"))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "append_collected", full)
+
+        def service() -> None:
+            with running(job, feed, ("events",)) as ended:
+                ended()
+
+        with pytest.raises(SystemExit) as stopped:
+            ended_with_a_line(service)
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "freshet: the disk is full; no table was half-written. Free some space, or choose another --home, and run again"
+    ]
+    with running(job, feed, ("events",)):
+        until(lambda: taken(job) == ["e1", "e2"])
+
+
+def test_a_table_that_is_vacuumed_under_the_stream_ends_it_with_a_line_and_a_new_beginning_has_everything(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    job, feed = served_job(spark, tmp_path / "home"), feed_of(tmp_path / "clicks")
+    put(feed.path, "a.json", click(1, "ann", "i1"))
+    with running(job, feed):
+        until(lambda: "ann" in lists_now(job))
+    # The lists stand still while events come, are packed, and what was packed is removed at once.
+    for n in (2, 3):
+        put(feed.path, f"{n}.json", click(n, "ann", "i5"))
+        with running(job, feed, ("events",)):
+            until(lambda n=n: len(taken(job)) == n)  # type: ignore[misc]
+    assert hygiene.pack(job.warehouse, EVENTS, target_mb=64, from_files=2) == 3
+    assert hygiene.vacuum(job.warehouse, EVENTS, hours=0) == 3
+    with pytest.raises(FreshetError, match="--rebuild"), running(job, EventsTable(), ("lists",)) as ended:
+        ended()
+
+
+def test_packing_and_vacuuming_as_the_service_does_it_disturbs_no_stream(spark: SparkSession, tmp_path: Path) -> None:
+    job, feed = served_job(spark, tmp_path / "home"), feed_of(tmp_path / "clicks")
+    with running(job, feed):
+        for n in range(1, 4):
+            put(feed.path, f"{n}.json", click(n, "ann", f"i{n}"), click(10 + n, "ann", "i7"))
+            until(lambda n=n: len(taken(job)) == 2 * n)  # type: ignore[misc]
+        hygiene.pack(job.warehouse, EVENTS, target_mb=64, from_files=2)
+        hygiene.vacuum(job.warehouse, EVENTS, hours=job.settings.compaction.events_vacuum_hours)
+        put(feed.path, "z.json", click(20, "ann", "i9"))
+        until(lambda: set(lists_now(job).get("ann", [])[:5]) == {"i1", "i2", "i3", "i7", "i9"})
+        assert lists_now(job)["ann"][0] == "i7"
+
+
+def test_ten_thousand_unknown_items_are_taken_in_and_counted(spark: SparkSession, tmp_path: Path) -> None:
+    job, feed = served_job(spark, tmp_path / "home"), feed_of(tmp_path / "clicks")
+    put(feed.path, "a.json", *[{**click(1, "ann", f"unknown{n}"), "event_id": f"e{n}"} for n in range(10_000)])
+    with running(job, feed):
+        until(lambda: "ann" in lists_now(job))
+    # The catalogue's list, and as many unknown entries as a history holds.
+    assert lists_now(job)["ann"][:3] == ["i0", "i1", "i2"]
+    assert len(taken(job)) == 10_000
+    figures = [row for row in rows_of(job, STREAM_METRICS) if row["job"] == "lists"]
+    assert max(figures, key=lambda row: row["batch_id"])["unknown_items"] == job.settings.interactions.max_events
+
+
+def test_a_shopper_with_very_many_events_keeps_the_newest(spark: SparkSession) -> None:
+    one = events_frame(spark, [{"event_time": moment("2026-01-01"), "received_time": moment("2026-01-01"),
+                                "event_name": "view_item", "user_id": "ann", "flags": []}])  # fmt: skip
+    many = one.drop("event_id", "item_id", "event_time").crossJoin(
+        spark.range(50_000).select(
+            F.format_string("e%06d", "id").alias("event_id"),
+            F.format_string("i%d", F.col("id") % 100).alias("item_id"),
+            F.timestamp_seconds(F.col("id") + 1_767_225_600).alias("event_time"),
+        )
+    )  # fmt: skip
+    row = touched_histories(stream_events(many, live=F.lit(True)), max_events=20).first()
+    assert row is not None
+    assert [entry["event_id"] for entry in row["history"]] == [f"e{n:06}" for n in range(49_999, 49_979, -1)]

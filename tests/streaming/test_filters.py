@@ -1,0 +1,126 @@
+"""What lists leave out or put lower while the stream runs: items that cannot be had, things taken back."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from freshet.contracts import ITEMS_HISTORY
+from freshet.errors import InputError, MappingError
+from freshet.recommendation.availability import read_unavailable
+from freshet.steps.items import ITEMS
+from freshet.steps.job import DONE, UP_TO_DATE, Job, run_step
+from freshet.storage.item_states import unavailable_items
+from freshet.storage.tables import Warehouse
+from freshet.streaming.availability import Availability
+from tests.factories import Row, frame, moment
+from tests.streaming.service import click, feed_of, lists_now, put, running, served_job, until
+
+pytestmark = [pytest.mark.streaming, pytest.mark.delta]
+
+MAPPING = """
+name = "shop"
+format = "csv"
+[columns]
+user_id = "customer"
+item_id = "item"
+[event_name]
+constant = "purchase"
+[time]
+column = "time"
+[items.catalogue]
+file = "stock.csv"
+format = "csv"
+item_id = "sku"
+available = "stock"
+price = "price"
+"""
+
+
+def state(item: str, since: str, available: bool | None, **other: object) -> Row:
+    return {"item_id": item, "valid_from": since, "known_at": since, "available": available, **other}
+
+
+def test_of_each_item_the_newest_state_known_before_the_moment_counts(
+    spark: SparkSession, warehouse: Warehouse
+) -> None:
+    assert unavailable_items(warehouse, moment("2026-01-01")).to_pylist() == []
+    rows = [
+        state("gone", "2026-01-01", True), state("gone", "2026-02-01", False),
+        state("back", "2026-01-01", False), state("back", "2026-02-01", True),
+        state("silent", "2026-01-01", None), state("soon", "2026-03-01", False),
+        # The shop heard of it after the moment.
+        state("untold", "2026-01-01", False, known_at="2026-03-01"),
+    ]  # fmt: skip
+    warehouse.replace(frame(spark, ITEMS_HISTORY, rows), ITEMS_HISTORY)
+    assert unavailable_items(warehouse, moment("2026-02-02")).to_pylist() == ["gone"]
+    assert sorted(unavailable_items(warehouse, moment("2026-04-01")).to_pylist()) == ["gone", "soon", "untold"]
+
+
+def test_the_file_follows_the_table(spark: SparkSession, warehouse: Warehouse, tmp_path: Path) -> None:
+    availability = Availability(warehouse, tmp_path / "files", 0, lambda: moment("2026-04-01"))
+    assert availability() is None
+    warehouse.replace(frame(spark, ITEMS_HISTORY, [state("a", "2026-01-01", False)]), ITEMS_HISTORY)
+    file = availability()
+    assert file is not None
+    assert read_unavailable(file) == pa.array(["a"])
+    assert availability() == file
+    warehouse.replace(frame(spark, ITEMS_HISTORY, [state("a", "2026-02-01", True)]), ITEMS_HISTORY)
+    assert availability() is None
+
+
+def with_stock(job: Job, folder: Path, *lines: str) -> str:
+    """Takes a catalogue file in; how the step ended."""
+    (folder / "shop.toml").write_text(MAPPING)
+    (folder / "stock.csv").write_text("\n".join(("sku,stock,price", *lines)) + "\n")
+    job.source, job.input_path = folder / "shop.toml", folder / "stock.csv"
+    return run_step(ITEMS, job).status
+
+
+def test_what_cannot_be_had_leaves_the_lists_of_a_running_stream_and_comes_back(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    job = served_job(spark, tmp_path / "home")
+    feed = feed_of(tmp_path / "clicks")
+    with running(job, feed):
+        put(feed.path, "a.json", click(1, "ann", "i5"), click(2, "ann", "i7"), click(3, "ann", "i7"))
+        until(lambda: lists_now(job).get("ann", [])[:3] == ["i7", "i5", "i0"])
+        # Sold out, by the number of pieces; another one is still there; of a third nothing is told.
+        assert with_stock(job, tmp_path, "i7,0,3.5", "i5,17,2.0", "i0,,1.0") == DONE
+        put(feed.path, "b.json", click(4, "bob", "i7"))
+        until(lambda: "bob" in lists_now(job))
+        assert "i7" not in lists_now(job)["bob"]
+        put(feed.path, "c.json", click(5, "ann", "i7"))
+        until(lambda: lists_now(job)["ann"][:3] == ["i5", "i0", "i1"])
+        assert with_stock(job, tmp_path, "i7,0,3.5", "i5,17,2.0", "i0,,1.0") == UP_TO_DATE
+        assert with_stock(job, tmp_path, "i7,1,3.5") == DONE
+        put(feed.path, "d.json", click(6, "ann", "i7"))
+        until(lambda: lists_now(job)["ann"][:2] == ["i7", "i5"])
+    told = {row["item_id"]: (row["price"], row["available"]) for row in job.warehouse.read(ITEMS_HISTORY)
+            .where("valid_to is null").collect()}  # fmt: skip
+    assert told == {"i7": (3.5, True), "i5": (2.0, True), "i0": (1.0, None)}
+
+
+def test_a_refund_and_a_removal_lower_what_was_wanted(spark: SparkSession, tmp_path: Path) -> None:
+    job = served_job(spark, tmp_path / "home")
+    feed = feed_of(tmp_path / "clicks")
+    with running(job, feed):
+        bought = [click(n, "ann", item, event_name="purchase", transaction_id=f"o{n}")
+                  for n, item in enumerate(("i3", "i3", "i8"))]  # fmt: skip
+        put(feed.path, "a.json", *bought)
+        until(lambda: lists_now(job).get("ann", [])[:2] == ["i3", "i8"])
+        back = [click(n, "ann", "i3", event_name="refund", transaction_id=f"r{n}") for n in (4, 5)]
+        put(feed.path, "b.json", *back, click(6, "ann", "i6"), click(7, "ann", "i6", event_name="remove_from_cart"))
+        until(lambda: lists_now(job)["ann"][:3] == ["i8", "i0", "i1"])
+
+
+def test_a_mapping_without_a_catalogue_and_a_missing_file_are_told(spark: SparkSession, tmp_path: Path) -> None:
+    job = served_job(spark, tmp_path / "home")
+    (tmp_path / "shop.toml").write_text(MAPPING.split("[items", maxsplit=1)[0])
+    job.source, job.input_path = tmp_path / "shop.toml", tmp_path / "stock.csv"
+    with pytest.raises(MappingError, match="no catalogue"):
+        run_step(ITEMS, job)
+    (tmp_path / "shop.toml").write_text(MAPPING)
+    with pytest.raises(InputError, match="no such file"):
+        run_step(ITEMS, job)

@@ -1,0 +1,117 @@
+"""Items that the model does not know become part of a minor version, which the running stream takes over."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from freshet.contracts import EVENTS, ITEMS_HISTORY, STREAM_METRICS, USER_FACTORS
+from freshet.models.als import AlsParameters
+from freshet.recommendation.artifact import Artifact
+from freshet.steps.item_refresh import refreshed
+from freshet.steps.job import Job
+from freshet.steps.models import RECOMMENDER, champion, registry
+from freshet.storage.ledger import write_record
+from tests.artifacts import both
+from tests.factories import event, events_frame, frame
+from tests.streaming.service import (
+    ITEMS,
+    click,
+    feed_of,
+    lists_now,
+    put,
+    rows_of,
+    running,
+    served_job,
+    shop_artifact,
+    until,
+)
+
+pytestmark = pytest.mark.streaming
+
+ALS = AlsParameters(2, 3, 0.1, 5.0, 7)
+
+
+@pytest.fixture
+def job(spark: SparkSession, tmp_path: Path) -> Job:
+    """A model with two tastes: even items to the one side, odd ones to the other; and its shoppers' vectors."""
+    factors = [[1.0, 0.0] if n % 2 == 0 else [0.0, 1.0] for n in range(len(ITEMS))]
+    model = shop_artifact(
+        factors=factors, als=ALS, weights=both(factors=1.0, own_frequency=-9.0), user_half_life_days=30.0,
+        item_half_life_days=30.0, event_weights={"view_item": 1.0},
+    )  # fmt: skip
+    job = served_job(spark, tmp_path / "home", model=model)
+    windows = {name: "2026-01-01T00:00:00" for name in ("as_of", "cut", "validation_cut")} | {"shortened": []}
+    write_record(job.home.steps, "build", {"fingerprint": "none", "windows": windows})
+    vectors = [[1.0, 0.1], [0.9, 0.0], [0.1, 1.0]]
+    rows = [{"model_version": "1.0", "user_id": f"u{n}", "user_index": n, "factors": v} for n, v in enumerate(vectors)]
+    job.warehouse.replace(frame(spark, USER_FACTORS, rows), USER_FACTORS)
+    return job
+
+
+def view(number: int, user: str, item: str) -> dict[str, object]:
+    return event(name="view_item", user=user, item=item, at=f"2026-02-01 10:{number:02}", event_id=f"e{number}")
+
+
+def solved(job: Job) -> tuple[str, Artifact]:
+    version = champion(job, RECOMMENDER)
+    assert version is not None
+    return version.model_version, Artifact.load(version.folder)
+
+
+def test_a_touched_item_gets_its_shoppers_taste_and_an_untouched_one_that_of_its_kind(
+    spark: SparkSession, job: Job
+) -> None:
+    rows = [view(1, "u0", "i0"), view(2, "u0", "i2"), view(3, "u1", "i4"), view(4, "u0", "new"), view(5, "u1", "new")]
+    job.warehouse.replace(events_frame(spark, rows), EVENTS)
+    states = [
+        {"item_id": item, "category_path": category, "valid_to": None, "brand": None}
+        for item, category in (("i1", "odd"), ("i3", "odd"), ("quiet", "odd"), ("i0", "even"))
+    ]
+    states = [{**state, "brand": "x"} for state in states]
+    job.warehouse.replace(frame(spark, ITEMS_HISTORY, states), ITEMS_HISTORY)
+    version = champion(job, RECOMMENDER)
+    assert version is not None
+    made = refreshed(job, version)
+    assert made is not None
+    name, model = solved(job)
+    assert (made.model_version, name, made.generation) == ("1.1", "1.1", version.generation)
+    vectors = dict(zip(model.items.to_pylist(), model.factors, strict=True))
+    assert vectors.keys() == {*ITEMS, "new", "quiet"}
+    np.testing.assert_allclose(vectors["quiet"], [0.0, 1.0])
+    assert vectors["new"][0] > 5 * abs(vectors["new"][1])
+    # The first artifact stays as it was registered; nothing new makes no further minor.
+    assert Artifact.load(version.folder).items.to_pylist() == ITEMS
+    assert refreshed(job, made) is None
+    job.warehouse.append(events_frame(spark, [view(6, "u2", "i1"), view(7, "u2", "new")]), EVENTS)
+    again = refreshed(job, made)
+    assert again is not None
+    assert again.model_version == "1.2"
+    later = dict(zip(solved(job)[1].items.to_pylist(), solved(job)[1].factors, strict=True))
+    assert later["new"][1] > vectors["new"][1]
+
+
+def test_a_model_that_knows_everything_stays_as_it_is(spark: SparkSession, job: Job) -> None:
+    job.warehouse.replace(events_frame(spark, [view(1, "u0", "i0")]), EVENTS)
+    version = champion(job, RECOMMENDER)
+    assert version is not None
+    assert refreshed(job, version) is None
+    assert registry(job).versions(RECOMMENDER)[0].minor == 0
+
+
+def test_the_running_stream_lists_a_new_item_after_the_refresh(spark: SparkSession, job: Job, tmp_path: Path) -> None:
+    feed = feed_of(tmp_path / "clicks")
+    with running(job, feed):
+        put(feed.path, "a.json", click(1, "ann", "i2"), click(2, "ann", "new"), click(3, "bob", "i0"))
+        until(lambda: {"ann", "bob"} <= lists_now(job).keys())
+        assert "new" not in lists_now(job)["bob"]
+        until(lambda: len(rows_of(job, EVENTS)) == 3)
+        version = champion(job, RECOMMENDER)
+        assert version is not None
+        assert refreshed(job, version) is not None
+        put(feed.path, "b.json", click(4, "bob", "i4"))
+        until(lambda: "new" in lists_now(job)["bob"][:8])
+    figures = [row for row in rows_of(job, STREAM_METRICS) if row["job"] == "lists"]
+    assert {row["model_version"] for row in figures} == {"1.0", "1.1"}
+    assert max(figures, key=lambda row: row["batch_id"])["unknown_items"] == 0

@@ -130,7 +130,9 @@ def _touched(job: Job, artifact: Artifact, item_ids: pa.Array) -> Touched | None
     moment: datetime = clock[0] + timedelta(microseconds=1)
     params = InteractionParameters(recipe.event_weights, 1.0, job.settings.interactions.max_events)
     days = recipe.item_half_life_days
-    wishes = strengths_by_half_life(mine, as_of=moment, half_lives_days=[days], params=params)
+    # All of them are known now, whenever that was: ages are taken against the newest event, not against the wall.
+    known = mine.withColumn("received_time", F.col("event_time"))
+    wishes = strengths_by_half_life(known, as_of=moment, half_lives_days=[days], params=params)
     strong = (F.col("strength_0") > 0) & (F.col("strength_0") >= recipe.item_min_strength)
     rows = wishes.where(strong).orderBy(F.desc("strength_0"), "user_id", "item_id")
     table = rows.limit(job.settings.service.most_new_item_shoppers).select("user_id", "item_id", "strength_0").toArrow()

@@ -79,7 +79,8 @@ def serve(job: Job, feed: Feed, parts: tuple[str, ...], *, stop: threading.Event
             job.warehouse.create(table)
         running: list[RunningQuery] = []
         try:
-            for part in parts:
+            # Lists first: what the intake takes in meanwhile is live for them, and not a part of the hand-over.
+            for part in sorted(parts, reverse=True):
                 running.append(_BEGINNINGS[part](job, feed, tell))
             tell("running")
             while not stop.wait(timeout=0.2):

@@ -59,6 +59,20 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
     return spark_session(app, jars=jars_folder(), master=master, options=options)
 
 
+def task_cores(session: SparkSession) -> int:
+    """Cores that one task may use: all of a local session, since its only task then runs alone; else spark.task.cpus.
+
+    On a cluster Spark promises a task no more than spark.task.cpus (1 unless it was set), whatever the machine has.
+    """
+    context = session.sparkContext
+    local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", str(context.master))
+    if local is None:
+        return int(context.getConf().get("spark.task.cpus", "1") or 1)
+    if local[1] == "*":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(local[1] or 1)
+
+
 def jars_folder() -> Path:
     """Where the set-up put the jars: FRESHET_JARS, else .jars of the checkout."""
     return Path(os.environ.get("FRESHET_JARS") or Path(__file__).parents[2] / ".jars")

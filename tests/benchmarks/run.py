@@ -12,32 +12,45 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.foldin import foldin
+from tests.benchmarks.item_models import item_models
 from tests.benchmarks.main_job import main_job
+from tests.benchmarks.tables import tables
 from tests.benchmarks.topk import topk
 from tests.benchmarks.yardstick import gemm_gflops
 
 REPOSITORY = Path(__file__).parents[2]
 RECORDS = REPOSITORY / ".freshet-bench" / "results.jsonl"
 
-BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {"topk": topk, "foldin": foldin, "main-job": main_job}
+BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "topk": topk,
+    "foldin": foldin,
+    "item-models": item_models,
+    "main-job": main_job,
+    "tables": tables,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
     parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
     parser.add_argument("--quick", action="store_true", help="end within a minute, at a smaller size")
+    parser.add_argument("--only", help="of bench tables: the tables whose names begin so")
     wish = parser.parse_args()
     before = gemm_gflops()
-    found = BENCHES[wish.name](wish.quick)
+    found = tables(wish.quick, wish.only) if wish.name == "tables" else BENCHES[wish.name](wish.quick)
     after = gemm_gflops()
-    metrics = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
+    # Of most benches, nested figures are for the record alone; of tables, each table is a figure.
+    metrics = {
+        name: value for name, value in found.items() if wish.name == "tables" or not isinstance(value, dict | list)
+    }
     result = {
         "bench": wish.name,
         "commit": _commit(),
         "yardstick_gflops": round(min(before, after), 1),
         "metrics": metrics,
     }
-    _print(wish.name, wish.quick, metrics, before, after)
+    single = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    _print(wish.name, wish.quick, single, before, after)
     _keep({**result, "quick": wish.quick, "yardstick": [round(before, 1), round(after, 1)], "raw": found})
     print(json.dumps(result))
 

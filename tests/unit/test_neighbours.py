@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.neighbours import NeighbourParameters, item_neighbours, similar_items_matrix, strength_matrix
+from freshet.models.neighbours import NeighbourParameters, item_neighbours, similar_items_matrix
 from tests.factories import local_frame
 from tests.oracles_recommendation import neighbours_of
 
@@ -45,22 +44,6 @@ def test_without_pairs_there_are_no_neighbours(shape: tuple[int, int]) -> None:
     found = similar_items_matrix(csr_matrix(np.eye(*shape)), NeighbourParameters(2, 1.0, 0.0))
     assert found.shape == (shape[1], shape[1])
     assert found.nnz == 0
-
-
-def test_a_matrix_from_batches_has_items_in_rising_order_and_one_row_per_shopper() -> None:
-    def rows(*values: tuple[str, str, float]) -> pa.RecordBatch:
-        users, items, strengths = zip(*values, strict=True)
-        return pa.RecordBatch.from_arrays(
-            [pa.array(users), pa.array(items), pa.array(strengths)], ["user_id", "item_id", "strength"]
-        )
-
-    first, second = rows(("u2", "c", 1.0), ("u1", "a", 2.0)), rows(("u2", "b", 3.0), ("u1", "c", 4.0))
-    matrix, items = strength_matrix(iter([first, second]))
-    assert items.to_pylist() == ["a", "b", "c"]
-    assert matrix.toarray().tolist() == [[0.0, 3.0, 1.0], [2.0, 0.0, 4.0]]
-    nothing, no_items = strength_matrix(iter([]))
-    assert nothing.shape == (0, 0)
-    assert len(no_items) == 0
 
 
 def test_a_frame_gives_neighbours_nearest_first_and_no_row_without_any(spark: SparkSession) -> None:

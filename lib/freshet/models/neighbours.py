@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
+from freshet.models.coded_rows import coded_rows
+
 _BLOCK_PAIRS = 2_000_000
 """Pairs of items in a block of similarities: at most 150 MB with all that sorting them takes."""
 
@@ -82,41 +84,12 @@ def item_neighbours(interactions: DataFrame, params: NeighbourParameters) -> Dat
     """
 
     def fitted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        matrix, items = strength_matrix(batches)
-        if matrix.nnz:
-            yield _as_batch(similar_items_matrix(matrix, params), items)
+        rows = coded_rows(batches)
+        if len(rows.value):
+            yield _as_batch(similar_items_matrix(rows.matrix(), params), rows.item_ids)
 
     wanted = interactions.where("strength > 0").select("user_id", "item_id", "strength")
     return wanted.coalesce(1).mapInArrow(fitted, NEIGHBOURS_SCHEMA)
-
-
-def strength_matrix(batches: Iterator[pa.RecordBatch]) -> tuple[csr_matrix, pa.Array]:
-    """[shoppers, items] from Arrow batches (user_id, item_id, strength), and the item ids in rising order.
-
-    Ids are turned into integers batch by batch, so that the texts of only one batch are held at a time.
-    """
-    users: dict[str, int] = {}
-    items: dict[str, int] = {}
-    rows, columns, values = [], [], []
-    for batch in batches:
-        rows.append(_numbered(batch.column(0), users))
-        columns.append(_numbered(batch.column(1), items))
-        values.append(batch.column(2).to_numpy(zero_copy_only=False).astype(np.float32))
-    if not rows:
-        return csr_matrix((0, 0), dtype=np.float32), pa.array([], pa.string())
-    names = np.array(list(items), dtype=object)
-    order = np.argsort(names)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    shape = (len(users), len(items))
-    parts = (np.concatenate(values), (np.concatenate(rows), place[np.concatenate(columns)]))
-    return csr_matrix(parts, shape=shape), pa.array(names[order], pa.string())
-
-
-def _numbered(column: pa.Array, known: dict[str, int]) -> NDArray[np.int64]:
-    encoded = column.dictionary_encode()
-    codes = np.array([known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
-    return codes[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def _as_batch(matrix: csr_matrix, items: pa.Array) -> pa.RecordBatch:

@@ -1,0 +1,52 @@
+"""Arrow batches of (user_id, item_id, value) as flat NumPy arrays, ids turned into numbers on the way."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+
+class CodedRows(NamedTuple):
+    """One element per row: `user` numbered by arrival, `item` by the rising order of `item_ids`, `value` float64."""
+
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    value: NDArray[np.float64]
+    users: int
+    item_ids: pa.Array
+
+    def matrix(self) -> csr_matrix:
+        """float32 [users, items]; values of equal pairs are added up."""
+        shape = (self.users, len(self.item_ids))
+        return csr_matrix((self.value.astype(np.float32), (self.user, self.item)), shape=shape)
+
+
+def coded_rows(batches: Iterator[pa.RecordBatch]) -> CodedRows:
+    """All rows of the batches. Ids are coded batch by batch, so that the texts of only one batch are held at a time."""
+    users: dict[str, int] = {}
+    items: dict[str, int] = {}
+    rows, columns, values = [], [], []
+    for batch in batches:
+        rows.append(_numbered(batch.column(0), users))
+        columns.append(_numbered(batch.column(1), items))
+        values.append(batch.column(2).to_numpy(zero_copy_only=False).astype(np.float64))
+    if not rows:
+        nothing = np.empty(0, dtype=np.int64)
+        return CodedRows(nothing, nothing, np.empty(0), 0, pa.array([], pa.string()))
+    names = np.array(list(items), dtype=object)
+    order = np.argsort(names)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    item = place[np.concatenate(columns)]
+    return CodedRows(
+        np.concatenate(rows), item, np.concatenate(values), len(users), pa.array(names[order], pa.string())
+    )
+
+
+def _numbered(column: pa.Array, known: dict[str, int]) -> NDArray[np.int64]:
+    encoded = column.dictionary_encode()
+    codes = np.array([known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
+    return codes[encoded.indices.to_numpy(zero_copy_only=False)]

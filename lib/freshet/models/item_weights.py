@@ -43,20 +43,29 @@ def fitted_weights(rows: DataFrame, fit: Fit, *, threads: int) -> pa.Table:
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        coded = coded_rows(batches)
-        if not len(coded.value):
-            return
-        try:
-            with threadpool_limits(limits=threads, user_api="blas"):
-                weights = fit(coded)
-        except FreshetError as error:
-            # As a row: what a task raises reaches the driver as a stack trace.
-            yield _refusal(json.dumps({"type": type(error).__name__, **vars(error)}))
-        else:
-            yield _batch(weights, coded.item_ids)
+        yield from weight_batches(batches, fit, threads=threads)
 
     # A shuffle, and not coalesce: what comes before it is still computed by all cores.
-    found = rows.repartition(1).mapInArrow(run, SCHEMA).toArrow()
+    return without_refusal(rows.repartition(1).mapInArrow(run, SCHEMA).toArrow())
+
+
+def weight_batches(batches: Iterator[pa.RecordBatch], fit: Fit, *, threads: int) -> Iterator[pa.RecordBatch]:
+    """What the task does: batches (user_id, item_id, value) in, one of SCHEMA out, none for no row."""
+    coded = coded_rows(batches)
+    if not len(coded.value):
+        return
+    try:
+        with threadpool_limits(limits=threads, user_api="blas"):
+            weights = fit(coded)
+    except FreshetError as error:
+        # As a row: what a task raises reaches the driver as a stack trace.
+        yield _refusal(json.dumps({"type": type(error).__name__, **vars(error)}))
+    else:
+        yield _batch(weights, coded.item_ids)
+
+
+def without_refusal(found: pa.Table) -> pa.Table:
+    """The rows of SCHEMA without the column of refusals; raises the error that one holds."""
     for refused in found.column("refused").drop_null().to_pylist():
         error = json.loads(refused)
         raise getattr(errors, error.pop("type"))(**error)
@@ -75,7 +84,8 @@ def _batch(weights: csr_matrix, items: pa.Array) -> pa.RecordBatch:
     scored = np.flatnonzero(np.diff(weights.indptr))
     compact = weights[scored]
     rows = np.repeat(np.arange(len(scored)), np.diff(compact.indptr))
-    highest_first = np.lexsort((compact.indices, -compact.data, rows))
+    # Columns rise within a row, and the sort is stable: equal weights stay in the order of their ids.
+    highest_first = np.lexsort((-compact.data, rows))
     speaking = items.take(pa.array(compact.indices[highest_first]))
     values = pa.array(compact.data[highest_first], pa.float32())
     entries = pa.StructArray.from_arrays([speaking, values], ["item_id", "weight"])

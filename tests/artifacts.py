@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from freshet.models.als import AlsParameters
+from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import list_batches
 from freshet.recommendation.recipe import Recipe

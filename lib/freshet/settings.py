@@ -18,6 +18,7 @@ from freshet.cleaning.parameters import CleaningParameters
 from freshet.errors import SettingsError, listed
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
 from freshet.features.interactions import InteractionParameters
+from freshet.models.als_parameters import FactorisationParameters
 from freshet.models.propensity import PropensityParameters
 from freshet.models.segments import SegmentParameters
 from freshet.recommendation.parameters import ListParameters
@@ -37,6 +38,7 @@ class Settings:
     windows: WindowParameters
     interactions: InteractionParameters
     search: SearchParameters
+    factorisation: FactorisationParameters
     lists: ListParameters
     evaluation: EvaluationParameters
     gate: GateParameters

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, STREAM_METRICS, USER_FACTORS
-from freshet.models.als import AlsParameters
+from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.steps.item_refresh import refreshed
 from freshet.steps.job import Job

@@ -8,7 +8,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, ITEM_FEATURES, RECOMMENDATION_UPDATES
-from freshet.models.als import AlsParameters, fit_als
+from freshet.models.als import Factoriser
+from freshet.models.als_parameters import AlsParameters, FactorisationParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.assembly import assembled
 from freshet.steps.models import RECOMMENDER, registry
@@ -32,7 +33,8 @@ def trained(spark: SparkSession, seed: int) -> Artifact:
     features = frame(
         spark, ITEM_FEATURES, [{"item_id": item, "first_seen": "2025-01-01"} for item in ITEM_IDS]
     ).toArrow()
-    factors = fit_als(strengths, params).item_factors.select("item_id", "factors").toArrow()
+    factoriser = Factoriser(FactorisationParameters("native", 3, 1.0), 2, print)
+    factors = factoriser.fit(strengths, params, with_users=False).items
     chosen = recipe(als=params, weights=both(factors=1.0), event_weights={"view_item": 1.0}, target="view_item")
     return assembled(chosen, features=features, factors=factors, neighbours=None, as_of=moment("2026-01-01"))
 

@@ -1,5 +1,6 @@
-"""Integer ids, and what the factor model is fitted on."""
+"""Integer ids, and what the factor model is fitted on, by both engines."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -7,11 +8,14 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.errors import DataTooSmallError
-from freshet.models.als import AlsParameters, fit_als, indexed
+from freshet.errors import DataTooSmallError, SettingsError, SetupError
+from freshet.models.als import Factoriser, FittedAls
+from freshet.models.als_mllib import indexed
+from freshet.models.als_parameters import AlsParameters, FactorisationParameters
 from tests.factories import days, local_frame
 
 START = datetime(2020, 1, 1)
+SCHEMA = "user_id string, item_id string, first_time timestamp, strength double"
 
 
 def _interactions(spark: SparkSession, *rows: tuple[str, str, float, float | None]) -> DataFrame:
@@ -20,7 +24,27 @@ def _interactions(spark: SparkSession, *rows: tuple[str, str, float, float | Non
         {"user_id": user, "item_id": item, "first_time": START + days(day), "strength": strength}
         for user, item, day, strength in rows
     ]
-    return local_frame(spark, "user_id string, item_id string, first_time timestamp, strength double", values)
+    return local_frame(spark, SCHEMA, values)
+
+
+def factoriser(engine: str = "native", *, memory_gb: float = 1.0, told: Callable[[str], None] = print) -> Factoriser:
+    return Factoriser(FactorisationParameters(engine, 3, memory_gb), 2, told)
+
+
+def _items(fitted: FittedAls) -> dict[str, tuple[int, list[float]]]:
+    return {row["item_id"]: (row["item_index"], row["factors"]) for row in fitted.items.to_pylist()}
+
+
+def _users(fitted: FittedAls) -> dict[str, tuple[int, list[float]]]:
+    assert fitted.users is not None
+    return {row["user_id"]: (row["user_index"], row["factors"]) for row in fitted.users.collect()}
+
+
+def _fit(spark: SparkSession, engine: str, params: AlsParameters, *rows: tuple[str, str, float, float | None]) -> Any:
+    fitted = factoriser(engine).fit(_interactions(spark, *rows), params, with_users=True)
+    found = _items(fitted), _users(fitted)
+    fitted.forget()
+    return found
 
 
 def test_ids_follow_first_appearance_so_that_later_data_only_append(spark: SparkSession) -> None:
@@ -34,22 +58,88 @@ def test_ids_follow_first_appearance_so_that_later_data_only_append(spark: Spark
     assert after == {**before, "aaa": 3}
 
 
+@pytest.mark.parametrize("engine", ["native", "mllib"])
+def test_both_engines_number_ids_by_first_appearance(spark: SparkSession, engine: str) -> None:
+    rows = [("zoe", "b", 1, 1.0), ("ann", "a", 2, 1.0), ("bob", "a", 2, 1.0), ("zoe", "c", 3, 1.0)]
+    items, users = _fit(spark, engine, AlsParameters(2, 1, 0.1, 1.0, 1), *rows)
+    assert {user: index for user, (index, _) in users.items()} == {"zoe": 0, "ann": 1, "bob": 2}
+    assert {item: index for item, (index, _) in items.items()} == {"b": 0, "a": 1, "c": 2}
+
+
+@pytest.mark.parametrize("engine", ["native", "mllib"])
 def test_a_rank_above_the_items_is_fitted_and_rows_without_positive_strength_count_for_nothing(
-    spark: SparkSession,
+    spark: SparkSession, engine: str
 ) -> None:
     rows = [("u1", "a", 1, 2.0), ("u2", "b", 2, 1.0), ("u3", "c", 3, 0.0), ("u3", "d", 3, None)]
-    fitted = fit_als(_interactions(spark, *rows), AlsParameters(5, 2, 0.1, 1.0, 1))
-    items = {row["item_id"]: (row["item_index"], row["factors"]) for row in fitted.item_factors.collect()}
+    items, users = _fit(spark, engine, AlsParameters(5, 2, 0.1, 1.0, 1), *rows)
     assert {item: index for item, (index, _) in items.items()} == {"a": 0, "b": 1}
+    assert set(users) == {"u1", "u2"}
     assert all(len(factors) == 5 and np.isfinite(factors).all() for _, factors in items.values())
 
 
-def test_no_positive_strength_is_too_little_data(spark: SparkSession) -> None:
+@pytest.mark.parametrize("engine", ["native", "mllib"])
+@pytest.mark.parametrize(
+    "odd", [float("nan"), float("inf"), 1e39, -1.0, None], ids=["nan", "inf", "above_float", "negative", "null"]
+)
+def test_strengths_that_are_no_positive_number_train_nothing(
+    spark: SparkSession, engine: str, odd: float | None
+) -> None:
+    plain = [("u1", "a", 1, 2.0), ("u2", "b", 2, 1.0), ("u2", "a", 2, 1.0)]
+    params = AlsParameters(2, 2, 0.1, 1.0, 1)
+    with_odd = _fit(spark, engine, params, *plain, ("u1", "b", 0, odd))
+    assert with_odd == _fit(spark, engine, params, *plain)
+
+
+@pytest.mark.parametrize("engine", ["native", "mllib"])
+def test_nothing_left_after_filters_is_too_little_data(spark: SparkSession, engine: str) -> None:
+    frame = _interactions(spark, ("u1", "a", 1, 0.0))
     with pytest.raises(DataTooSmallError, match="positive strength"):
-        fit_als(_interactions(spark, ("u1", "a", 1, 0.0)), AlsParameters(2, 1, 0.1, 1.0, 1))
+        factoriser(engine).fit(frame, AlsParameters(2, 1, 0.1, 1.0, 1), with_users=False)
+
+
+def test_ids_above_32_bits_and_huge_strengths_are_fitted(spark: SparkSession) -> None:
+    rows = [(str(2**31 + n), str(2**63 + n % 3), float(n), 3e9) for n in range(6)]
+    items, users = _fit(spark, "native", AlsParameters(2, 3, 0.1, 1.0, 1), *rows)
+    assert set(items) == {str(2**63 + n) for n in range(3)}
+    assert all(np.isfinite(factors).all() for _, factors in [*items.values(), *users.values()])
+
+
+def test_a_native_training_without_room_is_refused_before_it_starts(spark: SparkSession) -> None:
+    frame = _interactions(spark, ("u1", "a", 1, 1.0))
+    with pytest.raises(SetupError, match=r"factorisation.memory_gb.*at most 1e-09 GB.*1 interactions"):
+        factoriser(memory_gb=1e-9).fit(frame, AlsParameters(2, 1, 0.1, 1.0, 1), with_users=False)
+
+
+def test_auto_trains_by_mllib_where_there_is_no_room_and_says_so(spark: SparkSession) -> None:
+    frame, said = _interactions(spark, ("u1", "a", 1, 1.0), ("u2", "b", 1, 1.0)), list[str]()
+    fitted = factoriser("auto", memory_gb=1e-9, told=said.append).fit(
+        frame, AlsParameters(2, 1, 0.1, 1.0, 1), with_users=False
+    )
+    assert fitted.engine == "mllib"
+    assert set(_items(fitted)) == {"a", "b"}
+    assert len(said) == 1
+    assert "MLlib" in said[0]
+
+
+def test_mllib_refuses_another_power_of_the_regularisation(spark: SparkSession) -> None:
+    frame = _interactions(spark, ("u1", "a", 1, 1.0))
+    with pytest.raises(SettingsError, match=r"reg_power.*expected 1\.0.*found 0\.5"):
+        factoriser("mllib").fit(frame, AlsParameters(2, 1, 0.1, 1.0, 1, 0.5), with_users=False)
+
+
+def test_shoppers_are_left_out_where_nobody_asks_for_them(spark: SparkSession) -> None:
+    frame = _interactions(spark, ("u1", "a", 1, 1.0))
+    fitted = factoriser().fit(frame, AlsParameters(2, 1, 0.1, 1.0, 1), with_users=False)
+    assert (fitted.engine, fitted.users) == ("native", None)
 
 
 @pytest.mark.parametrize("wrong", [(0, 1, 0.1, 1.0), (1, 0, 0.1, 1.0), (1, 1, -0.1, 1.0), (1, 1, 0.1, -1.0)])
 def test_impossible_parameters_are_refused(wrong: tuple[int, int, float, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         AlsParameters(*wrong, seed=1)
+
+
+@pytest.mark.parametrize("wrong", [("spark", 3, 1.0), ("auto", 0, 1.0), ("auto", 3, 0.0)])
+def test_impossible_engines_are_refused(wrong: tuple[str, int, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        FactorisationParameters(*wrong)

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 
 from freshet.features.interactions import InteractionParameters, histories, interactions
-from freshet.models.als import AlsParameters, FittedAls, fit_als
+from freshet.models.als import Factoriser, FittedAls
+from freshet.models.als_parameters import AlsParameters, FactorisationParameters
 from freshet.recommendation.assembly import assembled
 from freshet.recommendation.fold_in import folded_in, gram_matrix
 from freshet.recommendation.history_block import read_block
@@ -22,48 +23,71 @@ PARAMS = AlsParameters(rank=4, max_iter=3, reg_param=0.08, alpha=5.0, seed=3)
 AS_OF = datetime(2020, 6, 1)
 
 
+def _params(*, alpha: float = 1.0, reg: float = 0.1, power: float = 1.0) -> AlsParameters:
+    return AlsParameters(1, 1, reg, alpha, 1, power)
+
+
 @pytest.mark.parametrize("rank", [1, 3, 64])
 def test_vectors_equal_the_plain_equation_for_any_number_of_items(rank: int) -> None:
     rng = np.random.default_rng(rank)
     dense = rng.normal(0.5, 1.0, (40, 90)) * (rng.random((40, 90)) < rng.random((40, 1)))
     factors = rng.standard_normal((90, rank)).astype(np.float32)
-    vectors = folded_in(csr_matrix(dense), factors, gram_matrix(factors), alpha=3.0, reg_param=0.2)
+    vectors = folded_in(csr_matrix(dense), factors, gram_matrix(factors), _params(alpha=3.0, reg=0.2))
     for row, vector in zip(dense, vectors, strict=True):
         expected = folded_in_one(dict(enumerate(row)), factors.astype(np.float64), alpha=3.0, reg=0.2)
         np.testing.assert_allclose(vector, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_vectors_on_nearly_principal_axes_equal_the_plain_equation(
+    power: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshet.recommendation.fold_in._solved", _never)
+    rng = np.random.default_rng(8)
+    dense = rng.random((60, 200)) * 3 * (rng.random((60, 200)) < rng.random((60, 1)))
+    loose = rng.standard_normal((200, 16)) * np.linspace(0.1, 3.0, 16)
+    axes = np.linalg.eigh(loose.T @ loose)[1]
+    # Items that came in after the axes were found turn them a little.
+    factors = np.vstack([loose[:190] @ axes, 2 * rng.standard_normal((10, 16))]).astype(np.float32)
+    vectors = folded_in(csr_matrix(dense), factors, gram_matrix(factors), _params(alpha=9.0, reg=0.05, power=power))
+    for row, vector in zip(dense, vectors, strict=True):
+        ridge = 0.05 * max(1, np.count_nonzero(row)) ** (power - 1.0)
+        expected = folded_in_one(dict(enumerate(row)), factors.astype(np.float64), alpha=9.0, reg=ridge)
+        assert np.linalg.norm(vector - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("the kernel did not settle a vector")
+
+
 def test_a_shopper_without_positive_strength_gets_a_zero_vector() -> None:
     factors = np.ones((3, 2), dtype=np.float32)
     strengths = csr_matrix(np.array([[0.0, 0.0, 0.0], [-1.0, 0.0, -0.5], [1.0, 0.0, 0.0]]))
-    vectors = folded_in(strengths, factors, gram_matrix(factors), alpha=1.0, reg_param=0.1)
+    vectors = folded_in(strengths, factors, gram_matrix(factors), _params())
     assert vectors[:2].tolist() == [[0.0, 0.0], [0.0, 0.0]]
     assert vectors[2].any()
 
 
-def test_a_vector_does_not_depend_on_the_other_shoppers_of_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vector_does_not_depend_on_the_other_shoppers_of_the_block() -> None:
     rng = np.random.default_rng(5)
     strengths = csr_matrix(rng.random((50, 60)) * (rng.random((50, 60)) < 0.4))
     factors = rng.standard_normal((60, 8)).astype(np.float32)
     gram = gram_matrix(factors)
-    together = folded_in(strengths, factors, gram, alpha=2.0, reg_param=0.1)
-    alone = [folded_in(strengths[n], factors, gram, alpha=2.0, reg_param=0.1)[0] for n in range(50)]
-    monkeypatch.setattr("freshet.recommendation.fold_in._BLOCK_VALUES", 300)
-    in_small_blocks = folded_in(strengths, factors, gram, alpha=2.0, reg_param=0.1)
+    together = folded_in(strengths, factors, gram, _params(alpha=2.0))
+    alone = [folded_in(strengths[n], factors, gram, _params(alpha=2.0))[0] for n in range(50)]
     np.testing.assert_array_equal(together, np.stack(alone))
-    np.testing.assert_array_equal(together, in_small_blocks)
 
 
 def test_without_factors_vectors_have_no_columns() -> None:
     factors = np.zeros((3, 0), dtype=np.float32)
-    vectors = folded_in(csr_matrix(np.ones((2, 3))), factors, gram_matrix(factors), alpha=1.0, reg_param=0.1)
+    vectors = folded_in(csr_matrix(np.ones((2, 3))), factors, gram_matrix(factors), _params())
     assert vectors.shape == (2, 0)
 
 
 def test_an_equation_without_a_single_solution_is_told() -> None:
     factors = np.array([[1.0, 0.0]], dtype=np.float32)
     with pytest.raises(np.linalg.LinAlgError, match="reg_param"):
-        folded_in(csr_matrix([[1.0]]), factors, gram_matrix(factors), alpha=1.0, reg_param=0.0)
+        folded_in(csr_matrix([[1.0]]), factors, gram_matrix(factors), _params(reg=0.0))
 
 
 def _purchases() -> list[dict[str, Any]]:
@@ -80,8 +104,13 @@ def _purchases() -> list[dict[str, Any]]:
     return rows
 
 
+def _users(fitted: FittedAls) -> DataFrame:
+    assert fitted.users is not None
+    return fitted.users
+
+
 def _trained(fitted: FittedAls) -> dict[str, list[float]]:
-    return {row["user_id"]: row["factors"] for row in fitted.user_factors.collect()}
+    return {row["user_id"]: row["factors"] for row in _users(fitted).collect()}
 
 
 def _with_signs(spark: SparkSession, rows: DataFrame) -> DataFrame:
@@ -96,11 +125,13 @@ def _with_signs(spark: SparkSession, rows: DataFrame) -> DataFrame:
     return rows.select("user_id", "item_id", "first_time", "strength").union(local_frame(spark, schema, more))
 
 
-def test_the_whole_path_from_history_to_vector_equals_the_trained_one(spark: SparkSession) -> None:
+@pytest.mark.parametrize("engine", ["mllib", "native"])
+def test_the_whole_path_from_history_to_vector_equals_the_trained_one(spark: SparkSession, engine: str) -> None:
     weights = InteractionParameters({"purchase": 1.0, "refund": -1.0}, 60.0, 500)
     events = events_frame(spark, _purchases()).localCheckpoint()
     rows = interactions(events, as_of=AS_OF, half_life_days=60.0, params=weights)
-    fitted = fit_als(_with_signs(spark, rows), PARAMS)
+    factoriser = Factoriser(FactorisationParameters(engine, 3, 1.0), 2, print)
+    fitted = factoriser.fit(_with_signs(spark, rows), PARAMS, with_users=True)
     trained = _trained(fitted)
     features = local_frame(
         spark,
@@ -112,7 +143,7 @@ def test_the_whole_path_from_history_to_vector_equals_the_trained_one(spark: Spa
     model = assembled(
         recipe(als=PARAMS, user_half_life_days=60.0),
         features=features.toArrow(),
-        factors=fitted.item_factors.select("item_id", "factors").toArrow(),
+        factors=fitted.items,
         neighbours=None,
         as_of=AS_OF,
     )

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
-from freshet.models.als import AlsParameters
+from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import recommended
 from freshet.recommendation.parameters import POLICIES, ListParameters

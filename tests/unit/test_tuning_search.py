@@ -9,6 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts.shoppers import HISTORY
+from freshet.models.als import Factoriser
+from freshet.models.als_parameters import FactorisationParameters
 from freshet.recommendation.parameters import POLICIES
 from freshet.tuning.parameters import SearchParameters
 from freshet.tuning.search import own_half_lives, searched
@@ -23,7 +25,8 @@ CASES = f"user_id string, history {HISTORY.simpleString()}, truth array<string>"
 
 def _search(**changes: Any) -> SearchParameters:
     values: dict[str, Any] = {
-        "ranks": (2,), "max_iter": 2, "reg_param": 0.1, "alpha": 1.0, "seed": 1, "item_half_lives_days": (0.0,),
+        "ranks": (2,), "max_iters": (2,), "reg_param": 0.1, "reg_power": 1.0, "alpha": 1.0, "seed": 1,
+        "item_half_lives_days": (0.0,),
         "min_strengths": (0.0,), "user_half_lives_days": (0.0, 30.0), "neighbour_half_life_days": 0.0,
         "neighbour_counts": (3,), "neighbour_asymmetry": 1.0, "neighbour_shrinkage": 0.0,
         "own_half_lives_days": (30.0,), "candidates_per_term": 10, "rounds": 2, "min_gain": 0.0002,
@@ -97,7 +100,7 @@ def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSessi
         clock=CLOCK,
         k=5,
         params=_search(),
-        told=said.append,
+        factoriser=Factoriser(FactorisationParameters("native", 3, 1.0), 2, said.append),
     )
     assert result.ndcg["next_baskets"] == pytest.approx(1.0)
     assert result.users == {"next_baskets": 24}
@@ -108,7 +111,9 @@ def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSessi
     assert said
 
 
-@pytest.mark.parametrize("wrong", [{"ranks": ()}, {"rounds": 0}, {"neighbour_counts": ()}])
+@pytest.mark.parametrize(
+    "wrong", [{"ranks": ()}, {"rounds": 0}, {"neighbour_counts": ()}, {"max_iters": ()}, {"max_iters": (0,)}]
+)
 def test_impossible_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"grid|must be"):
         _search(**wrong)

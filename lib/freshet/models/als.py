@@ -1,101 +1,90 @@
-"""Implicit-feedback ALS by MLlib: (user_id, item_id, strength) in, factor frames out.
+"""Implicit-feedback ALS: (user_id, item_id, first_time, strength) in, factors of shoppers and items out.
 
-Integer ids are assigned by first appearance, so that they are append-only: MLlib draws starting vectors in the order
-of ids, and with old ids kept in place two trainings of the same seed stay nearly comparable.
+Integer indices are assigned by first appearance, so that they are append-only: starting vectors are drawn in the order
+of indices, and with old ids kept in place two trainings of the same seed stay nearly comparable.
+
+Two engines solve the same equation (als_parameters.py): `native` in one task by all its cores, `mllib` on any number of
+executors. Both give factors in the principal axes of the items' vectors: the Gram matrix of the items is diagonal,
+largest last.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import NamedTuple
 
-from pyspark.ml.recommendation import ALS, ALSModel
-from pyspark.sql import DataFrame, Window
+import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.errors import DataTooSmallError
+from freshet.errors import DataTooSmallError, SetupError
+from freshet.models.als_mllib import mllib_factors
+from freshet.models.als_native import ITEM, REFUSED, USER, native_rows
+from freshet.models.als_parameters import MLLIB, NATIVE, AlsParameters, FactorisationParameters
 
-
-@dataclass(frozen=True)
-class AlsParameters:
-    """Hyper-parameters, by MLlib's names in snake case.
-
-    `reg_param` is multiplied by the number of positive observations of the shopper or item, `alpha` by the strength:
-    confidence = 1 + alpha * strength (Hu, Koren, Volinsky 2008, eq. 4; the scaling is MLlib's).
-    """
-
-    rank: int
-    max_iter: int
-    reg_param: float
-    alpha: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.max_iter < 1:
-            raise ValueError("rank and max_iter must be 1 or more")
-        if self.reg_param < 0 or self.alpha < 0:
-            raise ValueError("reg_param and alpha must be 0 or more")
+_LARGEST_FLOAT = 3.4e38
 
 
 class FittedAls(NamedTuple):
-    """The MLlib model with its vectors by id: (user_id, user_index, factors) and (item_id, item_index, factors)."""
+    """Factors by id, and the engine that made them.
 
-    model: ALSModel
-    user_factors: DataFrame
-    item_factors: DataFrame
-
-
-def indexed(interactions: DataFrame, *, column: str, index: str) -> DataFrame:
-    """(column, index int from 0): ids by first appearance (`first_time`), ties by id.
-
-    One row per id, all in one partition of the window: an id list, not the data.
+    items: (item_id, item_index, factors), on the driver: item-sized. users: (user_id, user_index, factors), None where
+    they were not asked for. `forget` frees what Spark keeps of them.
     """
-    first = interactions.groupBy(column).agg(F.min("first_time").alias("first_time"))
-    order = Window.orderBy("first_time", column)
-    return first.select(column, (F.row_number().over(order) - 1).cast("int").alias(index))
+
+    engine: str
+    items: pa.Table
+    users: DataFrame | None
+    forget: Callable[[], object]
 
 
-def fit_als(interactions: DataFrame, params: AlsParameters) -> FittedAls:
-    """Fits on rows (user_id, item_id, first_time, strength > 0); rows of strength 0 or null are left out.
+class Factoriser(NamedTuple):
+    """An engine as it is used in a run: its settings, the cores of a task, and who hears of a change of engine."""
 
-    Raises DataTooSmallError when no positive strength is left. Ids must be unique per (user_id, item_id).
-    """
-    positive = interactions.where("strength > 0 and not isnan(strength)")
-    users = indexed(interactions, column="user_id", index="user_index")
-    items = indexed(interactions, column="item_id", index="item_index")
-    numbered = (
-        positive.join(F.broadcast(items), "item_id", how="inner")
-        .join(users, "user_id", how="inner")
-        .select("user_index", "item_index", F.col("strength").cast("float").alias("strength"))
-        .persist()
-    )
-    try:
-        if numbered.isEmpty():
+    settings: FactorisationParameters
+    threads: int
+    told: Callable[[str], None]
+
+    def fit(self, interactions: DataFrame, params: AlsParameters, *, with_users: bool) -> FittedAls:
+        """Fits on rows (user_id, item_id, first_time, strength), unique per (user_id, item_id).
+
+        Rows whose strength is not above 0, is null or no finite float are left out. Raises DataTooSmallError when no
+        row is left, SetupError when engine native cannot fit, SettingsError for what engine mllib cannot solve.
+        """
+        # Not a number compares as the largest of all.
+        positive = interactions.where((F.col("strength") > 0) & (F.col("strength") <= _LARGEST_FLOAT))
+        if self.settings.engine == MLLIB:
+            return _by_mllib(positive, params)
+        made = native_rows(
+            positive, params, cg_steps=self.settings.cg_steps, threads=self.threads,
+            memory_gb=self.settings.memory_gb, with_users=with_users,
+        ).persist()  # fmt: skip
+        items = made.where(F.col("side") != USER).select("side", "id", "index", "factors").toArrow()
+        if not items.num_rows:
+            made.unpersist()
             raise DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
-        model = _trainer(params).fit(numbered)
-    finally:
-        numbered.unpersist()
-    return FittedAls(
-        model,
-        _by_id(model.userFactors, users, "user_index").select("user_id", "user_index", "factors"),
-        _by_id(model.itemFactors, items, "item_index").select("item_id", "item_index", "factors"),
-    )
+        if items.column("side")[0].as_py() == REFUSED:
+            made.unpersist()
+            return self._without_room(positive, params, items.column("id")[0].as_py())
+        assert items.column("side")[0].as_py() == ITEM
+        table = items.drop_columns("side").rename_columns(["item_id", "item_index", "factors"])
+        users = made.where(F.col("side") == USER).select(
+            F.col("id").alias("user_id"), F.col("index").alias("user_index"), "factors"
+        )
+        return FittedAls(NATIVE, table, users if with_users else None, made.unpersist)
+
+    def _without_room(self, positive: DataFrame, params: AlsParameters, needed: str) -> FittedAls:
+        allowed = f"{self.settings.memory_gb:g} GB"
+        if self.settings.engine == NATIVE:
+            raise SetupError(
+                "training in one task needs more memory than it may take",
+                where="factorisation.memory_gb",
+                expected=f"at most {allowed}",
+                found=needed,
+                do='Allow more, lower search.ranks, or set factorisation.engine = "auto"',
+            )
+        self.told(f"training in one task needs {needed}, allowed are {allowed}: MLlib trains on all executors")
+        return _by_mllib(positive, params)
 
 
-def _trainer(params: AlsParameters) -> ALS:
-    return ALS(
-        userCol="user_index",
-        itemCol="item_index",
-        ratingCol="strength",
-        implicitPrefs=True,
-        rank=params.rank,
-        maxIter=params.max_iter,
-        regParam=params.reg_param,
-        alpha=params.alpha,
-        seed=params.seed,
-        # Two blocks: each further block copies factors once more, and two cores do not use it.
-        numUserBlocks=2,
-        numItemBlocks=2,
-    )
-
-
-def _by_id(factors: DataFrame, ids: DataFrame, index: str) -> DataFrame:
-    return factors.select(F.col("id").alias(index), F.col("features").alias("factors")).join(ids, index, how="inner")
+def _by_mllib(positive: DataFrame, params: AlsParameters) -> FittedAls:
+    found = mllib_factors(positive, params)
+    return FittedAls(MLLIB, found.items, found.users, lambda: None)

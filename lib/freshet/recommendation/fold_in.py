@@ -1,9 +1,8 @@
 """Fold-in: a shopper's vector from the whole history, by the trainer's own normal equation.
 
-For fixed item vectors Y, strengths r >= 0 of a shopper's items and n items of positive strength, MLlib's implicit
-half-step solves  (Y'Y + Y_u' diag(alpha r) Y_u + reg n I) x = Y_u' (1 + alpha r)
-(Hu, Koren, Volinsky 2008, eq. 4, with MLlib's regularisation scaled by n). The same is solved here, for many shoppers
-at a time, so that a folded-in vector equals the trained one.
+For fixed item vectors Y, strengths r >= 0 of a shopper's items and n items of positive strength, the equation is that
+of models/als_parameters.py: (Y'Y + Y_u' diag(alpha r) Y_u + reg_param n^reg_power I) x = Y_u' (1 + alpha r). It is
+solved by the trainer's own kernel, for many shoppers at a time, so that a folded-in vector equals the trained one.
 """
 
 import numpy as np
@@ -11,8 +10,11 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
 from scipy.sparse import csr_matrix
 
-_BLOCK_VALUES = 1_000_000
-"""Doubles of the gathered item vectors of a block of shoppers: 8 MB, twice, and as much for their equations."""
+from freshet.models.als_parameters import AlsParameters
+from freshet.models.half_step import Effort, ridge, solve_rows
+
+_EFFORT = Effort(rounds=12, steps=100, tolerance=1e-5)
+"""Errors are then about 1e-5 of a vector's length."""
 
 
 def gram_matrix(item_factors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -22,16 +24,12 @@ def gram_matrix(item_factors: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def folded_in(
-    strengths: csr_matrix,
-    item_factors: NDArray[np.float32],
-    gram: NDArray[np.float64],
-    *,
-    alpha: float,
-    reg_param: float,
+    strengths: csr_matrix, item_factors: NDArray[np.float32], gram: NDArray[np.float64], params: AlsParameters
 ) -> NDArray[np.float32]:
     """Vectors [shoppers, rank] for strengths [shoppers, items]; a shopper without positive strength gets zeros.
 
-    Strengths of 0 or below are ignored. A shopper's vector does not depend on who else is in the block. Raises
+    Strengths of 0 or below are ignored. A shopper's vector does not depend on who else is in the block. Where the Gram
+    matrix is far from diagonal the kernel may not settle a vector; Cholesky in double precision then does. Raises
     numpy.linalg.LinAlgError when an equation has no single solution, which only a `reg_param` of 0 can bring about.
     """
     shoppers, rank = strengths.shape[0], item_factors.shape[1]
@@ -39,44 +37,29 @@ def folded_in(
     if rank == 0:
         return vectors
     positive = strengths.data > 0
-    kept = np.concatenate([[0], np.cumsum(positive)])[strengths.indptr]
-    columns, extra = strengths.indices[positive], alpha * strengths.data[positive].astype(np.float64)
-    start = 0
-    while start < shoppers:
-        full = int(np.searchsorted(kept, kept[start] + _BLOCK_VALUES // rank, side="right")) - 1
-        stop = min(max(full, start + 1), start + max(1, _BLOCK_VALUES // rank**2), shoppers)
-        part = slice(kept[start], kept[stop])
-        places = kept[start : stop + 1] - kept[start]
-        vectors[start:stop] = _solved(item_factors[columns[part]], extra[part], places, gram, reg_param)
-        start = stop
+    indptr = np.concatenate([[0], np.cumsum(positive, dtype=np.int64)])[strengths.indptr]
+    columns = strengths.indices[positive].astype(np.int32, copy=False)
+    extra = (params.alpha * strengths.data[positive]).astype(np.float32)
+    ridges = ridge(np.diff(indptr), reg_param=params.reg_param, reg_power=params.reg_power)
+    settled = np.empty(shoppers, dtype=np.bool_)
+    diagonal = np.diagonal(gram)
+    rest = (gram - np.diag(diagonal)).astype(np.float32)
+    solve_rows(
+        0, shoppers, indptr, columns, extra, item_factors, diagonal.astype(np.float32), rest, ridges, vectors,
+        settled, _EFFORT.rounds, _EFFORT.steps, np.float32(_EFFORT.tolerance),
+    )  # fmt: skip
+    for shopper in np.flatnonzero(~settled):
+        own = slice(indptr[shopper], indptr[shopper + 1])
+        vectors[shopper] = _solved(item_factors[columns[own]], extra[own], gram, ridges[shopper])
     return vectors
 
 
 def _solved(
-    item_vectors: NDArray[np.float32],
-    extra: NDArray[np.float64],
-    places: NDArray[np.int64],
-    gram: NDArray[np.float64],
-    reg_param: float,
+    item_vectors: NDArray[np.float32], extra: NDArray[np.float32], gram: NDArray[np.float64], own_ridge: np.float32
 ) -> NDArray[np.float64]:
-    """Solutions of the shoppers whose items stand at places[n]:places[n + 1]; `extra` is alpha r."""
-    counts = np.diff(places)
-    rank = gram.shape[0]
-    wide = item_vectors.astype(np.float64)
-    rooted = wide * np.sqrt(extra)[:, None]
-    left = np.zeros((len(counts), rank, rank))
-    solutions = np.zeros((len(counts), rank))
-    for n in np.flatnonzero(counts):
-        own = rooted[places[n] : places[n + 1]]
-        # A product with its own transpose costs NumPy half of a general one.
-        np.matmul(own.T, own, out=left[n])
-    left += gram
-    diagonal = np.arange(rank)
-    left[:, diagonal, diagonal] += (reg_param * counts)[:, None]
-    for n in np.flatnonzero(counts):
-        segment = slice(places[n], places[n + 1])
-        # Transposed, the symmetric equation is in LAPACK's own order and is solved in place, by Cholesky.
-        _, solutions[n], failed = dposv(left[n].T, (1.0 + extra[segment]) @ wide[segment], overwrite_a=1)
-        if failed:
-            raise np.linalg.LinAlgError("a fold-in has no single solution: reg_param must be above 0")
-    return solutions
+    wide, weights = item_vectors.astype(np.float64), extra.astype(np.float64)
+    left = gram + (wide.T * weights) @ wide + np.float64(own_ridge) * np.eye(len(gram))
+    _, solution, failed = dposv(left, (1.0 + weights) @ wide)
+    if failed:
+        raise np.linalg.LinAlgError("a fold-in has no single solution: reg_param must be above 0")
+    return solution

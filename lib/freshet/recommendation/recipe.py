@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from freshet.models.als import AlsParameters
+from freshet.models.als_parameters import AlsParameters
 
 FACTORS, NEIGHBOURS = "factors", "neighbours"
 """Names of the two learned terms of a score; the others begin with own_ (a shopper's items) or item_ (all items)."""

@@ -24,7 +24,7 @@ def shopper_factors(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float
     recipe = artifact.recipe
     assert recipe.als is not None
     strengths = block.strengths(event_weights(recipe), recipe.user_half_life_days, at_least=recipe.user_min_strength)
-    return folded_in(strengths, artifact.factors, artifact.gram, alpha=recipe.als.alpha, reg_param=recipe.als.reg_param)
+    return folded_in(strengths, artifact.factors, artifact.gram, recipe.als)
 
 
 def factor_scale(vectors: NDArray[np.float32], artifact: Artifact) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -12,11 +12,12 @@ from pyspark.sql import functions as F
 from freshet.contracts import EVENTS, ITEM_FEATURES
 from freshet.features.interactions import InteractionParameters, histories, strengths_by_half_life
 from freshet.features.items import item_features
-from freshet.models.als import FittedAls, fit_als
+from freshet.models.als import Factoriser, FittedAls
 from freshet.models.neighbours import item_neighbours
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.assembly import assembled
 from freshet.recommendation.recipe import Recipe
+from freshet.session import task_cores
 from freshet.settings import Settings
 from freshet.splitting import Windows, between, known_before, truth
 from freshet.steps.job import Job
@@ -105,6 +106,11 @@ def built_catalogue(job: Job, windows: Windows) -> pa.Table:
     return job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(windows.cut)).toArrow()
 
 
+def factoriser(job: Job) -> Factoriser:
+    """The engine that the settings name, with the cores that Spark gives a task."""
+    return Factoriser(job.settings.factorisation, task_cores(job.spark), job.tell)
+
+
 class Fitted(NamedTuple):
     """An artifact, and the factor model behind it (None without one)."""
 
@@ -120,12 +126,15 @@ def fitted(
     features: pa.Table,
     as_of: datetime,
     settings: Settings,
+    by: Factoriser,
+    with_users: bool = False,
 ) -> Fitted:
     """The recipe fitted on strengths as of a date."""
     als, factors = None, None
     if recipe.als is not None:
-        als = fit_als(strengths(recipe.item_half_life_days, recipe.item_min_strength), recipe.als)
-        factors = als.item_factors.select("item_id", "factors").toArrow()
+        chosen = strengths(recipe.item_half_life_days, recipe.item_min_strength)
+        als = by.fit(chosen, recipe.als, with_users=with_users)
+        factors = als.items
     near = item_neighbours(
         strengths(recipe.neighbour_half_life_days, 0.0),
         neighbour_parameters(recipe.neighbours or settings.lists.similar_length, settings.search),

@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pyspark.ml import PipelineModel
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
@@ -20,6 +19,7 @@ from freshet.steps.fitting import (
     built_catalogue,
     catalogue,
     events_until,
+    factoriser,
     fitted,
     half_lives_of,
     judged_cases,
@@ -52,6 +52,8 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         features=built_catalogue(job, windows),
         as_of=windows.cut,
         settings=job.settings,
+        by=factoriser(job),
+        with_users=True,
     )
     version = _registered(job, fingerprint, result, final)
     _write_factors(job, final, version.model_version)
@@ -86,19 +88,22 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
         if judged < settings.search.min_validation_users:
             job.tell("too few shoppers come back to search settings: popularity and own frequency are served")
             plain = fitted(
-                _unsearched(target, job), strengths=strengths, features=features, as_of=cut, settings=settings
-            )
+                _unsearched(target, job), strengths=strengths, features=features, as_of=cut, settings=settings,
+                by=factoriser(job),
+            )  # fmt: skip
             result = SearchResult(plain.artifact, {}, [], {"next_baskets": judged})
         else:
             result = searched(
                 cases, strengths=strengths, features=features, target=target,
                 event_weights=settings.interactions.weights, clock=cut,
-                k=settings.gate.k, params=settings.search, told=job.tell,
+                k=settings.gate.k, params=settings.search, factoriser=factoriser(job),
             )  # fmt: skip
         repeated = repeat_share(cases, target=target)
         result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
         if before is not None:
-            rival = fitted(before, strengths=strengths, features=features, as_of=cut, settings=settings)
+            rival = fitted(
+                before, strengths=strengths, features=features, as_of=cut, settings=settings, by=factoriser(job)
+            )
             rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
     finally:
         cases.unpersist()
@@ -136,30 +141,32 @@ def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted)
     known = store.find(RECOMMENDER, fingerprint)
     if known is not None:
         return known
-    with store.training_run(RECOMMENDER, params=_params(result), fingerprint=fingerprint) as run:
+    with store.training_run(RECOMMENDER, params=_params(result, final), fingerprint=fingerprint) as run:
         run.log_inputs({EVENTS.name: job.warehouse.version(EVENTS)})
         run.log_metrics({f"validation_ndcg_{policy}": value for policy, value in result.ndcg.items()})
         run.log_text(json.dumps(result.trials, indent=1), "trials.json")
         with tempfile.TemporaryDirectory(dir=job.home.mlflow) as scratch:
             final.artifact.save(Path(scratch) / SCORING)
             run.log_folder(Path(scratch) / SCORING, SCORING)
-        if final.als is not None:
-            run.log_model(PipelineModel([final.als.model]), "als")
         return store.register(RECOMMENDER, run, SCORING)
 
 
-def _params(result: SearchResult) -> dict[str, Any]:
+def _params(result: SearchResult, final: Fitted) -> dict[str, Any]:
     recipe = json.loads(result.artifact.recipe.to_json())
     weights = recipe.pop("weights")
-    return {**recipe, **{f"weights.{policy}": chosen for policy, chosen in weights.items()}}
+    engine = {"engine": final.als.engine} if final.als is not None else {}
+    return {**recipe, **engine, **{f"weights.{policy}": chosen for policy, chosen in weights.items()}}
 
 
 def _write_factors(job: Job, final: Fitted, version: str) -> None:
     if final.als is None:
         return
+    assert final.als.users is not None  # asked for where the recipe was fitted
     where = f"model_version = '{version}'"
-    for frame, contract in ((final.als.item_factors, ITEM_FACTORS), (final.als.user_factors, USER_FACTORS)):
+    items = job.spark.createDataFrame(final.als.items)
+    for frame, contract in ((items, ITEM_FACTORS), (final.als.users, USER_FACTORS)):
         job.warehouse.replace(frame.withColumn("model_version", F.lit(version)), contract, where=where)
+    final.als.forget()
 
 
 TRAIN_RECOMMENDER = Step(
@@ -167,7 +174,7 @@ TRAIN_RECOMMENDER = Step(
     title="Train the recommender",
     writes=(ITEM_FACTORS, USER_FACTORS),
     reads=(EVENTS, ITEM_FEATURES),
-    sections=("windows", "interactions", "search", "lists", "gate"),
+    sections=("windows", "interactions", "search", "factorisation", "lists", "gate"),
     inputs=_inputs,
     work=_work,
 )

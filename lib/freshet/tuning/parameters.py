@@ -8,12 +8,14 @@ class SearchParameters:
     """The grids of a search. Half-lives in days, 0 stands for no decay.
 
     `unsearched_weights` are served where fewer than `min_validation_users` shoppers can be judged.
-    Factor models are tried over half-lives at the first rank; the other ranks are tried at the best of them.
+    Factor models are tried over half-lives at the first rank and number of iterations; then the other ranks at the best
+    of them, then the other numbers of iterations: a factor model that is trained on can become worse again.
     """
 
     ranks: tuple[int, ...]
-    max_iter: int
+    max_iters: tuple[int, ...]
     reg_param: float
+    reg_power: float
     alpha: float
     seed: int
     item_half_lives_days: tuple[float, ...]
@@ -32,8 +34,8 @@ class SearchParameters:
     unsearched_weights: dict[str, float]
 
     def __post_init__(self) -> None:
-        grids = (self.ranks, self.item_half_lives_days, self.min_strengths, self.user_half_lives_days)
+        grids = (self.ranks, self.max_iters, self.item_half_lives_days, self.min_strengths, self.user_half_lives_days)
         if not all((*grids, self.neighbour_counts, self.own_half_lives_days)):
             raise ValueError("every grid needs at least one value")
-        if min(self.max_iter, self.candidates_per_term, self.rounds, self.min_validation_users) < 1:
-            raise ValueError("max_iter, candidates_per_term, rounds and min_validation_users must be 1 or more")
+        if min(*self.max_iters, self.candidates_per_term, self.rounds, self.min_validation_users) < 1:
+            raise ValueError("max_iters, candidates_per_term, rounds and min_validation_users must be 1 or more")

@@ -14,7 +14,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from freshet.errors import DataTooSmallError
-from freshet.models.als import AlsParameters, fit_als
+from freshet.models.als import Factoriser
+from freshet.models.als_parameters import AlsParameters
 from freshet.models.neighbours import NeighbourParameters, item_neighbours
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.assembly import assembled
@@ -64,13 +65,13 @@ def searched(  # noqa: PLR0913 - a recipe depends on all of them
     clock: datetime,
     k: int,
     params: SearchParameters,
-    told: Callable[[str], None],
+    factoriser: Factoriser,
 ) -> SearchResult:
-    """The best recipe for the cases (user_id, history, truth). `told` hears of progress.
+    """The best recipe for the cases (user_id, history, truth). Whom the factoriser tells hears of progress.
 
     Raises DataTooSmallError when the factor model has nothing to learn from.
     """
-    search = _Search(cases, strengths, features, clock, k, params, told)
+    search = _Search(cases, strengths, features, clock, k, params, factoriser)
     bare = Recipe(
         target=target,
         event_weights=event_weights,
@@ -105,41 +106,53 @@ class _Search:
     clock: datetime
     k: int
     params: SearchParameters
-    told: Callable[[str], None]
+    factoriser: Factoriser
 
     def __post_init__(self) -> None:
         self.trials: list[dict[str, object]] = []
 
     def factors(self, bare: Recipe) -> _FactorTrial:
-        """The best factor recipe: half-life, then lowest strength, then rank."""
-        first_rank, *other_ranks = self.params.ranks
-        first_floor, *other_floors = self.params.min_strengths
+        """The best factor recipe: half-life, then lowest strength, then rank, then iterations."""
+        params = self.params
+        first_rank, *other_ranks = params.ranks
+        first_count, *other_counts = params.max_iters
+        start = AlsParameters(first_rank, first_count, params.reg_param, params.alpha, params.seed, params.reg_power)
+        first_floor, *other_floors = params.min_strengths
         best = None
-        for days in self.params.item_half_lives_days:
-            best = _better(best, self._factor_trial(bare, first_rank, no_decay_at_zero(days), first_floor))
+        for days in params.item_half_lives_days:
+            best = _better(best, self._factor_trial(bare, start, no_decay_at_zero(days), first_floor))
         for floor in other_floors:
             days_found = best.recipe.item_half_life_days if best else self._longest_half_life()
-            best = _better(best, self._factor_trial(bare, first_rank, days_found, floor))
+            best = _better(best, self._factor_trial(bare, start, days_found, floor))
         if best is None:
             raise DataTooSmallError("no interaction is strong enough to learn tastes from")
         for rank in other_ranks:
-            best = _better(best, self._factor_trial(bare, rank, best.recipe.item_half_life_days, best.floor)) or best
+            best = self._better_with(best, rank=rank)
+        for count in other_counts:
+            best = self._better_with(best, max_iter=count)
         return best
+
+    def _better_with(self, best: _FactorTrial, **changes: int) -> _FactorTrial:
+        """The best trial, or the one with these hyper-parameters changed."""
+        assert best.recipe.als is not None
+        als = replace(best.recipe.als, **changes)
+        trial = self._factor_trial(best.recipe, als, best.recipe.item_half_life_days, best.floor)
+        return _better(best, trial) or best
 
     def _longest_half_life(self) -> float | None:
         return max((no_decay_at_zero(days) for days in self.params.item_half_lives_days), key=lambda d: d or math.inf)
 
-    def _factor_trial(self, bare: Recipe, rank: int, days: float | None, floor: float) -> _FactorTrial | None:
+    def _factor_trial(self, bare: Recipe, als: AlsParameters, days: float | None, floor: float) -> _FactorTrial | None:
         """A trial, None where nothing is as strong as the floor: a share of what a fresh target event weighs."""
         params = self.params
-        als = AlsParameters(rank, params.max_iter, params.reg_param, params.alpha, params.seed)
         at_least = floor * (bare.event_weights.get(bare.target) or 1.0)
         recipe = replace(bare, als=als, item_half_life_days=days, item_min_strength=at_least)
         try:
-            fitted = fit_als(self.strengths(days, at_least), als)
+            fitted = self.factoriser.fit(self.strengths(days, at_least), als, with_users=False)
         except DataTooSmallError:
             return None
-        vectors = fitted.item_factors.select("item_id", "factors").toArrow()
+        vectors = fitted.items
+        fitted.forget()
         artifact = self._artifact(recipe, vectors, None)
         options = [(no_decay_at_zero(d), 0.0) for d in params.user_half_lives_days]
         found = fold_in_trials(self.cases, artifact, options=options, clock=self.clock, k=self.k, params=params)
@@ -150,12 +163,14 @@ class _Search:
         recipe = replace(recipe, user_half_life_days=options[best][0])
         ndcg = {policy: trials[best].ndcg for policy, (_, trials) in found.items()}
         self.trials.append(
-            {"kind": "factors", "rank": rank, "item_half_life_days": days or 0.0, "item_min_strength": at_least,
-             "user_half_life_days": options[best][0] or 0.0, "ndcg": ndcg}
+            {"kind": "factors", "rank": als.rank, "max_iter": als.max_iter, "item_half_life_days": days or 0.0,
+             "item_min_strength": at_least, "user_half_life_days": options[best][0] or 0.0, "ndcg": ndcg}
         )  # fmt: skip
         shown = ", ".join(f"{policy} {value:.4f}" for policy, value in ndcg.items())
         decay = f"half-life {days:g} d" if days else "no decay"
-        self.told(f"rank {rank}, {decay}, from strength {at_least:g}: NDCG@{self.k} {shown}")
+        self.factoriser.told(
+            f"rank {als.rank}, {als.max_iter} iterations, {decay}, from strength {at_least:g}: NDCG@{self.k} {shown}"
+        )
         return _FactorTrial(values[best], recipe, floor, vectors)
 
     def blend(self, recipe: Recipe, factors: pa.Table) -> SearchResult:
@@ -182,7 +197,7 @@ class _Search:
                 continue
             weights[policy], ndcg[policy], users[policy] = trials[-1].weights, trials[-1].ndcg, count
             self.trials += [{"kind": policy, "weights": t.weights, "ndcg": {policy: t.ndcg}} for t in trials]
-            self.told(f"{policy}: NDCG@{self.k} {ndcg[policy]:.4f} with {len(weights[policy])} terms")
+            self.factoriser.told(f"{policy}: NDCG@{self.k} {ndcg[policy]:.4f} with {len(weights[policy])} terms")
         for policy in ("next_baskets", "new_items"):
             # A task that nobody could be judged on borrows the other's weights.
             weights.setdefault(policy, next(iter(weights.values()), {}))

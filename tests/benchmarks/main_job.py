@@ -23,7 +23,7 @@ QUICK_SHARE = 25
 
 QUICK_SETTINGS = (
     "search.ranks=[8]",
-    "search.max_iter=2",
+    "search.max_iters=[2]",
     "search.item_half_lives_days=[90.0]",
     "search.min_strengths=[0.0]",
     "search.user_half_lives_days=[180.0]",

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.als import als
+from tests.benchmarks.als_memory import als_memory
 from tests.benchmarks.foldin import foldin
 from tests.benchmarks.item_models import item_models
 from tests.benchmarks.main_job import main_job
@@ -26,18 +28,23 @@ BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "foldin": foldin,
     "item-models": item_models,
     "main-job": main_job,
+    "als-memory": als_memory,
     "tables": tables,
 }
+
+PAIRED: dict[str, Callable[[bool, int], dict[str, Any]]] = {"als": als}
+"""Benches of alternating runs, which also take the number of pairs."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
-    parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
+    parser.add_argument("name", choices=sorted({**BENCHES, **PAIRED}), help="what to measure")
     parser.add_argument("--quick", action="store_true", help="end within a minute, at a smaller size")
     parser.add_argument("--only", help="of bench tables: the tables whose names begin so")
+    parser.add_argument("--pairs", type=int, default=5, help="alternating pairs of a bench that compares two (5)")
     wish = parser.parse_args()
     before = gemm_gflops()
-    found = tables(wish.quick, wish.only) if wish.name == "tables" else BENCHES[wish.name](wish.quick)
+    found = _measured(wish)
     after = gemm_gflops()
     # Of most benches, nested figures are for the record alone; of tables, each table is a figure.
     metrics = {
@@ -53,6 +60,14 @@ def main() -> None:
     _print(wish.name, wish.quick, single, before, after)
     _keep({**result, "quick": wish.quick, "yardstick": [round(before, 1), round(after, 1)], "raw": found})
     print(json.dumps(result))
+
+
+def _measured(wish: argparse.Namespace) -> dict[str, Any]:
+    if wish.name == "tables":
+        return tables(wish.quick, wish.only)
+    if wish.name in PAIRED:
+        return PAIRED[wish.name](wish.quick, wish.pairs)
+    return BENCHES[wish.name](wish.quick)
 
 
 def _print(name: str, quick: bool, metrics: dict[str, Any], before: float, after: float) -> None:

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.tables.amazon_s3rec import amazon
+from tests.benchmarks.tables.gowalla import gowalla
 from tests.benchmarks.tables.ml_1m import ml_1m
 from tests.benchmarks.tables.ml_100k import ml_100k
-from tests.benchmarks.tables.published import AMAZON, ML_1M, ML_100K, TOPN_QUEST, Published
+from tests.benchmarks.tables.published import AMAZON, GOWALLA, ML_1M, ML_100K, TOPN_QUEST, Published
 from tests.benchmarks.tables.spark_side import DATA, bench_session
 from tests.benchmarks.tables.topn_quest import SETS, topn_quest
 
@@ -22,6 +23,7 @@ TABLES: dict[str, tuple[Published, Measure]] = {
     "ml_1m": (ML_1M, ml_1m),
     "amazon_beauty": (AMAZON["Beauty"], partial(amazon, name="Beauty")),
     "amazon_toys": (AMAZON["Toys_and_Games"], partial(amazon, name="Toys_and_Games")),
+    "gowalla": (GOWALLA, gowalla),
     **{f"topn_quest_{name}": (TOPN_QUEST, partial(topn_quest, name=name)) for name in SETS},
 }
 QUICK = ("ml_100k", "amazon_beauty")

@@ -67,6 +67,22 @@ AMAZON = {
     ),
 }
 
+GOWALLA = Published(
+    "openbenchmark/BARS, docs/Matching/leaderboard, Gowalla; it gives no training times",
+    ("Recall@20", "NDCG@20", "fit s"),
+    {
+        "ItemCF": (0.1570, 0.1214, float("nan")),
+        "Mult-VAE": (0.1641, 0.1335, float("nan")),
+        "MF-BPR": (0.1627, 0.1378, float("nan")),
+        "SLIM": (0.1699, 0.1382, float("nan")),
+        "EASE": (0.1765, 0.1467, float("nan")),
+        "GF-CF": (0.1849, 0.1518, float("nan")),
+        "LightGCN": (0.1820, 0.1547, float("nan")),
+        "SimpleX": (0.1872, 0.1557, float("nan")),
+        "UltraGCN": (0.1862, 0.1580, float("nan")),
+    },
+)
+
 TOPN_QUEST = Published(
     "protocol and folds of Anelli et al., UMAP 2022; its figures could not be checked and are not shown",
     ("nDCG@10", "Precision@10", "Recall@10", "fit s"),

@@ -16,6 +16,8 @@ MAY_IMPORT: dict[str, tuple[str, ...] | str] = {
     "errors": (),
     "contracts": ("errors",),
     **dict.fromkeys(PURE, ("contracts", "errors")),
+    "collective": ("errors",),
+    "models": ("contracts", "errors", "collective"),
     "recommendation": ("contracts", "errors", "models"),
     "storage": ("contracts", "errors"),
     "messages": ("contracts", "errors"),

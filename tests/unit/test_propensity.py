@@ -1,18 +1,25 @@
 """The propensity model, on data made by a known rule."""
 
 import dataclasses
+import itertools
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
+from freshet.collective import Alone
 from freshet.errors import DataTooSmallError
 from freshet.models import propensity
+from freshet.models.blocks import Moments
 from freshet.models.cuts import rolling_cuts
 from freshet.models.propensity import PropensityParameters, fit_propensity, scored
+from freshet.models.propensity_fit import Choice, Search, micros, searched_and_fitted
+from freshet.models.propensity_inputs import FEATURES, Inputs
+from tests.gang import in_tasks
 
 CUT = datetime(2021, 7, 1)
 CUTS = rolling_cuts(datetime(2020, 1, 1), CUT, horizon_days=30, max_cuts=14)
@@ -28,7 +35,6 @@ PARAMETERS = PropensityParameters(
     seasons=0,
     max_iter=50,
     search_max_iter=50,
-    max_block_size_mb=8.0,
     champion_tolerance=0.0,
 )
 
@@ -67,8 +73,7 @@ def mean_error(fitted: propensity.FittedPropensity, rows: DataFrame) -> float:
 def test_known_coefficients_are_recovered_in_the_units_of_the_columns(spark: SparkSession) -> None:
     rows = drawn(spark, 1, rule=lambda a, b, cut: -1.0 + 0.8 * a - 1.5 * b, shoppers=1000)
     fitted = fit_propensity(rows, ["a", "b", "constant"], cuts=CUTS, cut=CUT, params=PARAMETERS)
-    scaler, regression = fitted.model.stages[-2:]
-    coefficients = regression.coefficients.toArray()[:2] / scaler.std.toArray()[:2]
+    coefficients = fitted.model.stages[-1].coefficients.toArray()[:2]
     assert coefficients == pytest.approx([0.8, -1.5], abs=0.15)
 
 
@@ -128,3 +133,49 @@ def test_too_few_buyers_are_told_in_one_sentence(spark: SparkSession) -> None:
 def test_impossible_parameters_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         changed(**wrong)
+
+
+def test_stages_and_arrays_make_the_same_vector(spark: SparkSession) -> None:
+    """What is learned from is what is scored: plain, scaled and crossed columns, and the season across a year's end."""
+    cuts = [datetime(2020, 1, 1), datetime(2020, 12, 31), datetime(2021, 6, 16), CUT]
+    rows = drawn(spark, 8, rule=lambda a, b, cut: 0.0 * a, cuts=cuts, shoppers=5)
+    inputs = Inputs(("a", "b", "constant"), ("b", "constant"), seasons=12, anchor=CUT)
+    known = Moments(np.array([-1.0, 0.25]), np.array([0.5, 0.0]), 1.0)
+    made = PipelineModel(inputs.stages(known)).transform(rows).select("as_of", "a", "b", "constant", FEATURES).collect()
+    values = np.array([row[1:4] for row in made])
+    moments = np.array([micros(row["as_of"]) for row in made])
+    expected = inputs.vectors(values, moments, known)
+    assert np.array([row[FEATURES].toArray() for row in made]) == pytest.approx(expected, abs=1e-12)
+    assert expected.shape == (20, 1 + 2 + 3 + 12)
+    in_season = dict(zip([row["as_of"] for row in made], expected[:, 6].tolist(), strict=True))
+    assert in_season == {CUT: 1.0, datetime(2021, 6, 16): 1.0, datetime(2020, 1, 1): 0.0, datetime(2020, 12, 31): 0.0}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("tasks", [2, 4])
+def test_search_and_fit_are_the_same_from_one_and_from_several_tasks(tasks: int) -> None:
+    random = np.random.default_rng(9)
+    number = np.repeat(np.arange(len(CUTS)), 100)
+    a, b = random.normal(2.0, 3.0, (2, len(number)))
+    table = {
+        "as_of": pa.array([CUTS[place] for place in number], pa.timestamp("us", "UTC")),
+        "label": (random.random(len(number)) < 1 / (1 + np.exp(1 - a + 0.1 * number))).astype(float),
+        "a": a,
+        "b": b,
+    }
+    rows = pa.table(table).take(random.permutation(len(number)))
+    search = Search(
+        inputs=Inputs(("a", "b"), ("a",), seasons=4, anchor=CUT),
+        grid=(Choice(0.001, 0.0, 0.0), Choice(0.001, 0.5, 60.0), Choice(0.1, 0.0, 60.0)),
+        folds=tuple((micros(CUTS[place - 1]), micros(CUTS[place])) for place in (-2, -1)),
+        max_iter=50,
+        search_max_iter=50,
+        least_positives=1,
+    )
+    edges = [len(rows) * rank // (tasks + 1) for rank in range(tasks)] + [len(rows)]
+    parts = [rows[start:end].to_batches() for start, end in itertools.pairwise(edges)]
+    one = searched_and_fitted(search, iter(rows.to_batches()), Alone())
+    several = in_tasks(lambda part, peers: searched_and_fitted(search, iter(part), peers), parts)
+    assert set(one) == set(several[0])
+    for name, values in one.items():
+        assert several[-1][name] == pytest.approx(values, abs=2e-5), name

@@ -6,13 +6,17 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from freshet.collective import Alone
 from freshet.errors import DataTooSmallError
 from freshet.models.segment_names import SegmentRoles, named, value_order
+from freshet.models.segment_search import SegmentSearch, searched_segments
 from freshet.models.segments import SegmentParameters, fit_segments, profiles, segments_of
 from tests.factories import local_frame
+from tests.gang import in_tasks
 
 AS_OF = datetime(2021, 7, 1)
 COLUMNS = ["silence", "frequency", "value"]
@@ -22,10 +26,10 @@ PARAMETERS = SegmentParameters(
     most_segments=5,
     min_shoppers=10,
     sample_shoppers=1000,
+    min_share=0.01,
     min_silhouette=0.1,
     seed=1,
     max_iter=20,
-    init_steps=2,
 )
 
 GROUPS = {"loyal": (1.0, 4.0, 6.0, 6.0), "lost": (6.0, 0.7, 2.0, 6.0), "new": (1.0, 0.7, 2.0, 1.0)}
@@ -97,6 +101,51 @@ def test_too_few_or_too_similar_shoppers_are_told(spark: SparkSession) -> None:
     same = rows.selectExpr("as_of", "user_id", *[f"1.0D as {name}" for name in ROLES.columns])
     with pytest.raises(DataTooSmallError, match="too much alike"):
         fit_segments(same, COLUMNS, roles=ROLES, params=dataclasses.replace(PARAMETERS, most_segments=2))
+
+
+def plain_silhouette(rows: np.ndarray, labels: np.ndarray) -> float:
+    """Rousseeuw's definition, row by row, by squared distance."""
+    scores = []
+    for row, label in zip(rows, labels, strict=True):
+        apart = ((rows - row) ** 2).sum(axis=1)
+        nearest = min(apart[labels == other].mean() for other in set(labels.tolist()) - {int(label)})
+        own = apart[labels == label].sum() / max(1, (labels == label).sum() - 1)
+        scores.append((nearest - own) / max(own, nearest) if (labels == label).sum() > 1 else 0.0)
+    return float(np.mean(scores))
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_every_number_of_segments_is_judged_by_its_silhouette(tasks: int) -> None:
+    random = np.random.default_rng(3)
+    values = np.concatenate([random.normal(middle, 1.0, (60, 2)) for middle in (0.0, 4.0, 9.0)])
+    table = np.column_stack([np.zeros(len(values)), values, values[:, ::-1]])
+    batches = [
+        pa.RecordBatch.from_arrays([*map(pa.array, part.T)], names=list("pabcd"))
+        for part in np.array_split(table, tasks)
+    ]
+    search = SegmentSearch(2, 2, 2, 4, min_shoppers=1, sample_shoppers=1000, min_share=0.0, seed=1, max_iter=30)
+    made = in_tasks(lambda batch, peers: searched_segments(search, iter([batch]), peers), batches)[-1]
+    assert made["tried"].tolist() == [2.0, 3.0, 4.0]
+    assert made["silhouettes"].argmax() == 1
+    rows = (values - values.mean(axis=0)) / values.std(axis=0, ddof=1)
+    labels = np.array([((row - made["centres"]) ** 2).sum(axis=1).argmin() for row in rows])
+    assert made["silhouettes"][1] == pytest.approx(plain_silhouette(rows, labels), abs=1e-5)
+    # The roles' columns are the same two in the other order.
+    means = np.array([rows[labels == cluster].mean(axis=0)[::-1] for cluster in range(3)])
+    assert made["stands"] == pytest.approx(means, abs=1e-5)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("min_share", "chosen"), [(0.0, 3), (0.01, 2), (0.9, 3)])
+def test_a_handful_of_outliers_is_no_segment_where_there_is_a_choice(min_share: float, chosen: int) -> None:
+    random = np.random.default_rng(4)
+    values = np.concatenate([random.normal(middle, 1.0, (300, 1)) for middle in (0.0, 6.0)] + [np.full((3, 1), 20.0)])
+    table = np.column_stack([np.zeros(len(values)), values, values])
+    batch = pa.RecordBatch.from_arrays([*map(pa.array, table.T)], names=list("pab"))
+    search = SegmentSearch(1, 1, 2, 3, min_shoppers=1, sample_shoppers=1000, min_share=min_share, seed=1, max_iter=30)
+    found = searched_segments(search, iter([batch]), Alone())
+    assert int(found["chosen"]) == chosen
 
 
 STANDS = [

@@ -1,63 +1,92 @@
-"""From feature columns to the vector that the logistic regression sees, as pipeline stages saved with the model."""
+"""From feature columns to the vector that the logistic regression sees: as arrays to learn from, as stages to score.
 
+Both ways make the same numbers in the same order: plain columns, crossed columns in deviations from their mean, squares
+and products of these, and a flag for each season.
+"""
+
+import itertools
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
-from pyspark.ml import Estimator, Transformer
-from pyspark.ml.feature import (
-    OneHotEncoder,
-    PolynomialExpansion,
-    SQLTransformer,
-    StandardScaler,
-    VectorAssembler,
-)
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.ml import Transformer
+from pyspark.ml.feature import SQLTransformer, VectorAssembler
 
+from freshet.models.blocks import Floats, Moments
 from freshet.models.cuts import DAYS_PER_YEAR
-
-if TYPE_CHECKING:
-    from freshet.models.propensity import PropensityParameters
+from freshet.models.mllib import standardized_sql
 
 FEATURES = "_features"
 
 _MICROSECONDS_PER_YEAR = int(DAYS_PER_YEAR * 86_400 * 1_000_000)
 
 
-def input_stages(
-    columns: list[str], *, anchor: datetime, params: "PropensityParameters"
-) -> list[Estimator[Any] | Transformer]:
-    """Stages that turn as_of, user_id and `columns` into column FEATURES: scaled, with products and season.
+@dataclass(frozen=True)
+class Inputs:
+    """What the vector is made of.
 
-    Squares and products of the crossed columns (those of them in `columns`) are taken of scaled values: of raw ones
-    they would almost repeat the columns themselves. A season is a part of the year counted from `anchor`, so that
-    `anchor` stands in the middle of its season and not at an edge.
+    `columns` are numbers that are never null. Squares and products of those that are `crossed` are taken of scaled
+    values: of raw ones they would almost repeat the columns themselves. A season is a part of the year counted from
+    `anchor`, so that `anchor` stands in the middle of its season and not at an edge; 0 or 1 `seasons`: none. A season
+    that was never learned adds nothing.
     """
-    crossed = [name for name in params.crossed_columns if name in columns]
-    stages: list[Estimator[Any] | Transformer] = []
-    parts = [name for name in columns if name not in crossed]
-    if crossed:
-        stages += [
-            VectorAssembler(inputCols=crossed, outputCol="_crossed"),
-            _scaler("_crossed", "_crossed_scaled"),
-            PolynomialExpansion(degree=2, inputCol="_crossed_scaled", outputCol="_products"),
+
+    columns: tuple[str, ...]
+    crossed: tuple[str, ...]
+    seasons: int
+    anchor: datetime
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The columns that are taken as they are."""
+        return tuple(name for name in self.columns if name not in self.crossed)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The places among the crossed columns whose product is taken, squares included."""
+        return list(itertools.combinations_with_replacement(range(len(self.crossed)), 2))
+
+    @property
+    def flags(self) -> int:
+        """The number of season flags."""
+        return self.seasons if self.seasons > 1 else 0
+
+    def vectors(self, values: Floats, moments: NDArray[np.int64], known: Moments) -> Floats:
+        """A row per row of `values` (n x columns) and `moments` (as_of, microseconds since 1970).
+
+        `known` are the moments of the crossed columns.
+        """
+        at = {name: place for place, name in enumerate(self.columns)}
+        plain = values[:, [at[name] for name in self.plain]]
+        scaled = (values[:, [at[name] for name in self.crossed]] - known.mean) / known.scale
+        products = [scaled[:, left] * scaled[:, right] for left, right in self.pairs]
+        flags = self._season(moments)[:, None] == np.arange(self.flags)
+        return np.column_stack([plain, scaled, *products, flags.astype(np.float64)])
+
+    def stages(self, known: Moments) -> list[Transformer]:
+        """The same as pipeline stages: from as_of and `columns` to vector column FEATURES."""
+        crossed = zip(self.crossed, known.mean.tolist(), known.scale.tolist(), strict=True)
+        scaled = [standardized_sql(*column) for column in crossed]
+        made = {f"_scaled_{n}": text for n, text in enumerate(scaled)}
+        made |= {f"_product_{i}_{j}": f"{scaled[i]} * {scaled[j]}" for i, j in self.pairs}
+        made |= {f"_season_{n}": f"cast({self._season_sql()} = {n} as double)" for n in range(self.flags)}
+        texts = ", ".join(["*", *[f"{text} AS {name}" for name, text in made.items()]])
+        return [
+            SQLTransformer(statement=f"SELECT {texts} FROM __THIS__"),
+            VectorAssembler(inputCols=[*self.plain, *made], outputCol=FEATURES),
         ]
-        parts.append("_products")
-    if params.seasons > 1:
-        stages += [
-            SQLTransformer(statement=f"SELECT *, {_season(anchor, params.seasons)} AS _season FROM __THIS__"),
-            # A season that was never learned adds nothing.
-            OneHotEncoder(inputCol="_season", outputCol="_season_flags", handleInvalid="keep"),
-        ]
-        parts.append("_season_flags")
-    return [*stages, VectorAssembler(inputCols=parts, outputCol="_raw"), _scaler("_raw", FEATURES)]
 
+    @property
+    def _anchor_micros(self) -> int:
+        moment = self.anchor if self.anchor.tzinfo else self.anchor.replace(tzinfo=UTC)
+        return int(moment.timestamp()) * 1_000_000
 
-def _scaler(source: str, target: str) -> StandardScaler:
-    return StandardScaler(withMean=True, withStd=True, inputCol=source, outputCol=target)
+    def _season(self, moments: NDArray[np.int64]) -> Floats:
+        """The season of each moment, 0 to seasons - 1; 0 is the one around the anchor."""
+        parts = (moments - self._anchor_micros) / _MICROSECONDS_PER_YEAR * max(1, self.seasons)
+        return np.mod(np.sign(parts) * np.floor(np.abs(parts) + 0.5), max(1, self.seasons))
 
-
-def _season(anchor: datetime, seasons: int) -> str:
-    """SQL: the season of as_of, 0 to seasons - 1; 0 is the one around `anchor`."""
-    moment = anchor if anchor.tzinfo else anchor.replace(tzinfo=UTC)
-    micros = int(moment.timestamp()) * 1_000_000
-    years = f"(unix_micros(as_of) - {micros}) / {_MICROSECONDS_PER_YEAR}"
-    return f"cast(pmod(round({years} * {seasons}), {seasons}) as double)"
+    def _season_sql(self) -> str:
+        years = f"(unix_micros(as_of) - {self._anchor_micros}) / {_MICROSECONDS_PER_YEAR}"
+        return f"pmod(round({years} * {self.seasons}), {self.seasons})"

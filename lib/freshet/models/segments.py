@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.clustering import KMeans, KMeansModel
-from pyspark.ml.evaluation import ClusteringEvaluator
-from pyspark.ml.feature import SQLTransformer, StandardScaler, VectorAssembler
-from pyspark.sql import Column, DataFrame
+import numpy as np
+from pyspark.ml import PipelineModel, Transformer
+from pyspark.ml.clustering import KMeansModel
+from pyspark.ml.feature import SQLTransformer, VectorAssembler
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from freshet.collective import over_partitions
 from freshet.errors import DataTooSmallError
+from freshet.models.blocks import Floats
+from freshet.models.mllib import kmeans_model, refuse_unknown, standardized_sql
 from freshet.models.segment_names import SegmentRoles, named, value_order
+from freshet.models.segment_search import SegmentSearch, searched_segments
 
 FEATURES, CLUSTER = "_features", "_cluster"
 _BUCKETS = 1_000_000
@@ -23,26 +28,29 @@ class SegmentParameters:
     """How many segments may be made and how they are judged.
 
     `least_segments` to `most_segments`: numbers of segments tried. `min_shoppers`: shoppers needed. `sample_shoppers`:
-    about so many, chosen by a hash of the id, judge a number of segments. `min_silhouette`: of segments that are of
-    use. `seed`, `max_iter`, `init_steps`: as in MLlib's KMeans.
+    about so many, chosen by a hash of the id, judge a number of segments. `min_share`: of the shoppers that the
+    smallest segment holds, if that can be. `min_silhouette`: of segments that are of
+    use. `seed`, `max_iter`: as in MLlib's KMeans.
     """
 
     least_segments: int
     most_segments: int
     min_shoppers: int
     sample_shoppers: int
+    min_share: float
     min_silhouette: float
     seed: int
     max_iter: int
-    init_steps: int
 
     def __post_init__(self) -> None:
         problems = []
         if not 2 <= self.least_segments <= self.most_segments:
             problems.append("least_segments must be 2 or more and most_segments no less than it")
-        for name in ("min_shoppers", "sample_shoppers", "max_iter", "init_steps"):
+        for name in ("min_shoppers", "sample_shoppers", "max_iter"):
             if getattr(self, name) < 1:
                 problems.append(f"{name} must be 1 or more")
+        if not 0 <= self.min_share <= 1:
+            problems.append("min_share must be from 0 to 1")
         if not -1 <= self.min_silhouette <= 1:
             problems.append("min_silhouette must be from -1 to 1")
         if problems:
@@ -50,15 +58,15 @@ class SegmentParameters:
 
 
 class FittedSegments(NamedTuple):
-    """The fitted pipeline (input: user_id and the feature columns), and the silhouette of each number tried."""
+    """The fitted pipeline (input: user_id and the feature columns), and the silhouette of each number tried.
+
+    `segments`: the number chosen; `shoppers`: how many it was fitted to.
+    """
 
     model: PipelineModel
     silhouettes: dict[int, float]
-
-    @property
-    def segments(self) -> int:
-        """The number of segments: that of the highest silhouette, of equals the smaller."""
-        return max(self.silhouettes, key=lambda k: (self.silhouettes[k], -k))
+    segments: int
+    shoppers: int
 
 
 def fit_segments(
@@ -67,39 +75,37 @@ def fit_segments(
     """Segments of shoppers that are alike in `columns` (numbers, never null, on a scale on which distances mean much).
 
     `features` has a row per user_id, with `columns` and those of `roles`. The number of segments is the one with the
-    highest mean silhouette (Rousseeuw 1987, squared Euclidean) on a sample. Segments are numbered from 0 by falling
-    value and named by `segment_names.named`. Runs Spark jobs. Raises DataTooSmallError with fewer shoppers than
-    `min_shoppers`, or fewer different ones than the least number of segments.
+    highest mean silhouette (Rousseeuw 1987, squared Euclidean) on a sample, among those without a segment of less than
+    `min_share` of the shoppers. Segments are numbered from 0 by falling
+    value and named by `segment_names.named`. The rows are read once: the tasks that hold them find and judge every
+    number of segments. Raises DataTooSmallError with fewer shoppers than `min_shoppers`, or fewer different ones than
+    the least number of segments.
     """
-    shoppers = features.count()
+    search = SegmentSearch(
+        columns=len(columns),
+        roles=len(roles.columns),
+        least_segments=params.least_segments,
+        most_segments=params.most_segments,
+        min_shoppers=params.min_shoppers,
+        sample_shoppers=params.sample_shoppers,
+        min_share=params.min_share,
+        seed=params.seed,
+        max_iter=params.max_iter,
+    )
+    names = (*columns, *roles.columns)
+    numbers = [F.col(name).cast("double").alias(f"_{number}") for number, name in enumerate(names)]
+    place = (F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) / _BUCKETS).alias("_place")
+    found = over_partitions(features.select(place, *numbers), partial(searched_segments, search))
+    shoppers = int(found.get("shoppers", 0))
     if shoppers < params.min_shoppers:
         raise DataTooSmallError(f"{shoppers} shoppers are too few for segments", expected=f"{params.min_shoppers}")
-    inputs = Pipeline(
-        stages=[
-            VectorAssembler(inputCols=list(columns), outputCol="_raw"),
-            StandardScaler(withMean=True, withStd=True, inputCol="_raw", outputCol=FEATURES),
-        ]
-    ).fit(features)
-    ready = inputs.transform(features).select("user_id", FEATURES).persist()
-    try:
-        # The block solver fails outright where there are fewer different shoppers than centres.
-        different = ready.select(FEATURES).distinct().limit(params.most_segments).count()
-        if different < params.least_segments:
-            raise DataTooSmallError("shoppers are too much alike for segments")
-        models = {k: _clusters(ready, k, params) for k in range(params.least_segments, different + 1)}
-        judges = ready.where(_sampled(params.sample_shoppers / shoppers)).persist()
-        silhouettes = {k: _silhouette(model.transform(judges)) for k, model in models.items()}
-        judges.unpersist()
-    finally:
-        ready.unpersist()
-    # KMeans finds fewer centres than asked for where there are fewer different shoppers.
-    silhouettes = {k: value for k, value in silhouettes.items() if len(models[k].clusterCenters()) == k}
-    if not silhouettes:
+    refuse_unknown(found.get("scaling", np.zeros(0)), where="features")
+    if not len(found["tried"]):
         raise DataTooSmallError("shoppers are too much alike for segments")
-    best = FittedSegments(inputs, silhouettes).segments
-    unlabelled = PipelineModel([*inputs.stages, models[best]])
-    labels = _labels(_stands(unlabelled.transform(features), roles, segments=best), roles)
-    return FittedSegments(PipelineModel([*unlabelled.stages, labels]), silhouettes)
+    silhouettes = dict(zip(found["tried"].astype(int).tolist(), found["silhouettes"].tolist(), strict=True))
+    stands = [dict(zip(roles.columns, stand, strict=True)) for stand in found["stands"].tolist()]
+    stages = [*_inputs(columns, *found["scaling"].tolist()), _clusters(features, found), _labels(stands, roles)]
+    return FittedSegments(PipelineModel(stages), silhouettes, int(found["chosen"]), shoppers)
 
 
 def segments_of(model: PipelineModel, features: DataFrame) -> DataFrame:
@@ -118,46 +124,27 @@ def profiles(segments: DataFrame, features: DataFrame, columns: Sequence[str]) -
     return joined.groupBy("segment_id", "segment_name").agg(F.count(F.lit(1)).alias("size"), *means)
 
 
-def _clusters(ready: DataFrame, k: int, params: SegmentParameters) -> KMeansModel:
-    return KMeans(
-        featuresCol=FEATURES,
-        predictionCol=CLUSTER,
-        k=k,
-        seed=params.seed,
-        maxIter=params.max_iter,
-        initSteps=params.init_steps,
-        # Five times as fast as "row" on dense vectors; "auto" chooses "row".
-        solver="block",
-    ).fit(ready)
+def _inputs(columns: Sequence[str], means: list[float], scales: list[float]) -> list[Transformer]:
+    """The stages that turn the columns into vector column FEATURES, standardized."""
+    made = [standardized_sql(*known) for known in zip(columns, means, scales, strict=True)]
+    names = [f"_scaled_{place}" for place in range(len(made))]
+    texts = ", ".join(f"{text} AS {name}" for name, text in zip(names, made, strict=True))
+    return [
+        SQLTransformer(statement=f"SELECT *, {texts} FROM __THIS__"),
+        VectorAssembler(inputCols=names, outputCol=FEATURES),
+    ]
 
 
-def _sampled(share: float) -> Column:
-    return F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < int(share * _BUCKETS)
-
-
-def _silhouette(clustered: DataFrame) -> float:
-    """The mean silhouette; -1 where the sample lies in one cluster."""
-    if clustered.select(CLUSTER).distinct().limit(2).count() < 2:
-        return -1.0
-    evaluator = ClusteringEvaluator(featuresCol=FEATURES, predictionCol=CLUSTER)
-    return float(evaluator.evaluate(clustered.withColumn(CLUSTER, F.col(CLUSTER).cast("double"))))
-
-
-def _stands(clustered: DataFrame, roles: SegmentRoles, *, segments: int) -> list[dict[str, float]]:
-    """Of each cluster, by number, the mean of every role's column in deviations from the mean of all shoppers."""
-    columns = roles.columns
-    moments = [function(name) for function in (F.avg, F.stddev_pop) for name in columns]
-    means, deviations = _halves(clustered.agg(*moments).collect()[0])
-    rows = clustered.groupBy(CLUSTER).agg(*[F.avg(name) for name in columns]).collect()
-    stands: list[dict[str, float]] = [dict.fromkeys(columns, 0.0) for _ in range(segments)]
-    for cluster, *values in rows:
-        parts = zip(columns, values, means, deviations, strict=True)
-        stands[cluster] = {name: (value - mean) / (sd or 1.0) for name, value, mean, sd in parts}
-    return stands
-
-
-def _halves(row: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
-    return row[: len(row) // 2], row[len(row) // 2 :]
+def _clusters(features: DataFrame, found: dict[str, Floats]) -> KMeansModel:
+    cost, passes = found["outcome"]
+    return kmeans_model(
+        features,
+        found["centres"],
+        features=FEATURES,
+        prediction=CLUSTER,
+        cost=cost,
+        passes=int(passes),
+    )
 
 
 def _labels(stands: list[dict[str, float]], roles: SegmentRoles) -> SQLTransformer:

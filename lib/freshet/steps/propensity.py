@@ -56,10 +56,9 @@ def _train(job: Job, fingerprint: str) -> dict[str, Any]:
         job.tell(f"learning at {len(plan.cuts)} cut dates, judging at {plan.test_cut:%Y-%m-%d}")
         fitted = fit_propensity(train, list(COLUMNS), cuts=plan.cuts, cut=plan.test_cut, params=params)
         judged = _judged(job, rows, fitted.model, plan)
-        base_rate = train.agg(F.avg("label")).collect()[0][0]
     finally:
         rows.unpersist()
-    floor = _log_loss_of_rate(base_rate, judged.value("positive_rate"))
+    floor = _log_loss_of_rate(fitted.base_rate, judged.value("positive_rate"))
     _write_figures(job, fingerprint, judged, floor)
     reasons = _refusals(job, judged, floor)
     metrics = {row["metric"]: row["value"] for row in judged.figures if row["value"] is not None}
@@ -93,9 +92,7 @@ def _judged(job: Job, rows: DataFrame, model: PipelineModel, plan: LearningPlan)
 
 def _with_labels(model: PipelineModel, rows: DataFrame) -> DataFrame:
     """(label, probability) of labelled rows."""
-    labels = rows.select("as_of", "user_id", "label")
-    joined = scored(model, rows).join(labels, on=["as_of", "user_id"], how="inner")
-    return joined.select("label", F.col("purchase_probability").alias("probability"))
+    return scored(model, rows, "label").select("label", F.col("purchase_probability").alias("probability"))
 
 
 def _log_loss_of_rate(predicted: float, observed: float) -> float:

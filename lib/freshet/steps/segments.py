@@ -63,16 +63,12 @@ def _inputs(job: Job) -> dict[str, Any]:
 
 def _train(job: Job, fingerprint: str) -> dict[str, Any]:
     params, shop = job.settings.segments, _shop(job, job.windows())
-    inputs = shop.inputs().persist()
     try:
-        fitted = fit_segments(inputs, shop.columns, roles=shop.roles, params=params)
-        shoppers = inputs.count()
+        fitted = fit_segments(shop.inputs(), shop.columns, roles=shop.roles, params=params)
     except DataTooSmallError as reason:
         raise DataTooSmallError(f"no segments: {reason}") from None
-    finally:
-        inputs.unpersist()
     best = fitted.silhouettes[fitted.segments]
-    _write_figures(job, fingerprint, fitted, shoppers)
+    _write_figures(job, fingerprint, fitted)
     version = _registered(job, fingerprint, shop, fitted)
     accepted = best >= params.min_silhouette
     compared = "is at least" if accepted else "is below"
@@ -85,11 +81,11 @@ def _train(job: Job, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _write_figures(job: Job, fingerprint: str, fitted: FittedSegments, shoppers: int) -> None:
+def _write_figures(job: Job, fingerprint: str, fitted: FittedSegments) -> None:
     """The silhouette of every number of segments tried (as k), and of the chosen one (k 0)."""
     figures = {**fitted.silhouettes, 0: fitted.silhouettes[fitted.segments]}
     known = {"run_id": fingerprint, "task": "segments", "model": _MODEL, "metric": "silhouette", "split": "validation"}
-    rows = [{**known, "k": k, "value": value, "users": shoppers} for k, value in figures.items()]
+    rows = [{**known, "k": k, "value": value, "users": fitted.shoppers} for k, value in figures.items()]
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
 
 

@@ -15,6 +15,8 @@ from tests.benchmarks.als import als
 from tests.benchmarks.als_memory import als_memory
 from tests.benchmarks.foldin import foldin
 from tests.benchmarks.item_models import item_models
+from tests.benchmarks.kmeans import kmeans
+from tests.benchmarks.logreg import logreg
 from tests.benchmarks.main_job import main_job
 from tests.benchmarks.tables import tables
 from tests.benchmarks.topk import topk
@@ -27,6 +29,8 @@ BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "topk": topk,
     "foldin": foldin,
     "item-models": item_models,
+    "logreg": logreg,
+    "kmeans": kmeans,
     "main-job": main_job,
     "als-memory": als_memory,
     "tables": tables,

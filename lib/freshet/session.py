@@ -129,6 +129,8 @@ _BASE_OPTIONS = {
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     # Frames are kept for a few uses only: looking for the best compression of each column costs more than it saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # A task writes rows of few partitions, mostly of one: it keeps a file open for each, instead of sorting whole rows.
+    "spark.sql.maxConcurrentOutputFileWriters": "8",
     # Stated so that a run can be repeated: files are cut the same way everywhere.
     "spark.sql.files.maxPartitionBytes": "64m",
 }

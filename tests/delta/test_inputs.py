@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from freshet.contracts.inputs import BROKEN_RECORD, InputFormat
 from freshet.errors import InputError
-from freshet.storage.inputs import raw_records
+from freshet.storage.inputs import count_records, dealt_out, raw_records
 
 pytestmark = pytest.mark.delta
 
@@ -47,6 +48,26 @@ def test_broken_lines_are_kept_whole(spark: SparkSession, tmp_path: Path) -> Non
     found = {row["source_offset"]: row for row in raw_records(spark, json, form("json")).collect()}
     assert [found[n][BROKEN_RECORD] for n in range(3)] == [None, "no json", None]
     assert found[0]["u"]["id"] == "7"
+
+
+def test_rows_of_one_large_piece_are_dealt_out_evenly_and_keep_their_places(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    large, small = tmp_path / "large.parquet", tmp_path / "small.parquet"
+    pd.DataFrame({"id": range(600_000)}).to_parquet(large, row_group_size=600_000)
+    pd.DataFrame({"id": range(600_000)}).to_parquet(small, row_group_size=50_000)
+    tasks = spark.sparkContext.defaultParallelism
+    dealt = dealt_out(raw_records(spark, large, form("parquet")), [large], form("parquet"))
+    counted = dealt.groupBy(F.spark_partition_id().alias("task")).agg(
+        F.count(F.lit(1)).alias("rows"), F.count_if(F.col("id") != F.col("source_offset")).alias("misplaced")
+    )
+    rows = counted.collect()
+    assert len(rows) == tasks
+    assert sum(row["rows"] for row in rows) == 600_000
+    assert all(row["misplaced"] == 0 and abs(row["rows"] - 600_000 / tasks) < 6_000 for row in rows)
+    whole = raw_records(spark, small, form("parquet"))
+    assert dealt_out(whole, [small], form("parquet")) is whole
+    assert count_records(whole, [small], form("parquet")) == 600_000
 
 
 def test_packed_csv_without_header_takes_the_mapping_s_names(spark: SparkSession, tmp_path: Path) -> None:

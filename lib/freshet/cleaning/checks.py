@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from freshet.cleaning.event_names import event_value_of, not_a_number
-from freshet.cleaning.problems import found, problem
+from freshet.cleaning.problems import Check, found
 from freshet.cleaning.rules import Requirement, SourceMapping
 from freshet.cleaning.source import CONSENT_FIELDS
 from freshet.cleaning.values import text_of
@@ -20,13 +20,13 @@ ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "re
 _COUNTED_EVENTS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
 
 
-def record_problems(
+def record_checks(
     mapping: SourceMapping, schema: StructType, *, earliest: date, latest: datetime | Column
-) -> list[Column]:
-    """Problem structs, null where there is none, the gravest first. Times must lie in [earliest, latest] (UTC)."""
+) -> list[Check]:
+    """What each record is checked for, the gravest first. Times must lie in [earliest, latest] (UTC)."""
     broken = F.col(BROKEN_RECORD)
     return [
-        problem(broken.isNotNull(), "broken_record", None, found("the line cannot be read", broken)),
+        Check(broken.isNotNull(), "broken_record", None, found("the line cannot be read", broken)),
         *_time_problems(mapping, earliest, latest),
         *_event_problems(mapping, schema),
         *_who_and_what_problems(mapping),
@@ -35,21 +35,21 @@ def record_problems(
     ]
 
 
-def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime | Column) -> list[Column]:
+def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime | Column) -> list[Check]:
     said, moment = text_of(mapping.time.text), F.col("event_time")
     formats = " or ".join(mapping.time.formats)
     bound = f"after {latest:%Y-%m-%d %H:%M} UTC" if isinstance(latest, datetime) else "later than it can have arrived"
     problems = [
-        problem(moment.isNull() & said.isNull(), "missing_time", "event_time", "there is no time"),
-        problem(
+        Check(moment.isNull() & said.isNull(), "missing_time", "event_time", "there is no time"),
+        Check(
             moment.isNull() & said.isNotNull(), "bad_time", "event_time",
             found(f"not a time written as {formats}", said),
         ),
-        problem(
+        Check(
             moment < F.lit(earliest).cast("timestamp"), "implausible_time", "event_time",
             found(f"before {earliest}, the earliest date that is believed", said),
         ),
-        problem(
+        Check(
             moment > F.lit(latest), "future_time", "event_time",
             found(f"{bound}, so in the future", said),
         ),
@@ -58,84 +58,84 @@ def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime | Co
         said = text_of(mapping.received_time.text)
         unread = F.col("read_received_time").isNull() & said.isNotNull()
         formats = " or ".join(mapping.received_time.formats)
-        problems.append(problem(unread, "bad_time", "received_time", found(f"not a time written as {formats}", said)))
+        problems.append(Check(unread, "bad_time", "received_time", found(f"not a time written as {formats}", said)))
     return problems
 
 
-def _event_problems(mapping: SourceMapping, schema: StructType) -> list[Column]:
+def _event_problems(mapping: SourceMapping, schema: StructType) -> list[Check]:
     said = event_value_of(mapping.event_names)
     return [
-        problem(
+        Check(
             not_a_number(mapping.event_names, schema), "bad_number", "event_name",
             F.concat(F.lit("the event is told by a number, which is none here: "), said),
         ),
-        problem(
+        Check(
             F.col("event_name").isNull(), "unknown_event", "event_name",
             F.concat(F.lit("the mapping has no event name for "), said),
         ),
     ]  # fmt: skip
 
 
-def _who_and_what_problems(mapping: SourceMapping) -> list[Column]:
+def _who_and_what_problems(mapping: SourceMapping) -> list[Check]:
     user, anonymous = F.col("user_id"), F.col("anonymous_id")
     problems = [
-        problem(
+        Check(
             user.isNull() & anonymous.isNull(), "missing_shopper", "user_id",
             "neither a customer id nor an anonymous id",
         ),
-        problem(
+        Check(
             user.startswith(ANONYMOUS_PREFIX), "reserved_user_id", "user_id",
             found(f"customer ids must not begin with {ANONYMOUS_PREFIX}", user),
         ),
     ]  # fmt: skip
     if mapping.text("item_id") is not None:
         needs_item = F.col("event_name").isin(*ITEM_EVENTS) & F.col("item_id").isNull()
-        problems.insert(0, problem(needs_item, "missing_item", "item_id", "there is no item id"))
+        problems.insert(0, Check(needs_item, "missing_item", "item_id", "there is no item id"))
     return problems
 
 
-def _number_problems(mapping: SourceMapping) -> list[Column]:
+def _number_problems(mapping: SourceMapping) -> list[Check]:
     problems = []
     for field, rule in mapping.numbers:
         said = text_of(rule.text)
         unread = F.col(f"read_{field}").isNull() & said.isNotNull()
         mark = f" with decimal mark '{rule.decimal}'" if rule.decimal != "." else ""
-        problems.append(problem(unread, "bad_number", field, found(f"{field} is not a number{mark}", said)))
+        problems.append(Check(unread, "bad_number", field, found(f"{field} is not a number{mark}", said)))
     for field in ("item_position", "position"):
         if mapping.number(field) is not None:
             value = F.col(f"read_{field}")
             odd = (value < 0) | (value != F.floor(value)) | (value > 2**31 - 1)
             problems.append(
-                problem(odd, "bad_number", field, found(f"{field} is not a whole number from 0", value.cast("string")))
+                Check(odd, "bad_number", field, found(f"{field} is not a whole number from 0", value.cast("string")))
             )
     for field, text in mapping.texts:
         if field in CONSENT_FIELDS:
             said = text_of(text)
             unread = F.col(field).isNull() & said.isNotNull()
-            problems.append(problem(unread, "bad_value", field, found(f"{field} is neither yes nor no", said)))
+            problems.append(Check(unread, "bad_value", field, found(f"{field} is neither yes nor no", said)))
     price, quantity = F.col("price"), F.col("quantity")
     if mapping.number("quantity") is not None:
         problems += [
-            problem(
+            Check(
                 quantity < 0, "negative_quantity", "quantity",
                 found("a quantity below 0 that is no refund", quantity.cast("string")),
             ),
-            problem(
+            Check(
                 (quantity == 0) & F.col("event_name").isin(*_COUNTED_EVENTS), "zero_quantity", "quantity",
                 "the quantity is 0",
             ),
         ]  # fmt: skip
     if mapping.number("price") is not None or mapping.number("line_value") is not None:
         problems.append(
-            problem(price < 0, "negative_price", "price", found("the price is below 0", price.cast("string")))
+            Check(price < 0, "negative_price", "price", found("the price is below 0", price.cast("string")))
         )
     return problems
 
 
-def _requirement_problem(need: Requirement) -> Column:
+def _requirement_problem(need: Requirement) -> Check:
     value = F.col(need.field)
     if need.relation is None:
-        return problem(value.isNull(), f"missing_{need.field}", need.field, f"the source requires {need.field}")
+        return Check(value.isNull(), f"missing_{need.field}", need.field, f"the source requires {need.field}")
     limit = F.lit(need.limit)
     number = value.cast("double")
     held = {">": number > limit, ">=": number >= limit, "<": number < limit, "<=": number <= limit}[need.relation]
@@ -146,7 +146,4 @@ def _requirement_problem(need: Requirement) -> Column:
     )
     rule = f"the source requires {need.field} {need.relation} {need.limit:g}"
     message = F.concat(F.lit(f"{rule}, found "), F.coalesce(value.cast("string"), F.lit("nothing")))
-    failed = F.coalesce(~held, F.lit(True))
-    return F.when(
-        failed, F.struct(code.alias("reason_code"), F.lit(need.field).alias("field"), message.alias("message"))
-    )
+    return Check(F.coalesce(~held, F.lit(True)), code, need.field, message)

@@ -8,24 +8,24 @@ from freshet.cleaning.parsing import flag_array
 from freshet.contracts.shoppers import shopper_id
 
 
-def flagged(events: DataFrame, *, limits: dict[str, Limits], bot_events_per_day: int) -> DataFrame:
-    """`events` with outlier flags and, for shoppers with more events on a UTC day than the limit, `bot`.
+def busy_days(events: DataFrame, *, more_than: int) -> DataFrame:
+    """(shopper, day) of shoppers with more than so many `events` on a UTC day. Those without shopper are none's."""
+    counted = events.groupBy(shopper_id().alias("shopper"), F.to_date("event_time").alias("day")).count()
+    return counted.where((F.col("count") > more_than) & F.col("shopper").isNotNull()).select("shopper", "day")
 
-    `bot_events_per_day` 0 flags no bots. Columns stay as they are; flags are added after those already there.
+
+def flagged(events: DataFrame, *, limits: dict[str, Limits], busy: DataFrame | None) -> DataFrame:
+    """`events` with outlier flags and, on `busy_days`, `bot`; `busy` None: there are none.
+
+    Columns stay as they are; flags are added after those already there.
     """
     more = outlier_flags(limits)
-    if bot_events_per_day == 0:
+    if busy is None:
         return _with_flags(events, more)
-    day = F.to_date("event_time")
-    busy = (
-        events.groupBy(shopper_id().alias("_shopper"), day.alias("_day"))
-        .count()
-        .where(F.col("count") > bot_events_per_day)
-        .select("_shopper", "_day", F.lit(True).alias("_bot"))
-    )
-    keyed = events.withColumns({"_shopper": shopper_id(), "_day": day})
+    days = busy.select(F.col("shopper").alias("_shopper"), F.col("day").alias("_day"), F.lit(True).alias("_bot"))
+    keyed = events.withColumns({"_shopper": shopper_id(), "_day": F.to_date("event_time")})
     # Days with so many events are few, at most all events divided by the limit: they fit every worker.
-    joined = keyed.join(F.broadcast(busy), on=["_shopper", "_day"], how="left")
+    joined = keyed.join(F.broadcast(days), on=["_shopper", "_day"], how="left")
     return _with_flags(joined, [*more, ("bot", F.col("_bot"))]).select(*events.columns)
 
 

@@ -36,7 +36,7 @@ def item_states(events: DataFrame, *, state_days: int) -> DataFrame:
         F.col("item_brand").alias("brand"), F.col("item_available").alias("available"),
         F.to_json("item_attributes").alias("attributes"),
     ).alias("_texts")  # fmt: skip
-    # Counting equal rows first leaves few: what follows then costs next to nothing.
+    # Counting equal rows first leaves few. All that follows is done by item: they move once.
     rows = (
         events.where("item_id is not null and not array_contains(flags, 'non_product')")
         .groupBy("item_id", period, texts, price)
@@ -45,6 +45,7 @@ def item_states(events: DataFrame, *, state_days: int) -> DataFrame:
             F.max("received_time").alias("_known"),
             F.count(F.lit(1)).alias("_rows"),
         )
+        .repartition("item_id")
     )
     by_text = rows.groupBy("item_id", "_period", "_texts").agg(
         F.min("_first").alias("_first"), F.max("_known").alias("_known"), F.sum("_rows").alias("_rows"),
@@ -116,16 +117,21 @@ def items_history(states: DataFrame, *, stored: DataFrame | None) -> DataFrame:
     Where both have a state of an item from one time, the new one counts. Putting the same states in again changes
     nothing. An attribute that a state leaves null keeps its last value.
     """
-    fresh = states.withColumn("_fresh", F.lit(1))
-    every = fresh if stored is None else fresh.unionByName(stored.withColumn("_fresh", F.lit(0)))
-    same_start = Window.partitionBy("item_id", "valid_from").orderBy(F.desc("_fresh"))
+    one_each = states if stored is None else _newest_told(states, stored)
     in_time = Window.partitionBy("item_id").orderBy("valid_from")
     so_far = in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     # What a period does not tell is what was told before.
     filled = {name: F.last(name, ignorenulls=True).over(so_far) for name in STATE}
     # Maps cannot be compared; their JSON can.
     state = F.to_json(F.struct(*STATE), {"ignoreNullFields": "false"})
-    one_each = every.withColumn("_nth", F.row_number().over(same_start)).where("_nth = 1")
     told = one_each.withColumns(filled).withColumn("_state", state)
     changes = told.withColumn("_before", F.lag("_state").over(in_time)).where("_before is null or _before != _state")
     return changes.withColumn("valid_to", F.lead("valid_from").over(in_time)).select(*ITEMS_HISTORY.column_names)
+
+
+def _newest_told(states: DataFrame, stored: DataFrame) -> DataFrame:
+    """Both, of an item's states from one time the new one."""
+    every = states.withColumn("_fresh", F.lit(1)).unionByName(stored.withColumn("_fresh", F.lit(0)))
+    same_start = Window.partitionBy("item_id", "valid_from").orderBy(F.desc("_fresh"))
+    numbered = every.repartition("item_id").withColumn("_nth", F.row_number().over(same_start))
+    return numbered.where("_nth = 1").drop("_fresh", "_nth")

@@ -6,8 +6,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from freshet.cleaning.item_attributes import ITEM_COLUMNS
-from freshet.cleaning.parsing import PLACE, constant_columns
-from freshet.cleaning.problems import PROBLEM_TYPE, problem
+from freshet.cleaning.parsing import PLACE, restorable_columns
+from freshet.cleaning.problems import problem
 from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source import EVENTS_REPEAT
 from freshet.contracts import EVENTS, QUARANTINE
@@ -18,9 +18,23 @@ EVENT_KEY = ("event_id", "item_position")
 VERDICT = ("reason_code", "field", "message")
 
 
-def without_constants(records: DataFrame, mapping: SourceMapping) -> DataFrame:
-    """`parsed` records without the columns that are the same for all of them: those need not be kept for each."""
-    return records.drop(*constant_columns(mapping))
+def narrowed(records: DataFrame, mapping: SourceMapping) -> DataFrame:
+    """`parsed` records with what must be kept of each: their verdict so far, no column that can be made again.
+
+    In place of `problems` stand the VERDICT columns, null for sound records: reason_code and field of the gravest
+    problem, and all messages.
+    """
+    verdict = F.try_element_at("problems", F.lit(1))
+    message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
+    told = records.withColumns(
+        {
+            "reason_code": verdict["reason_code"],
+            "field": verdict["field"],
+            "message": F.when(F.size("problems") > 0, message),
+        }
+    )
+    hash_is_id = () if _own_ids(mapping) else ("record_hash",)
+    return told.drop("problems", *hash_is_id, *restorable_columns(mapping))
 
 
 def repeated_records(records: DataFrame, mapping: SourceMapping) -> DataFrame | None:
@@ -28,56 +42,54 @@ def repeated_records(records: DataFrame, mapping: SourceMapping) -> DataFrame | 
 
     Of sound records with one event id and item position the first by source order stands; the others are `duplicate`
     (all source columns equal) or `resent`. None when the mapping lets equal records be events of their own.
-    `records` are those of `without_constants`.
+    `records` are those of `narrowed`.
     """
-    own_ids = mapping.text("event_id") is not None
-    if mapping.repeats == EVENTS_REPEAT and not own_ids:
+    if mapping.repeats == EVENTS_REPEAT and not _own_ids(mapping):
         return None
-    keyed = _with_key(records, mapping).select(*EVENT_KEY, *PLACE, "record_hash", _is_sound().alias("sound"))
-    # Nearly all keys occur once: only the records of the others are put in order.
-    several = keyed.groupBy(*EVENT_KEY).count().where("count > 1").select(*EVENT_KEY)
-    crowded = keyed.join(several, on=list(EVENT_KEY), how="left_semi")
-    # A refused record must not stand in the way of its corrected version: sound ones come first.
-    same_event = Window.partitionBy(*EVENT_KEY).orderBy(~F.col("sound"), *[F.col(name) for name in PLACE])
-    first = F.first("record_hash").over(same_event.rowsBetween(Window.unboundedPreceding, Window.currentRow))
-    text = "the same record stands earlier in the source, equal in every column"
-    repeat = F.coalesce(
-        problem(F.col("record_hash") == first, "duplicate", None, text),
-        problem(F.lit(True), "resent", "event_id", "an earlier record of the source has this event id"),
-    )
-    numbered = crowded.withColumn("nth", F.row_number().over(same_event)).withColumn("repeat", repeat)
-    return numbered.where("sound and nth > 1").select(*PLACE, "repeat")
+    keyed = _with_key(records, mapping).where("reason_code is null").withColumn("_hash", F.xxhash64(*EVENT_KEY))
+    # Nearly all keys occur once: only the records of the others are put in order. Their hash finds them, and perhaps
+    # a few more: to move numbers is much cheaper than to move texts.
+    several = keyed.groupBy("_hash").count().where("count > 1").select("_hash")
+    crowded = keyed.join(several, on="_hash", how="left_semi")
+    same_event = Window.partitionBy(*EVENT_KEY).orderBy(*PLACE)
+    repeat = F.lit("duplicate")
+    if _own_ids(mapping):
+        first = F.first("record_hash").over(same_event.rowsBetween(Window.unboundedPreceding, Window.currentRow))
+        repeat = F.when(F.col("record_hash") == first, "duplicate").otherwise("resent")
+    numbered = crowded.withColumn("_nth", F.row_number().over(same_event)).withColumn("repeat", repeat)
+    return numbered.where("_nth > 1").select(*PLACE, "repeat")
 
 
 def judged(
     records: DataFrame, mapping: SourceMapping, *, repeats: DataFrame | None, stored: DataFrame | None
 ) -> DataFrame:
-    """Records of `without_constants` with a verdict: reason_code, field and message, null for accepted ones.
+    """Records of `narrowed` with their final verdict: reason_code, field and message, null for accepted ones.
 
     `repeats` as from `repeated_records`. `stored` holds the keys (event_id, item_position) of events that came with
     other files: those are `resent` too; None when there are none. Of accepted records each key is there once.
     """
     told = records
     if repeats is not None:
-        told = _with_problem(records.join(repeats, on=list(PLACE), how="left"), F.col("repeat"))
+        how = F.col("repeat")
+        text = "the same record stands earlier in the source, equal in every column"
+        again = F.coalesce(
+            problem(how == "duplicate", "duplicate", None, text),
+            problem(how == "resent", "resent", "event_id", "an earlier record of the source has this event id"),
+        )
+        told = _with_problem(records.join(repeats, on=list(PLACE), how="left"), again).drop("repeat")
     if stored is not None:
         told = _with_stored_problems(_with_key(told, mapping), stored)
-    constants = constant_columns(mapping)
-    columns = [name for name in (*EVENTS.column_names, *ITEM_COLUMNS) if name not in constants]
-    verdict = F.try_element_at("problems", F.lit(1))
-    message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
-    return told.select(
-        *columns, verdict["reason_code"].alias("reason_code"), verdict["field"].alias("field"), message.alias("message")
-    )
+    return told.select(*records.columns)
 
 
-def _is_sound() -> Column:
-    return F.size("problems") == 0
+def _own_ids(mapping: SourceMapping) -> bool:
+    """Whether the source gives its events ids; without, an id is the hash of the record or of its place."""
+    return mapping.text("event_id") is not None
 
 
 def _with_key(records: DataFrame, mapping: SourceMapping) -> DataFrame:
-    constants = constant_columns(mapping)
-    return records.withColumns({name: constants[name] for name in EVENT_KEY if name in constants})
+    made = restorable_columns(mapping)
+    return records.withColumns({name: made[name] for name in EVENT_KEY if name in made})
 
 
 def _with_stored_problems(records: DataFrame, stored: DataFrame) -> DataFrame:
@@ -87,14 +99,14 @@ def _with_stored_problems(records: DataFrame, stored: DataFrame) -> DataFrame:
 
 
 def _with_problem(records: DataFrame, one: Column) -> DataFrame:
-    """Adds a problem, where it is not null, to sound records only: what is refused keeps its first reason."""
-    added = F.array(one).cast(f"array<{PROBLEM_TYPE}>")
-    return records.withColumn("problems", F.when(one.isNotNull() & _is_sound(), added).otherwise(F.col("problems")))
+    """Refuses sound records for a problem, where it is not null: what is refused already keeps its first reason."""
+    is_new = F.col("reason_code").isNull() & one.isNotNull()
+    return records.withColumns({name: F.when(is_new, one[name]).otherwise(F.col(name)) for name in VERDICT})
 
 
 def accepted(records: DataFrame, mapping: SourceMapping) -> DataFrame:
     """The accepted of `judged` records: EVENTS columns and ITEM_COLUMNS."""
-    whole = records.where("reason_code is null").withColumns(constant_columns(mapping))
+    whole = records.where("reason_code is null").withColumns(restorable_columns(mapping))
     return whole.select(*EVENTS.column_names, *ITEM_COLUMNS)
 
 

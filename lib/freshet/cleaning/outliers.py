@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from freshet.cleaning.parameters import CleaningParameters
@@ -26,20 +26,24 @@ class Limits:
 NO_LIMITS = Limits(0.0, math.inf)
 
 
-def outlier_limits(events: DataFrame, params: CleaningParameters) -> dict[str, Limits]:
-    """Limits of quantity and price, in their own units, from the positive values of `events`. Runs one job.
+def log_quantiles(counts: Column, params: CleaningParameters) -> list[Column]:
+    """Aggregates, by measure, of the quantiles that `limits_of` asks for, of the positive values where `counts`.
 
-    Flagged non-products (postage, fees) do not count. Too few or all equal values give no limits.
+    None of them where no outliers are looked for.
     """
     if params.outlier_method == "none":
-        return dict.fromkeys(MEASURES, NO_LIMITS)
-    products = events.where(~F.array_contains("flags", "non_product"))
+        return []
     grid = F.array(*[F.lit(n / _STEPS) for n in range(_STEPS + 1)])
-    row = products.agg(
-        *[F.percentile_approx(F.when(F.col(name) > 0, F.ln(name)), grid, _ACCURACY).alias(name) for name in MEASURES]
-    ).first()
-    assert row is not None  # an aggregate without grouping has exactly one row
-    return {name: NO_LIMITS if row[name] is None else limits_of(np.array(row[name]), params) for name in MEASURES}
+    return [
+        F.percentile_approx(F.when(counts & (F.col(name) > 0), F.ln(name)), grid, _ACCURACY).alias(name)
+        for name in MEASURES
+    ]
+
+
+def limits_from(quantiles: dict[str, list[float] | None], params: CleaningParameters) -> dict[str, Limits]:
+    """Limits of each measure, in its own units, from `log_quantiles` by measure. Without values there are none."""
+    found = {name: quantiles.get(name) for name in MEASURES}
+    return {name: NO_LIMITS if logs is None else limits_of(np.array(logs), params) for name, logs in found.items()}
 
 
 def limits_of(logs: np.ndarray, params: CleaningParameters) -> Limits:

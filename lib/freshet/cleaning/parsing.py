@@ -6,12 +6,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import MapType, StructType
 
-from freshet.cleaning.checks import record_problems
+from freshet.cleaning.checks import record_checks
 from freshet.cleaning.event_names import event_name_of
 from freshet.cleaning.item_attributes import ITEM_COLUMNS, item_attribute_columns, text_map
 from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.problems import PROBLEM_TYPE
-from freshet.cleaning.rules import SourceMapping
+from freshet.cleaning.problems import problems_of
+from freshet.cleaning.rules import SourceMapping, TextRule
 from freshet.cleaning.source import CONSENT_FIELDS, DUPLICATES_REPEAT, ID_FIELDS, NUMBER_FIELDS
 from freshet.cleaning.source_columns import used_columns
 from freshet.cleaning.times import moment_of
@@ -57,19 +57,12 @@ def parsed(
     whole = texts.withColumns(_read_columns(schema, mapping)).withColumns(_derived_columns(mapping, arrived))
     tolerance = timedelta(hours=params.future_tolerance_hours)
     latest = now + tolerance if isinstance(now, datetime) else now + F.lit(tolerance)
-    problems = record_problems(mapping, schema, earliest=params.earliest_event_date, latest=latest)
+    checks = record_checks(mapping, schema, earliest=params.earliest_event_date, latest=latest)
     late = F.col("received_time") > F.col("event_time") + F.lit(timedelta(hours=params.late_after_hours))
     judged = whole.withColumns(
-        {"problems": _listed(problems), "flags": flag_array([("non_product", _non_product(mapping)), ("late", late)])}
+        {"problems": problems_of(checks), "flags": flag_array([("non_product", _non_product(mapping)), ("late", late)])}
     )
     return judged.select(*EVENTS.column_names, *ITEM_COLUMNS, "record_hash", "problems", *carried)
-
-
-def _listed(problems: list[Column]) -> Column:
-    """The problems there are, as an array. Almost every record has none: those do not pay for the array."""
-    every = F.array_compact(F.array(*problems)).cast(f"array<{PROBLEM_TYPE}>")
-    none = F.array().cast(f"array<{PROBLEM_TYPE}>")
-    return F.when(F.coalesce(*problems).isNotNull(), every).otherwise(none)
 
 
 def flag_array(flags: list[tuple[str, Column]]) -> Column:
@@ -170,25 +163,45 @@ def _non_product(mapping: SourceMapping) -> Column:
     return wrong
 
 
-def constant_columns(mapping: SourceMapping) -> dict[str, Column]:
-    """The EVENTS and ITEM_COLUMNS that are the same for all records of a source: need not be kept for each."""
+def restorable_columns(mapping: SourceMapping) -> dict[str, Column]:
+    """The EVENTS and ITEM_COLUMNS that need not be kept for each record, and how they are made again.
+
+    They are the same for all records of the source, or equal to another column that is kept.
+    """
     types = {column.name: column.type for column in EVENTS.columns}
     mapped = {field for field, _ in (*mapping.texts, *mapping.numbers)}
-    constants = {"schema_version": F.lit(SCHEMA_VERSION), "source": F.lit(mapping.name)}
+    made = {"schema_version": F.lit(SCHEMA_VERSION), "source": F.lit(mapping.name)}
     for field in (*ID_FIELDS, *CONSENT_FIELDS, "currency", "item_list_id", "recommendation_id", "position"):
         if field not in mapped and field != "event_id":
-            constants[field] = F.lit(None).cast(types[field])
+            made[field] = F.lit(None).cast(types[field])
     if "item_position" not in mapped:
-        constants["item_position"] = F.lit(0)
+        made["item_position"] = F.lit(0)
     if not mapping.properties:
-        constants["properties"] = _nothing("map<string,string>")
+        made["properties"] = _nothing("map<string,string>")
     rules = (mapping.items.name, mapping.items.category_path, mapping.items.brand, mapping.items.price,
              mapping.items.available, mapping.items.attributes or None)  # fmt: skip
     kinds = ("string", "string", "string", "double", "boolean", "map<string,string>")
     for name, rule, kind in zip(ITEM_COLUMNS, rules, kinds, strict=True):
         if rule is None:
-            constants[name] = _nothing(kind)
-    return constants
+            made[name] = _nothing(kind)
+    return made | _equal_columns(mapping)
+
+
+def _equal_columns(mapping: SourceMapping) -> dict[str, Column]:
+    """Columns that the mapping makes equal to another one or to a constant."""
+    made: dict[str, Column] = {}
+    if mapping.received_time is None:
+        made["received_time"] = F.col("event_time")
+    if mapping.event_names.constant is not None:
+        made["event_name"] = F.lit(mapping.event_names.constant)
+    currency = mapping.text("currency")
+    if currency is not None and currency.constant is not None and currency.unless is None:
+        made["currency"] = F.upper(text_of(currency))
+    kept: dict[TextRule, str] = {}
+    for field, rule in mapping.texts:
+        if field in ID_FIELDS and field != "event_id" and kept.setdefault(rule, field) != field:
+            made[field] = F.col(kept[rule])
+    return made
 
 
 def _nothing(kind: str) -> Column:

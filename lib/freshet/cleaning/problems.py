@@ -1,5 +1,8 @@
 """Why a record is refused: a reason code for programs, a field, and a message that a person understands."""
 
+from dataclasses import dataclass
+from functools import reduce
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -27,12 +30,33 @@ REASONS = {
 PROBLEM_TYPE = "struct<reason_code:string,field:string,message:string>"
 
 
-def problem(condition: Column, reason: str, field: str | None, message: Column | str) -> Column:
+@dataclass(frozen=True)
+class Check:
+    """What makes a record unsound: a condition (null counts as false), and what is told where it holds."""
+
+    condition: Column
+    reason: str | Column
+    field: str | None
+    message: str | Column
+
+    def problem(self) -> Column:
+        """A problem struct where the condition is true, null elsewhere."""
+        return problem(self.condition, self.reason, self.field, self.message)
+
+
+def problems_of(checks: list[Check]) -> Column:
+    """The problems there are, as an array. Almost every record has none: for those only the conditions are asked."""
+    is_any = reduce(lambda one, other: one | other, [check.condition for check in checks])
+    every = F.array_compact(F.array(*[check.problem() for check in checks])).cast(f"array<{PROBLEM_TYPE}>")
+    return F.when(is_any, every).otherwise(F.array().cast(f"array<{PROBLEM_TYPE}>"))
+
+
+def problem(condition: Column, reason: str | Column, field: str | None, message: str | Column) -> Column:
     """A problem struct where the condition is true, null elsewhere."""
-    text = F.lit(message) if isinstance(message, str) else message
+    code, text = (F.lit(told) if isinstance(told, str) else told for told in (reason, message))
     return F.when(
         condition,
-        F.struct(F.lit(reason).alias("reason_code"), F.lit(field).cast("string").alias("field"), text.alias("message")),
+        F.struct(code.alias("reason_code"), F.lit(field).cast("string").alias("field"), text.alias("message")),
     )
 
 

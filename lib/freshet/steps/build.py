@@ -14,12 +14,13 @@ from freshet.features.users import user_features
 from freshet.splitting import Windows, run_windows
 from freshet.steps.job import Job, Step
 from freshet.steps.target import target_event
+from freshet.storage.figures import extent
 
 
 def planned_windows(job: Job) -> Windows:
     """The windows for the home's events and the wished as_of. Raises StateError when there are no events."""
-    span = job.warehouse.read(EVENTS).agg(F.min("event_time"), F.max("event_time")).first()
-    if span is None or span[0] is None:
+    span = extent(job.warehouse, EVENTS, "event_time")
+    if span is None:
         raise StateError("there are no accepted events", where=str(job.home.root), do="Look into table quarantine")
     return run_windows(span[0], span[1], job.as_of, job.settings.windows)
 
@@ -35,9 +36,14 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     params = job.settings.interactions
     as_of = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"
     pairs = interactions(events, as_of=windows.cut, half_life_days=params.half_life_days, params=params)
-    job.warehouse.replace(pairs, INTERACTIONS, where=as_of)
-    job.warehouse.replace(user_features(events, as_of=windows.cut), USER_FEATURES, where=as_of)
-    job.warehouse.replace(item_features(events, as_of=windows.cut, target=target), ITEM_FEATURES, where=as_of)
+    tables = (
+        (pairs, INTERACTIONS),
+        (user_features(events, as_of=windows.cut), USER_FEATURES),
+        (item_features(events, as_of=windows.cut, target=target), ITEM_FEATURES),
+    )
+    for rows, table in tables:
+        # Each is grouped by its key: to look for repeated ones would sort all rows once more.
+        job.warehouse.replace(rows, table, where=as_of, keys_are_unique=True)
     return {"windows": _as_text(windows), "target": target}
 
 

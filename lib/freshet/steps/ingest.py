@@ -15,23 +15,24 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from freshet.cleaning.flags import flagged
+from freshet.cleaning.flags import busy_days, flagged
 from freshet.cleaning.item_attributes import ITEM_COLUMNS
 from freshet.cleaning.items import catalogue_items, item_states, items_history, with_catalogue
-from freshet.cleaning.judging import EVENT_KEY, accepted, judged, quarantined, repeated_records, without_constants
-from freshet.cleaning.outliers import outlier_limits
+from freshet.cleaning.judging import accepted, judged, narrowed, quarantined, repeated_records
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source import read_mapping
 from freshet.cleaning.source_columns import check_catalogue, check_mapping
-from freshet.cleaning.summary import Summary, summary, written_counts
+from freshet.cleaning.summary import Overview, main_refusal, overview
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
 from freshet.errors import InputError, MappingError, StateError
-from freshet.steps.ingest_report import IngestReport, ingest_notes, quality_rows
+from freshet.steps.ingest_report import IngestReport, WrittenCounts, ingest_notes, quality_rows
+from freshet.steps.ingest_rows import OwnRows, first_seen_kept, stored_keys, written_counts
+from freshet.storage.figures import extent, rows_where, value_counts
 from freshet.storage.home import Home
 from freshet.storage.input_files import input_files, input_signature, partition_name
-from freshet.storage.inputs import raw_records
+from freshet.storage.inputs import count_records, dealt_out, raw_records
 from freshet.storage.small_writes import replace_rows
 from freshet.storage.tables import Warehouse
 
@@ -70,43 +71,43 @@ def ingest(
     check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
     catalogue = _catalogue(spark, mapping, input_path)
     warehouse = Warehouse(spark, home.warehouse)
-    ours = _of_files(mapping.name, [partition_name(file, input_path) for file in files])
-    stored = _stored_keys(warehouse, mapping.name, ours)
-    read = without_constants(parsed(raw, mapping, now=now, params=params), mapping)
+    ours = OwnRows(mapping.name, [partition_name(file, input_path) for file in files])
+    stored = stored_keys(warehouse, ours)
+    read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
     with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
         is_small = repeated is not None and repeated.count() < _FEW
         repeats = F.broadcast(repeated) if repeated is not None and is_small else repeated
         records = judged(read, mapping, repeats=repeats, stored=stored)
-        counts = summary(records)
-        _check_acceptable(counts, input_path)
+        found = overview(records, params)
+        _check_acceptable(found, records, input_path)
         events = accepted(records, mapping)
-        limits = outlier_limits(events, params)
-        whole = flagged(events, limits=limits, bot_events_per_day=params.bot_events_per_day)
-        replaced = _rows(warehouse, EVENTS, ours) + _rows(warehouse, QUARANTINE, ours)
-        few = counts.all_refused < _FEW
-        refused = quarantined(records, raw, mapping, first_seen=now, few=few)
+        refused_before = rows_where(warehouse, QUARANTINE, ours.expression)
+        replaced = rows_where(warehouse, EVENTS, ours.expression) + refused_before
+        busy = _busy_days(events, params)
+        whole = flagged(events, limits=found.limits, busy=busy)
         # Each key is there once: its repeats have just been looked for.
-        warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours, keys_are_unique=True)
-        refused = _first_seen_kept(refused, warehouse, ours)
-        warehouse.replace(refused, QUARANTINE, where=ours, keys_are_unique=True)
-        # Bots play no part in the states of items: their count is not made a second time.
-        plain = flagged(events, limits=limits, bot_events_per_day=0)
-        items = _write_items(warehouse, plain, catalogue, params)
-    accepted_events, flags = written_counts(warehouse.read(EVENTS).where(ours))
+        warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours.sql, keys_are_unique=True)
+        refused = quarantined(records, raw, mapping, first_seen=now, few=found.refused < _FEW)
+        if refused_before:
+            refused = first_seen_kept(refused, warehouse.read(QUARANTINE).where(ours.sql))
+        warehouse.replace(refused, QUARANTINE, where=ours.sql, keys_are_unique=True)
+        # Bots play no part in the states of items.
+        items = _write_items(warehouse, flagged(events, limits=found.limits, busy=None), ours, catalogue, params)
+    counts = written_counts(warehouse, ours)
     report = IngestReport(
         source=mapping.name,
         files=len(files),
-        raw_rows=raw.count(),
-        accepted=accepted_events,
+        raw_rows=count_records(raw, files, mapping.input),
+        accepted=counts.accepted,
         refused=counts.refused,
         by_event_name=counts.by_event_name,
-        flags=flags,
+        flags=counts.flags,
         items=items,
         replaced=replaced,
-        limits=limits,
+        limits=found.limits,
         notes=ingest_notes(mapping, counts, catalogue is not None, params),
     )
-    _check_arithmetic(report, _rows(warehouse, QUARANTINE, ours), counts)
+    _check_arithmetic(report, counts, found)
     mine = f"checked_at = '{now:%Y-%m-%dT%H:%M:%S.%fZ}' and starts_with(\"check\", '{mapping.name}/')"
     replace_rows(warehouse, quality_rows(report, now), QUALITY_METRICS, where=mine)
     return report
@@ -138,32 +139,12 @@ def _mapping_mistakes(source: Path) -> Iterator[None]:
         raise
 
 
-def _of_files(source: str, partitions: list[str]) -> str:
-    """The SQL condition for rows that came with these files."""
-    names = ", ".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in partitions)
-    return f"source = '{source}' and source_partition in ({names})"
-
-
-def _stored_keys(warehouse: Warehouse, source: str, ours: str) -> DataFrame | None:
-    """Keys of this source's events from other files; None when there are none."""
-    if not warehouse.exists(EVENTS):
+def _busy_days(events: DataFrame, params: CleaningParameters) -> DataFrame | None:
+    """Shoppers' days with more events than the limit. Mostly there are none, and then no event need be asked."""
+    if params.bot_events_per_day == 0:
         return None
-    others = warehouse.read(EVENTS).where(F.col("source") == source).where(f"not ({ours})").select(*EVENT_KEY)
-    return None if others.isEmpty() else others
-
-
-def _rows(warehouse: Warehouse, contract: TableContract, where: str) -> int:
-    return warehouse.read(contract).where(where).count() if warehouse.exists(contract) else 0
-
-
-def _first_seen_kept(refused: DataFrame, warehouse: Warehouse, ours: str) -> DataFrame:
-    """Records that were refused before keep the time at which they first were."""
-    if not warehouse.exists(QUARANTINE):
-        return refused
-    before = warehouse.read(QUARANTINE).where(ours).select(*PLACE, F.col("first_seen").alias("_before"))
-    kept = F.coalesce(F.least("first_seen", "_before"), F.col("first_seen"))
-    joined = refused.join(before, on=list(PLACE), how="left").withColumn("first_seen", kept)
-    return joined.select(*QUARANTINE.column_names)
+    busy = busy_days(events, more_than=params.bot_events_per_day)
+    return None if busy.isEmpty() else busy
 
 
 def _catalogue_path(mapping: SourceMapping, input_path: Path) -> Path | None:
@@ -184,36 +165,37 @@ def _catalogue(spark: SparkSession, mapping: SourceMapping, input_path: Path) ->
 
 
 def _write_items(
-    warehouse: Warehouse, events: DataFrame, catalogue: DataFrame | None, params: CleaningParameters
+    warehouse: Warehouse, events: DataFrame, ours: OwnRows, catalogue: DataFrame | None, params: CleaningParameters
 ) -> int:
     states = item_states(events, state_days=params.item_state_days)
     if catalogue is not None:
-        start = events.agg(F.min("event_time")).first()
-        assert start is not None  # an aggregate without grouping has exactly one row
-        states = with_catalogue(states, catalogue, F.lit(start[0]).cast("timestamp"))
+        span = extent(warehouse, EVENTS, "event_time", ours.expression)
+        assert span is not None  # there are accepted events, and they have just been written
+        states = with_catalogue(states, catalogue, F.lit(span[0]).cast("timestamp"))
     stored = warehouse.read(ITEMS_HISTORY) if warehouse.exists(ITEMS_HISTORY) else None
-    warehouse.replace(items_history(states, stored=stored), ITEMS_HISTORY)
-    return warehouse.read(ITEMS_HISTORY).select("item_id").distinct().count()
+    # An item has one state from one time: the newest told.
+    warehouse.replace(items_history(states, stored=stored), ITEMS_HISTORY, keys_are_unique=True)
+    return len(value_counts(warehouse, ITEMS_HISTORY, ["item_id"])["item_id"])
 
 
-def _check_acceptable(counts: Summary, input_path: Path) -> None:
-    if counts.accepted:
+def _check_acceptable(found: Overview, records: DataFrame, input_path: Path) -> None:
+    if found.accepted:
         return
-    if not counts.refused:
+    if not found.refused:
         raise InputError("there are no records", where=str(input_path), expected="a header and rows of data")
-    reason = next(iter(counts.refused))
+    reason, rows, example = main_refusal(records)
     raise InputError(
-        f"none of the {counts.all_refused} records can be accepted", where=str(input_path),
-        found=f"{counts.refused[reason]} times {reason}, such as: {counts.examples[reason]}",
+        f"none of the {found.refused} records can be accepted", where=str(input_path),
+        found=f"{rows} times {reason}, such as: {example}",
         do="Correct the mapping or the --input; nothing was written",
     )  # fmt: skip
 
 
-def _check_arithmetic(report: IngestReport, quarantine_rows: int, counts: Summary) -> None:
+def _check_arithmetic(report: IngestReport, counts: WrittenCounts, found: Overview) -> None:
     sums = {
-        "raw rows = events + quarantine": (report.raw_rows, report.accepted + quarantine_rows),
-        "events = accepted records": (report.accepted, counts.accepted),
-        "quarantine = refused records": (quarantine_rows, counts.all_refused),
+        "raw rows = events + quarantine": (report.raw_rows, counts.accepted + counts.all_refused),
+        "events = accepted records": (counts.accepted, found.accepted),
+        "quarantine = refused records": (counts.all_refused, found.refused),
     }
     wrong = [f"{text}: {left} is not {right}" for text, (left, right) in sums.items() if left != right]
     if wrong:

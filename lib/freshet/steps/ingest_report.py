@@ -1,5 +1,6 @@
 """What an ingest did, for people, for quality_metrics and for later steps."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 from freshet.cleaning.outliers import Limits
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.rules import SourceMapping
-from freshet.cleaning.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,32 @@ class IngestReport:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class WrittenCounts:
+    """What the written tables hold of an input, most frequent first; `examples`: a message of each reason."""
+
+    by_event_name: dict[str, int]
+    flags: dict[str, int]
+    refused: dict[str, int]
+    examples: dict[str, str]
+
+    @property
+    def accepted(self) -> int:
+        return sum(self.by_event_name.values())
+
+    @property
+    def all_refused(self) -> int:
+        return sum(self.refused.values())
+
+
+def by_frequency(counts: Counter[str | None]) -> dict[str, int]:
+    """The counts of texts (a null does not count) from the most frequent on, equal ones in alphabetical order."""
+    known = [(text, count) for text, count in counts.items() if text is not None]
+    return dict(sorted(known, key=lambda pair: (-pair[1], pair[0])))
+
+
 def ingest_notes(
-    mapping: SourceMapping, counts: Summary, has_catalogue: bool, params: CleaningParameters
+    mapping: SourceMapping, counts: WrittenCounts, has_catalogue: bool, params: CleaningParameters
 ) -> tuple[str, ...]:
     """What a person should know about these data: missing parts and many refused records."""
     notes = []

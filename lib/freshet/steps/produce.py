@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from freshet.cleaning.judging import accepted, judged, repeated_records, without_constants
+from freshet.cleaning.judging import accepted, judged, narrowed, repeated_records
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.source_columns import check_mapping
@@ -17,7 +17,7 @@ from freshet.contracts.shoppers import shopper_id
 from freshet.errors import InputError
 from freshet.messages.sending import Message
 from freshet.steps.ingest import mapped_files
-from freshet.storage.inputs import raw_records
+from freshet.storage.inputs import dealt_out, raw_records
 
 LEFT_OUT = ("flags", "schema_version", "source", "source_partition", "source_offset")
 """Columns of events that the receiving side finds for itself."""
@@ -42,10 +42,10 @@ def write_messages(
     it has no received_time: `stamped` gives it one. Raises MappingError and InputError where mapping and files do not
     fit, and InputError when no record can be accepted.
     """
-    mapping, _ = mapped_files(source, input_path)
+    mapping, files = mapped_files(source, input_path)
     raw = raw_records(spark, input_path, mapping.input)
     check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
-    read = without_constants(parsed(raw, mapping, now=now, params=params), mapping)
+    read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
     events = accepted(judged(read, mapping, repeats=repeated_records(read, mapping), stored=None), mapping)
     ordered = events.orderBy("event_time", *PLACE)
     messages = _messages(ordered if limit is None else ordered.limit(limit), received_later)

@@ -62,6 +62,15 @@ def partition_name(file: Path, path: Path) -> str:
     return file.absolute().relative_to(path.absolute().parent).as_posix()
 
 
+def piece_bytes(files: list[Path], form: InputFormat) -> list[int]:
+    """Sizes of the pieces of which each is read by one task: row groups of Parquet (unpacked), and texts that are
+    packed or have records over several lines. Other texts can be cut anywhere: for them there is none."""
+    if form.format in ("parquet", "delta"):
+        found = [pq.read_metadata(file) for file in files]
+        return [one.row_group(n).total_byte_size for one in found for n in range(one.num_row_groups)]
+    return [file.stat().st_size for file in files if form.multi_line or file.suffix in _PACKED]
+
+
 def input_signature(files: list[Path]) -> dict[str, str]:
     """SHA-256 of each file's content by its path: equal signatures are equal inputs, whenever they were copied."""
     signature = {}

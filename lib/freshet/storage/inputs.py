@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -10,9 +11,12 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from freshet.contracts.inputs import BROKEN_RECORD, InputFormat
 from freshet.errors import InputError
-from freshet.storage.input_files import csv_columns, input_files, parquet_schema, partition_name
+from freshet.storage.input_files import csv_columns, input_files, parquet_schema, partition_name, piece_bytes
 
 _FILE, _BLOCK, _ROW = "_freshet_file", "_freshet_block", "_freshet_row"
+
+_WORTH_DEALING = 4_000_000
+"""Bytes of one piece of a file. Smaller ones are read before dealing their rows out has begun to pay."""
 
 
 def raw_records(spark: SparkSession, path: Path, form: InputFormat) -> DataFrame:
@@ -39,6 +43,24 @@ def raw_records(spark: SparkSession, path: Path, form: InputFormat) -> DataFrame
         place = (name.alias("source_partition"), F.col("_metadata.row_index").alias("source_offset"))
         return _plain_nanos(frame.select(*columns, *place), files if form.format == "parquet" else [])
     return _numbered(frame, columns, files, path)
+
+
+def dealt_out(records: DataFrame, files: list[Path], form: InputFormat) -> DataFrame:
+    """Records of `raw_records`, dealt out evenly to all tasks where one task would have most of the work.
+
+    One task reads what a file cannot be cut smaller than, and table programs write a million rows as one piece.
+    """
+    tasks = records.sparkSession.sparkContext.defaultParallelism
+    pieces = piece_bytes(files, form)
+    largest = max(pieces, default=0)
+    if largest < _WORTH_DEALING or largest * tasks < 2 * sum(pieces):
+        return records
+    return records.repartition(tasks, "source_offset")
+
+
+def count_records(records: DataFrame, files: list[Path], form: InputFormat) -> int:
+    """How many records of `raw_records` there are. Parquet files know it; others are read for it."""
+    return sum(pq.read_metadata(file).num_rows for file in files) if form.format == "parquet" else records.count()
 
 
 def _numbered(frame: DataFrame, columns: list[Column], files: list[Path], path: Path) -> DataFrame:

@@ -15,7 +15,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import StructType
 
 from freshet.contracts import TableContract
 from freshet.errors import ContractError, StateError, listed
@@ -42,14 +42,18 @@ class Warehouse:
         """The newest version of the table; -1 when there is no table."""
         return DeltaTable(self.path(contract)).version() if self.exists(contract) else -1
 
+    def require(self, contract: TableContract) -> None:
+        """Raises StateError when the table does not exist, ContractError when its columns were changed."""
+        self._must_exist(contract)
+        self._missing_columns(DeltaTable(self.path(contract)), contract)
+
     def read(self, contract: TableContract, version: int | None = None) -> DataFrame:
         """The table, at a version when one is given.
 
         Columns that an older product did not write are null. Raises StateError when it does not exist, ContractError
         when its columns were changed.
         """
-        if not self.exists(contract):
-            raise StateError("the table does not exist yet", where=f"table {contract.name}", do=_RUN_EARLIER)
+        self._must_exist(contract)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -70,15 +74,24 @@ class Warehouse:
             configuration=contract.table_properties,
         )
 
+    def _must_exist(self, contract: TableContract) -> None:
+        if not self.exists(contract):
+            raise StateError("the table does not exist yet", where=f"table {contract.name}", do=_RUN_EARLIER)
+
     def _widen(self, contract: TableContract) -> None:
-        """Asked without Spark, which takes half a second to open a table."""
+        """Adds the columns that an older product did not write."""
         table = DeltaTable(self.path(contract))
+        missing = self._missing_columns(table, contract)
+        if missing.fields:
+            table.alter.add_columns(Schema.from_json(missing.json()).fields)
+
+    @staticmethod
+    def _missing_columns(table: DeltaTable, contract: TableContract) -> StructType:
+        """Columns that may be added; ContractError for other differences. Spark takes half a second to open a table."""
         found = StructType.fromJson(json.loads(table.schema().to_json()))
-        missing = contract.addable(found)
-        contract.check_schema(StructType([*found, *[StructField(c.name, c.type) for c in missing]]))
-        if missing:
-            new = StructType([contract.schema[c.name] for c in missing])
-            table.alter.add_columns(Schema.from_json(new.json()).fields)
+        missing = StructType([contract.schema[c.name] for c in contract.addable(found)])
+        contract.check_schema(StructType([*found, *missing]))
+        return missing
 
     def replace(
         self, df: DataFrame, contract: TableContract, *, where: str | None = None, keys_are_unique: bool = False

@@ -114,6 +114,8 @@ _BASE_OPTIONS = {
     # A shop's tables are small: 200 shuffle partitions would be 200 tiny tasks. Clusters override it.
     "spark.sql.shuffle.partitions": "4",
     "spark.default.parallelism": "4",
+    # Steps that run side by side take turns, each in a pool of its own; else the tasks of one wait for all of another.
+    "spark.scheduler.mode": "FAIR",
     # No web server, no progress bar in the middle of our own output.
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from freshet.recommendation.lists import _SCORE_CELLS
-from freshet.recommendation.top_k import top_k
+from freshet.top_k import top_k
 from tests.benchmarks.tasks import cores, side_by_side
 
 USERS, ITEMS, RANK, K = 29_858, 40_981, 64, 20

@@ -84,3 +84,20 @@ def test_two_homes_never_meet(home: Home) -> None:
     neighbour = Home(home.root.parent / "neighbour").prepare()
     with lease(home.locks, "job", "build"), lease(neighbour.locks, "job", "build"):
         pass
+
+
+def test_jobs_of_one_process_share_a_table_and_other_processes_wait_for_the_last(home: Home) -> None:
+    held_elsewhere = [sys.executable, "-c", HOLD, str(home.locks)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def refused_elsewhere() -> bool:
+        done = subprocess.run(
+            held_elsewhere, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, check=False
+        )
+        return f"table events is in use by process {os.getpid()}" in done.stderr
+
+    with leases(home.locks, "stream", ["events"]):
+        with leases(home.locks, "evaluate", ["events"]):
+            assert refused_elsewhere()
+        assert refused_elsewhere()
+    assert not refused_elsewhere()

@@ -1,14 +1,19 @@
 """Appends without Spark: the same table as Spark's, the same checks, and what a table holds of a query."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import MagicMock
+
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from freshet.contracts import STREAM_METRICS
+from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS
 from freshet.errors import ContractError
-from freshet.storage.small_writes import append_collected, append_row, arrow_problems
+from freshet.storage.home import Home
+from freshet.storage.small_writes import append_collected, append_row, arrow_problems, replace_rows
 from freshet.storage.stamps import clear, newest_batch
 from freshet.storage.tables import Warehouse
 from tests.factories import SOME_MOMENT, Row, frame
@@ -69,3 +74,20 @@ def test_cleared_table_is_empty_and_its_past_readable(warehouse: Warehouse) -> N
     clear(warehouse, STREAM_METRICS)
     assert newest_batch(warehouse, STREAM_METRICS, "q") == -1
     assert DeltaTable(warehouse.path(STREAM_METRICS), version=1).to_pyarrow_table().num_rows == 1
+
+
+def test_rows_that_are_replaced_at_once_all_stand(home: Home) -> None:
+    warehouse, meeting = Warehouse(MagicMock(), home.warehouse), threading.Barrier(4)
+
+    def write(run: str) -> None:
+        meeting.wait(60)
+        for value in (0.0, 1.0):
+            figure = {"run_id": run, "task": "live", "model": "m", "metric": "ndcg", "k": 1, "value": value}
+            replace_rows(
+                warehouse, [{**figure, "users": 5, "split": "live"}], EVALUATION_RESULTS, where=f"run_id = '{run}'"
+            )
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, "abcd"))
+    rows = DeltaTable(warehouse.path(EVALUATION_RESULTS)).to_pyarrow_table().to_pylist()
+    assert sorted((row["run_id"], row["value"]) for row in rows) == [(run, 1.0) for run in "abcd"]

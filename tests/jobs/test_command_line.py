@@ -128,3 +128,20 @@ def test_old_java_is_told(tmp_path: Path) -> None:
 def test_status_and_show_of_an_empty_home_say_what_to_run(tmp_path: Path) -> None:
     assert "Start with `freshet run --help`" in told(freshet("status", "--home", str(tmp_path)))
     assert "Run `freshet run` first" in told(freshet("show", "17850", "--home", str(tmp_path)))
+
+
+def test_status_passes_over_a_table_whose_first_write_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "warehouse/events/_delta_log").mkdir(parents=True)
+    done = freshet("status", "--home", str(tmp_path), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tables"]["events"] is None
+
+
+def test_commands_that_only_look_do_not_wait_for_the_packages_that_compute() -> None:
+    asked = "import sys; from freshet.cli.main import freshet; [freshet.get_command(None, n) for n in sys.argv[1:]]"
+    told = "print([n for n in ('pyspark.ml', 'scipy', 'mlflow') if n in sys.modules])"
+    command = [sys.executable, "-c", f"{asked}; {told}", "show", "status", "tables"]
+    environment = {**os.environ, "PYTHONPATH": str(REPO / "lib")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "[]"

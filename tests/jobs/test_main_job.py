@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from deltalake import DeltaTable
@@ -17,6 +18,7 @@ from freshet.contracts import TABLES
 from freshet.settings import load_settings
 from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
 from freshet.steps.main_job import MAIN_STEPS
+from freshet.steps.side_by_side import run_steps
 from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
@@ -100,7 +102,7 @@ def test_lists_are_of_the_shoppers_own_half(finished: tuple[Job, list[StepResult
 def test_second_run_is_up_to_date_and_makes_no_commit(finished: tuple[Job, list[StepResult]]) -> None:
     job, _ = finished
     before = {path.name: _newest_commit(path) for path in job.home.warehouse.iterdir()}
-    again = [run_step(step, job) for step in MAIN_STEPS]
+    again = run_steps(job, MAIN_STEPS, MagicMock())
     assert [result.status for result in again] == [UP_TO_DATE] * len(MAIN_STEPS)
     assert {path.name: _newest_commit(path) for path in job.home.warehouse.iterdir()} == before
 

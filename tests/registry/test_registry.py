@@ -6,6 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,20 @@ def test_a_run_of_a_killed_process_is_marked_killed_and_a_living_one_is_not(regi
     ):
         assert run_of(registry, living.run_id).info.status == "RUNNING"
     assert run_of(registry, killed).info.status == "KILLED"
+
+
+def test_runs_that_begin_at_once_in_a_new_store_all_live(tmp_path: Path) -> None:
+    registry, meeting = Registry(tmp_path / "new"), threading.Barrier(4)
+
+    def train(number: int) -> str:
+        meeting.wait(60)
+        with registry.training_run(f"model-{number}", params={}, fingerprint=str(number)) as run:
+            run.log_text("{}", "model/model.json")
+            return registry.register(f"model-{number}", run, "model").run_id
+
+    with ThreadPoolExecutor(4) as threads:
+        runs = list(threads.map(train, range(4)))
+    assert [run_of(registry, run).info.status for run in runs] == ["FINISHED"] * 4
 
 
 def test_a_fingerprint_is_registered_once(registry: Registry) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from freshet.recommendation.top_k import top_k
+from freshet.top_k import top_k
 from tests.oracles_recommendation import best_columns
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from freshet.cli.options import home_option, opened_job, settings_options
-from freshet.cli.run import run_steps
+from freshet.cli.opening import opened_job
+from freshet.cli.options import home_option, settings_options
+from freshet.cli.progress import run_told
 from freshet.steps.items import ITEMS, told_catalogue
 
 
@@ -31,5 +32,5 @@ def items(home: Path, source: Path, input_path: Path, **settings: Any) -> None:
     told_catalogue(source, input_path)  # a wrong mapping or file is told before Spark is started
     with opened_job(home, settings["environment"], settings["overrides"], settings["master"]) as job:
         job.source, job.input_path = source, input_path
-        results = run_steps(job, [ITEMS], Console(highlight=False))
+        results = run_told(job, [ITEMS], Console(highlight=False))
         click.echo(f"{results[0].record['changed']} states of items have changed")

@@ -1,20 +1,43 @@
 """The `freshet` command: its subcommands."""
 
+from importlib import import_module
+
 import click
 
 from freshet import __version__
 from freshet.cli.errors import ended_with_a_line
-from freshet.cli.items import items
-from freshet.cli.produce import produce
-from freshet.cli.run import STEP_COMMANDS, run
-from freshet.cli.schedule import jobs
-from freshet.cli.show import show
-from freshet.cli.status import status
-from freshet.cli.stream import stream
-from freshet.cli.tables import tables
+
+_STEPS = ("ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report")
+
+_MODULES = {
+    "run": "run",
+    **dict.fromkeys(_STEPS, "step"),
+    "items": "items",
+    "show": "show",
+    "status": "status",
+    "tables": "tables",
+    "jobs": "schedule",
+    "produce": "produce",
+    "stream": "stream",
+}
+"""Subcommands in the order of the help, and the modules of this room that hold them."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _LateGroup(click.Group):
+    """Imports a subcommand when it is asked for: Spark's packages take seconds, and `tables` has no use for them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"freshet.cli.{_MODULES[cmd_name]}")
+        command: click.Command = module.STEP_COMMANDS[cmd_name] if cmd_name in _STEPS else getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="freshet")
 def freshet() -> None:
     """Keeps a shop's recommendations fresh: from raw events to lists in Delta tables.
@@ -26,10 +49,6 @@ def freshet() -> None:
       freshet status
       freshet tables recommendations
     """
-
-
-for command in (run, *STEP_COMMANDS, items, show, status, tables, jobs, produce, stream):
-    freshet.add_command(command)
 
 
 def main() -> None:

@@ -1,21 +1,15 @@
-"""Options that commands share, and how they become a job."""
+"""Options that commands share. Imports nothing of Spark: commands that only read start in a second."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
 
 from freshet.errors import InputError
-from freshet.logs import log_to
-from freshet.session import local_session
-from freshet.settings import load_settings
-from freshet.steps.ingest import mapped_files
-from freshet.steps.job import Job
-from freshet.storage.home import Home
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,33 +51,17 @@ def parsed_moment(text: str | None) -> datetime | None:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
-@contextlib.contextmanager
-def opened_job(
-    home: Path,
-    environment: str | None,
-    overrides: tuple[str, ...],
-    master: str,
-    *,
-    source: Path | None = None,
-    input_path: Path | None = None,
-    as_of: datetime | None = None,
-    live_days: int | None = None,
-) -> Iterator[Job]:
-    """A job with its own Spark session, stopped at the end. Settings are checked before Spark starts."""
-    if live_days is not None:
-        overrides = (*overrides, f"windows.live_days={live_days}")
-    settings = load_settings(environment, overrides)
-    if source is not None and input_path is not None:
-        mapped_files(source, input_path)  # a wrong mapping or file is told before Spark is started
-    place = Home(home.absolute()).prepare()
-    log_to(place.root)
-    spark = local_session("freshet", master, scratch=place.root / "scratch")
-    try:
-        yield Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of)
-    finally:
-        spark.stop()
+def job_options(command: F) -> F:
+    """--home, --json and settings_options."""
+    return home_option(settings_options(json_option(command)))
 
 
 def is_terminal() -> bool:
     """Whether a person watches: progress is shown to people only."""
     return os.isatty(2)
+
+
+def run_console(as_json: bool) -> Console:
+    """Where a run tells of itself: beside the JSON that a program reads."""
+    # In a file nothing needs to fit eighty columns; tables would be cut to that.
+    return Console(stderr=as_json, highlight=False, width=None if is_terminal() else 120)

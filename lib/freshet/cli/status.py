@@ -11,7 +11,7 @@ from freshet.cli.options import home_option, json_option
 from freshet.cli.watch import watched
 from freshet.contracts import ALL_TABLES
 from freshet.errors import StateError
-from freshet.steps.main_job import MAIN_STEPS
+from freshet.steps.titles import TITLES
 from freshet.storage.home import Home
 from freshet.storage.ledger import read_record
 from freshet.storage.snapshot import table_facts
@@ -36,17 +36,17 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
     if watch:
         watched(Console(highlight=False), place.warehouse)
         return
-    records = {step.name: read_record(place.steps, step.name) for step in MAIN_STEPS}
+    records = {name: read_record(place.steps, name) for name in TITLES}
     facts = {contract.name: table_facts(place.warehouse, contract) for contract in ALL_TABLES}
     if as_json:
         click.echo(json.dumps({"home": str(place.root), "steps": records, "tables": facts}, default=str))
         return
     console = Console(highlight=False)
     steps = Table("step", "state", "seconds", title=f"Home {home}", title_justify="left")
-    for step in MAIN_STEPS:
-        record = records[step.name]
+    for name, title in TITLES.items():
+        record = records[name]
         state = "never" if record is None else record.get("not_built") or "done"
-        steps.add_row(step.title, state, "" if record is None else f"{record['seconds']:.1f}")
+        steps.add_row(title, state, "" if record is None else f"{record['seconds']:.1f}")
     console.print(steps)
     shown = Table("table", "rows", "version", "files", title="Tables", title_justify="left")
     for name, fact in facts.items():

@@ -12,7 +12,8 @@ import click
 from py4j.protocol import Py4JError
 
 from freshet.cli.exposition import metrics_served
-from freshet.cli.options import home_option, opened_job, settings_options
+from freshet.cli.opening import opened_job
+from freshet.cli.options import home_option, settings_options
 from freshet.cli.supervision import stop_with_supervisor, supervised
 from freshet.errors import InputError
 from freshet.messages.java import spark_options

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from freshet.cli.errors import ended_with_a_line
 from freshet.cli.options import home_option, parsed_moment
-from freshet.cli.run import run_steps
+from freshet.cli.progress import run_told
 from freshet.cli.stream import feed_options, run_parts, stop_on_signals, told_feed
 from freshet.logs import log_to
 from freshet.session import spark_session
@@ -52,7 +52,7 @@ def job_command(*names: str) -> Callable[[], None]:
             overrides = (*overrides, f"windows.live_days={live_days}")
         wishes: dict[str, Any] = {"source": source, "input_path": input_path, "as_of": parsed_moment(as_of)}
         with _submitted(names[0], home, load_settings(environment, overrides), **wishes) as job:
-            run_steps(job, steps, Console(highlight=False))
+            run_told(job, steps, Console(highlight=False))
 
     return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
 

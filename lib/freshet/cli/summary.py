@@ -18,8 +18,11 @@ def result_line(result: StepResult) -> str:
     return f"{line}\n    {result.record['not_built']}" if result.status == NOT_BUILT else line
 
 
-def print_summary(console: Console, home: Home, results: list[StepResult]) -> None:
-    """The arithmetic of the input, the evaluation, what was not built and why, and the next commands."""
+def print_summary(console: Console, home: Home, results: list[StepResult], seconds: float) -> None:
+    """The arithmetic of the input, the evaluation, what was not built and why, and the next commands.
+
+    `seconds`: how long all of it took, less than the sum of steps that ran side by side.
+    """
     records = {result.step: result.record for result in results}
     console.print()
     if "raw_rows" in records.get("ingest", {}):
@@ -33,7 +36,7 @@ def print_summary(console: Console, home: Home, results: list[StepResult]) -> No
     for result in results:
         for note in result.record.get("notes", []):
             console.print(f"Note: {note}")
-    console.print(f"Took {sum(result.seconds for result in results):.0f} s without the start of Spark.")
+    console.print(f"Took {seconds:.0f} s without the start of Spark.")
     console.print(f"Report: {home.report / 'index.html'}")
     console.print(f"Next:   freshet show USER --home {home.root}   ·   freshet status --home {home.root}")
 

@@ -23,6 +23,7 @@ from freshet.contracts.operations import TASKS
 from freshet.errors import InputError, listed
 from freshet.evaluation import kernels
 from freshet.evaluation.strength_matrix import StrengthMatrices, strength_matrices
+from freshet.top_k import top_k
 
 NEXT_BASKETS, NEW_ITEMS = TASKS[:2]
 
@@ -193,7 +194,7 @@ def _lists(
         own = matrices.pairs[shoppers]
         scores = scores.copy()
         scores[np.repeat(np.arange(len(shoppers)), np.diff(own.indptr)), own.indices] = -np.inf
-    columns, values = kernels.top_k(scores, k)
+    columns, values = top_k(scores, k)
     listed_ = values > -np.inf
     lengths = listed_.sum(axis=1)
     positions = np.broadcast_to(np.arange(1, columns.shape[1] + 1, dtype=np.int32), columns.shape)

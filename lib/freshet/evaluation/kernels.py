@@ -1,4 +1,4 @@
-"""Neighbours, scores and exact top-k of the plain baselines: NumPy and SciPy on one machine's memory, no Spark.
+"""Neighbours and scores of the plain baselines: NumPy and SciPy on one machine's memory, no Spark.
 
 Strengths are a sparse matrix [shoppers, items] of values >= 0. Dense blocks are cut so that a block with its copies
 stays below 64 MB. Similarities and scores are rounded to single precision, so that values that are equal by
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from freshet.top_k import top_k
+
 COSINE, PEARSON = "cosine", "pearson"
 
 _BLOCK_VALUES = 2_000_000
@@ -23,29 +25,6 @@ def blocks(rows: int, columns: int) -> Iterator[slice]:
     height = max(1, _BLOCK_VALUES // max(columns, 1))
     for start in range(0, rows, height):
         yield slice(start, min(start + height, rows))
-
-
-def top_k(scores: NDArray[np.floating], k: int) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    """Columns and values [rows, min(k, columns)] of the highest scores of each row, best first, ties by lower column.
-
-    Minus infinity may not be listed and comes last. NaN is not expected.
-    """
-    rows, columns = scores.shape
-    k = min(k, columns)
-    if k == 0:
-        return np.empty((rows, 0), dtype=np.int64), np.empty((rows, 0), dtype=scores.dtype)
-    edge = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
-    chosen = scores >= edge
-    crowded = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
-    if len(crowded):  # rows with ties at the edge: the lowest columns of the tied ones have room
-        above = scores[crowded] > edge[crowded]
-        tied = chosen[crowded] & ~above
-        room = k - above.sum(axis=1, keepdims=True)
-        chosen[crowded] = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    found = np.nonzero(chosen)[1].reshape(rows, k)
-    values = np.take_along_axis(scores, found, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)
 
 
 @dataclass(frozen=True)

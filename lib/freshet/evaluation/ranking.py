@@ -1,29 +1,36 @@
 """How good lists are: recall, precision, NDCG, MAP and hit rate of each shopper, and figures over all shoppers.
 
-A row of `lists` is a shopper's list, a row of `truth` what the shopper then took. The per-shopper frame is what is
-kept and tested; means, intervals and paired differences are computed from it.
+A row of `lists` is a shopper's list, a row of `truth` what the shopper then took. The per-shopper table is what is
+kept and tested; means, intervals and paired differences are computed from it. Arrow tables in memory: whoever judges
+bounds the number of shoppers.
 """
 
 import math
 from collections.abc import Sequence
+from functools import reduce
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from freshet.contracts import EVALUATION_RESULTS
 from freshet.errors import InputError
 from freshet.evaluation.bootstrap import with_intervals
 
 RANKING_METRICS = ("recall", "precision", "ndcg", "map", "hit")
-"""Metrics of the per-shopper frame, each from 0 to 1, higher is better."""
+"""Metrics of the per-shopper table, each from 0 to 1, higher is better."""
+
+Figures = list[dict[str, Any]]
+"""Rows of (*by, metric, k, value, low, high, users)."""
 
 
-def per_user(lists: DataFrame, truth: DataFrame, *, ks: Sequence[int], by: Sequence[str] = ()) -> DataFrame:
-    """(*by, user_id, k, recall, precision, ndcg, map, hit): a row per shopper of `truth` and k; metrics are doubles.
+def per_user(lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequence[str] = ()) -> pa.Table:
+    """(*by, user_id, user_hash, k, recall, precision, ndcg, map, hit): a row per shopper of `truth` and k.
 
-    `lists` is (*by, user_id, items array<struct<position, item_id, ...>>), a row per shopper, in any order of
-    entries; `truth` is (user_id, items array<string>). `by` names columns that tell lists of several models or tasks
-    apart; those that `truth` has too are joined on, so that each task can have its own truth.
+    `lists` is (*by, user_id, items list<string>), a row per shopper, best item first; `truth` is (user_id, user_hash,
+    items list<string>), with the hash that the bootstrap draws by. `by` names text columns that tell lists of several
+    models or tasks apart; those that `truth` has too are joined on, so that each task can have its own truth.
 
     With T the distinct true items, and hits the entries among the first k that are in T:
     recall = hits / |T|; precision = hits / k; hit = 1 if there is a hit;
@@ -32,109 +39,133 @@ def per_user(lists: DataFrame, truth: DataFrame, *, ks: Sequence[int], by: Seque
 
     Edges: a shopper without a list, or with an empty or null one, has zeros in every list of `by` that occurs. A
     shopper with empty or null truth is not judged. A list shorter than k is judged as if misses filled it. An item
-    that occurs twice counts at its first place only; the second place is a miss. Places are counted along the
-    rising position, gaps do not matter. With `by`, `lists` is read twice: persist lists that are dear to make.
-    Raises InputError for ks that are empty or below 1.
+    that occurs twice counts at its first place only; the second place is a miss. Raises InputError for ks that are
+    empty or below 1.
     """
     _check_ks(ks)
-    longest = max(ks)
-    shared = [name for name in by if name in truth.columns]
-    wanted = truth.select(*shared, "user_id", F.array_compact(F.array_distinct("items")).alias("true_items"))
-    wanted = wanted.where(F.size("true_items") > 0)
-    models = lists.select(*by).distinct()
-    if by:
-        wanted = wanted.join(F.broadcast(models), on=shared, how="inner") if shared else wanted.crossJoin(models)
-    listed = lists.select(*by, "user_id", _first_items(longest).alias("listed"))
-    judged = wanted.join(listed, on=[*by, "user_id"], how="left").select(
-        *by, "user_id", F.size("true_items").alias("true_count"), _hit_places().alias("hit_places")
-    )
-    figures = F.explode(F.array(*[_figures_at(k) for k in sorted(set(ks))])).alias("figures")
-    return judged.select(*by, "user_id", figures).select(*by, "user_id", "figures.*")
+    true = _TrueItems(truth)
+    parts = []
+    for model in lists.select(list(by)).group_by(list(by)).aggregate([]).to_pylist() if by else [{}]:
+        shared = {name: value for name, value in model.items() if name in truth.column_names}
+        judged = np.flatnonzero(_equal(truth, shared) & (true.counts > 0))
+        of_shoppers = truth.select(["user_id", "user_hash"]).take(pa.array(judged))
+        hits = _hits(lists.filter(pa.array(_equal(lists, model))), of_shoppers, judged, true, max(ks))
+        own = {name: pa.repeat(value, len(judged)) for name, value in model.items()}
+        for k in sorted(set(ks)):
+            columns = {**own, **_columns(of_shoppers), "k": pa.repeat(pa.scalar(k, pa.int32()), len(judged))}
+            parts.append(pa.table({**columns, **_figures_at(k, hits, true.counts[judged])}))
+    return pa.concat_tables(parts) if parts else _none_judged(by)
 
 
-def _first_items(longest: int) -> Column:
-    in_order = F.array_sort(F.transform("items", lambda x: F.struct(x["position"], x["item_id"])))
-    return F.transform(F.slice(in_order, 1, longest), lambda x: x["item_id"])
+class _TrueItems:
+    """The true items of rows of `truth`: their codes, their number per row, and every pair of row and code as a key."""
+
+    def __init__(self, truth: pa.Table) -> None:
+        lists = truth.column("items").combine_chunks()
+        rows, texts = pc.list_parent_indices(lists), pc.list_flatten(lists)
+        known = texts.is_valid()
+        encoded = texts.filter(known).dictionary_encode()
+        self.texts, self.width = encoded.dictionary, max(1, len(encoded.dictionary))
+        row = rows.filter(known).to_numpy(zero_copy_only=False).astype(np.int64)
+        self.keys = np.unique(row * self.width + encoded.indices.to_numpy(zero_copy_only=False))
+        self.counts = np.bincount(self.keys // self.width, minlength=truth.num_rows)
 
 
-def _hit_places() -> Column:
-    """The places of the hits in rising order, from 1; a missing list has none."""
-    # array_intersect keeps the order of the first array and each item once.
-    hits = F.array_intersect("listed", "true_items")
-    places = F.transform(hits, lambda item: F.array_position("listed", item))
-    return F.coalesce(places, F.array().cast("array<bigint>"))
+def _hits(
+    lists: pa.Table, shoppers: pa.Table, rows: NDArray[np.int64], true: _TrueItems, longest: int
+) -> NDArray[np.bool_]:
+    """[shoppers, longest]: whether a place of the shopper's list is a hit; `rows` are the shoppers' in the truth."""
+    found = np.zeros((len(rows), longest), dtype=bool)
+    own = pc.index_in(shoppers.column("user_id").combine_chunks(), value_set=lists.column("user_id").combine_chunks())
+    entries = lists.column("items").combine_chunks().take(own)
+    texts = pc.list_flatten(entries)
+    lengths = pc.fill_null(pc.list_value_length(entries), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    shopper = np.repeat(np.arange(len(rows)), lengths)
+    place = np.arange(len(shopper)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    code = pc.fill_null(pc.index_in(texts, value_set=true.texts), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    # What is nobody's true item is a miss, the first time and again.
+    candidate = np.flatnonzero((code >= 0) & (place < longest))
+    keys, first = np.unique(rows[shopper[candidate]] * true.width + code[candidate], return_index=True)
+    hit = candidate[first[np.isin(keys, true.keys, assume_unique=True)]]
+    found[shopper[hit], place[hit]] = True
+    return found
 
 
-def _figures_at(k: int) -> Column:
-    """The metrics at k from columns hit_places and true_count."""
-    places = F.filter("hit_places", lambda place: place <= k)
-    hits = F.size(places)
-    discounted = F.transform(places, lambda place: 1.0 / F.log2(place + 1.0))
-    precisions = F.transform(places, lambda place, earlier: (earlier + 1.0) / place)
-    reachable = F.least(F.lit(k), F.col("true_count"))
-    ideal = F.element_at(F.array(*[F.lit(total) for total in _ideal_totals(k)]), reachable)
-    return F.struct(
-        F.lit(k).alias("k"),
-        (hits / F.col("true_count")).alias("recall"),
-        (hits / F.lit(k)).alias("precision"),
-        (_total(discounted) / ideal).alias("ndcg"),
-        (_total(precisions) / reachable).alias("map"),
-        F.when(hits > 0, 1.0).otherwise(0.0).alias("hit"),
-    )
+def _figures_at(k: int, hits: NDArray[np.bool_], true_counts: NDArray[np.int64]) -> dict[str, pa.Array]:
+    """The metrics at k of each row."""
+    near = hits[:, :k].astype(np.float64)
+    places = np.arange(1, near.shape[1] + 1)
+    so_far = near.cumsum(axis=1)
+    count = near.sum(axis=1)
+    reachable = np.minimum(k, true_counts)
+    ideal = np.cumsum([1.0 / math.log2(place + 1) for place in range(1, k + 1)])
+    values = {
+        "recall": count / true_counts,
+        "precision": count / k,
+        "ndcg": (near / np.log2(places + 1)).cumsum(axis=1)[:, -1] / ideal[reachable - 1],
+        "map": (near * so_far / places).cumsum(axis=1)[:, -1] / reachable,
+        "hit": (count > 0).astype(np.float64),
+    }
+    return {name: pa.array(value) for name, value in values.items()}
 
 
-def _total(values: Column) -> Column:
-    return F.aggregate(values, F.lit(0.0), lambda total, value: total + value)
+def _equal(table: pa.Table, values: dict[str, Any]) -> NDArray[np.bool_]:
+    """Which rows have these values."""
+    masks = [pc.equal(table.column(name), value).to_numpy() for name, value in values.items()]
+    return reduce(np.logical_and, masks, np.ones(table.num_rows, dtype=bool))
 
 
-def _ideal_totals(k: int) -> list[float]:
-    """The discounted gain of 1, 2, ... k hits in the first places."""
-    totals, total = [], 0.0
-    for place in range(1, k + 1):
-        total += 1.0 / math.log2(place + 1)
-        totals.append(total)
-    return totals
+def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def coverage(lists: DataFrame, *, k: int, catalogue_size: int, by: Sequence[str] = ()) -> DataFrame:
-    """(*by, metric, k, value, low, high, users): the share (0 to 1) of the catalogue in the first k of any list.
+def _none_judged(by: Sequence[str]) -> pa.Table:
+    texts = dict.fromkeys([*by, "user_id"], pa.string())
+    types = {**texts, "user_hash": pa.int64(), "k": pa.int32(), **dict.fromkeys(RANKING_METRICS, pa.float64())}
+    return pa.schema(list(types.items())).empty_table()
 
-    `users` counts the lists, low and high are null. Empty `lists` give 0 without `by` and no row with it. Raises
-    InputError for k or a catalogue_size below 1.
+
+def coverage(lists: pa.Table, *, k: int, catalogue_size: int, by: Sequence[str] = ()) -> Figures:
+    """The share (0 to 1) of the catalogue in the first k of any list.
+
+    `users` counts the shoppers with a list, low and high are null. Empty `lists` give no row. Raises InputError for k
+    or a catalogue_size below 1.
     """
     _check_ks([k])
     if catalogue_size < 1:
         raise InputError("there is no catalogue to cover", where="coverage", found=f"catalogue_size {catalogue_size}")
-    entries = lists.select(*by, "user_id", F.explode_outer(_first_items(k)).alias("item_id"))
-    counted = entries.groupBy(*by).agg(
-        F.countDistinct("item_id").alias("covered"), F.countDistinct("user_id").alias("users")
-    )
-    unknown = F.lit(None).cast("double")
-    return counted.select(
-        *by,
-        F.lit("coverage").alias("metric"),
-        F.lit(k).alias("k"),
-        (F.col("covered") / F.lit(catalogue_size)).alias("value"),
-        unknown.alias("low"),
-        unknown.alias("high"),
-        "users",
-    )
+    figures = []
+    for model in (
+        lists.select(["user_id", *by]).group_by(list(by)).aggregate([("user_id", "count_distinct")]).to_pylist()
+    ):
+        users = model.pop("user_id_count_distinct")
+        mine = lists.filter(pa.array(_equal(lists, model))).column("items")
+        covered = pc.count_distinct(pc.list_flatten(pc.list_slice(mine, 0, k))).as_py()
+        known = {"metric": "coverage", "k": k, "value": covered / catalogue_size, "low": None, "high": None}
+        figures.append({**model, **known, "users": users})
+    return figures
 
 
-def summary(judged: DataFrame, *, samples: int, seed: int, by: Sequence[str] = ()) -> DataFrame:
-    """(*by, metric, k, value, low, high, users): the mean of each metric over shoppers with its 95 % interval.
+def summary(judged: pa.Table, *, samples: int, by: Sequence[str] = ()) -> Figures:
+    """The mean of each metric over shoppers with its 95 % interval, by `by`, metric and k.
 
     `judged` is what `per_user` gives. The interval is a percentile bootstrap over shoppers of `samples` draws; see
-    `with_intervals`. Empty input gives an empty frame.
+    `with_intervals`. Empty input gives no figures.
     """
-    long = judged.unpivot([*by, "user_id", "k"], list(RANKING_METRICS), "metric", "value")
-    return with_intervals(long, by=[*by, "metric", "k"], samples=samples, seed=seed)
+    same = [*by, "user_hash", "k"]
+    long = [
+        judged.select(same)
+        .append_column("metric", pa.repeat(name, judged.num_rows))
+        .append_column("value", judged[name])
+        for name in RANKING_METRICS
+    ]
+    return with_intervals(pa.concat_tables(long), by=[*by, "metric", "k"], samples=samples)
 
 
 def paired_difference(
-    a: DataFrame, b: DataFrame, *, metric: str, k: int, samples: int, seed: int, by: Sequence[str] = ()
-) -> DataFrame:
-    """(*by, metric, k, value, low, high, users): mean of a less b at k over shoppers judged in both, with interval.
+    a: pa.Table, b: pa.Table, *, metric: str, k: int, samples: int, by: Sequence[str] = ()
+) -> Figures:
+    """The mean of a less b at k over shoppers judged in both, with interval.
 
     a and b are what `per_user` gives. The interval is that of the difference of each shopper, hence much narrower
     than those of the two means. `by` names further columns of b (as in: task, model); those that a has too are joined
@@ -143,31 +174,23 @@ def paired_difference(
     """
     if metric not in RANKING_METRICS:
         raise InputError("there is no such metric", where="gate", expected=", ".join(RANKING_METRICS), found=metric)
-    shared = [name for name in by if name in a.columns]
-    mine = a.where(F.col("k") == k).select(*shared, "user_id", F.col(metric).alias("mine"))
-    other = b.where(F.col("k") == k).select(*by, "user_id", F.col(metric).alias("other"))
-    differences = mine.join(other, on=[*shared, "user_id"], how="inner").select(
-        *by,
-        F.lit(metric).alias("metric"),
-        F.lit(k).alias("k"),
-        "user_id",
-        (F.col("mine") - F.col("other")).alias("value"),
+    shared = [name for name in by if name in a.column_names]
+    mine = (
+        a.filter(pc.field("k") == k).select([*shared, "user_id", metric]).rename_columns([*shared, "user_id", "mine"])
     )
-    return with_intervals(differences, by=[*by, "metric", "k"], samples=samples, seed=seed)
+    other = b.filter(pc.field("k") == k).select([*by, "user_id", "user_hash", metric])
+    both = other.join(mine, keys=[*shared, "user_id"], join_type="inner")
+    values = both.select([*by, "user_hash"]).append_column("value", pc.subtract(both["mine"], both[metric]))
+    figures = with_intervals(values, by=list(by), samples=samples)
+    return [{**figure, "metric": metric, "k": k} for figure in figures]
 
 
 def evaluation_rows(
-    figures: DataFrame, *, run_id: str, split: str, task: str | None = None, model: str | None = None
-) -> DataFrame:
-    """Rows of `evaluation_results` from (metric, k, value, low, high, users).
-
-    `task` and `model` None mean that `figures` has these columns itself. Raises ContractError where a type differs.
-    """
-    named = figures.withColumns({"run_id": F.lit(run_id), "split": F.lit(split)})
-    for name, value in (("task", task), ("model", model)):
-        if value is not None:
-            named = named.withColumn(name, F.lit(value))
-    return EVALUATION_RESULTS.conform(named.withColumn("users", F.col("users").cast("long")))
+    figures: Figures, *, run_id: str, split: str, task: str | None = None, model: str | None = None
+) -> Figures:
+    """Rows of `evaluation_results`. `task` and `model` None mean that `figures` have these columns themselves."""
+    named = {name: value for name, value in (("task", task), ("model", model)) if value is not None}
+    return [{**figure, **named, "run_id": run_id, "split": split} for figure in figures]
 
 
 def _check_ks(ks: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from freshet.recommendation.availability import places_of, read_unavailable
 from freshet.recommendation.history_block import HistoryBlock, read_block
 from freshet.recommendation.reasons import reasons
 from freshet.recommendation.scoring import NOTHING, scored
-from freshet.recommendation.top_k import top_k
+from freshet.top_k import top_k
 
 _SCORE_CELLS = 4_000_000
 """Scores of a block of shoppers stay near the processor's cache: 16 MB of float32."""

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,15 +104,15 @@ def training_run(
 
     Runs that a killed process left RUNNING are marked KILLED first.
     """
-    experiment = experiment_id(client, folder)
-    _close_orphans(client, folder, experiment)
     all_tags = {**tags, NAME: name, FINGERPRINT: fingerprint, CODE: code_version()}
-    run = client.create_run(experiment, run_name=name, tags=all_tags)
-    handle = TrainingRun(client, folder, run.info.run_id, fingerprint)
-    lock = _lock_path(folder, handle.run_id)
-    lock.parent.mkdir(exist_ok=True)
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with ExitStack() as alive:
+        with _beginning(folder):
+            experiment = experiment_id(client, folder)
+            _close_orphans(client, folder, experiment)
+            run = client.create_run(experiment, run_name=name, tags=all_tags)
+            handle = TrainingRun(client, folder, run.info.run_id, fingerprint)
+            lock = _lock_path(folder, handle.run_id)
+            fcntl.flock(alive.enter_context(lock.open("w")), fcntl.LOCK_EX)
         try:
             handle.log_params(params)
             yield handle
@@ -123,6 +123,16 @@ def training_run(
             client.set_terminated(handle.run_id, "FINISHED")
         finally:
             lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _beginning(folder: Path) -> Iterator[None]:
+    """One run at a time, in whatever process: a run that is made and not yet locked would look like an orphan."""
+    locks = folder / _LOCKS
+    locks.mkdir(exist_ok=True)
+    with (locks / ".beginning").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _lock_path(folder: Path, run_id: str) -> Path:

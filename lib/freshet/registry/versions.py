@@ -1,5 +1,6 @@
 """Registered models: their versions, which one is champion, and the generation it made."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,9 +52,16 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self._opening = threading.Lock()
+
+    @property
+    def _client(self) -> "MlflowClient":
+        # Steps that train side by side ask at once, and the schema must be made by one of them.
+        with self._opening:
+            return self._opened
 
     @cached_property
-    def _client(self) -> "MlflowClient":
+    def _opened(self) -> "MlflowClient":
         return opened_client(self.folder)
 
     @contextmanager

@@ -54,7 +54,7 @@ def _as_text(windows: Windows) -> dict[str, Any]:
 
 BUILD = Step(
     name="build",
-    title="Build interactions and features",
+    after=("ingest",),
     writes=(INTERACTIONS, USER_FEATURES, ITEM_FEATURES),
     reads=(EVENTS,),
     sections=("windows", "interactions", "evaluation"),

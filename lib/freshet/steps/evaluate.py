@@ -9,9 +9,9 @@ from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summ
 from freshet.splitting import known_before
 from freshet.steps.fitting import events_until, judged_cases
 from freshet.steps.job import Job, Step
-from freshet.steps.judging import SERVED, plain_lists, served_lists, truths
+from freshet.steps.judging import SERVED, collected, plain_lists, served_lists, truths
 from freshet.steps.models import RECOMMENDER, champion, champion_facts
-from freshet.storage.small_writes import replace_collected
+from freshet.storage.small_writes import replace_rows
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -26,41 +26,33 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     if not windows.has_live_part:
         raise DataTooSmallError("live_days is 0, so no days were kept for a test")
     events, cut = events_until(job, windows), windows.cut
-    cases = judged_cases(
-        job, windows, start=cut, end=windows.as_of, target=target, at_most=evaluation.max_users
-    ).persist()
-    try:
-        if cases.isEmpty():
-            raise DataTooSmallError("no known shopper comes back in the test days, so lists cannot be judged")
-        length = max(evaluation.ks)
-        lists = served_lists(cases, artifact=version.folder, clock=cut, length=length, model=SERVED)
-        chosen = [Baseline(family, strength) for family, strength in job.record("promote")["baselines"]]
-        if chosen:
-            known = known_before(events, cut)
-            lists = lists.unionByName(
-                plain_lists(known, cases, baselines=chosen, as_of=cut, target=target, length=length, params=evaluation)
-            )
-        lists = lists.persist()
-        by = ("task", "model")
-        judged = per_user(lists, truths(cases, target=target), ks=evaluation.ks, by=by)
-        rows = evaluation_rows(
-            summary(judged, samples=evaluation.bootstrap_samples, seed=evaluation.seed, by=by),
-            run_id=fingerprint, split="test",
+    cases = judged_cases(job, windows, start=cut, end=windows.as_of, target=target, at_most=evaluation.max_users)
+    if cases.isEmpty():
+        raise DataTooSmallError("no known shopper comes back in the test days, so lists cannot be judged")
+    length = max(evaluation.ks)
+    lists = [served_lists(cases, artifact=version.folder, clock=cut, length=length, model=SERVED)]
+    chosen = [Baseline(family, strength) for family, strength in job.record("promote")["baselines"]]
+    if chosen:
+        plain = plain_lists(
+            known_before(events, cut), cases,
+            baselines=chosen, as_of=cut, target=target, length=length, params=evaluation,
         )  # fmt: skip
-        items = known_before(events, cut).where("item_id is not null").select("item_id").distinct().count()
-        for k in evaluation.ks:
-            spread = coverage(lists, k=k, catalogue_size=items, by=by)
-            rows = rows.unionByName(evaluation_rows(spread, run_id=fingerprint, split="test"))
-        written = replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
-        lists.unpersist()
-    finally:
-        cases.unpersist()
-    return {"figures": written}
+        lists.append(plain)
+    made, truth = collected(*lists), truths(cases, target=target, seed=evaluation.seed)
+    by = ("task", "model")
+    judged = per_user(made, truth, ks=evaluation.ks, by=by)
+    figures = summary(judged, samples=evaluation.bootstrap_samples, by=by)
+    items = known_before(events, cut).where("item_id is not null").select("item_id").distinct().count()
+    for k in evaluation.ks:
+        figures += coverage(made, k=k, catalogue_size=items, by=by)
+    rows = evaluation_rows(figures, run_id=fingerprint, split="test")
+    replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+    return {"figures": rows}
 
 
 EVALUATE = Step(
     name="evaluate",
-    title="Judge lists on the test days",
+    after=("promote",),
     writes=(EVALUATION_RESULTS,),
     reads=(EVENTS,),
     sections=("evaluation", "interactions"),

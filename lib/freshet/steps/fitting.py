@@ -39,22 +39,27 @@ def histories_before(job: Job, windows: Windows, moment: datetime) -> DataFrame:
     return job.shared(name, lambda: histories(known, max_events=most))
 
 
-def judged_cases(
-    job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int | None
-) -> DataFrame:
-    """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end).
+def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int) -> DataFrame:
+    """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end); kept.
 
     At most about `at_most` of them, chosen by a hash of the id, so that a larger sample contains a smaller one.
     """
     events, past = events_until(job, windows), histories_before(job, windows, start)
-    had = past.where(F.exists("history", lambda entry: entry["event_name"] == target))
-    later = truth(between(events, start, end), target=target).withColumnRenamed("items", "truth")
-    cases = had.join(later, "user_id", how="inner")
-    if at_most is None:
-        return cases
-    number = cases.count()
-    share = min(1.0, at_most / max(1, number))
-    return cases.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
+
+    def made() -> DataFrame:
+        had = past.where(F.exists("history", lambda entry: entry["event_name"] == target))
+        later = truth(between(events, start, end), target=target).withColumnRenamed("items", "truth")
+        return had.join(later, "user_id", how="inner")
+
+    whole = f"with {target} from {start} to {end} of events {job.warehouse.version(EVENTS)} until {windows.as_of}"
+    whole = f"shoppers {whole}, newest {job.settings.interactions.max_events}"
+    return job.shared(f"{at_most} {whole}", lambda: sample_of_shoppers(job.shared(whole, made), at_most))
+
+
+def sample_of_shoppers(rows: DataFrame, at_most: int) -> DataFrame:
+    """About `at_most` of the rows (user_id, ...), a row per shopper, chosen by a hash of the id."""
+    share = min(1.0, at_most / max(1, rows.count()))
+    return rows.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
 
 
 def had_items(target: str) -> Column:

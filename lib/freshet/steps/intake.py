@@ -29,7 +29,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 INGEST = Step(
     name="ingest",
-    title="Take in raw records",
+    after=(),
     writes=WRITES,
     reads=(),
     sections=("cleaning",),

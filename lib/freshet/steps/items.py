@@ -61,7 +61,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 ITEMS = Step(
     name="items",
-    title="Take in states of items",
+    after=(),
     writes=(ITEMS_HISTORY,),
     reads=(),
     sections=(),

@@ -1,6 +1,8 @@
 """What every step gets, and the one way in which steps are run, recorded and found to be up to date."""
 
+import copy
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,12 +17,21 @@ from freshet.contracts import TABLES, TableContract
 from freshet.errors import DataTooSmallError, StateError
 from freshet.settings import Settings
 from freshet.splitting import Windows
+from freshet.steps.titles import OTHER_TITLES, TITLES
 from freshet.storage.home import Home
 from freshet.storage.lease import leases
 from freshet.storage.ledger import fingerprint, read_record, write_record
 from freshet.storage.tables import Warehouse
 
 DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
+
+
+@dataclass
+class _Shared:
+    """A frame that steps share, None until it is made."""
+
+    frame: DataFrame | None = None
+    making: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass
@@ -37,7 +48,7 @@ class Job:
     input_path: Path | None = None
     as_of: datetime | None = None
     tell: Callable[[str], None] = field(default=lambda text: None)
-    _shared: dict[str, DataFrame] = field(default_factory=dict, init=False)
+    _shared: dict[str, "_Shared"] = field(default_factory=dict, init=False)
 
     @staticmethod
     def now() -> datetime:
@@ -62,11 +73,20 @@ class Job:
     def shared(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
         """A frame that several steps of one run need, made once and kept until the session ends.
 
-        `name` must tell all that decides its content.
+        `name` must tell all that decides its content. `make` may ask for other shared frames.
         """
-        if name not in self._shared:
-            self._shared[name] = make().persist()
-        return self._shared[name]
+        # One look-up that is never broken off, so that steps side by side find the same entry.
+        shared = self._shared.setdefault(name, _Shared())
+        with shared.making:
+            if shared.frame is None:
+                shared.frame = make().persist()
+            return shared.frame
+
+    def heard_by(self, tell: Callable[[str], None]) -> "Job":
+        """The same job, with shared frames shared, whose progress is told to `tell`."""
+        heard = copy.copy(self)
+        heard.tell = tell
+        return heard
 
     def windows(self) -> Windows:
         """The windows that the build step has fixed for this home."""
@@ -79,16 +99,21 @@ class Job:
 class Step:
     """A step: what it writes and reads, which settings decide its result, and the function that does it.
 
-    `inputs` adds what else decides the result (files, model versions). `work` returns what the record should keep.
+    `name` has a title in titles.py; `after` names the steps that must have ended before. `inputs` adds what else
+    decides the result (files, model versions). `work` returns what the record should keep.
     """
 
     name: str
-    title: str
+    after: tuple[str, ...]
     writes: tuple[TableContract, ...]
     reads: tuple[TableContract, ...]
     sections: tuple[str, ...]
     inputs: Callable[[Job], dict[str, Any]]
     work: Callable[[Job, str], dict[str, Any]]
+
+    @property
+    def title(self) -> str:
+        return {**TITLES, **OTHER_TITLES}[self.name]
 
 
 @dataclass(frozen=True)
@@ -105,8 +130,8 @@ class StepResult:
 def run_step(step: Step, job: Job) -> StepResult:
     """Runs a step unless its record shows that nothing it depends on has changed.
 
-    The record is written last, so a killed step is run again. Raises BusyError when another process runs this step or
-    writes one of its tables in this home.
+    The record is written last, so a killed step is run again. Raises BusyError when this step runs already, and when
+    another process writes one of its tables in this home.
     """
     started = time.monotonic()
     with leases(job.home.locks, step.name, [table.name for table in step.writes]):

@@ -1,16 +1,21 @@
-"""Lists and truths of both tasks, judged by one evaluation: the served lists beside the plain baselines."""
+"""Lists and truths of both tasks, judged by one evaluation: the served lists beside the plain baselines.
+
+Cases come to the driver to be judged: `max_users` shoppers at most, some 2 kB for each model and task.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts.shoppers import counts_as_taste, order_id, shopper_id
 from freshet.evaluation.baseline_strengths import baseline_strengths, window_name
 from freshet.evaluation.baselines import Baseline, baseline_lists
+from freshet.evaluation.bootstrap import user_hash
 from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
 from freshet.recommendation.lists import recommended
@@ -20,16 +25,26 @@ from freshet.steps.fitting import had_items
 SERVED = "served"
 
 
-def truths(cases: DataFrame, *, target: str) -> DataFrame:
-    """(task, user_id, items): the truth of next_baskets, and of new_items without what the shopper had.
+def truths(cases: DataFrame, *, target: str, seed: int) -> pa.Table:
+    """(task, user_id, user_hash, items): the truth of next_baskets, and of new_items without what the shopper had.
 
-    Shoppers without a true item of a task have no row in it. `cases` is (user_id, history, truth).
+    `cases` is (user_id, history, truth); `seed` is that of the resamples.
     """
-    whole = cases.select(F.lit("next_baskets").alias("task"), "user_id", F.col("truth").alias("items"))
-    fresh = cases.select(
-        F.lit("new_items").alias("task"), "user_id", F.array_except("truth", had_items(target)).alias("items")
-    )
-    return whole.unionByName(fresh).where(F.size("items") > 0)
+    fresh = F.array_except("truth", had_items(target))
+    both = cases.select("user_id", user_hash(seed).alias("user_hash"), "truth", fresh.alias("fresh")).toArrow()
+    tasks = [
+        both.select(["user_id", "user_hash", column])
+        .rename_columns(["user_id", "user_hash", "items"])
+        .append_column("task", pa.repeat(task, both.num_rows))
+        for task, column in (("next_baskets", "truth"), ("new_items", "fresh"))
+    ]
+    return pa.concat_tables(tasks)
+
+
+def collected(*lists: DataFrame) -> pa.Table:
+    """(task, model, user_id, items list<string>): the items of all these lists, best first, made in one job."""
+    items = [one.select("task", "model", "user_id", F.col("items.item_id").alias("items")) for one in lists]
+    return reduce(DataFrame.unionByName, items).toArrow()
 
 
 def served_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: int, model: str) -> DataFrame:
@@ -63,7 +78,7 @@ def plain_lists(
         half_lives_days=params.baseline_half_lives_days,
         windows_days=sorted({*params.baseline_windows_days, params.fill_window_days}),
     )
-    made = baseline_lists(
+    return baseline_lists(
         strengths,
         cases,
         baselines=baselines,
@@ -71,14 +86,4 @@ def plain_lists(
         near_items=Nearness(params.item_neighbours, params.item_shrinkage, params.item_asymmetry),
         near_users=Nearness(params.user_neighbours, params.user_shrinkage, 1.0),
         fill=window_name(params.fill_window_days),
-    )
-    return made.select("task", "model", "user_id", F.transform("items", _with_reason).alias("items"))
-
-
-def _with_reason(entry: Column) -> Column:
-    return F.struct(
-        entry["position"].alias("position"),
-        entry["item_id"].alias("item_id"),
-        entry["score"].cast("double").alias("score"),
-        F.lit(None).cast("string").alias("reason"),
     )

@@ -3,24 +3,28 @@
 import json
 from typing import Any
 
-from pyspark.sql import DataFrame
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, MODEL_DECISIONS
 from freshet.errors import DataTooSmallError
 from freshet.evaluation.baseline_strengths import baseline_candidates, best_of_families
+from freshet.evaluation.baselines import Baseline
 from freshet.evaluation.gate import Difference, GateDecision, Judged, gate_decision
-from freshet.evaluation.ranking import evaluation_rows, paired_difference, per_user, summary
+from freshet.evaluation.parameters import GateParameters
+from freshet.evaluation.ranking import Figures, evaluation_rows, paired_difference, per_user, summary
 from freshet.registry.versions import ModelVersion
 from freshet.splitting import known_before
 from freshet.steps.fitting import events_until, judged_cases
 from freshet.steps.job import Job, Step
-from freshet.steps.judging import plain_lists, served_lists, truths
+from freshet.steps.judging import collected, plain_lists, served_lists, truths
 from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, registry, validation_folder
 from freshet.steps.retention import retired
 from freshet.storage.ledger import read_record
-from freshet.storage.small_writes import replace_collected, replace_rows
+from freshet.storage.small_writes import replace_rows
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+_BY = ("task", "model")
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -64,15 +68,12 @@ def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple
     windows, settings, target = job.windows(), job.settings, job.record("build")["target"]
     evaluation = settings.evaluation
     events, cut = events_until(job, windows), windows.validation_cut
-    cases = judged_cases(
-        job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users
-    ).persist()
+    cases = judged_cases(job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users)
     fit = validation_folder(job.home, version.fingerprint, CHALLENGER)
-    lists = served_lists(cases, artifact=fit, clock=cut, length=max(evaluation.ks), model=CHALLENGER)
+    lists = [served_lists(cases, artifact=fit, clock=cut, length=max(evaluation.ks), model=CHALLENGER)]
     before = validation_folder(job.home, version.fingerprint, CHAMPION)
     if before.is_dir():
-        old = served_lists(cases, artifact=before, clock=cut, length=max(evaluation.ks), model=CHAMPION)
-        lists = lists.unionByName(old)
+        lists.append(served_lists(cases, artifact=before, clock=cut, length=max(evaluation.ks), model=CHAMPION))
     candidates = baseline_candidates(
         half_lives_days=evaluation.baseline_half_lives_days, windows_days=evaluation.baseline_windows_days
     )
@@ -80,41 +81,38 @@ def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple
         known_before(events, cut), cases, baselines=candidates, as_of=cut, target=target,
         length=max(evaluation.ks), params=evaluation,
     )  # fmt: skip
-    lists = lists.unionByName(plain).persist()
-    judged = per_user(lists, truths(cases, target=target), ks=evaluation.ks, by=("task", "model")).persist()
-    try:
-        best, figures = _figures(job, judged, run_id)
-        chosen = [baseline.name for baseline in best]
-        return _decision(job, judged, figures, chosen, before.is_dir()), [[b.family, b.strength] for b in best]
-    finally:
-        judged.unpersist()
-        lists.unpersist()
-        cases.unpersist()
+    truth = truths(cases, target=target, seed=evaluation.seed)
+    judged = per_user(collected(*lists, plain), truth, ks=evaluation.ks, by=_BY)
+    best = _best_baselines(judged, settings.gate)
+    figures = _figures(job, judged, best, run_id)
+    return _decision(job, judged, figures, best, before.is_dir()), [[b.family, b.strength] for b in best]
 
 
-def _figures(job: Job, judged: DataFrame, run_id: str) -> tuple[Any, list[Any]]:
-    """Writes the validation figures; the best baselines, and all figures at the gate's metric and k."""
+def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, ...]:
+    """The best of each family over the shoppers of both tasks."""
+    means = judged.filter(pc.field("k") == gate.k).group_by("model").aggregate([(gate.metric, "mean")])
+    return best_of_families({row["model"]: row[f"{gate.metric}_mean"] for row in means.to_pylist()})
+
+
+def _figures(job: Job, judged: pa.Table, best: tuple[Baseline, ...], run_id: str) -> Figures:
+    """Writes the validation figures; those at the gate's metric and k."""
     evaluation, gate = job.settings.evaluation, job.settings.gate
-    means = judged.where(f"k = {gate.k}").groupBy("model").mean(gate.metric).collect()
-    best = best_of_families({row["model"]: row[1] for row in means})
-    shown = [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]]
-    rows = summary(
-        judged.where(judged["model"].isin(shown)),
-        samples=evaluation.bootstrap_samples, seed=evaluation.seed, by=("task", "model"),
-    )  # fmt: skip
-    rows = evaluation_rows(rows, run_id=run_id, split="validation")
-    written = replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
-    return best, [row for row in written if row["metric"] == gate.metric and row["k"] == gate.k]
+    shown = _of_models(judged, [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]])
+    figures = summary(shown, samples=evaluation.bootstrap_samples, by=_BY)
+    rows = evaluation_rows(figures, run_id=run_id, split="validation")
+    replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
+    return [row for row in rows if row["metric"] == gate.metric and row["k"] == gate.k]
 
 
-def _decision(job: Job, judged: DataFrame, figures: list[Any], chosen: list[str], has_champion: bool) -> GateDecision:
+def _decision(
+    job: Job, judged: pa.Table, figures: Figures, best: tuple[Baseline, ...], has_champion: bool
+) -> GateDecision:
     evaluation, gate = job.settings.evaluation, job.settings.gate
-    mine = judged.where(f"model = '{CHALLENGER}'").drop("model")
-    others = judged.where(judged["model"].isin(CHAMPION, *chosen))
     rows = paired_difference(
-        mine, others, metric=gate.metric, k=gate.k,
-        samples=evaluation.bootstrap_samples, seed=evaluation.seed, by=("task", "model"),
-    ).collect()  # fmt: skip
+        _of_models(judged, [CHALLENGER]).drop_columns("model"),
+        _of_models(judged, [CHAMPION, *[baseline.name for baseline in best]]),
+        metric=gate.metric, k=gate.k, samples=evaluation.bootstrap_samples, by=_BY,
+    )  # fmt: skip
     differences = [Difference(r["task"], r["model"], r["value"], r["low"], r["high"], r["users"]) for r in rows]
     own = [Judged(row["task"], row["value"], row["users"]) for row in figures if row["model"] == CHALLENGER]
     return gate_decision(
@@ -123,6 +121,10 @@ def _decision(job: Job, judged: DataFrame, figures: list[Any], chosen: list[str]
         [difference for difference in differences if difference.against != CHAMPION],
         gate,
     )
+
+
+def _of_models(judged: pa.Table, names: list[str]) -> pa.Table:
+    return judged.filter(pc.is_in(judged["model"], value_set=pa.array(names)))
 
 
 def model_decision(job: Job, version: ModelVersion) -> GateDecision:
@@ -154,7 +156,7 @@ def _carried_out(job: Job, version: ModelVersion, decision: GateDecision) -> Non
 
 PROMOTE = Step(
     name="promote",
-    title="Judge challengers at the gate",
+    after=("train-recommender", "train-propensity", "train-segments"),
     writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
     reads=(EVENTS,),
     sections=("evaluation", "gate"),

@@ -166,7 +166,7 @@ def write_scores(job: Job, version: ModelVersion, windows: Windows) -> None:
 
 TRAIN_PROPENSITY = Step(
     name="train-propensity",
-    title="Train the purchase probability",
+    after=("build",),
     writes=(EVALUATION_RESULTS,),
     reads=(EVENTS,),
     sections=("windows", "propensity"),

@@ -32,6 +32,7 @@ from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, ch
 from freshet.steps.propensity import write_scores
 from freshet.steps.segments import write_segments
 from freshet.storage.item_states import unavailable_items
+from freshet.storage.small_writes import replace_collected
 from freshet.streaming.list_table import with_newer_stream_lists, write_lists
 
 
@@ -90,8 +91,9 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     count = write_lists(job.warehouse, newest)
     near = similar_items(job.spark.createDataFrame(artifact.neighbour_table()), length=lists.similar_length)
     near = near.withColumn("model_version", F.lit(version.model_version))
-    job.warehouse.replace(near, SIMILAR_ITEMS)
-    job.warehouse.replace(_popular(job), POPULAR_ITEMS)
+    # As large as the catalogue, which the artifact has on the driver already.
+    replace_collected(job.warehouse, near, SIMILAR_ITEMS)
+    replace_collected(job.warehouse, _popular(job), POPULAR_ITEMS)
     return {"policy": policy, "lists": count}
 
 
@@ -105,7 +107,7 @@ def _popular(job: Job) -> DataFrame:
 
 RECOMMEND = Step(
     name="recommend",
-    title="Write lists, scores and segments",
+    after=("promote",),
     writes=(
         RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES,
     ),

@@ -77,7 +77,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     events = events_until(job, windows)
     cases = judged_cases(
         job, windows, start=cut, end=windows.cut, target=target, at_most=settings.search.max_validation_users
-    ).persist()
+    )
     known = known_before(events, cut)
     before = _champion_recipe(job)
     half_lives = searched_half_lives(settings.search) | (half_lives_of(before) if before else set())
@@ -106,7 +106,6 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
             )
             rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
     finally:
-        cases.unpersist()
         strengths.forget()
     return result, repeated
 
@@ -171,7 +170,7 @@ def _write_factors(job: Job, final: Fitted, version: str) -> None:
 
 TRAIN_RECOMMENDER = Step(
     name="train-recommender",
-    title="Train the recommender",
+    after=("build",),
     writes=(ITEM_FACTORS, USER_FACTORS),
     reads=(EVENTS, ITEM_FEATURES),
     sections=("windows", "interactions", "search", "factorisation", "lists", "gate"),

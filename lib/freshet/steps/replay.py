@@ -3,19 +3,19 @@
 import dataclasses
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
+from pyspark.sql.pandas.types import to_arrow_type
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
 from freshet.contracts.shoppers import HISTORY
 from freshet.errors import DataTooSmallError
-from freshet.recommendation.lists import recommended
+from freshet.recommendation.lists import recommended, recommended_at_hand
 from freshet.steps.fitting import events_until
 from freshet.steps.job import Job, Step
 from freshet.steps.live import LivePlan, replay_live
 from freshet.steps.live_quality import evaluate_live
 from freshet.steps.models import RECOMMENDER, champion, champion_facts
-from freshet.storage.small_writes import replace_collected
+from freshet.storage.small_writes import replace_rows
 from freshet.streaming.micro_batch import ServedModel
 
 
@@ -45,26 +45,28 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         events_until(job, windows),
         job.warehouse.read(RECOMMENDATIONS),
         job.warehouse.read(RECOMMENDATION_UPDATES),
-        _newcomers_list(job, model, plan),
+        _newcomers_list(model, plan),
         plan=plan,
         target=job.record("build")["target"],
         evaluation=job.settings.evaluation,
         run_id=fingerprint,
     )
-    replace_collected(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+    replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
     return dataclasses.asdict(report)
 
 
-def _newcomers_list(job: Job, model: ServedModel, plan: LivePlan) -> DataFrame:
-    """(items): what a shopper without history is served, a single row."""
-    nobody = job.spark.range(1).select(F.lit("").alias("user_id"), F.array().cast(HISTORY).alias("history"))
-    made = recommended(nobody, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy)
-    return made.select("items")
+def _newcomers_list(model: ServedModel, plan: LivePlan) -> list[str]:
+    """The items that a shopper without history is served, best first."""
+    nobody = pa.table({"user_id": [""], "history": pa.array([None], to_arrow_type(HISTORY, timezone="UTC"))})
+    made = recommended_at_hand(
+        nobody, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy
+    )
+    return [item["item_id"] for item in made.column("items")[0].as_py()]
 
 
 REPLAY = Step(
     name="replay",
-    title="Replay the live days",
+    after=("recommend",),
     writes=(RECOMMENDATION_UPDATES, STREAM_METRICS, EVALUATION_RESULTS),
     reads=(EVENTS, RECOMMENDATIONS),
     sections=("stream", "lists", "interactions", "evaluation"),

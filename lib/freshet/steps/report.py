@@ -16,26 +16,15 @@ from freshet.contracts import (
     USER_SEGMENTS,
 )
 from freshet.report.page import rendered
-from freshet.steps.build import BUILD
-from freshet.steps.evaluate import EVALUATE
-from freshet.steps.intake import INGEST
 from freshet.steps.job import Job, Step
 from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS, champion
-from freshet.steps.promote import PROMOTE
-from freshet.steps.propensity import TRAIN_PROPENSITY
-from freshet.steps.recommend import RECOMMEND
-from freshet.steps.recommender import TRAIN_RECOMMENDER
-from freshet.steps.replay import REPLAY
 from freshet.steps.report_data import collected
 from freshet.steps.report_sources import Sources
-from freshet.steps.segments import TRAIN_SEGMENTS
+from freshet.steps.titles import TITLES
 from freshet.storage.home import Home
 from freshet.storage.ledger import read_record, write_whole
 
-TOLD: tuple[Step, ...] = (
-    INGEST, BUILD, TRAIN_RECOMMENDER, TRAIN_PROPENSITY, TRAIN_SEGMENTS, PROMOTE, RECOMMEND, REPLAY, EVALUATE,
-)  # fmt: skip
-"""The steps that the report tells of, in their order."""
+_TOLD = [name for name in TITLES if name != "report"]
 
 
 def page_path(home: Home) -> Path:
@@ -49,7 +38,7 @@ def _champions(job: Job) -> dict[str, int]:
 
 
 def _inputs(job: Job) -> dict[str, Any]:
-    records = {step.name: read_record(job.home.steps, step.name) for step in TOLD}
+    records = {name: read_record(job.home.steps, name) for name in _TOLD}
     was_written = read_record(job.home.steps, "report") is not None
     return {
         "records": {name: record and record["fingerprint"] for name, record in records.items()},
@@ -61,14 +50,14 @@ def _inputs(job: Job) -> dict[str, Any]:
 
 def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     sources = Sources(job.home, _champions(job), job.settings.gate.k)
-    page = collected(sources, [(step.name, step.title) for step in TOLD], job.now())
+    page = collected(sources, [(name, TITLES[name]) for name in _TOLD], job.now())
     write_whole(page_path(job.home), rendered(page))
     return {"page": "index.html"}
 
 
 REPORT = Step(
     name="report",
-    title="Write the report",
+    after=("replay", "evaluate"),
     writes=(),
     reads=(
         EVENTS, ITEMS_HISTORY, USER_FEATURES, RECOMMENDATIONS, RECOMMENDATION_UPDATES, USER_SCORES, USER_SEGMENTS,

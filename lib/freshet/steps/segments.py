@@ -132,7 +132,7 @@ def _described(shop: _Shop) -> DataFrame:
 
 TRAIN_SEGMENTS = Step(
     name="train-segments",
-    title="Train customer segments",
+    after=("build",),
     writes=(EVALUATION_RESULTS,),
     reads=(USER_FEATURES,),
     sections=("windows", "segments"),

@@ -3,12 +3,16 @@
 On a local disk Delta's log store cannot keep two processes apart: it looks whether a commit exists and then
 renames, so a second process may erase a commit in silence. An exclusive lock file per job and per table closes
 that gap. The kernel drops the lock when its process dies, so a killed run leaves nothing to clean up.
+
+Jobs that one process runs side by side share a table's lease: they commit one at a time (see small_writes).
 """
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from freshet.errors import BusyError
@@ -38,9 +42,43 @@ def lease(locks: Path, kind: str, name: str) -> Iterator[None]:
 
 @contextmanager
 def leases(locks: Path, job: str, tables: list[str]) -> Iterator[None]:
-    """The job's lease and one per table it writes, tables in name order so that two jobs cannot deadlock."""
+    """The job's lease and one per table it writes, tables in name order so that two jobs cannot deadlock.
+
+    Another job of this process that holds a table in this way is no hindrance.
+    """
     with ExitStack() as stack:
         stack.enter_context(lease(locks, "job", job))
         for table in sorted(tables):
-            stack.enter_context(lease(locks, "table", table))
+            stack.enter_context(_shared_lease(locks, table))
         yield
+
+
+@dataclass
+class _Held:
+    """A table's lease that this process has, and for how many jobs."""
+
+    lease: ExitStack
+    holders: int = 0
+
+
+_held: dict[Path, _Held] = {}
+_changing = threading.Lock()
+
+
+@contextmanager
+def _shared_lease(locks: Path, table: str) -> Iterator[None]:
+    place = locks.resolve() / table
+    with _changing:
+        if place not in _held:
+            taken = ExitStack()
+            taken.enter_context(lease(locks, "table", table))
+            _held[place] = _Held(taken)
+        _held[place].holders += 1
+    try:
+        yield
+    finally:
+        with _changing:
+            held = _held[place]
+            held.holders -= 1
+            if not held.holders:
+                _held.pop(place).lease.close()

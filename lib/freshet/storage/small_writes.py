@@ -5,6 +5,7 @@ For tables on a local disk and in the process that holds the table's lease: ther
 writers.
 """
 
+import threading
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from freshet.contracts import Column, TableContract
 from freshet.errors import ContractError, listed
 from freshet.storage.tables import Warehouse
+
+_committing = threading.Lock()
+"""Steps that run side by side replace rows of the same table: the second reads what the first has committed."""
 
 
 def append_collected(warehouse: Warehouse, rows: DataFrame, contract: TableContract) -> int:
@@ -40,16 +44,15 @@ def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) 
 
 
 def replace_collected(
-    warehouse: Warehouse, rows: DataFrame, contract: TableContract, *, where: str
-) -> list[dict[str, Any]]:
-    """Puts the rows of a small frame in place of those that meet the SQL condition `where`; the rows by column name.
+    warehouse: Warehouse, rows: DataFrame, contract: TableContract, *, where: str | None = None
+) -> None:
+    """Puts the rows of a small frame in place of those that meet the SQL condition `where`, or of the whole table.
 
     One commit; makes the table where it is missing. Repeating it leaves the same table. Raises ContractError, before
     anything is written, listing every broken rule.
     """
     collected = contract.conform(rows).toArrow()
     _replace(warehouse, collected, contract, where)
-    return collected.to_pylist()
 
 
 def replace_rows(warehouse: Warehouse, rows: list[dict[str, Any]], contract: TableContract, *, where: str) -> None:
@@ -57,10 +60,11 @@ def replace_rows(warehouse: Warehouse, rows: list[dict[str, Any]], contract: Tab
     _replace(warehouse, _arrow_rows(rows, contract), contract, where)
 
 
-def _replace(warehouse: Warehouse, rows: pa.Table, contract: TableContract, where: str) -> None:
+def _replace(warehouse: Warehouse, rows: pa.Table, contract: TableContract, where: str | None) -> None:
     checked = _checked(rows, contract)
-    warehouse.create(contract)
-    write_deltalake(warehouse.path(contract), checked, mode="overwrite", predicate=where)
+    with _committing:
+        warehouse.create(contract)
+        write_deltalake(warehouse.path(contract), checked, mode="overwrite", predicate=where)
 
 
 def _arrow_rows(rows: list[dict[str, Any]], contract: TableContract) -> pa.Table:

@@ -12,9 +12,14 @@ from deltalake import DeltaTable
 from freshet.contracts import TableContract
 
 
+def _has_commit(folder: Path, contract: TableContract) -> bool:
+    """False as well where a first write goes on, or was killed before its commit."""
+    return any((folder / contract.name / "_delta_log").glob("*.json"))
+
+
 def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
     """Rows, version and live files of a table, None when there is none. Reads the log only."""
-    if not (folder / contract.name / "_delta_log").is_dir():
+    if not _has_commit(folder, contract):
         return None
     table = DeltaTable(str(folder / contract.name))
     actions = pa.table(table.get_add_actions(flatten=True))
@@ -24,7 +29,7 @@ def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
 
 def rows_where(folder: Path, contract: TableContract, column: str, value: Any) -> list[dict[str, Any]]:
     """The rows whose column equals a value; empty when the table does not exist."""
-    if not (folder / contract.name / "_delta_log").is_dir():
+    if not _has_commit(folder, contract):
         return []
     dataset = DeltaTable(str(folder / contract.name)).to_pyarrow_dataset()
     rows: list[dict[str, Any]] = dataset.to_table(filter=ds.field(column) == value).to_pylist()
@@ -38,7 +43,7 @@ def some_rows(
 
     Only the named columns are read, and only files that may hold such rows. Empty when the table does not exist.
     """
-    if not (folder / contract.name / "_delta_log").is_dir():
+    if not _has_commit(folder, contract):
         return []
     dataset = DeltaTable(str(folder / contract.name)).to_pyarrow_dataset()
     rows: list[dict[str, Any]] = dataset.scanner(columns=list(columns), filter=where).head(at_most).to_pylist()
@@ -47,7 +52,7 @@ def some_rows(
 
 def column_ends(folder: Path, contract: TableContract, column: str) -> tuple[Any, Any] | None:
     """The lowest and highest value of a column by the log alone; None when there is no table or a file lacks them."""
-    if not (folder / contract.name / "_delta_log").is_dir():
+    if not _has_commit(folder, contract):
         return None
     actions = pa.table(DeltaTable(str(folder / contract.name)).get_add_actions(flatten=True))
     low, high = f"min.{column}", f"max.{column}"

@@ -6,16 +6,19 @@ looked into. Equal scores are ordered by column everywhere, also at the edge: co
 to the lower item_id.
 """
 
+from typing import TypeAlias, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 _DEPTH = 32
 """Scores of a strip: deeper ones have fewer maxima to select from and more scores to look into; measured as best."""
 
-Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+Float = TypeVar("Float", bound=np.floating)
+Found: TypeAlias = tuple[NDArray[np.int64], NDArray[Float]]
 
 
-def top_k(scores: NDArray[np.float32], k: int) -> Found:
+def top_k(scores: NDArray[Float], k: int) -> Found[Float]:
     """Columns and values [rows, min(k, columns)] of each row's highest scores, best first, ties by lower column.
 
     Minus infinity marks what may not be listed; it comes last. k below 1 gives no columns. Raises ValueError for NaN.
@@ -43,23 +46,23 @@ def top_k(scores: NDArray[np.float32], k: int) -> Found:
     return found
 
 
-def _fill(found: Found, rows: NDArray[np.bool_], part: Found) -> None:
+def _fill(found: Found[Float], rows: NDArray[np.bool_], part: Found[Float]) -> None:
     found[0][rows], found[1][rows] = part
 
 
-def _refuse_nan(values: NDArray[np.float32]) -> None:
+def _refuse_nan(values: NDArray[Float]) -> None:
     if np.isnan(values).any():
         raise ValueError("a score is not a number")
 
 
 def _within_strips(
-    body: NDArray[np.float32],
-    tail: NDArray[np.float32],
+    body: NDArray[Float],
+    tail: NDArray[Float],
     wanted: NDArray[np.bool_],
-    edge: NDArray[np.float32],
+    edge: NDArray[Float],
     easy: NDArray[np.bool_],
     k: int,
-) -> Found:
+) -> Found[Float]:
     """The k best of the rows marked `easy`, from their wanted strips and the columns behind the last strip."""
     depth, strips = body.shape[1:]
     # Flat places and a division: quicker than two-dimensional ones.
@@ -77,7 +80,7 @@ def _within_strips(
     return columns[first], values[first]
 
 
-def _whole_rows(scores: NDArray[np.float32], k: int) -> Found:
+def _whole_rows(scores: NDArray[Float], k: int) -> Found[Float]:
     rows, columns = scores.shape
     if k == 0:
         return np.empty((rows, 0), dtype=np.int64), np.empty((rows, 0), dtype=scores.dtype)

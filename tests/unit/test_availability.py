@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from freshet.recommendation.top_k import top_k
 
 from freshet.recommendation.availability import places_of, read_unavailable, save_unavailable
 from freshet.recommendation.parameters import POLICIES
+from freshet.top_k import top_k
 from tests.artifacts import CLOCK, batch, listed, random_artifact, random_history
 from tests.oracles_recommendation import best_columns, scores_of
 

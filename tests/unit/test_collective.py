@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
@@ -99,5 +100,5 @@ def test_an_error_of_the_work_ends_the_job(spark: SparkSession) -> None:
             raise ValueError("a mistake in one task")
         return {"sum": peers.sum(np.zeros(1))}
 
-    with pytest.raises(PySparkException, match=r"a mistake in one task|closed the connection"):
+    with pytest.raises((PySparkException, Py4JJavaError), match=r"a mistake in one task|closed the connection"):
         over_partitions(spark.range(0, 10, 1, 2), work)

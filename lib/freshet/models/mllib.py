@@ -8,7 +8,6 @@ from pyspark.ml.classification import LogisticRegressionModel
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.common import _py2java
 from pyspark.ml.linalg import DenseVector
-from pyspark.mllib.linalg import DenseVector as OldDenseVector
 from pyspark.sql import DataFrame
 
 from freshet.errors import InputError
@@ -37,7 +36,7 @@ def kmeans_model(
     assert context._gateway is not None  # a running session has one
     held = context._gateway.new_array(java.mllib.linalg.Vector, len(centres))
     for number, centre in enumerate(centres):
-        held[number] = _py2java(context, OldDenseVector(centre))
+        held[number] = java.mllib.linalg.Vectors.fromML(_py2java(context, DenseVector(centre)))
     inner = java.mllib.clustering.KMeansModel(held, "euclidean", float(cost), int(passes))
     made = KMeansModel(java.ml.clustering.KMeansModel(_uid("KMeans"), inner))
     return made.setFeaturesCol(features).setPredictionCol(prediction)

@@ -46,7 +46,7 @@ class Timed(NamedTuple):
     items: NDArray[np.float32]
 
 
-def als(quick: bool, pairs: int) -> dict[str, Any]:
+def als(quick: bool, pairs: int = 5) -> dict[str, Any]:
     """mllib_over_ours_rank*: the lowest ratio over pairs of the time per iteration, (T(15) - T(5)) / 10 of whole jobs.
 
     Trained on Gowalla without the validation part, on which both are judged; --quick is a slice of it at rank 16.

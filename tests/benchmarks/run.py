@@ -1,6 +1,7 @@
 """Runs one benchmark: python -m tests.benchmarks.run NAME [--quick]. The last line is one JSON object."""
 
 import argparse
+import inspect
 import json
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.benchmarks.als import als
 from tests.benchmarks.als_memory import als_memory
 from tests.benchmarks.foldin import foldin
 from tests.benchmarks.item_models import item_models
+from tests.benchmarks.kill import kill
 from tests.benchmarks.kmeans import kmeans
 from tests.benchmarks.logreg import logreg
 from tests.benchmarks.main_job import main_job
@@ -25,30 +27,39 @@ from tests.benchmarks.yardstick import gemm_gflops
 REPOSITORY = Path(__file__).parents[2]
 RECORDS = REPOSITORY / ".freshet-bench" / "results.jsonl"
 
-BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
+BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "topk": topk,
     "foldin": foldin,
     "item-models": item_models,
+    "als": als,
+    "als-memory": als_memory,
     "logreg": logreg,
     "kmeans": kmeans,
     "main-job": main_job,
-    "als-memory": als_memory,
+    "kill": kill,
     "tables": tables,
 }
 
-PAIRED: dict[str, Callable[[bool, int], dict[str, Any]]] = {"als": als}
-"""Benches of alternating runs, which also take the number of pairs."""
+OPTIONS: dict[str, tuple[type, str]] = {
+    "only": (str, "the tables whose names begin so"),
+    "pairs": (int, "alternating pairs of what is compared"),
+    "kills": (int, "kills of the service"),
+}
+"""Of single benchmarks: what is measured, or at which size."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
-    parser.add_argument("name", choices=sorted({**BENCHES, **PAIRED}), help="what to measure")
+    parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
     parser.add_argument("--quick", action="store_true", help="end within a minute, at a smaller size")
-    parser.add_argument("--only", help="of bench tables: the tables whose names begin so")
-    parser.add_argument("--pairs", type=int, default=5, help="alternating pairs of a bench that compares two (5)")
+    for name, (kind, told) in OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind, help=told)
     wish = parser.parse_args()
+    wanted = {name: value for name in OPTIONS if (value := getattr(wish, name)) is not None}
+    if strange := wanted.keys() - inspect.signature(BENCHES[wish.name]).parameters.keys():
+        parser.error(f"{wish.name} has no --{' and no --'.join(sorted(strange))}")
     before = gemm_gflops()
-    found = _measured(wish)
+    found = BENCHES[wish.name](wish.quick, **wanted)
     after = gemm_gflops()
     # Of most benches, nested figures are for the record alone; of tables, each table is a figure.
     metrics = {
@@ -64,14 +75,6 @@ def main() -> None:
     _print(wish.name, wish.quick, single, before, after)
     _keep({**result, "quick": wish.quick, "yardstick": [round(before, 1), round(after, 1)], "raw": found})
     print(json.dumps(result))
-
-
-def _measured(wish: argparse.Namespace) -> dict[str, Any]:
-    if wish.name == "tables":
-        return tables(wish.quick, wish.only)
-    if wish.name in PAIRED:
-        return PAIRED[wish.name](wish.quick, wish.pairs)
-    return BENCHES[wish.name](wish.quick)
 
 
 def _print(name: str, quick: bool, metrics: dict[str, Any], before: float, after: float) -> None:

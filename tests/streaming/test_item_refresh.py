@@ -51,7 +51,9 @@ def job(spark: SparkSession, tmp_path: Path) -> Job:
 
 
 def view(number: int, user: str, item: str) -> dict[str, object]:
-    return event(name="view_item", user=user, item=item, at=f"2026-02-01 10:{number:02}", event_id=f"e{number}")
+    """Received long after it happened: that must not keep it from counting."""
+    at = f"2026-02-01 10:{number:02}"
+    return event(name="view_item", user=user, item=item, at=at, received="2026-05-01", event_id=f"e{number}")
 
 
 def solved(job: Job) -> tuple[str, Artifact]:

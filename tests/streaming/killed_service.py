@@ -1,0 +1,128 @@
+"""The service as a process that kills itself, with its JVM, at the nth passage of a named point; or runs to an end."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+import freshet.steps.service as service
+import freshet.streaming.compaction as compaction
+import freshet.streaming.intake as intake
+import freshet.streaming.micro_batch as micro_batch
+from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
+from freshet.session import spark_session
+from freshet.settings import load_settings
+from freshet.steps.feeds import Topic
+from freshet.steps.job import Job
+from freshet.storage.home import Home
+from tests.streaming.service import MAPPING, QUICK
+
+POINTS = ("reading", "writing", "compaction", "swap")
+
+OVERRIDES = (
+    *QUICK, "service.most_intake_events=60", "service.most_list_events=60", "compaction.every_minutes=0.02",
+    "compaction.vacuum_hours=0", "service.item_refresh_minutes=0", "compaction.tidy_minutes=0.05",
+)  # fmt: skip
+
+CLOSED = "2026-03-01T00:00:00Z"
+"""Time of every shopper's last event: all last lists are made at one event clock."""
+
+
+class Deadly:
+    """Ends the process group at the nth passage of `point`."""
+
+    def __init__(self, point: str, nth: int) -> None:
+        self.point, self.left, self._lock = point, nth, threading.Lock()
+
+    def passed(self, point: str) -> None:
+        """Counts a passage."""
+        with self._lock:
+            if point == self.point:
+                self.left -= 1
+                if self.left == 0:
+                    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    def around(self, module: Any, name: str, point: str) -> None:
+        """Marks the moments before and after a function as passages."""
+        work: Callable[..., Any] = getattr(module, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            self.passed(point)
+            result = work(*arguments, **options)
+            self.passed(point)
+            return result
+
+        setattr(module, name, watched)
+
+
+def armed(deadly: Deadly) -> None:
+    """Every named point, in the modules that pass it."""
+    deadly.around(intake, "facts", "reading")
+    deadly.around(intake.EventIntake, "_told", "reading")
+    deadly.around(micro_batch.ListUpdates, "_standing", "reading")
+    for module in (intake, micro_batch):
+        for name in ("append_collected", "append_row"):
+            if hasattr(module, name):
+                deadly.around(module, name, "writing")
+    deadly.around(compaction, "write_lists", "compaction")
+    deadly.around(compaction.hygiene, "drop_partitions", "compaction")
+    lookup, last = service.champion, list[str]()
+
+    def champion(*arguments: Any) -> Any:
+        version = lookup(*arguments)
+        if last and last[-1] != version.model_version:
+            deadly.passed("swap")
+        last.append(version.model_version)
+        return version
+
+    service.champion = champion
+
+
+def is_finished(warehouse: Path, records: int, shoppers: int) -> bool:
+    """Whether every record is in a table and every shopper has the list of the closing event."""
+
+    def rows(name: str, column: str) -> list[Any]:
+        path = warehouse / name
+        if not (path / "_delta_log").is_dir():
+            return []
+        return DeltaTable(str(path)).to_pyarrow_table(columns=[column]).column(column).to_pylist()
+
+    taken = len(rows(EVENTS.name, "source_offset")) + len(rows(QUARANTINE.name, "source_offset"))
+    if taken < records:
+        return False
+    closed = set()
+    for name in (RECOMMENDATION_UPDATES.name, RECOMMENDATIONS.name):
+        path = warehouse / name
+        if (path / "_delta_log").is_dir():
+            lists = DeltaTable(str(path)).to_pyarrow_table(columns=["user_id", "event_clock"]).to_pylist()
+            closed |= {row["user_id"] for row in lists if f"{row['event_clock']:%Y-%m-%dT%H:%M:%SZ}" >= CLOSED}
+    return len(closed) >= shoppers
+
+
+def main(root: Path, servers: str, topic: str, point: str, nth: int, records: int, shoppers: int) -> None:
+    armed(Deadly(point, nth))
+    options = {"spark.driver.memory": "1g", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+    jars = Path(__file__).parents[2] / ".jars"
+    spark = spark_session("freshet-killed", jars=jars, master="local[2]", options=options)
+    job = Job(spark, Home(root).prepare(), load_settings("test", OVERRIDES))
+    feed = Topic(MAPPING, topic, {"kafka.bootstrap.servers": servers}, {"bootstrap.servers": servers})
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+
+    def watch() -> None:
+        while not stop.wait(1.0):
+            if point == "none" and is_finished(job.home.warehouse, records, shoppers):
+                stop.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    service.serve(job, feed, service.PARTS, stop=stop, tell=lambda text: None)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:5], *map(int, sys.argv[5:]))  # type: ignore[call-arg]

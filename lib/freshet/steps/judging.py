@@ -18,6 +18,7 @@ from freshet.evaluation.baselines import Baseline, baseline_lists
 from freshet.evaluation.bootstrap import user_hash
 from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
+from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.recommendation.lists import recommended
 from freshet.recommendation.parameters import POLICIES
 from freshet.steps.fitting import had_items
@@ -32,13 +33,8 @@ def truths(cases: DataFrame, *, target: str, seed: int) -> pa.Table:
     """
     fresh = F.array_except("truth", had_items(target))
     both = cases.select("user_id", user_hash(seed).alias("user_hash"), "truth", fresh.alias("fresh")).toArrow()
-    tasks = [
-        both.select(["user_id", "user_hash", column])
-        .rename_columns(["user_id", "user_hash", "items"])
-        .append_column("task", pa.repeat(task, both.num_rows))
-        for task, column in (("next_baskets", "truth"), ("new_items", "fresh"))
-    ]
-    return pa.concat_tables(tasks)
+    columns = {"next_baskets": "truth", "new_items": "fresh"}
+    return stacked_lists(both, keep=["user_id", "user_hash"], name="task", columns=columns)
 
 
 def collected(*lists: DataFrame) -> pa.Table:

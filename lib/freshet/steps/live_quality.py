@@ -8,6 +8,7 @@ from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.evaluation.bootstrap import user_hash
 from freshet.evaluation.parameters import EvaluationParameters
 from freshet.evaluation.ranking import RANKING_METRICS, Figures, evaluation_rows, per_user, summary
+from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.steps.fitting import sample_of_shoppers
 from freshet.steps.live import LivePlan
 from freshet.streaming.slices import slice_number
@@ -66,14 +67,10 @@ def evaluate_live(
 
 def _per_shopper(listed: pa.Table, evaluation: EvaluationParameters) -> pa.Table:
     """(model, user_id, user_hash, k, metrics): means over the slices of (slice, user_id, ..., before, after)."""
-    lists = [
-        listed.select(["slice", "user_id", column])
-        .rename_columns(["slice", "user_id", "items"])
-        .append_column("model", pa.repeat(model, listed.num_rows))
-        for model, column in ((BEFORE, "before"), (AFTER, "after"))
-    ]
+    columns = {BEFORE: "before", AFTER: "after"}
+    lists = stacked_lists(listed, keep=["slice", "user_id"], name="model", columns=columns)
     truth = listed.select(["slice", "user_id", "user_hash", "items"])
-    judged = per_user(pa.concat_tables(lists), truth, ks=evaluation.ks, by=("slice", "model"))
+    judged = per_user(lists, truth, ks=evaluation.ks, by=("slice", "model"))
     keys = ["model", "user_id", "user_hash", "k"]
     means = judged.group_by(keys).aggregate([(metric, "mean") for metric in RANKING_METRICS])
     return means.rename_columns([name.removesuffix("_mean") for name in means.column_names])

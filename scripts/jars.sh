@@ -20,13 +20,16 @@ pinned() { # version of a package in pyproject.toml
 # (lz4, snappy, zstd) among it.
 kept=("io.delta:*" "io.unitycatalog:*"
     "org.apache.spark:spark-sql-kafka-*" "org.apache.spark:spark-token-provider-kafka-*"
-    "org.apache.kafka:kafka-clients" "org.apache.commons:commons-pool2")
+    "org.apache.kafka:kafka-clients" "org.apache.commons:commons-pool2"
+    "com.globalmentor:hadoop-bare-naked-local-fs")
 
 roots() {
     local spark
     spark=$(pinned pyspark)
     echo "io.delta:delta-spark_${spark%.*}_2.13:$(pinned delta-spark)"
     echo "org.apache.spark:spark-sql-kafka-0-10_2.13:$spark"
+    # Local files without a process started for each: what lib/freshet/session.py says of it.
+    echo "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"
 }
 
 [ "$#" -le 1 ] || fail "usage: scripts/jars.sh [--check | --lock]"

@@ -14,14 +14,19 @@ from rich.table import Table
 
 from tests.benchmarks.als import als
 from tests.benchmarks.als_memory import als_memory
+from tests.benchmarks.floor import floor
 from tests.benchmarks.foldin import foldin
 from tests.benchmarks.item_models import item_models
 from tests.benchmarks.kill import kill
 from tests.benchmarks.kmeans import kmeans
 from tests.benchmarks.logreg import logreg
 from tests.benchmarks.main_job import main_job
+from tests.benchmarks.stream_ageing import ageing
+from tests.benchmarks.stream_catchup import stream_catchup
+from tests.benchmarks.stream_latency import stream_latency
 from tests.benchmarks.tables import tables
 from tests.benchmarks.topk import topk
+from tests.benchmarks.write_path import write_path
 from tests.benchmarks.yardstick import gemm_gflops
 
 REPOSITORY = Path(__file__).parents[2]
@@ -38,12 +43,22 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "main-job": main_job,
     "kill": kill,
     "tables": tables,
+    "floor": floor,
+    "write-path": write_path,
+    "stream-latency": stream_latency,
+    "stream-catchup": stream_catchup,
+    "ageing": ageing,
 }
 
 OPTIONS: dict[str, tuple[type, str]] = {
     "only": (str, "the tables whose names begin so"),
     "pairs": (int, "alternating pairs of what is compared"),
     "kills": (int, "kills of the service"),
+    "minutes": (float, "how long events are sent"),
+    "events": (int, "events that have waited in the topic"),
+    "batches": (int, "micro-batches of lists"),
+    "shoppers": (int, "shoppers in the stream's state"),
+    "past": (int, "past events of each shopper"),
 }
 """Of single benchmarks: what is measured, or at which size."""
 

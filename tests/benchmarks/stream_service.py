@@ -1,0 +1,122 @@
+"""The service under measurement, in a process of its own: `freshet serve` with stopwatches around its parts.
+
+python -m tests.benchmarks.stream_service HOME SERVER TOPIC ACCOUNT [SECTION.KEY=VALUE ...] until SIGTERM. ACCOUNT gets
+a JSON line for every micro-batch of either query, by Spark's own account, and one for every call of a part.
+"""
+
+import functools
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from pyspark.sql import SparkSession
+from pyspark.sql.classic.dataframe import DataFrame
+from pyspark.sql.streaming.listener import StreamingQueryListener
+
+from freshet.cli.options import opened_job
+from freshet.recommendation import lists, scoring
+from freshet.settings import conf_folder
+from freshet.steps import serve as service
+from freshet.steps.serve import Topic, serve
+from freshet.storage import small_writes
+from freshet.streaming import made_lists, micro_batch
+from freshet.streaming.parameters import StreamParameters
+from freshet.streaming.query import stream_session
+from tests.benchmarks.tasks import cores
+
+_WATCHED = (
+    (scoring, "shopper_factors", "fold_in"),
+    (scoring, "neighbour_scores", "neighbours"),
+    (lists, "read_block", "read_block"),
+    (lists, "scored", "scoring"),
+    (lists, "top_k", "top_k"),
+    (lists, "reasons", "reasons"),
+    (made_lists, "append_arrow", "write_lists"),
+    (made_lists, "append_collected", "write_lists"),
+    (micro_batch, "append_row", "write_figures"),
+    (small_writes, "write_deltalake", "commit"),
+    (micro_batch.ListUpdates, "__call__", "lists"),
+    (DataFrame, "toArrow", "to_arrow"),
+)
+"""Functions by where the service looks them up, and what they are called in the account."""
+
+
+class Account:
+    """Lines of JSON: what took how long, and when it ended."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    def keep(self, **entry: Any) -> None:
+        with self._lock:
+            self._file.write(json.dumps({"at": time.time(), **entry}) + "\n")
+            self._file.flush()
+
+    def watched(self, work: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """`work`, with its seconds kept under a name."""
+
+        @functools.wraps(work)
+        def timed(*args: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return work(*args, **named)
+            finally:
+                query = threading.current_thread().name
+                self.keep(part=name, seconds=time.perf_counter() - started, thread=query)
+
+        return timed
+
+
+class Progress(StreamingQueryListener):
+    """Spark's account of every micro-batch."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def onQueryStarted(self, event: Any) -> None: ...  # noqa: N802
+
+    def onQueryProgress(self, event: Any) -> None:  # noqa: N802
+        told = json.loads(event.progress.json)
+        states = [{name: one[name] for name in ("numRowsTotal", "memoryUsedBytes")} for one in told["stateOperators"]]
+        self._account.keep(
+            query=told["name"], batch=told["batchId"], rows=told["numInputRows"], parts=told["durationMs"],
+            states=states,
+        )  # fmt: skip
+
+    def onQueryIdle(self, event: Any) -> None: ...  # noqa: N802
+
+    def onQueryTerminated(self, event: Any) -> None: ...  # noqa: N802
+
+
+def main() -> None:
+    home, server, topic, kept, *overrides = sys.argv[1:]
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with Path(kept).open("a", encoding="utf-8") as file:
+        account = Account(file)
+        for place, name, told in _WATCHED:
+            if hasattr(place, name):
+                setattr(place, name, account.watched(getattr(place, name), told))
+
+        def listened(spark: SparkSession, params: StreamParameters) -> SparkSession:
+            session = stream_session(spark, params)
+            session.streams.addListener(Progress(account))
+            return session
+
+        vars(service)["stream_session"] = listened
+        mapping = Path(str(conf_folder().joinpath("sources/shop_events.toml")))
+        client = {"bootstrap.servers": server}
+        spark_options = {"kafka.bootstrap.servers": server}
+        with opened_job(Path(home), None, tuple(overrides), f"local[{cores()}]") as job:
+            serve(
+                job, Topic(mapping, topic, spark_options, client), stop=stop, tell=lambda text: account.keep(told=text)
+            )
+
+
+if __name__ == "__main__":
+    main()

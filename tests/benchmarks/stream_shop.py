@@ -1,0 +1,157 @@
+"""A shop of any size for the benchmarks of the stream: a real log tiled to many shoppers, their past, a model.
+
+The events are those of taobao_userbehavior_2h in order of time, each of them once for every copy of its shopper. The
+past and the model are random: what a list costs depends on their sizes alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from freshet.messages.sending import Message
+from freshet.models.als import AlsParameters
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.recipe import Recipe
+from freshet.registry.versions import Registry
+from freshet.settings import load_settings
+from freshet.steps.models import RECOMMENDER, SCORING
+from freshet.storage.home import Home
+from freshet.storage.ledger import write_record
+
+ITEMS, RANK, NEIGHBOURS = 60_000, 64, 50
+_NAMES = {"pv": "view_item", "fav": "add_to_wishlist", "cart": "add_to_cart", "buy": "purchase"}
+_PAST_FILE_SHOPPERS = 20_000
+_PAST_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Shop:
+    """So many shoppers with so many past events each, and the log `data` as what happens now."""
+
+    data: Path
+    shoppers: int
+    past_events: int
+
+    @cached_property
+    def _log(self) -> pa.Table:
+        return pq.read_table(self.data).sort_by("timestamp")
+
+    @property
+    def began(self) -> datetime:
+        """Time of the first event, UTC without a zone."""
+        return datetime.fromtimestamp(self._log.column("timestamp")[0].as_py(), UTC).replace(tzinfo=None)
+
+    def messages(self) -> Iterator[Message]:
+        """Events without end in order of time, as `freshet produce` sends them; received_time is still to be added."""
+        log = self._log
+        shopper = _ranks(log.column("user_id"))
+        item = (_ranks(log.column("item_id")) % ITEMS).tolist()
+        names = [_NAMES[name] for name in log.column("behavior").to_pylist()]
+        seconds = log.column("timestamp").to_numpy() - log.column("timestamp")[0].as_py()
+        known, span, number = int(shopper.max()) + 1, int(seconds[-1]) + 1, 0
+        copies = range(-(-self.shoppers // known))
+        for turn in count():
+            for who, what, name, since in zip(shopper.tolist(), item, names, seconds.tolist(), strict=True):
+                after = since + turn * span
+                moment = (self.began + timedelta(seconds=after)).isoformat()
+                for copy in copies:
+                    user = f"u{(who + copy * known) % self.shoppers:07d}"
+                    # Half the time of a JSON writer, which would be seen beside the service.
+                    event = (
+                        f'{{"event_id":"{number:032x}","event_name":"{name}","event_time":"{moment}Z",'
+                        f'"user_id":"{user}","item_id":"i{what:06d}"}}'
+                    )
+                    number += 1
+                    yield Message(float(after), user.encode(), event.encode())
+
+    def write_past(self, folder: Path) -> None:
+        """The past as files for `streaming.handover.history_stream`: all of a shopper in one file."""
+        folder.mkdir(parents=True)
+        for number, first in enumerate(range(0, self.shoppers, _PAST_FILE_SHOPPERS)):
+            last = min(first + _PAST_FILE_SHOPPERS, self.shoppers)
+            pq.write_table(self._past(first, last), folder / f"part-{number:05d}.parquet", compression="lz4")
+
+    def _past(self, first: int, last: int) -> pa.Table:
+        rng = np.random.default_rng(first)
+        size = (last - first) * self.past_events
+        end = np.datetime64(self.began, "us")
+        moments = end - rng.integers(1, _PAST_DAYS * 86_400_000_000, size).astype("timedelta64[us]")
+        users = pa.array([f"u{number:07d}" for number in range(first, last)])
+        names = pa.array(["view_item", "add_to_cart", "purchase"])
+        times = pa.array(moments).cast(pa.timestamp("us", tz="UTC"))
+        return pa.table(
+            {
+                "user_id": users.take(pa.array(np.repeat(np.arange(last - first), self.past_events))),
+                "event_time": times,
+                "received_time": times,
+                "event_id": _random_ids(rng, size),
+                "item_id": item_ids().take(pa.array(_popular_items(rng, size))),
+                "event_name": names.take(pa.array(rng.choice(3, size, p=[0.85, 0.1, 0.05]))),
+                "transaction_id": pa.nulls(size, pa.string()),
+                "quantity": pa.array(np.ones(size)),
+                "live": pa.array(np.zeros(size, dtype=bool)),
+            }
+        )
+
+
+def with_champion(home: Home) -> None:
+    """A model that serves in `home`: factors of rank 64, 50 neighbours of each item, the terms of a real recipe."""
+    registry = Registry(home.mlflow)
+    with registry.training_run(RECOMMENDER, params={}, fingerprint="benchmark") as run:
+        run.artifact(SCORING).parent.mkdir(parents=True, exist_ok=True)
+        artifact().save(run.artifact(SCORING))
+    registry.promote(RECOMMENDER, registry.register(RECOMMENDER, run, SCORING).version)
+    write_record(home.steps, "recommend", {"policy": "next_baskets"})
+
+
+def artifact() -> Artifact:
+    """60,000 items with factors, neighbours and popularity, and all the kinds of terms a search chooses among."""
+    rng = np.random.default_rng(7)
+    weights = {"factors": 1.0, "neighbours": 0.5, "own_frequency_180d": 1.0, "item_popular_30d": 0.5}
+    near = rng.integers(0, ITEMS, ITEMS * NEIGHBOURS)
+    starts = np.arange(0, ITEMS * NEIGHBOURS + 1, NEIGHBOURS)
+    neighbours = csr_matrix((rng.random(len(near), dtype=np.float32), near, starts), shape=(ITEMS, ITEMS))
+    neighbours.sum_duplicates()
+    return Artifact(
+        recipe=Recipe(
+            target="purchase", event_weights=load_settings().interactions.weights,
+            als=AlsParameters(RANK, 8, 0.1, 1.0, 7), item_half_life_days=90.0, item_min_strength=0.0,
+            user_half_life_days=90.0, user_min_strength=0.0, neighbours=NEIGHBOURS, neighbour_half_life_days=60.0,
+            own_half_lives={"own_frequency_180d": 180.0},
+            weights={"next_baskets": weights, "new_items": weights},
+        ),
+        items=item_ids(),
+        factors=rng.standard_normal((ITEMS, RANK), dtype=np.float32) * np.float32(0.1),
+        neighbours=neighbours,
+        terms={"item_popular_30d": rng.random(ITEMS, dtype=np.float32)},
+    )  # fmt: skip
+
+
+def item_ids() -> pa.Array:
+    return pa.array([f"i{number:06d}" for number in range(ITEMS)])
+
+
+def _ranks(values: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Numbers from 0 in place of ids, in order of first appearance."""
+    return pc.dictionary_encode(values).combine_chunks().indices.to_numpy().astype(np.int64)
+
+
+def _popular_items(rng: np.random.Generator, size: int) -> NDArray[np.int64]:
+    """Few items are in many histories: falling about as one over the rank."""
+    return (ITEMS ** rng.random(size)).astype(np.int64) - 1
+
+
+def _random_ids(rng: np.random.Generator, size: int) -> pa.Array:
+    """Texts of 32 hexadecimal digits."""
+    offsets = np.arange(0, 32 * size + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(rng.bytes(16 * size).hex().encode()))

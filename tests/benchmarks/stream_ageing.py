@@ -79,7 +79,7 @@ def _looks(service: Service, past: int, wanted: int) -> list[dict[str, float]]:
 
 def _look(service: Service) -> dict[str, float]:
     live = {name: _live(service.home.warehouse / name) for name in _TABLES}
-    below = service.home.checkpoints / "serve"
+    below = service.home.checkpoints / "service"
     compaction = load_settings().compaction
     target, waiting = compaction.pack_mb << 20, compaction.pack_from_files
     return {

@@ -72,7 +72,7 @@ class Service:
 
     def backlog(self) -> int:
         """Records of the topic of which no list was made yet: those behind the newest offsets in the checkpoint."""
-        commits = self.home.checkpoints / "serve" / "lists" / "query" / "commits"
+        commits = self.home.checkpoints / "service" / "lists" / "query" / "commits"
         newest = max((int(path.name) for path in commits.iterdir() if path.name.isdigit()), default=-1)
         read: dict[str, int] = {}
         if newest >= 0:
@@ -107,8 +107,8 @@ def rows_read(account: list[dict[str, Any]], query: str) -> int:
 
 
 def _hand_over(shop: Shop, home: Home) -> None:
-    """A hand-over as `freshet serve` makes it of table events, of a past that is in no table."""
-    folder = home.checkpoints / "serve" / "lists"
+    """A hand-over as `freshet stream` makes it of table events, of a past that is in no table."""
+    folder = home.checkpoints / "service" / "lists"
     shop.write_past(folder / "history")
     write_record(
         folder, "handover", {"topic": TOPIC, "events_version": 0, "offsets": dict.fromkeys(range(PARTITIONS), -2)}

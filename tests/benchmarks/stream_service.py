@@ -1,4 +1,4 @@
-"""The service under measurement, in a process of its own: `freshet serve` with stopwatches around its parts.
+"""The service under measurement, in a process of its own: `freshet stream` with stopwatches around its parts.
 
 python -m tests.benchmarks.stream_service HOME SERVER TOPIC ACCOUNT [SECTION.KEY=VALUE ...] until SIGTERM. ACCOUNT gets
 a JSON line for every micro-batch of either query, by Spark's own account, and one for every call of a part.
@@ -21,8 +21,9 @@ from pyspark.sql.streaming.listener import StreamingQueryListener
 from freshet.cli.options import opened_job
 from freshet.recommendation import lists, scoring
 from freshet.settings import conf_folder
-from freshet.steps import serve as service
-from freshet.steps.serve import Topic, serve
+from freshet.steps import service
+from freshet.steps.feeds import Topic
+from freshet.steps.service import PARTS, serve
 from freshet.storage import small_writes
 from freshet.streaming import made_lists, micro_batch
 from freshet.streaming.parameters import StreamParameters
@@ -114,7 +115,11 @@ def main() -> None:
         spark_options = {"kafka.bootstrap.servers": server}
         with opened_job(Path(home), None, tuple(overrides), f"local[{cores()}]") as job:
             serve(
-                job, Topic(mapping, topic, spark_options, client), stop=stop, tell=lambda text: account.keep(told=text)
+                job,
+                Topic(mapping, topic, spark_options, client),
+                PARTS,
+                stop=stop,
+                tell=lambda text: account.keep(told=text),
             )
 
 

@@ -1,12 +1,15 @@
 """A small shop for the tests of the live part, and a scoring function whose lists show what it was given."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import ArrayType
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.contracts.models import LIST_ITEM
@@ -14,7 +17,8 @@ from freshet.steps.live import LivePlan, LiveReport, replay_live
 from freshet.storage.home import Home
 from freshet.storage.stamps import figures_of_query
 from freshet.storage.tables import Warehouse
-from freshet.streaming.micro_batch import ListMaking, ListUpdates, ServedModel
+from freshet.streaming.made_lists import ServedModel
+from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.parameters import StreamParameters
 from tests.factories import Row, event, events_frame, moment
 
@@ -43,6 +47,29 @@ def history_lists(histories: DataFrame, *, artifact: Path, clock: datetime, leng
     assert LIST_ITEM.fieldNames() == ["position", "item_id", "score", "reason"]
     made = {"items": items, "unknown_items": unknown.cast("bigint")}
     return histories.withColumns(made).drop("history")
+
+
+def history_lists_at_hand(
+    histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str
+) -> pa.Table:
+    """`history_lists` of rows in memory."""
+
+    def listed(history: list[Row]) -> list[Row]:
+        return [
+            {"position": place, "item_id": entry["item_id"], "score": (clock - _plain(entry)) / timedelta(days=1),
+             "reason": "taste"}
+            for place, entry in enumerate(history[:length], start=1)
+        ]  # fmt: skip
+
+    pasts = histories.column("history").to_pylist()
+    items = pa.array([listed(past) for past in pasts], to_arrow_type(ArrayType(LIST_ITEM)))
+    unknown = pa.array([sum(entry["item_id"].startswith("new") for entry in past) for past in pasts])
+    return histories.drop_columns("history").append_column("items", items).append_column("unknown_items", unknown)
+
+
+def _plain(entry: Row) -> datetime:
+    when: datetime = entry["event_time"]
+    return when.replace(tzinfo=None)
 
 
 def shop_rows() -> list[Row]:
@@ -104,9 +131,13 @@ def list_updates(
     scorer: Any = history_lists,
     model: Callable[[], ServedModel] = lambda: MODEL,
     most_collected: int = 1000,
+    *,
+    at_hand: bool = False,
 ) -> ListUpdates:
-    """The micro-batch function of a query."""
-    return ListUpdates(folder, query, ListMaking(scorer, model, LENGTH, most_collected, lambda: WALL))
+    """The micro-batch function of a query, whose lists Spark makes or, `at_hand`, the driver."""
+    in_memory = history_lists_at_hand if at_hand else None
+    making = ListMaking(scorer, model, LENGTH, most_collected, lambda: WALL, scorer_at_hand=in_memory)
+    return ListUpdates(folder, query, making)
 
 
 def lists_of(warehouse: Warehouse, query: str) -> list[Row]:

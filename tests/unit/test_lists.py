@@ -13,7 +13,7 @@ from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.lists import recommended
+from freshet.recommendation.lists import recommended, recommended_at_hand
 from freshet.recommendation.parameters import POLICIES, ListParameters
 from tests.artifacts import CLOCK, artifact, batch, both, history_rows, listed, random_artifact, random_history
 from tests.factories import local_frame
@@ -156,6 +156,21 @@ def _without_scores(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
         user: (row["unknown_items"], [(e["position"], e["item_id"], e["reason"]) for e in row["items"]])
         for user, row in rows.items()
     }
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_lists_made_at_hand_are_those_of_a_batch_on_any_number_of_threads(tmp_path: Path, threads: int) -> None:
+    rng = np.random.default_rng(12)
+    model = random_artifact(rng, items=30, rank=4)
+    model.save(tmp_path / "1")
+    shoppers = {f"u{n}": random_history(rng, model.items.to_pylist(), 8) for n in range(5)}
+    rows = batch(dict(shoppers))
+    expected = listed(rows, model, clock=CLOCK, length=6, policy="new_items")
+    in_pieces = pa.Table.from_batches([rows.slice(0, 2), rows.slice(2)])
+    found = recommended_at_hand(
+        in_pieces, artifact=tmp_path / "1", clock=CLOCK, length=6, policy="new_items", threads=threads
+    )
+    _same(_rows(*found.to_batches()), _rows(*expected.to_batches()))
 
 
 def test_list_parameters_refuse_unknown_policies_and_empty_lists() -> None:

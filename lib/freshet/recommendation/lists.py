@@ -1,6 +1,7 @@
 """Lists of shoppers from their histories: the function that batch and stream share."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, LongType, StructField, StructType
+from threadpoolctl import ThreadpoolController
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
@@ -61,17 +63,31 @@ def recommended(
 
 
 def recommended_at_hand(
-    histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
-) -> pa.Table:
-    """`recommended` of rows that are in the memory of this process, without Spark; there must be some."""
+    histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str, threads: int,
+    unavailable: Path | None = None,
+) -> pa.Table:  # fmt: skip
+    """`recommended` of rows that are in the memory of this process, without Spark; there must be some.
+
+    They are shared among `threads` threads, in which BLAS has one each: threads of its own would wait for each other
+    in the many small products of the fold-in.
+    """
     model = _artifact(str(artifact))
     absent = _unavailable(str(artifact), None if unavailable is None else str(unavailable))
-    whole = histories.combine_chunks().to_batches()
-    return pa.Table.from_batches(
-        made
-        for batch in whole
-        for made in list_batches(batch, model, clock=clock, length=length, policy=policy, unavailable=absent)
-    )
+    whole = histories.combine_chunks().to_batches()[0]
+    size = -(-whole.num_rows // threads)
+    parts = [whole.slice(start, size) for start in range(0, whole.num_rows, size)]
+
+    def listed(part: pa.RecordBatch) -> list[pa.RecordBatch]:
+        return list(list_batches(part, model, clock=clock, length=length, policy=policy, unavailable=absent))
+
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        return pa.Table.from_batches(made for lists in pool.map(listed, parts) for made in lists)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; finding them takes longer than setting them."""
+    return ThreadpoolController()
 
 
 def list_batches(

@@ -15,7 +15,8 @@ from freshet.storage.home import Home
 from freshet.storage.stamps import clear, figures_of_query
 from freshet.storage.tables import Warehouse
 from freshet.streaming.histories import arrival, stream_events, touched_histories
-from freshet.streaming.micro_batch import ListMaking, ListUpdates, Scorer, ServedModel
+from freshet.streaming.made_lists import Scorer, ServedModel
+from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.parameters import StreamParameters
 from freshet.streaming.query import run_to_end, sliced_events, stream_session
 from freshet.streaming.slices import slice_length, write_slices

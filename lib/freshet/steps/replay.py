@@ -16,7 +16,7 @@ from freshet.steps.live import LivePlan, replay_live
 from freshet.steps.live_quality import evaluate_live
 from freshet.steps.models import RECOMMENDER, champion, champion_facts
 from freshet.storage.small_writes import replace_rows
-from freshet.streaming.micro_batch import ServedModel
+from freshet.streaming.made_lists import ServedModel
 
 
 def _inputs(job: Job) -> dict[str, Any]:

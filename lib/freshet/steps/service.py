@@ -3,6 +3,7 @@
 The leases of the tables that a part writes see to it that each part runs once in a home.
 """
 
+import os
 import shutil
 import threading
 import time
@@ -13,12 +14,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.errors import DataTooSmallError, StateError
-from freshet.recommendation.lists import recommended
-from freshet.steps.feeds import EventsTable, Feed, check_feed, intake_records, list_events, made_for, mapping_name
+from freshet.recommendation.lists import recommended, recommended_at_hand
+from freshet.steps.feeds import (
+    EventsTable,
+    Feed,
+    Topic,
+    check_feed,
+    intake_records,
+    list_events,
+    made_for,
+    mapping_name,
+)
 from freshet.steps.item_refresh import ItemRefresh
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion
@@ -29,7 +40,8 @@ from freshet.streaming.compaction import Compaction
 from freshet.streaming.histories import touched_histories
 from freshet.streaming.intake import EventIntake, IntakeRules
 from freshet.streaming.joining import SessionJoins
-from freshet.streaming.micro_batch import ListMaking, ListUpdates, ServedModel
+from freshet.streaming.made_lists import ServedModel
+from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.progress import StateSizes
 from freshet.streaming.query import state_layout, stream_session
 from freshet.streaming.running import RunningQuery, WithChores, started
@@ -143,12 +155,18 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
     def scorer(histories: DataFrame, **given: Any) -> DataFrame:
         return recommended(histories, unavailable=availability(), **given)
 
+    def scorer_at_hand(histories: pa.Table, **given: Any) -> pa.Table:
+        threads = os.cpu_count() or 1
+        return recommended_at_hand(histories, unavailable=availability(), threads=threads, **given)
+
     sizes = StateSizes()
     session.streams.addListener(sizes)
     making = ListMaking(
         scorer, model, settings.lists.length, settings.stream.most_collected_lists, job.now,
         epoch=lambda: compaction.epoch, is_live=True, join=SessionJoins(checkpoint.folder / "history"),
         state_size=lambda: sizes.of(LISTS_PART),
+        # Of a topic a micro-batch reads at most so many records; a file of table events may be of any size.
+        scorer_at_hand=scorer_at_hand if isinstance(feed, Topic) else None,
     )  # fmt: skip
     upkeep = Upkeep(job.warehouse, (STREAM_METRICS,), settings.compaction, job.now)
     updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", making)

@@ -68,14 +68,14 @@ def _replace(warehouse: Warehouse, rows: pa.Table, contract: TableContract, wher
 
 
 def _arrow_rows(rows: list[dict[str, Any]], contract: TableContract) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=_arrow_schema(contract))
+    return pa.Table.from_pylist(rows, schema=arrow_schema(contract))
 
 
 def _checked(rows: pa.Table, contract: TableContract) -> pa.Table:
     problems = arrow_problems(rows, contract)
     if problems:
         raise ContractError(listed(problems), where=f"table {contract.name}", do="Nothing was written")
-    return rows.cast(_arrow_schema(contract))
+    return rows.cast(arrow_schema(contract))
 
 
 def arrow_problems(rows: pa.Table, contract: TableContract) -> list[str]:
@@ -110,5 +110,6 @@ def _broken(values: pa.ChunkedArray, column: Column, *, required: bool) -> int:
     return int(pc.sum(either).as_py() or 0)
 
 
-def _arrow_schema(contract: TableContract) -> pa.Schema:
+def arrow_schema(contract: TableContract) -> pa.Schema:
+    """The Arrow schema of a table's rows."""
     return to_arrow_schema(contract.schema, timezone="UTC")

@@ -59,7 +59,7 @@ def _newcomers_list(model: ServedModel, plan: LivePlan) -> list[str]:
     """The items that a shopper without history is served, best first."""
     nobody = pa.table({"user_id": [""], "history": pa.array([None], to_arrow_type(HISTORY, timezone="UTC"))})
     made = recommended_at_hand(
-        nobody, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy
+        nobody, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy, threads=1
     )
     return [item["item_id"] for item in made.column("items")[0].as_py()]
 

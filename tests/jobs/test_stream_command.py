@@ -36,6 +36,11 @@ def column(home: Home, table: str, name: str) -> list[str]:
     return sorted(DeltaTable(str(path)).to_pyarrow_table(columns=[name]).column(name).to_pylist())
 
 
+def figures(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return answer.read().decode()
+
+
 def children(pid: int) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
     return [int(number) for number in found.split()]
@@ -58,8 +63,8 @@ def test_a_killed_service_goes_on_by_itself_and_a_signal_ends_it(tmp_path: Path)
         try:
             waited(lambda: column(home, RECOMMENDATION_UPDATES.name, "user_id") == ["ann"], process, told)
             address = told.read_text().split("figures at ")[1].splitlines()[0]
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                assert b'freshet_stream_lists_total{job="lists"} 1' in answer.read()
+            # A micro-batch is counted after its rows can be read.
+            waited(lambda: 'freshet_stream_lists_total{job="lists"} 1\n' in figures(address), process, told)
             (worker,) = children(process.pid)
             os.kill(worker, signal.SIGKILL)
             put(clicks, "b.json", click(2, "bob", "i2"))

@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...] | str] = {
     "streaming": ("storage", "contracts", "cleaning", "recommendation", "monitoring", "errors"),
     "report": ("contracts", "evaluation", "monitoring", "errors"),
     "session": ("errors",),
+    "class_archive": ("session",),
     "logs": ("errors",),
     "settings": ("errors", "parameters"),
     "steps": ALL,

@@ -41,7 +41,7 @@ def main(root: Path, servers: str, topic: str, moment_of_death: int) -> None:
     intake.append_collected = watched(intake.append_collected)  # type: ignore[assignment]
     intake.append_row = watched(intake.append_row)  # type: ignore[assignment]
     jars = Path(__file__).parents[2] / ".jars"
-    options = {"spark.driver.memory": "1g", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+    options = {"spark.driver.memory": "1g"}
     spark = spark_session("freshet-killed", jars=jars, master="local[2]", options=options)
     home = Home(root)
     mapping = read_mapping(conf_folder().joinpath("sources/shop_events.toml"))

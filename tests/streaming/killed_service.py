@@ -106,7 +106,7 @@ def is_finished(warehouse: Path, records: int, shoppers: int) -> bool:
 
 def main(root: Path, servers: str, topic: str, point: str, nth: int, records: int, shoppers: int) -> None:
     armed(Deadly(point, nth))
-    options = {"spark.driver.memory": "1g", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+    options = {"spark.driver.memory": "1g"}
     jars = Path(__file__).parents[2] / ".jars"
     spark = spark_session("freshet-killed", jars=jars, master="local[2]", options=options)
     job = Job(spark, Home(root).prepare(), load_settings("test", OVERRIDES))

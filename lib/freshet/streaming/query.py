@@ -1,5 +1,6 @@
 """The life of the stream: its session, its start, its end, and errors that say what happened."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pyspark.errors import StreamingQueryException
@@ -42,10 +43,8 @@ def run_to_end(touched: DataFrame, updates: ListUpdates, *, checkpoint: Path) ->
 
     Raises what went wrong in a micro-batch as it was, StateError when the query itself cannot go on.
     """
-    writer = touched.writeStream.outputMode("update")
-    query = (
-        writer.option("checkpointLocation", str(checkpoint)).trigger(availableNow=True).foreachBatch(updates).start()
-    )
+    writer = touched.writeStream.outputMode("update").option("checkpointLocation", str(checkpoint))
+    query = writer.trigger(availableNow=True).foreachBatch(in_few_words(updates)).start()
     try:
         query.awaitTermination()
     except StreamingQueryException as error:
@@ -61,6 +60,29 @@ def run_to_end(touched: DataFrame, updates: ListUpdates, *, checkpoint: Path) ->
         # Where waiting was broken off, from the keyboard for example, the query would go on behind our back.
         query.stop()
 
+
+def in_few_words(batches: Callable[[DataFrame, int], None]) -> Callable[[DataFrame, int], None]:
+    """`batches` as Spark should call it: what goes wrong there reaches Spark without its trace.
+
+    Spark looks for an interruption in the words of the error, by a pattern that takes stack for each character: a few
+    thousand of them end the stream's thread by an overflow, which hides the error and fills the terminal. `batches`
+    keeps the error itself.
+    """
+
+    def call(rows: DataFrame, batch_id: int) -> None:
+        try:
+            batches(rows, batch_id)
+        except Exception as error:
+            words = f"the micro-batch failed: {type(error).__name__}"
+            if any(name in str(error) for name in _INTERRUPTIONS):
+                # The shape in which Spark knows that the query was only told to stop.
+                words = f"py4j.protocol.Py4JJavaError: An error occurred while calling: {_INTERRUPTIONS[0]}"
+            raise RuntimeError(words) from None
+
+    return call
+
+
+_INTERRUPTIONS = ("java.lang.InterruptedException", "InterruptedIOException", "ClosedByInterruptException")
 
 _OPTIONS = {
     # State on disk, beyond the JVM's memory; its files are written as changes, not whole.

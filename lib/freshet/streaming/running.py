@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from freshet.errors import FreshetError, StateError, TransientError
+from freshet.streaming.query import in_few_words
 
 
 class MicroBatches(Protocol):
@@ -113,4 +114,4 @@ def started(
     """Starts the query `rows`, in output mode `mode`; 0 seconds: a micro-batch as soon as the last has ended."""
     writer = rows.writeStream.queryName(name).outputMode(mode).option("checkpointLocation", str(checkpoint))
     writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")
-    return RunningQuery(name, writer.foreachBatch(batches).start(), batches, checkpoint)
+    return RunningQuery(name, writer.foreachBatch(in_few_words(batches)).start(), batches, checkpoint)

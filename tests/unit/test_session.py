@@ -1,0 +1,55 @@
+"""How the JVM of a local session is started."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from freshet.session import CLASS_ARCHIVE
+from tests.conftest import REPOSITORY
+
+ASKED = """
+import sys
+from pathlib import Path
+from freshet.session import local_session
+spark = local_session("asked", "local[1]", scratch=Path(sys.argv[1]))
+jvm = spark._jvm
+print(list(jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments()))
+print(jvm.java.lang.Class.forName("io.delta.tables.DeltaTable").getClassLoader().toString())
+spark.stop()
+"""
+
+
+def asked(jars: Path, scratch: Path) -> tuple[str, str]:
+    """What a session with the jars of a folder tells of its JVM, on its output and beside it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED, str(scratch)], capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib"), "FRESHET_JARS": str(jars)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def jars(tmp_path: Path) -> Path:
+    """A folder, with a space in its name, of links to the real jars."""
+    folder = tmp_path / "some jars"
+    folder.mkdir()
+    for jar in (REPOSITORY / ".jars").glob("*.jar"):
+        (folder / jar.name).symlink_to(jar)
+    return folder
+
+
+def test_jars_are_on_the_class_path_of_the_jvm_itself(jars: Path, tmp_path: Path) -> None:
+    told, _ = asked(jars, tmp_path / "scratch")
+    assert "ClassLoaders$AppClassLoader" in told
+    assert "SharedArchiveFile" not in told
+
+
+def test_an_archive_of_classes_that_does_not_fit_is_passed_over_without_a_word(jars: Path, tmp_path: Path) -> None:
+    (jars / CLASS_ARCHIVE).write_bytes(b"made by another Java" * 1000)
+    told, beside = asked(jars, tmp_path / "scratch")
+    assert f"-XX:SharedArchiveFile={jars / CLASS_ARCHIVE}" in told
+    assert [line for line in beside.splitlines() if "incubator" not in line] == []

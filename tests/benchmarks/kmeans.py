@@ -17,7 +17,7 @@ K, ITERATIONS = 50, 10
 PARAMETERS = KMeansParameters(k=K, max_iter=ITERATIONS, seed=1, starts=2, sample_rows=8192, steps=10)
 
 
-def kmeans(quick: bool) -> dict[str, Any]:
+def kmeans(quick: bool, pairs: int = PAIRS) -> dict[str, Any]:
     """See mllib_pairs.side_by_side; objective_excess is the highest of our cost over MLlib's, less 1."""
     number = QUICK_ROWS if quick else ROWS
     with dense_rows(number) as rows:
@@ -35,5 +35,5 @@ def kmeans(quick: bool) -> dict[str, Any]:
         def ours() -> KMeansModel:
             return fit_kmeans(rows, features="features", prediction="prediction", params=PARAMETERS)
 
-        found = side_by_side(ours, lambda: KMeans(k=K, maxIter=ITERATIONS, seed=1).fit(rows), cost, pairs=PAIRS)
+        found = side_by_side(ours, lambda: KMeans(k=K, maxIter=ITERATIONS, seed=1).fit(rows), cost, pairs=pairs)
     return {**found, "rows": number, "columns": COLUMNS, "k": K, "iterations": ITERATIONS}

@@ -13,7 +13,7 @@ ROWS, QUICK_ROWS, PAIRS = 500_000, 40_000, 5
 PARAMETERS = LogisticParameters(reg_param=0.0, elastic_net_param=0.0, standardization=True, max_iter=100, tol=1e-7)
 
 
-def logreg(quick: bool) -> dict[str, Any]:
+def logreg(quick: bool, pairs: int = PAIRS) -> dict[str, Any]:
     """See mllib_pairs.side_by_side; objective_excess is the highest of our mean log loss over MLlib's, less 1."""
     number = QUICK_ROWS if quick else ROWS
     with dense_rows(number) as rows:
@@ -25,5 +25,5 @@ def logreg(quick: bool) -> dict[str, Any]:
         def ours() -> LogisticRegressionModel:
             return fit_logistic(rows, features="features", label="label", weight=None, params=PARAMETERS)
 
-        found = side_by_side(ours, lambda: LogisticRegression().fit(rows), loss, pairs=PAIRS)
+        found = side_by_side(ours, lambda: LogisticRegression().fit(rows), loss, pairs=pairs)
     return {**found, "rows": number, "columns": COLUMNS}

@@ -196,7 +196,7 @@ classes_are_ready() { [ -f "$class_archive" ] && [ "$(cat "$class_stamp" 2>/dev/
 
 note_classes() {
     local started=$SECONDS
-    say "noting the classes that Spark loads, for quicker starts; half a minute ..."
+    say "noting the classes that Spark loads, for quicker starts; a minute ..."
     # Without it everything works, only more slowly at first.
     if "$venv/bin/python" -m freshet.class_archive .jars >"$venv/classes.log" 2>&1; then
         wanted_class_stamp >"$class_stamp"

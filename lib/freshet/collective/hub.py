@@ -4,6 +4,7 @@ import hmac
 import secrets
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 
 import numpy as np
@@ -42,6 +43,9 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed.set()
+        # Whoever knocks wakes the thread, which then finds that it is over.
+        with suppress(OSError):
+            socket.create_connection(self._server.getsockname()[:2], timeout=_LOOK_SECONDS).close()
         self._thread.join()
         self._server.close()
         for connection in self._open:

@@ -28,7 +28,7 @@ def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
     """
     session = rows.sparkSession
     room = _room_for_tasks(session)
-    partitions = int(rows._jdf.rdd().getNumPartitions())
+    partitions = int(rows._jdf.queryExecution().toRdd().getNumPartitions())
     together = min(partitions, room) > 1
     fitting = rows if partitions <= room else rows.repartition(room)
     spread = fitting if together else rows.coalesce(1)

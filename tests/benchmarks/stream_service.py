@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.streaming.listener import StreamingQueryListener
 
-from freshet.cli.options import opened_job
+from freshet.cli.opening import opened_job
 from freshet.recommendation import lists, scoring
 from freshet.settings import conf_folder
 from freshet.steps import service

@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from freshet.contracts import TABLES
+from freshet.session import CLASS_ARCHIVE, jar_paths
 from freshet.settings import load_settings
 from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
 from freshet.steps.main_job import MAIN_STEPS
@@ -136,10 +137,18 @@ def master() -> Iterator[str]:
     subprocess.run([REPO / "scripts/cluster.sh", "stop"], check=True)
 
 
+def quick_start() -> list[str]:
+    """Options of spark-submit by which driver and executors, on this machine, load classes as local sessions do."""
+    jars = REPO / ".jars"
+    options = f'{QUICK} "-XX:SharedArchiveFile={jars / CLASS_ARCHIVE}" -Xlog:cds=off -Xlog:cds+dynamic=off'
+    found = {"extraJavaOptions": options, "extraClassPath": os.pathsep.join(map(str, jar_paths(jars)))}
+    pairs = [f"spark.{place}.{name}={value}" for place in ("driver", "executor") for name, value in found.items()]
+    return [part for pair in pairs for part in ("--conf", pair)]
+
+
 def submitted(master: str, job: str, *arguments: str) -> None:
-    quick = [part for place in ("driver", "executor") for part in ("--conf", f"spark.{place}.extraJavaOptions={QUICK}")]
     done = subprocess.run(
-        [REPO / "scripts/submit.sh", job, "--master", master, *quick, *arguments],
+        [REPO / "scripts/submit.sh", job, "--master", master, *quick_start(), *arguments],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -59,6 +59,7 @@ OPTIONS: dict[str, tuple[type, str]] = {
     "batches": (int, "micro-batches of lists"),
     "shoppers": (int, "shoppers in the stream's state"),
     "past": (int, "past events of each shopper"),
+    "rate": (float, "events sent in a second"),
 }
 """Of single benchmarks: what is measured, or at which size."""
 

@@ -22,7 +22,11 @@ _END_SECONDS = 120.0
 
 
 def stream_latency(
-    quick: bool, minutes: float | None = None, shoppers: int | None = None, past: int | None = None
+    quick: bool,
+    minutes: float | None = None,
+    shoppers: int | None = None,
+    past: int | None = None,
+    rate: float = RATE,
 ) -> dict[str, Any]:
     """p50_s and p95_s from an event's sending until a reader has its list, and the backlog in records.
 
@@ -35,7 +39,7 @@ def stream_latency(
     with tempfile.TemporaryDirectory(prefix="freshet-latency-") as folder:
         with running_service(shop, Path(folder)) as service, reading(service) as seen:
             began = time.time()
-            sender, sent = sending(service, shop, rate=RATE, events=int(RATE * (warm_up + seconds)))
+            sender, sent = sending(service, shop, rate=rate, events=int(rate * (warm_up + seconds)))
             backlog = _watched(service, sender)
             _until_read(service)
         account = [entry for entry in service.account() if entry["at"] > began + warm_up]

@@ -33,7 +33,9 @@ from tests.benchmarks.tables.trials import best, recorded
 K = 10
 LINEAR = (1000.0, 3000.0)
 _FACTORS = AlsParameters(rank=32, max_iter=10, reg_param=80.0, alpha=1.0, seed=1, reg_power=0.0)
-FACTORS = tuple(replace(_FACTORS, reg_param=reg, max_iter=count) for count in (10, 20) for reg in (40.0, 80.0, 160.0))
+FACTORS = tuple(
+    replace(_FACTORS, reg_param=reg, max_iter=count) for count in (5, 10) for reg in (80.0, 160.0, 320.0, 640.0, 1280.0)
+)
 """Every shopper knows about as much as any other beside the catalogue, so the regularisation is one for all."""
 
 PUBLISHED_COUNTS = (669_181, 86_542)

@@ -188,11 +188,12 @@ install_packages() {
 class_archive=.jars/classes.jsa     # what the JVM notes of the classes that Spark loads; lib/freshet/class_archive.py
 class_stamp=.venv/.freshet-classes  # what it follows from
 
-wanted_class_stamp() { # file dates are part of what the JVM compares
-    { java_identity && wanted_stamp && cat scripts/jars.lock && ls -l .jars/*.jar; } | sha256
-}
+wanted_class_stamp() { { java_identity && wanted_stamp && cat scripts/jars.lock; } | sha256; }
 
-classes_are_ready() { [ -f "$class_archive" ] && [ "$(cat "$class_stamp" 2>/dev/null)" = "$(wanted_class_stamp)" ]; }
+classes_are_ready() { # the JVM compares the jars' dates too: a jar that was fetched anew is another one
+    [ -f "$class_archive" ] && [ "$(cat "$class_stamp" 2>/dev/null)" = "$(wanted_class_stamp)" ] &&
+        [ -z "$(find .jars -name '*.jar' -newer "$class_archive")" ]
+}
 
 note_classes() {
     local started=$SECONDS

@@ -71,5 +71,7 @@ def _unchanged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        write_class_archive(Path(sys.argv[1]).resolve(), Path(folder))
+    beside = Path(sys.argv[1]).resolve()
+    # On the same disk as the jars: the finished archive is moved there in one step.
+    with tempfile.TemporaryDirectory(dir=beside) as folder:
+        write_class_archive(beside, Path(folder))

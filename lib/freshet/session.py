@@ -36,7 +36,7 @@ def spark_session(
     builder = SparkSession.builder.appName(app)
     if master:
         builder = builder.master(master)
-    local = {} if jars is None else _local_classes(jars, (options or {}).get(_JAVA_OPTIONS, ""))
+    local = {} if jars is None else local_classes(jars, (options or {}).get(_JAVA_OPTIONS, ""))
     for key, value in {**_BASE_OPTIONS, **(options or {}), **local}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
@@ -80,7 +80,7 @@ def jars_folder() -> Path:
     return Path(os.environ.get("FRESHET_JARS") or Path(__file__).parents[2] / ".jars")
 
 
-def _local_classes(jars: Path, java_options: str) -> dict[str, str]:
+def local_classes(jars: Path, java_options: str) -> dict[str, str]:
     """Options by which a JVM of this machine finds the jars, and starts from what the set-up noted of their classes."""
     # On the JVM's own class path, where Spark need not copy them, and where their classes can come from the archive.
     options = {"spark.driver.extraClassPath": os.pathsep.join(str(jar.resolve()) for jar in jar_paths(jars))}

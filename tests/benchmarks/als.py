@@ -87,7 +87,7 @@ def _ours(spark: SparkSession, frame: DataFrame) -> Fit:
         assert fitted.users is not None
         fitted.users.write.format("noop").mode("overwrite").save()
         seconds = time.perf_counter() - started
-        users, items = fitted_vectors(fitted)
+        users, items = fitted_vectors(fitted, (USERS, ITEMS))
         fitted.forget()
         return Timed(seconds, users, items)
 

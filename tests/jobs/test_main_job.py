@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from freshet.contracts import TABLES
-from freshet.session import CLASS_ARCHIVE, jar_paths
+from freshet.session import local_classes
 from freshet.settings import load_settings
 from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
 from freshet.steps.main_job import MAIN_STEPS
@@ -139,11 +139,9 @@ def master() -> Iterator[str]:
 
 def quick_start() -> list[str]:
     """Options of spark-submit by which driver and executors, on this machine, load classes as local sessions do."""
-    jars = REPO / ".jars"
-    options = f'{QUICK} "-XX:SharedArchiveFile={jars / CLASS_ARCHIVE}" -Xlog:cds=off -Xlog:cds+dynamic=off'
-    found = {"extraJavaOptions": options, "extraClassPath": os.pathsep.join(map(str, jar_paths(jars)))}
-    pairs = [f"spark.{place}.{name}={value}" for place in ("driver", "executor") for name, value in found.items()]
-    return [part for pair in pairs for part in ("--conf", pair)]
+    driver = local_classes(REPO / ".jars", QUICK)
+    executor = {name.replace(".driver.", ".executor."): value for name, value in driver.items()}
+    return [part for name, value in (driver | executor).items() for part in ("--conf", f"{name}={value}")]
 
 
 def submitted(master: str, job: str, *arguments: str) -> None:

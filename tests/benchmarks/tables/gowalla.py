@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from freshet.models.als import Factoriser
 from freshet.models.als_parameters import AlsParameters, FactorisationParameters
 from freshet.session import task_cores
-from tests.benchmarks.tables.gowalla_data import fitted_vectors, gowalla_data, interactions, judged
+from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, fitted_vectors, gowalla_data, interactions, judged
 from tests.benchmarks.tables.judged import Split, interval
 from tests.benchmarks.tables.trials import best, recorded
 
@@ -65,7 +65,7 @@ def _trained(
 ) -> tuple[dict[str, np.ndarray], float]:
     started = time.perf_counter()
     fitted = native(spark).fit(frame, params, with_users=True)
-    users, items = fitted_vectors(fitted)
+    users, items = fitted_vectors(fitted, (USERS, ITEMS))
     seconds = time.perf_counter() - started
     fitted.forget()
     return judged(users, items, split), seconds

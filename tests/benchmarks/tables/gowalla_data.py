@@ -75,11 +75,11 @@ def vectors(rows: pa.Table, count: int) -> NDArray[np.float32]:
     return whole
 
 
-def fitted_vectors(fitted: FittedAls) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vectors of users and items of a fit on `interactions`, by number."""
+def fitted_vectors(fitted: FittedAls, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vectors of users and items, by number, of a fit on `interactions` of so many users and items."""
     assert fitted.users is not None
     users = fitted.users.select("user_id", "factors").toArrow()
-    return vectors(users, USERS), vectors(fitted.items.select(["item_id", "factors"]), ITEMS)
+    return vectors(users, shape[0]), vectors(fitted.items.select(["item_id", "factors"]), shape[1])
 
 
 def judged(users: NDArray[np.float32], items: NDArray[np.float32], split: Split) -> dict[str, NDArray[np.float64]]:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from freshet.models.als_parameters import AlsParameters
 from freshet.models.linear_items import LinearItemParameters, linear_item_weights
 from tests.benchmarks.tables.gowalla import native
-from tests.benchmarks.tables.gowalla_data import interactions, vectors
+from tests.benchmarks.tables.gowalla_data import fitted_vectors, interactions
 from tests.benchmarks.tables.judged import (
     Split,
     interval,
@@ -129,9 +129,7 @@ def _judged(
         frame = interactions(spark, split.known)
         started = time.perf_counter()
         fitted = native(spark).fit(frame, params, with_users=True)
-        assert fitted.users is not None  # asked for
-        users = vectors(fitted.users.select("user_id", "factors").toArrow(), split.known.shape[0])
-        items = vectors(fitted.items.select(["item_id", "factors"]), split.known.shape[1])
+        users, items = fitted_vectors(fitted, split.known.shape)
         lists = lists_by(lambda rows: users[rows] @ items.T, judged_users(split), split, K)
         seconds = time.perf_counter() - started
         fitted.forget()

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from freshet.errors import SetupError
@@ -27,7 +28,7 @@ def spark_session(
     """A session with Delta, UTC and quiet logs; under spark-submit it adopts the submitted master and jars.
 
     `jars` is the folder with the Delta jars for a session in this process, None when the launcher gives them; `master`
-    None likewise.
+    None likewise. Raises SetupError when Java does not start.
     """
     # Timestamps reach Python in the process's own zone: everything here is UTC, whatever the machine says.
     os.environ["TZ"] = "UTC"
@@ -39,7 +40,13 @@ def spark_session(
     local = {} if jars is None else local_classes(jars, (options or {}).get(_JAVA_OPTIONS, ""))
     for key, value in {**_BASE_OPTIONS, **(options or {}), **local}.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    try:
+        session = builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        advice = "Java's own words stand above; look at FRESHET_JAVA_OPTIONS and FRESHET_DRIVER_MEMORY"
+        raise SetupError("Java did not start", do=advice) from None
     session.sparkContext.setLogLevel("ERROR")
     return session
 

@@ -65,3 +65,15 @@ def test_an_archive_of_classes_that_does_not_fit_is_passed_over_without_a_word(
     # The JVM's own warnings would stand among what a program reads.
     assert len(told.splitlines()) == 2, told
     assert [line for line in beside.splitlines() if "incubator" not in line] == []
+
+
+def test_options_that_java_refuses_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRESHET_JAVA_OPTIONS", "-XX:+UseSerialGC")  # beside the one that a local session has
+    words = [sys.executable, "-c", "from freshet.cli import main; main()", "build", "--home", str(tmp_path / "home")]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 1
+    ours = [line for line in done.stderr.splitlines() if line.startswith("freshet:")]
+    assert len(ours) == 1, done.stderr
+    assert "Java did not start" in ours[0]
+    assert "FRESHET_JAVA_OPTIONS" in ours[0]

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import list_batches
+from freshet.recommendation.packed_histories import PackedHistories, packed_what
 from freshet.recommendation.recipe import Recipe
 from tests.oracles_recommendation import Entry
 
@@ -20,11 +21,10 @@ HISTORY_TYPE = pa.list_(
     pa.struct(
         [
             ("event_time", pa.timestamp("us", tz="UTC")),
-            ("event_id", pa.string()),
+            ("entry_key", pa.int64()),
             ("item_id", pa.string()),
             ("event_name", pa.string()),
             ("order_id", pa.string()),
-            ("quantity", pa.float64()),
         ]
     )
 )
@@ -110,8 +110,7 @@ def history_rows(history: Sequence[Entry] | None) -> list[dict[str, Any]] | None
     if history is None:
         return None
     return [
-        {"event_time": time, "event_id": f"e{n:05d}", "item_id": item, "event_name": event, "order_id": order,
-         "quantity": 1.0}
+        {"event_time": time, "entry_key": n, "item_id": item, "event_name": event, "order_id": order}
         for n, (time, item, event, order) in enumerate(sorted(history, reverse=True))
     ]  # fmt: skip
 
@@ -119,6 +118,18 @@ def history_rows(history: Sequence[Entry] | None) -> list[dict[str, Any]] | None
 def histories(*each: Sequence[Entry] | None) -> pa.ListArray:
     """An Arrow column of histories."""
     return pa.array([history_rows(history) for history in each], HISTORY_TYPE)
+
+
+def packed(column: pa.ListArray) -> PackedHistories:
+    """The same histories as the stream keeps them."""
+    flat = column.flatten()
+    items, names, orders = (flat.field(name).dictionary_encode() for name in ("item_id", "event_name", "order_id"))
+    moments = flat.field("event_time").cast(pa.int64()).to_numpy()
+    what = packed_what(*(one.indices.to_numpy().astype(np.int64) for one in (items, names)))
+    columns = [moments, flat.field("entry_key").to_numpy(), orders.indices.to_numpy(), what]
+    lengths = np.array([len(history or ()) for history in column.to_pylist()])
+    entries = np.stack(columns, axis=1).astype(np.int64)
+    return PackedHistories(lengths, entries, items.dictionary, names.dictionary.to_pylist())
 
 
 def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:

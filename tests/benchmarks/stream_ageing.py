@@ -9,6 +9,7 @@ import numpy as np
 from deltalake import DeltaTable
 
 from freshet.settings import load_settings
+from freshet.streaming.past import HISTORIES
 from tests.benchmarks.stream_run import LOG, Service, running_service, sending
 from tests.benchmarks.stream_shop import Shop
 
@@ -29,7 +30,7 @@ def ageing(quick: bool, batches: int | None = None, shoppers: int | None = None)
 
     files_ratio: live files of the stream's tables, at the highest of the looks after the first tenth, against the
     ideal: one for each 64 MB, and in each table half of those that are left to gather before they are packed.
-    checkpoint_ratio and state_ratio: files below the checkpoints and rows of the state at the end against those at the
+    checkpoint_ratio and state_ratio: files below the checkpoints and size of the state at the end against those at the
     first tenth. All shoppers come again and again.
     """
     wanted = batches or (QUICK_BATCHES if quick else BATCHES)
@@ -55,7 +56,7 @@ def ageing(quick: bool, batches: int | None = None, shoppers: int | None = None)
         "p50_ratio_last_to_first": round(float(np.median(last) / np.median(first)), 3),
         "files_ratio": round(max(look["live_files"] / look["ideal_files"] for look in looks[1:]), 3),
         "checkpoint_ratio": round(looks[-1]["checkpoint_files"] / looks[0]["checkpoint_files"], 3),
-        "state_ratio": round(mine[-1]["states"][0]["numRowsTotal"] / mine[0]["states"][0]["numRowsTotal"], 3),
+        "state_ratio": round(looks[-1]["state_mb"] / looks[0]["state_mb"], 3),
         "batches": len(seconds),
         "shoppers": shop.shoppers,
         "looks": looks,
@@ -85,7 +86,8 @@ def _look(service: Service) -> dict[str, float]:
     return {
         "live_files": float(sum(files for files, _ in live.values())),
         "ideal_files": float(sum(1 + size // target + waiting / 2 for _, size in live.values())),
-        "checkpoint_files": float(sum(1 for path in below.rglob("*") if "history" not in path.parts)),
+        "checkpoint_files": float(sum(1 for _ in below.rglob("*"))),
+        "state_mb": (below / "lists" / HISTORIES).stat().st_size / 1e6,
         **{f"{name}_files": float(files) for name, (files, _) in live.items()},
     }
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from freshet.messages.topics import create_topic, end_offsets
+from freshet.settings import load_settings
 from freshet.storage.home import Home
 from freshet.storage.ledger import write_record
+from freshet.streaming.past import fill_store
 from tests.benchmarks.stream_load import produce, read_lists
 from tests.benchmarks.stream_shop import Shop, with_champion
 from tests.streaming.broker import running_broker
@@ -95,7 +97,7 @@ def running_service(shop: Shop, folder: Path, settings: tuple[str, ...] = ()) ->
         service = Service(home, server, folder, settings)
         service.start()
         try:
-            service.wait(lambda account: rows_read(account, "lists") == shop.shoppers * shop.past_events)
+            service.wait(lambda account: any(entry.get("told") == "running" for entry in account))
             yield service
         finally:
             service.stop()
@@ -109,7 +111,8 @@ def rows_read(account: list[dict[str, Any]], query: str) -> int:
 def _hand_over(shop: Shop, home: Home) -> None:
     """A hand-over as `freshet stream` makes it of table events, of a past that is in no table."""
     folder = home.checkpoints / "service" / "lists"
-    shop.write_past(folder / "history")
+    shop.write_past(folder / "past")
+    fill_store(folder, most=load_settings().interactions.max_events)
     write_record(
         folder, "handover", {"topic": TOPIC, "events_version": 0, "offsets": dict.fromkeys(range(PARTITIONS), -2)}
     )

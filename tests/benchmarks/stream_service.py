@@ -25,7 +25,7 @@ from freshet.steps import service
 from freshet.steps.feeds import Topic
 from freshet.steps.service import PARTS, serve
 from freshet.storage import small_writes
-from freshet.streaming import made_lists, micro_batch
+from freshet.streaming import intake, micro_batch
 from freshet.streaming.parameters import StreamParameters
 from freshet.streaming.query import stream_session
 from tests.benchmarks.tasks import cores
@@ -33,15 +33,17 @@ from tests.benchmarks.tasks import cores
 _WATCHED = (
     (scoring, "shopper_factors", "fold_in"),
     (scoring, "neighbour_scores", "neighbours"),
-    (lists, "read_block", "read_block"),
+    (lists, "packed_block", "read_block"),
     (lists, "scored", "scoring"),
     (lists, "top_k", "top_k"),
     (lists, "reasons", "reasons"),
-    (made_lists, "append_arrow", "write_lists"),
-    (made_lists, "append_collected", "write_lists"),
+    (micro_batch, "take", "state"),
+    (micro_batch, "lists_of", "make_lists"),
+    (micro_batch, "append_lists", "write_lists"),
     (micro_batch, "append_row", "write_figures"),
     (small_writes, "write_deltalake", "commit"),
     (micro_batch.ListUpdates, "__call__", "lists"),
+    (intake.EventIntake, "__call__", "intake"),
     (DataFrame, "toArrow", "to_arrow"),
 )
 """Functions by where the service looks them up, and what they are called in the account."""
@@ -83,10 +85,8 @@ class Progress(StreamingQueryListener):
 
     def onQueryProgress(self, event: Any) -> None:  # noqa: N802
         told = json.loads(event.progress.json)
-        states = [{name: one[name] for name in ("numRowsTotal", "memoryUsedBytes")} for one in told["stateOperators"]]
         self._account.keep(
             query=told["name"], batch=told["batchId"], rows=told["numInputRows"], parts=told["durationMs"],
-            states=states,
         )  # fmt: skip
 
     def onQueryIdle(self, event: Any) -> None: ...  # noqa: N802

@@ -75,7 +75,7 @@ class Shop:
                     yield Message(float(after), user.encode(), event.encode())
 
     def write_past(self, folder: Path) -> None:
-        """The past as files for `streaming.handover.history_stream`: all of a shopper in one file."""
+        """The past as files for `streaming.past.fill_store`: all of a shopper in one file."""
         folder.mkdir(parents=True)
         for number, first in enumerate(range(0, self.shoppers, _PAST_FILE_SHOPPERS)):
             last = min(first + _PAST_FILE_SHOPPERS, self.shoppers)
@@ -89,17 +89,17 @@ class Shop:
         users = pa.array([f"u{number:07d}" for number in range(first, last)])
         names = pa.array(["view_item", "add_to_cart", "purchase"])
         times = pa.array(moments).cast(pa.timestamp("us", tz="UTC"))
+        keys = rng.integers(-(2**63), 2**63, size)
         return pa.table(
             {
                 "user_id": users.take(pa.array(np.repeat(np.arange(last - first), self.past_events))),
+                "session": pa.nulls(size, pa.string()),
                 "event_time": times,
                 "received_time": times,
-                "event_id": _random_ids(rng, size),
+                "entry_key": keys,
+                "order_key": keys,
                 "item_id": item_ids().take(pa.array(_popular_items(rng, size))),
                 "event_name": names.take(pa.array(rng.choice(3, size, p=[0.85, 0.1, 0.05]))),
-                "transaction_id": pa.nulls(size, pa.string()),
-                "quantity": pa.array(np.ones(size)),
-                "live": pa.array(np.zeros(size, dtype=bool)),
             }
         )
 
@@ -149,9 +149,3 @@ def _ranks(values: pa.ChunkedArray) -> NDArray[np.int64]:
 def _popular_items(rng: np.random.Generator, size: int) -> NDArray[np.int64]:
     """Few items are in many histories: falling about as one over the rank."""
     return (ITEMS ** rng.random(size)).astype(np.int64) - 1
-
-
-def _random_ids(rng: np.random.Generator, size: int) -> pa.Array:
-    """Texts of 32 hexadecimal digits."""
-    offsets = np.arange(0, 32 * size + 1, 32, dtype=np.int32)
-    return pa.StringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(rng.bytes(16 * size).hex().encode()))

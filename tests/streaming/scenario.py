@@ -5,18 +5,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import ArrayType
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.contracts.models import LIST_ITEM
+from freshet.recommendation.packed_histories import NAME_BITS, PackedHistories
 from freshet.steps.live import LivePlan, LiveReport, replay_live
 from freshet.storage.home import Home
 from freshet.storage.stamps import figures_of_query
 from freshet.storage.tables import Warehouse
+from freshet.streaming.history_store import HistoryStore
 from freshet.streaming.made_lists import ServedModel
 from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.parameters import StreamParameters
@@ -28,48 +30,26 @@ LENGTH = 4
 MODEL = ServedModel(version="1.0", generation=1, artifact=Path("unused"), policy="next_baskets")
 
 
-def history_lists(histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str) -> DataFrame:
+def history_lists(
+    shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int, policy: str
+) -> pa.Table:
     """The newest `length` items of a history as a list; the score is the age in days at the clock.
 
-    Items whose id begins with "new" are unknown. Without Python workers, so that tests are quick.
+    Items whose id begins with "new" are unknown.
     """
-    seconds = F.lit(clock).cast("double")
-    items = F.transform(
-        F.slice("history", 1, length),
-        lambda entry, place: F.struct(
-            (place + 1).cast("int").alias("position"),
-            entry["item_id"].alias("item_id"),
-            ((seconds - entry["event_time"].cast("double")) / 86_400.0).alias("score"),
-            F.lit("taste").alias("reason"),
-        ),
-    )
-    unknown = F.size(F.filter("history", lambda entry: entry["item_id"].startswith("new")))
-    assert LIST_ITEM.fieldNames() == ["position", "item_id", "score", "reason"]
-    made = {"items": items, "unknown_items": unknown.cast("bigint")}
-    return histories.withColumns(made).drop("history")
-
-
-def history_lists_at_hand(
-    histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str
-) -> pa.Table:
-    """`history_lists` of rows in memory."""
-
-    def listed(history: list[Row]) -> list[Row]:
-        return [
-            {"position": place, "item_id": entry["item_id"], "score": (clock - _plain(entry)) / timedelta(days=1),
-             "reason": "taste"}
-            for place, entry in enumerate(history[:length], start=1)
-        ]  # fmt: skip
-
-    pasts = histories.column("history").to_pylist()
-    items = pa.array([listed(past) for past in pasts], to_arrow_type(ArrayType(LIST_ITEM)))
-    unknown = pa.array([sum(entry["item_id"].startswith("new") for entry in past) for past in pasts])
-    return histories.drop_columns("history").append_column("items", items).append_column("unknown_items", unknown)
-
-
-def _plain(entry: Row) -> datetime:
-    when: datetime = entry["event_time"]
-    return when.replace(tzinfo=None)
+    names, ends = histories.items.to_pylist(), np.cumsum(histories.lengths)
+    pasts = [
+        [(names[what >> NAME_BITS], np.datetime64(time, "us").item()) for time, _, _, what in entries.tolist()]
+        for entries in np.split(histories.entries, ends[:-1])
+    ]
+    lists = [
+        [{"position": place, "item_id": item, "score": (clock - when) / timedelta(days=1), "reason": "taste"}
+         for place, (item, when) in enumerate(past[:length], start=1)]
+        for past in pasts
+    ]  # fmt: skip
+    items = pa.array(lists, to_arrow_type(ArrayType(LIST_ITEM)))
+    unknown = pa.array([sum(item.startswith("new") for item, _ in past) for past in pasts])
+    return shoppers.append_column("items", items).append_column("unknown_items", unknown)
 
 
 def shop_rows() -> list[Row]:
@@ -93,13 +73,11 @@ def shop_rows() -> list[Row]:
 
 
 def parameters(**changes: Any) -> StreamParameters:
-    """Slices of two days on one partition; `changes` replace single values."""
+    """Slices of two days; `changes` replace single values."""
     values: dict[str, Any] = {
         "slice_hours": 48.0,
         "fewest_slices": 1,
         "max_events_per_slice": 1000,
-        "shuffle_partitions": 1,
-        "most_collected_lists": 1000,
         "local_checkpoint": True,
     }
     return StreamParameters(**{**values, **changes})
@@ -128,16 +106,14 @@ def with_events(spark: SparkSession, warehouse: Warehouse) -> Warehouse:
 def list_updates(
     folder: Path,
     query: str,
+    store: HistoryStore | None = None,
     scorer: Any = history_lists,
     model: Callable[[], ServedModel] = lambda: MODEL,
-    most_collected: int = 1000,
-    *,
-    at_hand: bool = False,
 ) -> ListUpdates:
-    """The micro-batch function of a query, whose lists Spark makes or, `at_hand`, the driver."""
-    in_memory = history_lists_at_hand if at_hand else None
-    making = ListMaking(scorer, model, LENGTH, most_collected, lambda: WALL, scorer_at_hand=in_memory)
-    return ListUpdates(folder, query, making)
+    """The micro-batch function of a query. Without a store it has its own, of three entries a shopper."""
+    if store is None:
+        store = HistoryStore(folder / f"{query}.db", most=3)
+    return ListUpdates(folder, query, store, ListMaking(scorer, model, LENGTH, lambda: WALL))
 
 
 def lists_of(warehouse: Warehouse, query: str) -> list[Row]:

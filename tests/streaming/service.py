@@ -25,7 +25,7 @@ from tests.artifacts import artifact, both
 
 ITEMS = [f"i{n}" for n in range(10)]
 
-QUICK = ("service.intake_seconds=0.2", "service.swap_check_seconds=0", "stream.shuffle_partitions=1")
+QUICK = ("service.intake_seconds=0.2", "service.swap_check_seconds=0")
 
 MAPPING = Path(str(conf_folder().joinpath("sources", "shop_events.toml")))
 

@@ -15,12 +15,16 @@ from freshet.contracts import EVENTS, STREAM_METRICS
 from freshet.errors import FreshetError, StateError, TransientError
 from freshet.messages.sending import Sender
 from freshet.messages.topics import create_topic, delete_topic, partitions_of_topics
+from freshet.recommendation.packed_histories import TIME
 from freshet.steps.feeds import EventsTable, Topic, partitions_of
 from freshet.steps.job import Job
 from freshet.steps.service import PARTS, forget_progress
 from freshet.storage import hygiene
-from freshet.streaming.histories import stream_events, touched_histories
+from freshet.streaming.history_store import HistoryStore
+from freshet.streaming.past import make_store, opened_store
+from freshet.streaming.taking import take
 from tests.factories import events_frame, moment
+from tests.stream_rows import entry, stream_rows
 from tests.streaming.service import MAPPING, click, feed_of, lists_now, put, rows_of, running, served_job, until
 
 pytestmark = pytest.mark.streaming
@@ -142,7 +146,7 @@ def test_ten_thousand_unknown_items_are_taken_in_and_counted(spark: SparkSession
     assert max(figures, key=lambda row: row["batch_id"])["unknown_items"] == job.settings.interactions.max_events
 
 
-def test_a_shopper_with_very_many_events_keeps_the_newest(spark: SparkSession) -> None:
+def test_a_shopper_with_very_many_events_in_the_past_keeps_the_newest(spark: SparkSession, tmp_path: Path) -> None:
     one = events_frame(spark, [{"event_time": moment("2026-01-01"), "received_time": moment("2026-01-01"),
                                 "event_name": "view_item", "user_id": "ann", "flags": []}])  # fmt: skip
     many = one.drop("event_id", "item_id", "event_time").crossJoin(
@@ -152,6 +156,16 @@ def test_a_shopper_with_very_many_events_keeps_the_newest(spark: SparkSession) -
             F.timestamp_seconds(F.col("id") + 1_767_225_600).alias("event_time"),
         )
     )  # fmt: skip
-    row = touched_histories(stream_events(many, live=F.lit(True)), max_events=20).first()
-    assert row is not None
-    assert [entry["event_id"] for entry in row["history"]] == [f"e{n:06}" for n in range(49_999, 49_979, -1)]
+    for most_per_file in (10_000, 1_000_000):
+        make_store(many, tmp_path, most=20, most_per_file=most_per_file)
+        past = opened_store(tmp_path, most=20).histories(["ann"])
+        newest = [n + 1_767_225_600 for n in range(49_999, 49_979, -1)]
+        assert (past.entries[:, TIME] // 1_000_000).tolist() == newest
+
+
+def test_a_micro_batch_of_one_shopper_with_very_many_events_keeps_the_newest(tmp_path: Path) -> None:
+    many = [entry(user="ann", item=f"i{n % 100}", at=n, key=n) for n in range(50_000)]
+    store = HistoryStore(tmp_path / "store.db", most=20)
+    touched = take(store, stream_rows(many), 0)
+    assert touched.due.column("user_id").to_pylist() == ["ann"]
+    assert store.histories(["ann"]).entries[:, TIME].tolist() == list(range(49_999, 49_979, -1))

@@ -1,9 +1,10 @@
 """Lists straight from a topic: the history comes from the tables, nothing is missed or counted twice between them."""
 
 import json
+from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.cleaning.source import read_mapping
@@ -15,8 +16,8 @@ from freshet.settings import conf_folder, load_settings
 from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 from freshet.streaming.arrivals import arrivals
-from freshet.streaming.handover import Handover, history_stream, live_events, next_offsets, topic_handover
-from freshet.streaming.histories import touched_histories
+from freshet.streaming.handover import Handover, live_events, next_offsets, topic_handover
+from freshet.streaming.past import make_store, opened_store
 from freshet.streaming.query import run_to_end, stream_session
 from freshet.streaming.records import kafka_records
 from tests.factories import Row, event, events_frame
@@ -32,6 +33,10 @@ def stored(number: int, *, user: str, partition: int, offset: int, source: str =
         name="view_item", user=user, item=f"i{number}", at=f"2026-02-01 10:{number:02}", event_id=f"e{number}",
         source=source, source_partition=f"{TOPIC}-{partition}", source_offset=offset,
     )  # fmt: skip
+
+
+def past(events: DataFrame, folder: Path) -> None:
+    make_store(events, folder, most=10, most_per_file=2)
 
 
 def test_offsets_go_on_behind_the_last_event_of_each_partition_of_the_topic(spark: SparkSession) -> None:
@@ -52,9 +57,7 @@ def test_a_hand_over_is_made_once_and_guards_its_topic(spark: SparkSession, ware
     folder.mkdir()
 
     def hand(topic: str = TOPIC, partitions: int = 2) -> Handover:
-        return topic_handover(
-            warehouse, folder, source="shop_events", topic=topic, partitions=partitions, most_per_file=10
-        )
+        return topic_handover(warehouse, folder, source="shop_events", topic=topic, partitions=partitions, past=past)
 
     first = hand()
     assert (first.events_version, first.offsets) == (warehouse.version(EVENTS), {0: 1, 1: -2})
@@ -95,15 +98,15 @@ def test_history_and_topic_together_give_each_event_once(
     folder.mkdir()
 
     def keep_fresh() -> None:
-        hand = topic_handover(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, most_per_file=10)
+        hand = topic_handover(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, past=past)
         session = stream_session(spark, parameters())
         raw = kafka_records(
             session, mapping, topic=TOPIC, offsets=hand.starting_offsets, most_per_trigger=100,
             options={"kafka.bootstrap.servers": broker},
         )  # fmt: skip
         live = live_events(arrivals(raw, mapping, load_settings().cleaning))
-        touched = touched_histories(live.unionByName(history_stream(session, folder)), max_events=10)
-        run_to_end(touched, list_updates(warehouse.folder, "q"), checkpoint=folder / "query")
+        store = opened_store(folder, most=10)
+        run_to_end(live, list_updates(warehouse.folder, "q", store), checkpoint=folder / "query")
 
     keep_fresh()
     lists = newest_items(lists_of(warehouse, "q"))

@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES
 from freshet.contracts.identity import joined_sessions
 from freshet.features.interactions import histories
 from freshet.recommendation.lists import recommended
 from freshet.steps.models import RECOMMENDER, champion
-from freshet.streaming.histories import STREAM_EVENT, stream_events, touched_histories
-from freshet.streaming.joining import SessionJoins
-from tests.factories import Row, event, events_frame, local_frame, moment
+from tests.factories import Row, event, events_frame, moment
 from tests.streaming.service import click, feed_of, lists_now, put, rows_of, running, served_job, until
 
 pytestmark = pytest.mark.streaming
@@ -22,7 +19,8 @@ pytestmark = pytest.mark.streaming
 
 def expected_joins(rows: list[Row]) -> list[tuple[str, str]]:
     """(event_id, customer) by the words of the rule."""
-    ordered = sorted(rows, key=lambda row: (row["event_time"], row["event_id"]))
+    # At one moment those who log in come last, the first of them by id first.
+    ordered = sorted(rows, key=lambda row: (row["event_time"], row["user_id"] is not None, row["user_id"] or ""))
     found = []
     for place, row in enumerate(ordered):
         if row["user_id"] is None and row["anonymous_id"] is not None:
@@ -56,56 +54,6 @@ def test_a_joined_event_is_known_no_earlier_than_the_login(spark: SparkSession) 
     assert [row["received_time"] for row in joined_sessions(events_frame(spark, rows)).collect()] == [
         moment("2026-01-03")
     ]
-
-
-def test_marks_of_logins_are_no_entries_and_what_they_say_moves_on(spark: SparkSession) -> None:
-    anonymous = [event(user=None, anonymous_id="x", item=f"i{n}", at=f"2026-01-0{n}", event_id=f"e{n}") for n in (1, 2)]
-    login = event(user="ann", anonymous_id="x", item="i3", at="2026-01-03", event_id="e3")
-    after = event(user=None, anonymous_id="x", item="i4", at="2026-01-04", event_id="e4")
-
-    def of_session(rows: list[Row], *, joined: bool = False) -> Row:
-        streamed = stream_events(events_frame(spark, rows), live=F.lit(True), joined=joined)
-        found = touched_histories(streamed, max_events=10).where("user_id = 'anon:x'").collect()
-        row = found[0].asDict(recursive=True)
-        return {
-            "history": [entry["item_id"] for entry in row["history"]], "live": row["live"],
-            "joins": [entry["item_id"] for entry in row["joins"] or []],
-        }  # fmt: skip
-
-    assert of_session(anonymous) == {"history": ["i2", "i1"], "live": True, "joins": []}
-    assert of_session([*anonymous, login]) == {"history": ["i2", "i1"], "live": False, "joins": ["i2", "i1"]}
-    # What came before the login has joined already: nothing is left to do.
-    assert of_session([*anonymous, login], joined=True)["joins"] == []
-    assert of_session([*anonymous, login, after]) == {
-        "history": ["i4", "i2", "i1"], "live": True, "joins": ["i2", "i1"],
-    }  # fmt: skip
-    assert of_session([login])["history"] == []
-
-
-def test_joins_are_written_whole_and_the_same_when_repeated(spark: SparkSession, tmp_path: Path) -> None:
-    rows = [
-        event(name="view_item", user=None, anonymous_id="x", item="i1", at="2026-01-01", event_id="e1"),
-        event(name="view_item", user="ann", anonymous_id="x", item="i3", at="2026-01-03", event_id="e3"),
-    ]
-    touched = touched_histories(stream_events(events_frame(spark, rows), live=F.lit(True)), max_events=10)
-    joins = SessionJoins(tmp_path)
-    for _ in range(2):
-        assert joins(touched.where(F.size("joins") > 0), 7) == 2
-    assert [file.name for file in tmp_path.iterdir()] == ["joined-000000000007.parquet"]
-    handed_back = spark.read.schema(STREAM_EVENT).parquet(str(tmp_path)).orderBy("user_id").collect()
-    told = ("user_id", "event_id", "item_id", "event_name", "live")
-    assert [tuple(row[name] for name in told) for row in handed_back] == [
-        ("ann", "e1", "i1", "view_item", True), ("anon:x", "e3", None, "joined", False),
-    ]  # fmt: skip
-    again = touched_histories(
-        stream_events(events_frame(spark, rows), live=F.lit(True)).unionByName(
-            local_frame(spark, STREAM_EVENT, [row.asDict() for row in handed_back])
-        ),
-        max_events=10,
-    )
-    found = {row["user_id"]: row for row in again.collect()}
-    assert not found["anon:x"]["joins"]
-    assert [entry["item_id"] for entry in found["ann"]["history"]] == ["i3", "i1"]
 
 
 def test_a_session_gets_lists_and_takes_its_history_to_the_customer(spark: SparkSession, tmp_path: Path) -> None:

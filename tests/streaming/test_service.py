@@ -98,7 +98,7 @@ def test_a_checkpoint_names_what_has_changed_under_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "named"),
-    [("interactions.max_events=7", "max_events"), ("stream.shuffle_partitions=2", "shuffle_partitions")],
+    [("interactions.max_events=7", "max_events")],
 )
 def test_a_setting_that_the_state_rests_on_may_not_change(
     spark: SparkSession, follower: Job, setting: str, named: str

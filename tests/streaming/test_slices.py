@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from freshet.streaming.histories import arrival, stream_events
+from freshet.streaming.histories import stream_events
 from freshet.streaming.slices import slice_length, write_slices
 from tests.factories import event, events_frame, moment
 from tests.streaming.scenario import AS_OF, CUT, parameters, shop_rows
@@ -18,29 +17,28 @@ DAY = timedelta(days=1)
 
 
 def written(spark: SparkSession, folder: Path, *, most_events: int = 1000) -> dict[str, list[str]]:
-    """Files in the order in which the file source takes them, with the event ids of each."""
-    events = stream_events(events_frame(spark, shop_rows()), live=arrival() >= F.lit(CUT))
+    """Files in the order in which the file source takes them, with the items of each."""
+    events = stream_events(events_frame(spark, shop_rows()))
     write_slices(events, folder, start=CUT, end=AS_OF, length=DAY, most_events=most_events)
     files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-    return {path.name: [row.event_id for row in spark.read.parquet(str(path)).collect()] for path in files}
+    return {path.name: [row.item_id for row in spark.read.parquet(str(path)).collect()] for path in files}
 
 
-def test_slices_hold_events_by_arrival_and_the_first_all_before_the_window(spark: SparkSession, tmp_path: Path) -> None:
+def test_slices_hold_the_events_of_the_window_by_arrival(spark: SparkSession, tmp_path: Path) -> None:
     found = written(spark, tmp_path / "input")
     assert [sorted(ids) for ids in found.values()] == [
-        ["e01", "e02", "e03"],
-        ["e06"],
-        ["e07", "e08"],
-        ["e09"],
-        ["e10"],
+        ["a3"],
+        ["c2", "new1"],
+        ["late"],
+        ["c3"],
     ]
-    assert [name[-14:-8] for name in found] == ["000000", "000001", "000002", "000003", "000004"]
+    assert [name[-14:-8] for name in found] == ["000000", "000001", "000002", "000003"]
     assert sorted(found) == list(found)
 
 
 def test_slice_above_the_limit_becomes_several_files_in_order_of_arrival(spark: SparkSession, tmp_path: Path) -> None:
     found = written(spark, tmp_path / "input", most_events=1)
-    assert list(found.values()) == [[f"e{n:02d}"] for n in (1, 2, 3, 6, 7, 8, 9, 10)]
+    assert list(found.values()) == [["a3"], ["new1"], ["c2"], ["late"], ["c3"]]
 
 
 def test_slices_that_are_there_stay_and_leftovers_of_a_killed_writing_are_replaced(
@@ -50,7 +48,7 @@ def test_slices_that_are_there_stay_and_leftovers_of_a_killed_writing_are_replac
     leftover.mkdir()
     (leftover / "000000-slice-000000.parquet").write_bytes(b"half a file")
     first = written(spark, tmp_path / "input")
-    later = stream_events(events_frame(spark, [event(event_id="other", at="2020-02-01")]), live=arrival() >= F.lit(CUT))
+    later = stream_events(events_frame(spark, [event(event_id="other", at="2020-02-01")]))
     write_slices(later, tmp_path / "input", start=CUT, end=AS_OF, length=DAY, most_events=1000)
     assert written(spark, tmp_path / "input") == first
     assert [path.name for path in tmp_path.iterdir()] == ["input"]
@@ -64,5 +62,5 @@ def test_slice_is_a_day_or_a_share_of_a_short_window() -> None:
 
 
 def test_parameters_name_every_impossible_value() -> None:
-    with pytest.raises(ValueError, match=r"shuffle_partitions must be 1 or more, is 0; slice_hours must be above 0"):
-        parameters(shuffle_partitions=0, slice_hours=0.0)
+    with pytest.raises(ValueError, match=r"fewest_slices must be 1 or more, is 0; slice_hours must be above 0"):
+        parameters(fewest_slices=0, slice_hours=0.0)

@@ -15,7 +15,7 @@ from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import recommended, recommended_at_hand
 from freshet.recommendation.parameters import POLICIES, ListParameters
-from tests.artifacts import CLOCK, artifact, batch, both, history_rows, listed, random_artifact, random_history
+from tests.artifacts import CLOCK, artifact, batch, both, history_rows, listed, packed, random_artifact, random_history
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry, best_columns, scores_of
 
@@ -166,9 +166,16 @@ def test_lists_made_at_hand_are_those_of_a_batch_on_any_number_of_threads(tmp_pa
     shoppers = {f"u{n}": random_history(rng, model.items.to_pylist(), 8) for n in range(5)}
     rows = batch(dict(shoppers))
     expected = listed(rows, model, clock=CLOCK, length=6, policy="new_items")
-    in_pieces = pa.Table.from_batches([rows.slice(0, 2), rows.slice(2)])
+    users = rows.select(["user_id"])
+    in_pieces = pa.Table.from_batches([users.slice(0, 2), users.slice(2)])
     found = recommended_at_hand(
-        in_pieces, artifact=tmp_path / "1", clock=CLOCK, length=6, policy="new_items", threads=threads
+        in_pieces,
+        packed(rows.column("history")),
+        artifact=tmp_path / "1",
+        clock=CLOCK,
+        length=6,
+        policy="new_items",
+        threads=threads,
     )
     _same(_rows(*found.to_batches()), _rows(*expected.to_batches()))
 

@@ -1,8 +1,8 @@
 """Whose history an anonymous session belongs to, by one rule for batch and stream.
 
 A login is an event with both a user_id and an anonymous_id. What was done under an anonymous id without a user_id
-joins the history of the customer who logs in next under that id, whenever that is. It also stays in the anonymous
-id's own history.
+joins the history of the customer who logs in next under that id, or at the same moment, whenever that is; of two who
+log in at one moment, of the one whose id comes first. It also stays in the anonymous id's own history.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -29,7 +29,7 @@ def joined_sessions(events: DataFrame) -> DataFrame:
     known = events.where("anonymous_id is not null")
     # Most sources know no logins: only ids that have one are sorted.
     logins = known.where(is_login()).select("anonymous_id").distinct()
-    onwards = Window.partitionBy("anonymous_id").orderBy("event_time", "event_id", "item_position")
+    onwards = Window.partitionBy("anonymous_id").orderBy("event_time", is_login(), "user_id")
     onwards = onwards.rowsBetween(Window.currentRow, Window.unboundedFollowing)
     login = F.when(is_login(), F.struct("user_id", "received_time"))
     return (

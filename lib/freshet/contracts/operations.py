@@ -76,7 +76,7 @@ _MICRO_BATCH = (
     Column(
         "state_shoppers",
         COUNT,
-        "shoppers in the state after the micro-batch before; null for events",
+        "shoppers in the state, anonymous ones among them; null for events",
         "shoppers",
         minimum=0,
     ),

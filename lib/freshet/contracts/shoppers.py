@@ -2,7 +2,7 @@
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DoubleType, StringType, StructField, StructType, TimestampType
+from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType, TimestampType
 
 ANONYMOUS_PREFIX = "anon:"
 """Before an anonymous id in the `user_id` of list tables. Ids of known customers that begin so are refused."""
@@ -10,11 +10,10 @@ ANONYMOUS_PREFIX = "anon:"
 HISTORY_ENTRY = StructType(
     [
         StructField("event_time", TimestampType()),
-        StructField("event_id", StringType()),
+        StructField("entry_key", LongType()),
         StructField("item_id", StringType()),
         StructField("event_name", StringType()),
         StructField("order_id", StringType()),
-        StructField("quantity", DoubleType()),
     ]
 )
 """One thing a shopper did. What happened, never a finished weight: weights belong to the model."""
@@ -25,6 +24,14 @@ HISTORY = ArrayType(HISTORY_ENTRY)
 def shopper_id() -> Column:
     """The `user_id` of list tables: the known customer, else the marked anonymous id; null when neither is known."""
     return F.coalesce(F.col("user_id"), F.concat(F.lit(ANONYMOUS_PREFIX), F.col("anonymous_id")))
+
+
+def entry_key() -> Column:
+    """What tells the entries of a history apart, and orders those of one moment: a hash of the event and its item line.
+
+    Two of a shopper's thousands of entries share one of its 2^64 values about never.
+    """
+    return F.xxhash64("event_id", "item_position")
 
 
 def order_id() -> Column:
@@ -42,22 +49,20 @@ def counts_as_taste() -> Column:
 
 
 def history_entry() -> Column:
-    """One event as a history entry. event_time leads and event_id follows, so that entries have a total order."""
+    """One event as a history entry. event_time leads and entry_key follows, so that entries have a total order."""
     return F.struct(
         F.col("event_time"),
-        F.col("event_id"),
+        entry_key().alias("entry_key"),
         F.col("item_id"),
         F.col("event_name"),
         order_id().alias("order_id"),
-        F.col("quantity"),
     )
 
 
 def newest_history(entry: Column, max_events: int) -> Column:
-    """Aggregate: the newest `max_events` entries of a group, newest first, ties by event_id.
+    """Aggregate: the newest `max_events` entries of a group, newest first, ties by entry_key.
 
-    Native and bounded, for batch and for streaming state alike. Duplicates must be gone before it; null entries do not
-    count.
+    Native and bounded. Duplicates must be gone before it; null entries do not count.
     """
-    place = F.struct(entry["event_time"], entry["event_id"], entry["item_id"])
+    place = F.struct(entry["event_time"], entry["entry_key"])
     return F.max_by(entry, F.when(entry.isNotNull(), place), max_events)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from freshet.contracts.shoppers import counts_as_taste, order_id, shopper_id
+from freshet.contracts.shoppers import counts_as_taste, entry_key, order_id, shopper_id
 
 PURCHASE, REFUND = "purchase", "refund"
 VIEWS = ("view_item", "select_item", "view_item_list")
@@ -18,7 +18,7 @@ _MICROSECONDS_PER_DAY = 86_400_000_000
 def counted_events(events: DataFrame) -> DataFrame:
     """The events that features are made of, with what they need of each.
 
-    Columns: user_id (shopper, null when unknown), item_id (null for events without item), event_name, event_id,
+    Columns: user_id (shopper, null when unknown), item_id (null for events without item), event_name, entry_key,
     order_id, event_time, known_at (when it had happened and was known), pieces (1 where none are given; negative
     for a refund; null unless a purchase or refund), price (null where there is none) and spend (pieces * price).
     Lines flagged non_product (postage, fees, tests) are left out.
@@ -29,7 +29,7 @@ def counted_events(events: DataFrame) -> DataFrame:
         shopper_id().alias("user_id"),
         "item_id",
         "event_name",
-        "event_id",
+        entry_key().alias("entry_key"),
         order_id().alias("order_id"),
         "event_time",
         F.greatest("event_time", "received_time").alias("known_at"),

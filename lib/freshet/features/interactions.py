@@ -124,7 +124,7 @@ def _newest_events(known: DataFrame, max_events: int) -> DataFrame:
     # Hardly anybody has so many: only their events are sorted. They are at most all events divided by max_events,
     # so they fit every worker.
     busy = F.broadcast(known.groupBy("user_id").count().where(F.col("count") > max_events).select("user_id"))
-    newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("event_id"), F.desc("item_id"))
+    newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("entry_key"))
     cut = (
         known.join(busy, "user_id", how="left_semi")
         .withColumn("place", F.row_number().over(newest_first))

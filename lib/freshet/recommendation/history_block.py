@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.recommendation.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories
+
 _DAY_MICROSECONDS = 86_400_000_000
 
 
@@ -77,19 +79,42 @@ def read_block(histories: pa.ListArray, *, items: pa.Array, event_names: list[st
     A null history is an empty one. `clock` is UTC without a zone.
     """
     lengths = pc.fill_null(pc.list_value_length(histories), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
     entries = histories.flatten()
-    item = _codes(entries.field("item_id"), items)
-    event = _codes(entries.field("event_name"), pa.array(event_names, pa.string()))
     order = entries.field("order_id").dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
     moment = entries.field("event_time").cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return _block(
+        lengths, _codes(entries.field("item_id"), items),
+        _codes(entries.field("event_name"), pa.array(event_names, pa.string())), order.astype(np.int64), moment,
+        items=len(items), clock=clock,
+    )  # fmt: skip
+
+
+def packed_block(
+    histories: PackedHistories, *, items: pa.Array, event_names: list[str], clock: datetime
+) -> HistoryBlock:
+    """`read_block` of packed histories."""
+    what = histories.entries[:, WHAT]
+    item_places = _codes(histories.items, items)
+    name_places = _codes(pa.array(histories.names, pa.string()), pa.array(event_names, pa.string()))
+    return _block(
+        histories.lengths, item_places[what >> NAME_BITS], name_places[what & (2**NAME_BITS - 1)],
+        histories.entries[:, ORDER], histories.entries[:, TIME], items=len(items), clock=clock,
+    )  # fmt: skip
+
+
+def _block(
+    lengths: NDArray[np.int64], item: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64],
+    moment: NDArray[np.int64], *, items: int, clock: datetime,
+) -> HistoryBlock:  # fmt: skip
+    """A block of entries, one shopper after the other, from codes (-1: not known) and microseconds."""
+    rows = np.repeat(np.arange(len(lengths)), lengths)
     unknown = np.bincount(rows[(event >= 0) & (item < 0)], minlength=len(lengths))
     usable = np.flatnonzero((event >= 0) & (item >= 0))
-    pair = rows[usable] * max(1, len(items)) + item[usable]
-    first = usable[_first_of_equals(pair, event[usable], order[usable].astype(np.int64))]
+    pair = rows[usable] * max(1, items) + item[usable]
+    first = usable[_first_of_equals(pair, event[usable], order[usable])]
     clock_microseconds = np.datetime64(clock, "us").astype(np.int64)
     age = np.maximum(0.0, (clock_microseconds - moment[first]) / _DAY_MICROSECONDS)
-    return HistoryBlock(len(lengths), len(items), rows[first], item[first], event[first], age, unknown)
+    return HistoryBlock(len(lengths), items, rows[first], item[first], event[first], age, unknown)
 
 
 def _first_of_equals(pair: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:

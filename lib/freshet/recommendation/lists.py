@@ -16,7 +16,8 @@ from threadpoolctl import ThreadpoolController
 from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.availability import places_of, read_unavailable
-from freshet.recommendation.history_block import HistoryBlock, read_block
+from freshet.recommendation.history_block import HistoryBlock, packed_block, read_block
+from freshet.recommendation.packed_histories import PackedHistories
 from freshet.recommendation.reasons import reasons
 from freshet.recommendation.scoring import NOTHING, scored
 from freshet.top_k import top_k
@@ -63,25 +64,28 @@ def recommended(
 
 
 def recommended_at_hand(
-    histories: pa.Table, *, artifact: Path, clock: datetime, length: int, policy: str, threads: int,
-    unavailable: Path | None = None,
+    shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int, policy: str,
+    threads: int, unavailable: Path | None = None,
 ) -> pa.Table:  # fmt: skip
-    """`recommended` of rows that are in the memory of this process, without Spark; there must be some.
+    """`recommended` of shoppers, there must be some, whose histories are in the memory of this process, without Spark:
+    all columns of `shoppers`, then items and unknown_items.
 
     They are shared among `threads` threads, in which BLAS has one each: threads of its own would wait for each other
     in the many small products of the fold-in.
     """
     model = _artifact(str(artifact))
     absent = _unavailable(str(artifact), None if unavailable is None else str(unavailable))
-    whole = histories.combine_chunks().to_batches()[0]
+    whole = shoppers.combine_chunks().to_batches()[0]
+    block = packed_block(histories, items=model.items, event_names=model.recipe.event_names, clock=clock)
     size = -(-whole.num_rows // threads)
-    parts = [whole.slice(start, size) for start in range(0, whole.num_rows, size)]
+    starts = range(0, whole.num_rows, size)
 
-    def listed(part: pa.RecordBatch) -> list[pa.RecordBatch]:
-        return list(list_batches(part, model, clock=clock, length=length, policy=policy, unavailable=absent))
+    def listed(start: int) -> list[pa.RecordBatch]:
+        mine, others = block.part(start, start + size), whole.slice(start, size)
+        return list(_listed(mine, others, model, length=length, policy=policy, unavailable=absent))
 
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        return pa.Table.from_batches(made for lists in pool.map(listed, parts) for made in lists)
+        return pa.Table.from_batches(made for lists in pool.map(listed, starts) for made in lists)
 
 
 @lru_cache(maxsize=1)
@@ -103,14 +107,29 @@ def list_batches(
     them. `unavailable`: places of items, in the model's order, that are in nobody's list."""
     block = read_block(batch.column("history"), items=model.items, event_names=model.recipe.event_names, clock=clock)
     others = [name for name in batch.schema.names if name != "history"]
+    yield from _listed(block, batch.select(others), model, length=length, policy=policy, unavailable=unavailable)
+
+
+def _listed(
+    block: HistoryBlock,
+    others: pa.RecordBatch,
+    model: Artifact,
+    *,
+    length: int,
+    policy: str,
+    unavailable: NDArray[np.int64],
+) -> Iterator[pa.RecordBatch]:
+    """The columns `others` with items and unknown_items, some shoppers at a time."""
     size = max(1, _SCORE_CELLS // max(1, len(model.items)))
-    room = np.empty((min(size, batch.num_rows), len(model.items)), dtype=np.float32)
-    for start in range(0, batch.num_rows, size):
+    room = np.empty((min(size, block.shoppers), len(model.items)), dtype=np.float32)
+    for start in range(0, block.shoppers, size):
         part = block.part(start, start + size)
         items = _lists(part, model, room, length=length, policy=policy, unavailable=unavailable)
-        rows = [batch.column(name).slice(start, size) for name in others]
+        rows = others.slice(start, size)
         unknown = pa.array(part.unknown, pa.int64())
-        yield pa.RecordBatch.from_arrays([*rows, items, unknown], [*others, "items", "unknown_items"])
+        yield pa.RecordBatch.from_arrays(
+            [*rows.columns, items, unknown], [*rows.schema.names, "items", "unknown_items"]
+        )
 
 
 def _lists(

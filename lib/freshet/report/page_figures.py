@@ -62,7 +62,6 @@ class Live:
     batches: tuple[Batch, ...]
     lists: int
     unknown_items: int
-    first_seconds: float | None
     seconds_p50: float | None
     seconds_p95: float | None
     figures: tuple[Figure, ...]

@@ -13,7 +13,6 @@ from freshet.messages.topics import end_offsets, partitions_of_topics
 from freshet.steps.job import Job
 from freshet.streaming.arrivals import arrivals
 from freshet.streaming.handover import (
-    history_stream,
     live_events,
     live_rows,
     next_offsets,
@@ -21,6 +20,7 @@ from freshet.streaming.handover import (
     table_handover,
     topic_handover,
 )
+from freshet.streaming.past import make_store
 from freshet.streaming.records import file_records, kafka_records
 
 
@@ -85,10 +85,7 @@ def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
     if not isinstance(feed, EventsTable):
         parts["mapping"] = feed.mapping.read_text(encoding="utf-8")
     if part == "lists":
-        parts |= {
-            "shuffle_partitions": job.settings.stream.shuffle_partitions,
-            "max_events": job.settings.interactions.max_events,
-        }
+        parts["max_events"] = job.settings.interactions.max_events
     return parts
 
 
@@ -105,22 +102,25 @@ def intake_records(job: Job, session: SparkSession, feed: Topic | Folder) -> Dat
 
 
 def list_events(job: Job, session: SparkSession, feed: Feed, folder: Path) -> DataFrame:
-    """The stream of STREAM_EVENT that lists are made from, past and live.
+    """The stream of STREAM_EVENT that lists are made from.
 
-    Straight from a topic, where there is one; else from table `events`, which the intake of a folder fills. The past
-    is what the tables held when the stream was begun; it lies in `folder`, with the hand-over.
+    Straight from a topic, where there is one; else from table `events`, which the intake of a folder fills. What the
+    tables held when the stream was begun is in the store in `folder`, beside the hand-over.
     """
-    most = job.settings.stream.max_events_per_slice
+
+    def past(events: DataFrame, where: Path) -> None:
+        most, most_per_file = job.settings.interactions.max_events, job.settings.stream.max_events_per_slice
+        make_store(events, where, most=most, most_per_file=most_per_file)
+
     if isinstance(feed, Topic):
         source = mapping_name(feed)
         hand = topic_handover(
-            job.warehouse, folder, source=source, topic=feed.name, partitions=partitions_of(feed), most_per_file=most
+            job.warehouse, folder, source=source, topic=feed.name, partitions=partitions_of(feed), past=past
         )
         records = _topic_records(job, session, feed, hand.starting_offsets, job.settings.service.most_list_events)
-        return live_events(records).unionByName(history_stream(session, folder))
-    version = table_handover(job.warehouse, folder, most_per_file=most)
-    live = live_rows(session, job.warehouse, after=version, most_files=job.settings.service.most_list_files)
-    return live.unionByName(history_stream(session, folder))
+        return live_events(records)
+    version = table_handover(job.warehouse, folder, past=past)
+    return live_rows(session, job.warehouse, after=version, most_files=job.settings.service.most_list_files)
 
 
 def mapping_name(feed: Topic | Folder) -> str:

@@ -10,14 +10,14 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.contracts.identity import with_joined_sessions
 from freshet.storage.home import Home
 from freshet.storage.stamps import clear, figures_of_query
 from freshet.storage.tables import Warehouse
-from freshet.streaming.histories import arrival, stream_events, touched_histories
+from freshet.streaming.histories import arrival, stream_events
 from freshet.streaming.made_lists import Scorer, ServedModel
 from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.parameters import StreamParameters
+from freshet.streaming.past import make_store, opened_store
 from freshet.streaming.query import run_to_end, sliced_events, stream_session
 from freshet.streaming.slices import slice_length, write_slices
 
@@ -48,14 +48,13 @@ class LiveReport:
 
     `batches` counts micro-batches with live events, `lists` what they wrote, `unknown_items` history entries whose
     item the model does not know, in all these lists. Seconds are those of a micro-batch from its start to its lists
-    being readable, `first_seconds` of the micro-batches that took in what was known before. Null where there were none.
+    being readable. Null where there were none.
     """
 
     batches: int
     lists: int
     unknown_items: int
     event_clock: datetime | None
-    first_seconds: float | None
     seconds_p50: float | None
     seconds_p95: float | None
 
@@ -79,28 +78,27 @@ def replay_live(
     checkpoint = folder / "query"
     if not checkpoint.exists():
         _begin_anew(folder, warehouse)
-    # Shoppers who did nothing in the window keep the batch's lists.
-    whole = with_joined_sessions(warehouse.read(EVENTS, version=events_version))
-    events = stream_events(whole, live=arrival() >= F.lit(plan.start), joined=True)
+    events = warehouse.read(EVENTS, version=events_version)
+    if not checkpoint.exists():
+        # What was known before the window; shoppers who do nothing in it keep the batch's lists.
+        known = events.where(arrival() < F.lit(plan.start))
+        make_store(known, folder, most=plan.max_events, most_per_file=plan.stream.max_events_per_slice)
     write_slices(
-        events,
+        stream_events(events),
         folder / "input",
         start=plan.start,
         end=plan.end,
         length=plan.slice_length,
         most_events=plan.stream.max_events_per_slice,
     )
-    making = ListMaking(
-        scorer=scorer,
-        model=lambda: model,
-        length=plan.length,
-        most_collected=plan.stream.most_collected_lists,
-        now=now,
-    )
-    updates = ListUpdates(warehouse.folder, query_id(plan.fingerprint), making)
+    store = opened_store(folder, most=plan.max_events)
+    making = ListMaking(scorer, lambda: model, plan.length, now)
+    updates = ListUpdates(warehouse.folder, query_id(plan.fingerprint), store, making)
     session = stream_session(warehouse.spark, plan.stream)
-    touched = touched_histories(sliced_events(session, folder / "input"), max_events=plan.max_events)
-    run_to_end(touched, updates, checkpoint=checkpoint)
+    try:
+        run_to_end(sliced_events(session, folder / "input"), updates, checkpoint=checkpoint)
+    finally:
+        store.close()
     return live_report(warehouse, plan)
 
 
@@ -124,14 +122,12 @@ def live_report(warehouse: Warehouse, plan: LivePlan) -> LiveReport:
     """The report of the last replay of `plan`, from `stream_metrics`."""
     columns = ("event_clock", "lists", "unknown_items", "seconds")
     rows = figures_of_query(warehouse, STREAM_METRICS, query_id(plan.fingerprint), columns)
-    live = [row for row in rows if row["event_clock"] >= plan.start]
-    seconds = np.array([row["seconds"] for row in live])
+    seconds = np.array([row["seconds"] for row in rows])
     return LiveReport(
-        batches=len(live),
-        lists=sum(row["lists"] for row in live),
-        unknown_items=sum(row["unknown_items"] for row in live),
+        batches=len(rows),
+        lists=sum(row["lists"] for row in rows),
+        unknown_items=sum(row["unknown_items"] for row in rows),
         event_clock=rows[-1]["event_clock"] if rows else None,
-        first_seconds=sum(row["seconds"] for row in rows if row["event_clock"] < plan.start) if rows else None,
-        seconds_p50=float(np.quantile(seconds, 0.5)) if live else None,
-        seconds_p95=float(np.quantile(seconds, 0.95)) if live else None,
+        seconds_p50=float(np.quantile(seconds, 0.5)) if rows else None,
+        seconds_p95=float(np.quantile(seconds, 0.95)) if rows else None,
     )

@@ -1,15 +1,15 @@
 """Step replay: the live days replayed, and what fold-in was worth on them."""
 
 import dataclasses
+import os
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql.pandas.types import to_arrow_type
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
-from freshet.contracts.shoppers import HISTORY
 from freshet.errors import DataTooSmallError
-from freshet.recommendation.lists import recommended, recommended_at_hand
+from freshet.recommendation.lists import recommended_at_hand
+from freshet.recommendation.packed_histories import EMPTY, PackedHistories
 from freshet.steps.fitting import events_until
 from freshet.steps.job import Job, Step
 from freshet.steps.live import LivePlan, replay_live
@@ -40,7 +40,11 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         stream=job.settings.stream,
     )
     model = ServedModel(version.model_version, version.generation, version.folder, policy)
-    report = replay_live(job.home, job.warehouse, plan, model=model, scorer=recommended, now=job.now)
+
+    def scorer(shoppers: pa.Table, histories: PackedHistories, **given: Any) -> pa.Table:
+        return recommended_at_hand(shoppers, histories, threads=os.cpu_count() or 1, **given)
+
+    report = replay_live(job.home, job.warehouse, plan, model=model, scorer=scorer, now=job.now)
     rows = evaluate_live(
         events_until(job, windows),
         job.warehouse.read(RECOMMENDATIONS),
@@ -57,9 +61,9 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 def _newcomers_list(model: ServedModel, plan: LivePlan) -> list[str]:
     """The items that a shopper without history is served, best first."""
-    nobody = pa.table({"user_id": [""], "history": pa.array([None], to_arrow_type(HISTORY, timezone="UTC"))})
+    nobody = pa.table({"user_id": [""]})
     made = recommended_at_hand(
-        nobody, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy, threads=1
+        nobody, EMPTY, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy, threads=1
     )
     return [item["item_id"] for item in made.column("items")[0].as_py()]
 

@@ -60,17 +60,15 @@ def live_part(sources: Sources, windows: RunWindows | Missing) -> Live | Missing
         return windows
     columns = ("batch_id", "event_clock", "touched_shoppers", "lists", "seconds")
     rows = sources.rows(STREAM_METRICS, columns, equals("query_id", query_id(record["fingerprint"])), _MANY)
-    live = [row for row in rows if row["event_clock"] is not None and row["event_clock"] >= windows.cut]
-    if not live:
+    if not rows:
         return Missing("nothing happened in the replayed days")
     return Live(
         batches=tuple(
             Batch(row["batch_id"], row["event_clock"], row["touched_shoppers"], row["lists"], row["seconds"])
-            for row in sorted(live, key=lambda row: row["batch_id"])
+            for row in sorted(rows, key=lambda row: row["batch_id"])
         ),
         lists=record.get("lists", 0),
         unknown_items=record.get("unknown_items", 0),
-        first_seconds=record.get("first_seconds"),
         seconds_p50=record.get("seconds_p50"),
         seconds_p95=record.get("seconds_p95"),
         figures=tuple(f for f in _of_run(sources, record["fingerprint"]) if f.task == "live"),

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
 
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.errors import DataTooSmallError, StateError
-from freshet.recommendation.lists import recommended, recommended_at_hand
+from freshet.recommendation.lists import recommended_at_hand
+from freshet.recommendation.packed_histories import PackedHistories
 from freshet.steps.feeds import (
     EventsTable,
     Feed,
-    Topic,
     check_feed,
     intake_records,
     list_events,
@@ -37,12 +36,10 @@ from freshet.storage.lease import leases
 from freshet.streaming.availability import Availability
 from freshet.streaming.checkpoint import begun_checkpoint
 from freshet.streaming.compaction import Compaction
-from freshet.streaming.histories import touched_histories
 from freshet.streaming.intake import EventIntake, IntakeRules
-from freshet.streaming.joining import SessionJoins
 from freshet.streaming.made_lists import ServedModel
 from freshet.streaming.micro_batch import ListMaking, ListUpdates
-from freshet.streaming.progress import StateSizes
+from freshet.streaming.past import opened_store
 from freshet.streaming.query import state_layout, stream_session
 from freshet.streaming.running import RunningQuery, WithChores, started
 from freshet.streaming.upkeep import Upkeep
@@ -137,7 +134,7 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     tell(f"events are taken in from {feed.place}")
     return started(
         EVENTS_PART, intake_records(job, session, feed), WithChores(intake, (upkeep.between_batches,)),
-        checkpoint=checkpoint.query, every_seconds=params.intake_seconds, mode="append",
+        checkpoint=checkpoint.query, every_seconds=params.intake_seconds,
     )  # fmt: skip
 
 
@@ -152,28 +149,20 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
     compaction = Compaction(job.warehouse, job.home.locks, settings.compaction, job.now)
     availability = Availability(job.warehouse, job.home.availability, settings.service.swap_check_seconds, job.now)
 
-    def scorer(histories: DataFrame, **given: Any) -> DataFrame:
-        return recommended(histories, unavailable=availability(), **given)
-
-    def scorer_at_hand(histories: pa.Table, **given: Any) -> pa.Table:
+    def scorer(shoppers: pa.Table, histories: PackedHistories, **given: Any) -> pa.Table:
         threads = os.cpu_count() or 1
-        return recommended_at_hand(histories, unavailable=availability(), threads=threads, **given)
+        return recommended_at_hand(shoppers, histories, unavailable=availability(), threads=threads, **given)
 
-    sizes = StateSizes()
-    session.streams.addListener(sizes)
     making = ListMaking(
-        scorer, model, settings.lists.length, settings.stream.most_collected_lists, job.now,
-        epoch=lambda: compaction.epoch, is_live=True, join=SessionJoins(checkpoint.folder / "history"),
-        state_size=lambda: sizes.of(LISTS_PART),
-        # Of a topic a micro-batch reads at most so many records; a file of table events may be of any size.
-        scorer_at_hand=scorer_at_hand if isinstance(feed, Topic) else None,
+        scorer, model, settings.lists.length, job.now, epoch=lambda: compaction.epoch, is_live=True
     )  # fmt: skip
     upkeep = Upkeep(job.warehouse, (STREAM_METRICS,), settings.compaction, job.now)
-    updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", making)
+    store = opened_store(checkpoint.folder, most=settings.interactions.max_events)
+    updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", store, making)
     return started(
-        LISTS_PART, touched_histories(events, max_events=settings.interactions.max_events),
+        LISTS_PART, events,
         WithChores(updates, (compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches)),
-        checkpoint=checkpoint.query, every_seconds=0, mode="update",
+        checkpoint=checkpoint.query, every_seconds=0,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ so that no event is missed and none counted twice.
 
 import json
 import re
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +16,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS
-from freshet.contracts.identity import with_joined_sessions
 from freshet.errors import StateError
 from freshet.storage.appends import appended_rows
 from freshet.storage.ledger import read_record, write_record
 from freshet.storage.tables import Warehouse
-from freshet.streaming.histories import STREAM_EVENT, stream_events
+from freshet.streaming.histories import stream_events
 
 _RECORD = "handover"
 _EARLIEST = -2
 """Kafka's own number for the oldest message there is."""
+
+Past = Callable[[DataFrame, Path], None]
+"""Takes what table `events` holds into the state of a stream in a folder."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,22 @@ class Handover:
 
 
 def topic_handover(
-    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, most_per_file: int
+    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, past: Past
 ) -> Handover:
     """The hand-over that stands in `folder`, else one made of `events` as it is now.
 
-    The history lies in `folder`/history as files of STREAM_EVENT, whole before the hand-over is recorded. Events of
-    `source` in these partitions of the topic end with the offsets; those of other sources are all history: the topic
-    holds none of them. Raises StateError when the topic has fewer partitions than a hand-over was made for.
+    `past` puts the history into `folder`, whole before the hand-over is recorded. Events of `source` in these
+    partitions of the topic end with the offsets; those of other sources are all history: the topic holds none of them.
+    Raises StateError when the topic has fewer partitions than a hand-over was made for.
     """
     known = read_record(folder, _RECORD)
     if known is None:
-        return _made(warehouse, folder, source=source, topic=topic, partitions=partitions, most_per_file=most_per_file)
+        version = warehouse.version(EVENTS)
+        events = warehouse.read(EVENTS, version=version)
+        offsets = next_offsets(events, source=source, topic=topic, partitions=partitions)
+        past(events, folder)
+        write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
+        return Handover(topic, version, offsets)
     found = Handover(known["topic"], known["events_version"], {int(n): o for n, o in known["offsets"].items()})
     if found.topic != topic or len(found.offsets) > partitions:
         raise StateError(
@@ -64,36 +71,15 @@ def topic_handover(
     return found
 
 
-def _made(
-    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, most_per_file: int
-) -> Handover:
-    version = warehouse.version(EVENTS)
-    events = warehouse.read(EVENTS, version=version)
-    offsets = next_offsets(events, source=source, topic=topic, partitions=partitions)
-    _write_history(events, folder, most_per_file)
-    made = Handover(topic, version, offsets)
-    write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
-    return made
-
-
-def table_handover(warehouse: Warehouse, folder: Path, *, most_per_file: int) -> int:
+def table_handover(warehouse: Warehouse, folder: Path, *, past: Past) -> int:
     """The version of table `events` up to which it is history: of the hand-over in `folder`, else as it is now."""
     known = read_record(folder, _RECORD)
     if known is not None:
         return int(known["events_version"])
     version = warehouse.version(EVENTS)
-    _write_history(warehouse.read(EVENTS, version=version), folder, most_per_file)
+    past(warehouse.read(EVENTS, version=version), folder)
     write_record(folder, _RECORD, {"events_version": version})
     return version
-
-
-def _write_history(events: DataFrame, folder: Path, most_per_file: int) -> None:
-    history, part = folder / "history", folder / "history.part"
-    for leftover in (history, part):
-        shutil.rmtree(leftover, ignore_errors=True)
-    past = stream_events(with_joined_sessions(events), live=F.lit(False), joined=True)
-    past.write.option("maxRecordsPerFile", most_per_file).parquet(str(part))
-    part.rename(history)
 
 
 def starting_offsets(topic: str, offsets: dict[int, int]) -> str:
@@ -113,17 +99,11 @@ def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int)
     return {**dict.fromkeys(range(partitions), _EARLIEST), **{int(m[1]): last + 1 for m, last in found.items() if m}}
 
 
-def history_stream(session: SparkSession, folder: Path) -> DataFrame:
-    """The history of a hand-over as a stream of STREAM_EVENT, one file per micro-batch."""
-    return session.readStream.schema(STREAM_EVENT).option("maxFilesPerTrigger", 1).parquet(str(folder / "history"))
-
-
 def live_events(arrived: DataFrame) -> DataFrame:
-    """STREAM_EVENT of the sound records among `streaming.arrivals`, each of them live."""
-    return stream_events(arrived.where(F.size("problems") == 0), live=F.lit(True))
+    """STREAM_EVENT of the sound records among `streaming.arrivals`."""
+    return stream_events(arrived.where(F.size("problems") == 0))
 
 
 def live_rows(session: SparkSession, warehouse: Warehouse, *, after: int, most_files: int) -> DataFrame:
-    """STREAM_EVENT of what is appended to table `events` after a version, each of them live."""
-    appended = appended_rows(session, warehouse, EVENTS, after=after, most_files=most_files)
-    return stream_events(appended, live=F.lit(True))
+    """STREAM_EVENT of what is appended to table `events` after a version."""
+    return stream_events(appended_rows(session, warehouse, EVENTS, after=after, most_files=most_files))

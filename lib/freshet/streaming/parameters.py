@@ -8,27 +8,23 @@ class StreamParameters:
     """How the live window is cut into slices, one per micro-batch, and how the stream is run.
 
     A slice spans `slice_hours`, less where the window would not give `fewest_slices`; one with more than
-    `max_events_per_slice` is taken in several micro-batches. `most_collected_lists` pass through the driver in one
-    append, more are written by Spark. `local_checkpoint` chooses the quick checkpoint writer of local disks.
+    `max_events_per_slice` is taken in several micro-batches. `local_checkpoint` chooses the quick checkpoint writer of
+    local disks.
     """
 
     slice_hours: float
     fewest_slices: int
     max_events_per_slice: int
-    shuffle_partitions: int
-    most_collected_lists: int
     local_checkpoint: bool
 
     def __post_init__(self) -> None:
         wrong = [
             f"{name} must be 1 or more, is {getattr(self, name)}"
-            for name in ("fewest_slices", "max_events_per_slice", "shuffle_partitions")
+            for name in ("fewest_slices", "max_events_per_slice")
             if getattr(self, name) < 1
         ]
         if not self.slice_hours > 0:
             wrong.append(f"slice_hours must be above 0, is {self.slice_hours}")
-        if self.most_collected_lists < 0:
-            wrong.append(f"most_collected_lists must be 0 or more, is {self.most_collected_lists}")
         if wrong:
             raise ValueError("; ".join(wrong))
 

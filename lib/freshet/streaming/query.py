@@ -7,7 +7,8 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.errors import StateError
-from freshet.streaming.histories import STREAM_EVENT, touched_histories
+from freshet.streaming.histories import STREAM_EVENT
+from freshet.streaming.history_store import LAYOUT
 from freshet.streaming.micro_batch import ListUpdates
 from freshet.streaming.parameters import StreamParameters
 
@@ -15,21 +16,14 @@ from freshet.streaming.parameters import StreamParameters
 def stream_session(spark: SparkSession, params: StreamParameters) -> SparkSession:
     """A session of its own for a stream, so that its settings touch no other work of the same application."""
     session = spark.newSession()
-    for key, value in _OPTIONS.items():
-        session.conf.set(key, value)
-    # Each partition of the state costs tasks and files in every micro-batch. Fixed with the first micro-batch of a
-    # checkpoint.
-    session.conf.set("spark.sql.shuffle.partitions", str(params.shuffle_partitions))
     if params.local_checkpoint:
         session.conf.set("spark.sql.streaming.checkpointFileManagerClass", _LOCAL_CHECKPOINT)
     return session
 
 
 def state_layout(session: SparkSession) -> dict[str, str]:
-    """What the state of `touched_histories` looks like on disk: its columns and the release of Spark that wrote it."""
-    nothing = session.createDataFrame([], STREAM_EVENT)
-    columns = touched_histories(nothing, max_events=1).schema.simpleString()
-    return {"state": columns, "spark": ".".join(session.version.split(".")[:2])}
+    """What a stream's checkpoint looks like on disk: the layout of its store, and the release of Spark."""
+    return {"state": LAYOUT, "spark": ".".join(session.version.split(".")[:2])}
 
 
 def sliced_events(session: SparkSession, folder: Path) -> DataFrame:
@@ -37,13 +31,13 @@ def sliced_events(session: SparkSession, folder: Path) -> DataFrame:
     return session.readStream.schema(STREAM_EVENT).option("maxFilesPerTrigger", 1).parquet(str(folder))
 
 
-def run_to_end(touched: DataFrame, updates: ListUpdates, *, checkpoint: Path) -> None:
-    """Feeds all that the stream `touched` (touched_histories) has now to `updates`, going on where the checkpoint
+def run_to_end(events: DataFrame, updates: ListUpdates, *, checkpoint: Path) -> None:
+    """Feeds all that the stream `events` (STREAM_EVENT) has now to `updates`, going on where the checkpoint
     stands.
 
     Raises what went wrong in a micro-batch as it was, StateError when the query itself cannot go on.
     """
-    writer = touched.writeStream.outputMode("update").option("checkpointLocation", str(checkpoint))
+    writer = events.writeStream.option("checkpointLocation", str(checkpoint))
     query = writer.trigger(availableNow=True).foreachBatch(in_few_words(updates)).start()
     try:
         query.awaitTermination()
@@ -83,17 +77,6 @@ def in_few_words(batches: Callable[[DataFrame, int], None]) -> Callable[[DataFra
 
 
 _INTERRUPTIONS = ("java.lang.InterruptedException", "InterruptedIOException", "ClosedByInterruptException")
-
-_OPTIONS = {
-    # State on disk, beyond the JVM's memory; its files are written as changes, not whole.
-    "spark.sql.streaming.stateStore.providerClass": (
-        "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
-    ),
-    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
-    # Histories of up to so many shoppers of a task are gathered in memory before the slower way by sorting is taken;
-    # the stock 128 is passed by almost every first slice. Memory is bounded by the events of a slice all the same.
-    "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "20000",
-}
 
 _LOCAL_CHECKPOINT = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 """0.23 instead of 0.40 s per micro-batch. It renames without the file system's promise that two writers cannot both

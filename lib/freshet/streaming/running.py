@@ -109,9 +109,9 @@ _KNOWN = tuple(
 
 
 def started(
-    name: str, rows: DataFrame, batches: MicroBatches, *, checkpoint: Path, every_seconds: float, mode: str
+    name: str, rows: DataFrame, batches: MicroBatches, *, checkpoint: Path, every_seconds: float
 ) -> RunningQuery:
-    """Starts the query `rows`, in output mode `mode`; 0 seconds: a micro-batch as soon as the last has ended."""
-    writer = rows.writeStream.queryName(name).outputMode(mode).option("checkpointLocation", str(checkpoint))
+    """Starts the query `rows`; 0 seconds: a micro-batch as soon as the last has ended."""
+    writer = rows.writeStream.queryName(name).option("checkpointLocation", str(checkpoint))
     writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")
     return RunningQuery(name, writer.foreachBatch(in_few_words(batches)).start(), batches, checkpoint)

@@ -1,8 +1,4 @@
-"""A window of past events as files that a stream reads in the order in which the shop came to know them.
-
-The first slice holds what was known before the window, so that histories are whole when the window begins; native
-aggregation cannot be given a state in another way.
-"""
+"""A window of past events as files that a stream reads in the order in which the shop came to know them."""
 
 import os
 import shutil
@@ -25,16 +21,15 @@ def slice_length(start: datetime, end: datetime, params: StreamParameters) -> ti
 
 
 def slice_number(moment: Column, start: datetime, length: timedelta) -> Column:
-    """The slice of a moment: 0 before `start`, then 1, 2, 3 ... for each `length` of time."""
+    """The slice of a moment from `start` on: 0, 1, 2 ... for each `length` of time."""
     since = F.unix_micros(moment) - F.unix_micros(F.lit(start))
-    number = F.floor(since / F.lit(length // timedelta(microseconds=1))) + 1
-    return F.greatest(number, F.lit(0)).cast("int")
+    return F.floor(since / F.lit(length // timedelta(microseconds=1))).cast("int")
 
 
 def write_slices(
     events: DataFrame, folder: Path, *, start: datetime, end: datetime, length: timedelta, most_events: int
 ) -> None:
-    """Writes the STREAM_EVENT frame `events` that arrived before `end` to `folder`, in files named by their slice.
+    """Writes the STREAM_EVENT rows that arrived in [start, end) to `folder`, in files named by their slice.
 
     A slice without events has no file, one of more than `most_events` has several. `folder` appears whole or
     not at all; when it is there already, nothing is done.
@@ -45,7 +40,7 @@ def write_slices(
     for leftover in (raw, ready):
         shutil.rmtree(leftover, ignore_errors=True)
     (
-        events.where(arrival() < F.lit(end))
+        events.where((arrival() >= F.lit(start)) & (arrival() < F.lit(end)))
         .select(
             *STREAM_EVENT.fieldNames(),
             slice_number(arrival(), start, length).alias("slice"),

@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 from freshet.contracts.models import REASONS
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
+from freshet.recommendation.row_kernels import picked
 from freshet.recommendation.scoring import ScoredBlock
 from freshet.recommendation.terms import event_weights
 
@@ -37,8 +38,7 @@ def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen
 def _picked(part: csr_matrix | None, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     if part is None or chosen.size == 0:
         return np.zeros(chosen.shape, dtype=np.float32)
-    rows = np.repeat(np.arange(len(chosen)), chosen.shape[1])
-    return np.asarray(part[rows, chosen.ravel()], dtype=np.float32).reshape(chosen.shape)
+    return picked(part, chosen)
 
 
 def _in_words(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import sgemm
 from scipy.sparse import csr_matrix
 
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import FACTORS, NEIGHBOURS
+from freshet.recommendation.row_kernels import add_rows, add_vector_and_shift
 from freshet.recommendation.terms import factor_scale, neighbour_scores, own_scores, shopper_factors
 
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -53,14 +53,14 @@ def scored(
     neighbour_part = None
     if weights.get(NEIGHBOURS, 0.0):
         neighbour_part = neighbour_scores(block, artifact) * np.float32(weights[NEIGHBOURS])
-        _add_sparse(scores, neighbour_part)
+        add_rows(scores, neighbour_part)
     own_part = None
     for name, term in own_scores(block, recipe).items():
         if weights.get(name, 0.0):
             weighted = term * np.float32(weights[name])
             own_part = weighted if own_part is None else own_part + weighted
     if own_part is not None:
-        _add_sparse(scores, own_part)
+        add_rows(scores, own_part)
     if policy == "new_items":
         seen = block.touched(recipe.target_code).tocoo()
         scores[seen.row, seen.col] = -np.inf
@@ -82,24 +82,8 @@ def _dense_part(
         return scores
     vectors = shopper_factors(block, artifact)
     mean, deviation = factor_scale(vectors, artifact)
-    # Standardising the vectors first leaves one GEMM, which adds to what all shoppers share and a shift for each.
+    # Standardising the vectors first leaves one GEMM; NumPy's gives Python's lock to other threads, SciPy's does not.
     scaled = (np.float32(weight) * vectors / deviation[:, None]).astype(np.float32, copy=False)
-    np.subtract(item_part, (np.float32(weight) * mean / deviation)[:, None], out=scores)
-    if scores.size:
-        # Transposed, the arrays are in BLAS's own order and nothing is copied.
-        sgemm(1.0, artifact.factors.T, scaled.T, beta=1.0, c=scores.T, trans_a=True, overwrite_c=True)
+    np.matmul(scaled, artifact.factors.T, out=scores)
+    add_vector_and_shift(scores, item_part, -np.float32(weight) * mean / deviation)
     return scores
-
-
-def _add_sparse(scores: NDArray[np.float32], part: csr_matrix) -> None:
-    """Adds a matrix without repeated entries."""
-    if part.nnz > scores.size // _DENSE_SHARE:
-        scores += part.toarray()
-        return
-    rows = np.repeat(np.arange(part.shape[0]) * scores.shape[1], np.diff(part.indptr))
-    # One flat index: quicker than a pair of them.
-    scores.reshape(-1)[rows + part.indices] += part.data
-
-
-_DENSE_SHARE = 16
-"""From one entry in so many on, a dense sum is quicker: half of a catalogue may be neighbours of a long history."""

@@ -12,6 +12,7 @@ from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.fold_in import folded_in
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
+from freshet.recommendation.row_kernels import product_scaled_to_one
 
 
 def event_weights(recipe: Recipe) -> NDArray[np.float64]:
@@ -46,7 +47,7 @@ def neighbour_scores(block: HistoryBlock, artifact: Artifact) -> csr_matrix:
     """[shoppers, items] sparse: strengths times neighbour similarities, each shopper's highest scaled to 1."""
     recipe = artifact.recipe
     strengths = block.strengths(event_weights(recipe), recipe.neighbour_half_life_days).astype(np.float32)
-    return _scaled_to_one((strengths @ artifact.neighbours).tocsr())
+    return product_scaled_to_one(strengths, artifact.neighbours)
 
 
 def own_scores(block: HistoryBlock, recipe: Recipe) -> dict[str, csr_matrix]:

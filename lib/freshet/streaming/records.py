@@ -57,12 +57,16 @@ def file_records(session: SparkSession, mapping: SourceMapping, *, folder: Path,
     """
     reader = session.readStream.format("text").option("wholetext", "true")
     read = reader.option("maxFilesPerTrigger", files_per_trigger).load(str(folder))
-    lines = read.select(
-        F.posexplode(F.split("value", "\r?\n")).alias("line", "text"),
+    files = read.select(
+        F.split("value", "\r?\n").alias("lines"),
         # Splitting puts the mark of a wrong byte in place of it.
         (~F.is_valid_utf8("value")).alias("damaged_file"),
         F.substring_index("_metadata.file_path", "/", -1).alias("source_partition"),
         F.col("_metadata.file_modification_time").alias("written"),
+    )
+    # The whole file is told about first: it would be carried along with each of its lines.
+    lines = files.select(
+        F.posexplode("lines").alias("line", "text"), "damaged_file", "source_partition", "written"
     )
     return _json_records(
         lines.where(F.trim("text") != "").select(
@@ -82,8 +86,9 @@ def _json_records(values: DataFrame, mapping: SourceMapping) -> DataFrame:
     text = F.coalesce("text", F.lit(""))
     is_large = F.length(text) > MOST_RECORD_CHARACTERS
     kept = F.when(is_large, F.left(text, F.lit(_SHOWN))).otherwise(text)
-    # The micro-batch's time as Spark logs it with the offsets: repeated after a crash, it is the same.
-    began = F.current_timestamp()
+    # The micro-batch's time as Spark logs it with the offsets: repeated after a crash, it is the same. Plainly used it
+    # would stand as a number in the generated code, which would be compiled, and run cold, in every micro-batch.
+    began = F.get(F.transform(F.array(F.current_timestamp()), lambda moment: moment), F.lit(0))
     shaped = values.select(
         "source_partition", "source_offset",
         kept.alias("raw"), is_large.alias("too_large"),

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from tests.oracles_hash import entry_key
+
 Event = dict[str, Any]
 VIEWS = {"view_item", "select_item", "view_item_list"}
 CARTS = {"add_to_cart", "begin_checkout", "add_to_wishlist"}
@@ -71,7 +73,7 @@ def interactions(
     result = {}
     for user, of_user in groups(known(rows, as_of), shopper).items():
         mine = [row for row in of_user if item(row) is not None]
-        mine.sort(key=lambda row: (row["event_time"], row["event_id"], row["item_id"]), reverse=True)
+        mine.sort(key=lambda row: (row["event_time"], entry_key(row["event_id"], row["item_position"])), reverse=True)
         for thing, pair in groups(mine[:max_events], item).items():
             strength = 0.0
             for (event_name, _), lines in groups(pair, name, order).items():

@@ -14,7 +14,7 @@ from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.session import local_session
 from freshet.settings import load_settings
 from freshet.storage import hygiene
-from freshet.storage.small_writes import append_collected
+from freshet.storage.small_writes import append_arrow
 from freshet.storage.tables import Warehouse
 from tests.benchmarks.tasks import cores
 
@@ -81,7 +81,7 @@ def _arms(spark: SparkSession, folder: Path, shoppers: int) -> dict[str, Write]:
         ).collect()
 
     return {
-        "ours": lambda rows: _nothing(append_collected(warehouse, rows, RECOMMENDATION_UPDATES)),
+        "ours": lambda rows: _nothing(append_arrow(warehouse, rows.toArrow(), RECOMMENDATION_UPDATES)),
         "append": lambda rows: rows.write.format("delta").mode("append").save(append),
         "merge": merged,
     }

@@ -13,7 +13,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS
 from freshet.errors import ContractError
 from freshet.storage.home import Home
-from freshet.storage.small_writes import append_collected, append_row, arrow_problems, replace_rows
+from freshet.storage.small_writes import append_arrow, append_row, arrow_problems, replace_rows
 from freshet.storage.stamps import clear, newest_batch
 from freshet.storage.tables import Warehouse
 from tests.factories import SOME_MOMENT, Row, frame
@@ -25,7 +25,7 @@ def figures(batch_id: int, **changes: object) -> Row:
     row: Row = {
         "query_id": "q", "batch_id": batch_id, "job": "lists", "finished_at": SOME_MOMENT, "event_clock": SOME_MOMENT,
         "input": 3, "accepted": 2, "quarantined": {"bad_time": 1}, "touched_shoppers": 2, "lists": 1,
-        "unknown_items": 0, "state_shoppers": None, "latency_p50_s": 0.5, "latency_p95_s": None,
+        "unknown_items": 0, "state_shoppers": None, "backlog": None, "latency_p50_s": 0.5, "latency_p95_s": None,
         "seconds": 0.5, "model_version": "1.0",
     }  # fmt: skip
     return {**row, **changes}
@@ -33,7 +33,7 @@ def figures(batch_id: int, **changes: object) -> Row:
 
 def test_rows_of_all_writers_are_read_alike(spark: SparkSession, warehouse: Warehouse) -> None:
     warehouse.append(frame(spark, STREAM_METRICS, [figures(0)]), STREAM_METRICS)
-    assert append_collected(warehouse, frame(spark, STREAM_METRICS, [figures(1)]), STREAM_METRICS) == 1
+    assert append_arrow(warehouse, frame(spark, STREAM_METRICS, [figures(1)]).toArrow(), STREAM_METRICS) == 1
     append_row(warehouse, figures(2), STREAM_METRICS)
     warehouse.append(frame(spark, STREAM_METRICS, [figures(3)]), STREAM_METRICS)
     found = [row.asDict() for row in warehouse.read(STREAM_METRICS).orderBy("batch_id").collect()]
@@ -62,7 +62,7 @@ def test_arrow_rules_are_those_of_the_spark_check(spark: SparkSession) -> None:
 
 def test_no_rows_make_no_commit(spark: SparkSession, warehouse: Warehouse) -> None:
     warehouse.create(STREAM_METRICS)
-    assert append_collected(warehouse, frame(spark, STREAM_METRICS, []), STREAM_METRICS) == 0
+    assert append_arrow(warehouse, frame(spark, STREAM_METRICS, []).toArrow(), STREAM_METRICS) == 0
     assert newest_batch(warehouse, STREAM_METRICS, "q") == -1
     clear(warehouse, STREAM_METRICS)
     assert warehouse.version(STREAM_METRICS) == 0

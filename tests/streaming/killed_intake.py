@@ -38,7 +38,7 @@ def main(root: Path, servers: str, topic: str, moment_of_death: int) -> None:
 
         return call
 
-    intake.append_collected = watched(intake.append_collected)  # type: ignore[assignment]
+    intake.append_arrow = watched(intake.append_arrow)  # type: ignore[assignment]
     intake.append_row = watched(intake.append_row)  # type: ignore[assignment]
     jars = Path(__file__).parents[2] / ".jars"
     options = {"spark.driver.memory": "1g"}

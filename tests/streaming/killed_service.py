@@ -62,13 +62,13 @@ class Deadly:
 
 def armed(deadly: Deadly) -> None:
     """Every named point, in the modules that pass it."""
-    deadly.around(intake, "facts", "reading")
+    deadly.around(intake, "verdicts", "reading")
     deadly.around(intake.EventIntake, "_told", "reading")
     deadly.around(micro_batch.ListUpdates, "_standing", "reading")
-    for module in (intake, micro_batch):
-        for name in ("append_collected", "append_row"):
-            if hasattr(module, name):
-                deadly.around(module, name, "writing")
+    # Between the histories and the lists of a micro-batch, between its lists and its figures, and so on.
+    for module, name in ((intake, "append_arrow"), (micro_batch, "take"), (micro_batch, "append_lists"),
+                         (intake, "append_row"), (micro_batch, "append_row")):  # fmt: skip
+        deadly.around(module, name, "writing")
     deadly.around(compaction, "write_lists", "compaction")
     deadly.around(compaction.hygiene, "drop_partitions", "compaction")
     lookup, last = service.champion, list[str]()

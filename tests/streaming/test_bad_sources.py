@@ -87,7 +87,7 @@ def test_a_full_disk_ends_the_stream_in_one_line_and_the_next_start_loses_nothin
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "append_collected", full)
+        patched.setattr(intake, "append_arrow", full)
 
         def service() -> None:
             with running(job, feed, ("events",)) as ended:

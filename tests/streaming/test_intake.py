@@ -138,7 +138,7 @@ def test_an_event_carries_its_values_and_properties(
     assert row["properties"] == {"page": "4"}
 
 
-@pytest.mark.parametrize("most_collected", [0, 1000], ids=["by Spark", "through the driver"])
+@pytest.mark.parametrize("most_collected", [1, 1000], ids=["in pieces", "at once"])
 def test_an_event_sent_again_is_refused_within_and_between_micro_batches_and_after_a_start(
     spark: SparkSession, tables: Warehouse, mapping: SourceMapping, tmp_path: Path, most_collected: int
 ) -> None:
@@ -195,7 +195,7 @@ def test_a_kill_in_a_micro_batch_is_mended_by_the_next_start(
 
             return call
 
-        patched.setattr(module, "append_collected", counted(module.append_collected))
+        patched.setattr(module, "append_arrow", counted(module.append_arrow))
         patched.setattr(module, "append_row", counted(module.append_row))
         if when == "after figures":
             patched.setattr(module.EventIntake, "_keep_figures", _then_stop(module.EventIntake._keep_figures))

@@ -77,7 +77,7 @@ def test_lists_and_figures_of_a_micro_batch(spark: SparkSession, tables: Warehou
             **caused_by,
         }
     ]
-    nothing = dict.fromkeys(("input", "accepted", "quarantined", "latency_p50_s", "latency_p95_s"))
+    nothing = dict.fromkeys(("input", "accepted", "quarantined", "backlog", "latency_p50_s", "latency_p95_s"))
     counted = {"job": "lists", "touched_shoppers": 3, "lists": 1, "unknown_items": 1, "state_shoppers": 1}
     assert figures_of(tables, query) == [{**made, **counted, **nothing}]
 

@@ -35,7 +35,7 @@ class Batches:
 
 def query_of(spark: SparkSession, batches: Batches, folder: Path) -> RunningQuery:
     rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
-    return started("q", rows, batches, checkpoint=folder / "checkpoint", every_seconds=0, mode="append")
+    return started("q", rows, batches, checkpoint=folder / "checkpoint", every_seconds=0)
 
 
 def test_a_query_stopped_in_the_middle_of_a_micro_batch_has_not_failed(

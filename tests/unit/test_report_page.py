@@ -160,7 +160,7 @@ def test_figures_without_value_or_interval_are_drawn_as_far_as_known() -> None:
 
 
 def test_a_live_part_without_times_is_shown() -> None:
-    bare = Live(live().batches[:1], 40, 0, None, None, None, ())
+    bare = Live(live().batches[:1], 40, 0, None, None, ())
     assert "within –" in plain(rendered(report_page(live=bare)))
 
 

@@ -18,6 +18,7 @@ from freshet.cli.watch import view, watched
 from freshet.contracts import STREAM_METRICS
 from freshet.errors import InputError
 from freshet.storage.progress import stream_progress
+from freshet.streaming.progress import waiting_records
 
 BEGAN = datetime(2026, 2, 1, 10, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def warehouse(tmp_path: Path) -> Path:
         figures("lists-x", 0, "lists", 2, lists=3), figures("events-y", 4, "events", 3, input=10, accepted=8,
                                                             quarantined=[("resent", 2)]),
         figures("lists-x", 1, "lists", 4, lists=2, touched_shoppers=7, latency_p50_s=0.4, latency_p95_s=0.9,
-                state_shoppers=12, model_version="3.1"),
+                state_shoppers=12, backlog=345, model_version="3.1"),
     ]  # fmt: skip
     schema = to_arrow_schema(STREAM_METRICS.schema, timezone="UTC")
     write_deltalake(str(tmp_path / STREAM_METRICS.name), pa.Table.from_pylist(rows, schema=schema))
@@ -60,6 +61,7 @@ def test_the_text_has_a_line_per_job_and_figure_and_none_for_nothing(warehouse: 
     assert 'freshet_stream_accepted_total{job="events"} 8' in lines
     assert 'freshet_stream_lists_total{job="lists"} 5' in lines
     assert 'freshet_stream_state_shoppers{job="lists"} 12' in lines
+    assert 'freshet_stream_backlog_records{job="lists"} 345' in lines
     assert not any(line.startswith('freshet_stream_latency_p95_seconds{job="events"}') for line in lines)
     named = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(named) == len(set(named))
@@ -112,3 +114,13 @@ def test_the_live_view_looks_anew_and_ends_with_ctrl_c(warehouse: Path) -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     watched(console, warehouse, pause=pause)
     assert "76" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_records_that_wait_are_those_between_what_was_read_and_what_is_there() -> None:
+    read, there = '{"clicks": {"0": 10, "1": 5}}', '{"clicks": {"0": 12, "1": 5, "2": 7}}'
+    # Nothing is known of a partition that is new.
+    assert waiting_records(read, there) == 2
+    assert waiting_records(there, there) == 0
+    assert waiting_records(None, there) is None
+    assert waiting_records("3", "4") is None
+    assert waiting_records('{"logOffset": 3}', '{"logOffset": 4}') is None

@@ -18,6 +18,7 @@ _GAUGES = {
     "touched_shoppers": ("touched_shoppers", "Shoppers with new events in the newest micro-batch."),
     "unknown_items": ("unknown_items", "History entries with items the model does not know, newest micro-batch."),
     "state_shoppers": ("state_shoppers", "Shoppers in the state."),
+    "backlog": ("backlog_records", "Records that waited in the topic before the newest micro-batch."),
     "batch_id": ("batch", "Number of the newest micro-batch."),
 }
 

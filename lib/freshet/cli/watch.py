@@ -68,6 +68,7 @@ _LINES: dict[str, Callable[[JobProgress, datetime], str]] = {
     "lists": _newest("lists"),
     "unknown items": _newest("unknown_items"),
     "shoppers in the state": _newest("state_shoppers"),
+    "records waiting": _newest("backlog"),
     "latency p50, s": _newest("latency_p50_s", "{:.2f}"),
     "latency p95, s": _newest("latency_p95_s", "{:.2f}"),
     "seconds": _newest("seconds", "{:.2f}"),

@@ -80,6 +80,13 @@ _MICRO_BATCH = (
         "shoppers",
         minimum=0,
     ),
+    Column(
+        "backlog",
+        COUNT,
+        "records that waited in the topic after the micro-batch before; null for other sources",
+        "records",
+        minimum=0,
+    ),
     Column("latency_p50_s", NUMBER, "median time from an event's receipt to its list being readable", "s"),
     Column("latency_p95_s", NUMBER, "the 95th percentile of that", "s"),
     Column("seconds", NUMBER, "time from the batch's start to its rows being readable", "s", required=True, minimum=0),

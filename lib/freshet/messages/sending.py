@@ -1,5 +1,6 @@
 """Sending messages to a topic at a pace, each once and in order."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -57,7 +58,8 @@ class Sender:
 
     def wait(self, seconds: float) -> None:
         """Lets up to `seconds` pass, less when the broker answers. Raises SetupError after a failed delivery."""
-        self._producer.poll(seconds)
+        # The client counts whole milliseconds and takes less than one for none: a wait would be a busy one.
+        self._producer.poll(math.ceil(1000 * seconds) / 1000)
         if self._failure:
             raise SetupError(
                 "a message could not be delivered", where=f"topic {self._topic} of {self._servers}",

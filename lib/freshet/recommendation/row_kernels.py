@@ -43,7 +43,7 @@ def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 @compiled
-def _product(
+def _product(  # noqa: PLR0913 - a kernel takes plain arrays
     left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float32],
     right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float32],
     seen: NDArray[np.int64], room: NDArray[np.float32],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.errors import DataTooSmallError, StateError
@@ -23,6 +24,7 @@ from freshet.recommendation.packed_histories import PackedHistories
 from freshet.steps.feeds import (
     EventsTable,
     Feed,
+    Topic,
     check_feed,
     intake_records,
     list_events,
@@ -40,6 +42,7 @@ from freshet.streaming.intake import EventIntake, IntakeRules
 from freshet.streaming.made_lists import ServedModel
 from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.past import opened_store
+from freshet.streaming.progress import Backlogs
 from freshet.streaming.query import state_layout, stream_session
 from freshet.streaming.running import RunningQuery, WithChores, started
 from freshet.streaming.upkeep import Upkeep
@@ -128,7 +131,11 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     settings, params = job.settings, job.settings.service
     checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
     session = stream_session(job.spark, settings.stream)
-    rules = IntakeRules(mapping_name(feed), timedelta(hours=params.repeat_hours), params.most_collected_events, job.now)
+    rules = IntakeRules(
+        mapping_name(feed), timedelta(hours=params.repeat_hours), params.most_collected_events, job.now,
+        # Of a topic a micro-batch reads at most so many records; a folder may hold files of any size.
+        is_bounded=isinstance(feed, Topic), backlog=_backlog(session, EVENTS_PART),
+    )  # fmt: skip
     intake = EventIntake(job.home.warehouse, f"{EVENTS_PART}-{checkpoint.id}", rules)
     upkeep = Upkeep(job.warehouse, (EVENTS, QUARANTINE), settings.compaction, job.now)
     tell(f"events are taken in from {feed.place}")
@@ -154,7 +161,8 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
         return recommended_at_hand(shoppers, histories, unavailable=availability(), threads=threads, **given)
 
     making = ListMaking(
-        scorer, model, settings.lists.length, job.now, epoch=lambda: compaction.epoch, is_live=True
+        scorer, model, settings.lists.length, job.now, epoch=lambda: compaction.epoch, is_live=True,
+        backlog=_backlog(session, LISTS_PART),
     )  # fmt: skip
     upkeep = Upkeep(job.warehouse, (STREAM_METRICS,), settings.compaction, job.now)
     store = opened_store(checkpoint.folder, most=settings.interactions.max_events)
@@ -164,6 +172,13 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
         WithChores(updates, (compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches)),
         checkpoint=checkpoint.query, every_seconds=0,
     )  # fmt: skip
+
+
+def _backlog(session: SparkSession, query: str) -> Callable[[], int | None]:
+    """What Spark tells of the records that wait for a query of this session."""
+    backlogs = Backlogs()
+    session.streams.addListener(backlogs)
+    return lambda: backlogs.of(query)
 
 
 _BEGINNINGS: dict[str, Callable[[Job, Feed, Callable[[str], None]], RunningQuery]] = {

@@ -39,7 +39,10 @@ def stream_progress(warehouse: Path) -> list[JobProgress]:
         if total["job"] not in found:
             query = str(total["query_id"]).replace("'", "''")
             condition = f"query_id = '{query}' AND batch_id = {total['newest']}"
-            newest = _rows(table, f"SELECT * FROM figures WHERE {condition}")[0]
+            # A table that an earlier release has written may lack columns.
+            newest = (
+                dict.fromkeys(STREAM_METRICS.column_names) | _rows(table, f"SELECT * FROM figures WHERE {condition}")[0]
+            )
             found[total["job"]] = JobProgress(
                 total["job"], newest, total["batches"],
                 *(int(total[name] or 0) for name in ("input", "accepted", "lists")),

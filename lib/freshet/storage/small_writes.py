@@ -22,21 +22,16 @@ _committing = threading.Lock()
 """Steps that run side by side replace rows of the same table: the second reads what the first has committed."""
 
 
-def append_collected(warehouse: Warehouse, rows: DataFrame, contract: TableContract) -> int:
-    """Adds the rows of a small frame in one commit and returns their number; no rows make no commit.
-
-    The table must exist. Raises ContractError, before anything is written, listing every broken rule.
-    """
-    return append_arrow(warehouse, contract.conform(rows).toArrow(), contract)
-
-
 def append_row(warehouse: Warehouse, row: dict[str, Any], contract: TableContract) -> None:
-    """Adds one row, given by column name, in one commit; times are UTC. Otherwise as `append_collected`."""
+    """Adds one row, given by column name, in one commit; times are UTC. Otherwise as `append_arrow`."""
     append_arrow(warehouse, _arrow_rows([row], contract), contract)
 
 
 def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) -> int:
-    """`append_collected` for rows that are in memory already."""
+    """Adds rows in one commit and returns their number; no rows make no commit.
+
+    The table must exist. Raises ContractError, before anything is written, listing every broken rule.
+    """
     checked = _checked(rows, contract)
     if rows.num_rows:
         write_deltalake(warehouse.path(contract), checked, mode="append")

@@ -4,15 +4,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.parsing import PLACE, parsed
+from freshet.cleaning.parsing import parsed
 from freshet.cleaning.problems import PROBLEM_TYPE, problem
 from freshet.cleaning.rules import SourceMapping
-from freshet.contracts import EVENTS, QUARANTINE
-from freshet.contracts.events import SCHEMA_VERSION
+from freshet.contracts import EVENTS
 from freshet.streaming.records import CARRIED, MOST_RECORD_CHARACTERS
 
-STANDS, RESENT = "stands", "resent"
-"""What may be told of a record: it is in a table already; an earlier record has its event id."""
+KEY_HASHES = ("first", "second")
+"""Two hashes of what tells events apart, by which repeats are found."""
 
 
 def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters) -> DataFrame:
@@ -34,51 +33,26 @@ def is_sound() -> Column:
     return F.size("problems") == 0
 
 
-def facts(records: DataFrame) -> DataFrame:
-    """What the repeats of `arrivals` are found by: place, reason_code (null: sound), two hashes of the key, times."""
+def key_hashes() -> list[Column]:
+    """KEY_HASHES of EVENTS columns."""
     key = ("event_id", "item_position")
-    return records.select(
-        *PLACE, F.try_element_at("problems", F.lit(1))["reason_code"].alias("reason_code"),
-        F.xxhash64(*key).alias("first"), F.xxhash64(F.lit("second"), *key).alias("second"),
-        "received_time", "event_time",
-    )  # fmt: skip
+    return [F.xxhash64(*key).alias("first"), F.xxhash64(F.lit("second"), *key).alias("second")]
 
 
-def verdicts(records: DataFrame, told: DataFrame | None) -> DataFrame:
-    """EVENTS columns with raw, began, reason_code, field and message; the last three are null for accepted records.
-
-    `told` is (source_partition, source_offset, told) for records of which something is to be told: those that STAND
-    are left out. None when there are none.
-    """
-    if told is None:
-        judged = records
-    else:
-        joined = records.join(F.broadcast(told), on=list(PLACE), how="left")
-        again = problem(F.col("told") == RESENT, "resent", "event_id", "an earlier record has this event id")
-        added = F.array(again).cast(f"array<{PROBLEM_TYPE}>")
-        problems = F.when((F.col("told") == RESENT) & is_sound(), added).otherwise(F.col("problems"))
-        judged = joined.where(F.coalesce(F.col("told") != STANDS, F.lit(True))).withColumn("problems", problems)
-    verdict = F.try_element_at("problems", F.lit(1))
+def verdicts(records: DataFrame) -> DataFrame:
+    """EVENTS columns, KEY_HASHES, raw, began, reason_code, field and message of `arrivals`; the last three are null
+    for sound records."""
+    first = F.try_element_at("problems", F.lit(1))
     message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
-    return judged.select(
-        *EVENTS.column_names, F.when(~is_sound(), F.col("raw")).alias("raw"), "began",
-        verdict["reason_code"].alias("reason_code"), verdict["field"].alias("field"),
-        F.when(~is_sound(), message).alias("message"),
+    return records.select(
+        *EVENTS.column_names, *key_hashes(), "raw", "began", first["reason_code"].alias("reason_code"),
+        first["field"].alias("field"), F.when(~is_sound(), message).alias("message"),
     )  # fmt: skip
 
 
-def accepted(judged: DataFrame) -> DataFrame:
-    """The rows of `verdicts` that are events."""
-    return judged.where("reason_code is null").select(*EVENTS.column_names)
-
-
-def refused(judged: DataFrame) -> DataFrame:
-    """The rows of `verdicts` that are quarantined."""
-    return (
-        judged.where("reason_code is not null")
-        .withColumn("schema_version", F.lit(SCHEMA_VERSION))
-        .withColumn("first_seen", F.col("began"))
-        .withColumn("status", F.lit("refused"))
-        .withColumn("replayed_as", F.lit(None).cast("string"))
-        .select(*QUARANTINE.column_names)
-    )
+def in_pieces(records: DataFrame, count: int) -> list[DataFrame]:
+    """The records of `arrivals` in so many parts; those with one event id are in one of them."""
+    if count == 1:
+        return [records]
+    part = F.pmod(key_hashes()[0], F.lit(count))
+    return [records.where(part == number) for number in range(count)]

@@ -6,7 +6,7 @@ was behind by a micro-batch or is lost altogether.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,27 +19,54 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
-from freshet.storage.small_writes import append_collected, append_row
+from freshet.contracts.events import SCHEMA_VERSION
+from freshet.storage.small_writes import append_arrow, append_row
 from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import RESENT, STANDS, accepted, facts, refused, verdicts
+from freshet.streaming.arrivals import KEY_HASHES, in_pieces, verdicts
 from freshet.streaming.recent_keys import Keys, RecentKeys, repeats_within
 from freshet.streaming.standing import StandingPlaces, recent_keys
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class IntakeRules:
     """How the records of the source named `source` are taken in.
 
-    An event id is remembered for at least `repeat_window` after its receipt. Micro-batches of more than
-    `most_collected` records are written by Spark instead of through the driver. `now` gives the wall time, UTC without
-    a zone.
+    An event id is remembered for at least `repeat_window` after its receipt. At most about `most_collected` records
+    are in the memory of this process together; `is_bounded`: the source sees to it that a micro-batch has no more.
+    `now` gives the wall time, UTC without a zone; `backlog` tells the records that wait in the source, where it tells.
     """
 
     source: str
     repeat_window: timedelta
     most_collected: int
     now: Callable[[], datetime]
+    is_bounded: bool = False
+    backlog: Callable[[], int | None] = lambda: None
+
+
+@dataclass
+class _Counts:
+    """Of a micro-batch: records, the refused ones by reason, the newest time of a sound one."""
+
+    records: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    newest: datetime | None = None
+
+    def add(self, found: pa.Table, again: Flags) -> None:
+        self.records += found.num_rows
+        self.reasons.update(found.column("reason_code").drop_null().to_pylist())
+        if again.any():
+            self.reasons[_RESENT] += int(again.sum())
+        newest = pc.max(found.filter(pc.is_null(found.column("reason_code"))).column("event_time")).as_py()
+        if newest is not None:
+            moment = newest.replace(tzinfo=None)
+            self.newest = moment if self.newest is None else max(moment, self.newest)
+
+
+_RESENT = "resent"
 
 
 @dataclass
@@ -68,28 +95,38 @@ class EventIntake:
             raise
 
     def _run(self, records: DataFrame, batch_id: int) -> None:
-        began = self.rules.now()
+        began, counts = self.rules.now(), _Counts()
         # The session of a micro-batch is a clone of the query's; settings of any other do not reach it.
         warehouse = Warehouse(records.sparkSession, self.folder)
+        for piece in self._pieces(records):
+            found = verdicts(piece).toArrow()
+            if found.num_rows:
+                stands, again = self._told(warehouse, found)
+                for rows, contract in ((_refused(found, stands, again), QUARANTINE),
+                                       (_accepted(found, stands, again), EVENTS)):  # fmt: skip
+                    append_arrow(warehouse, rows, contract)
+                counts.add(found, again)
+        if counts.records:
+            self._keep_figures(warehouse, batch_id, began, counts)
+
+    def _pieces(self, records: DataFrame) -> Iterator[DataFrame]:
+        if self.rules.is_bounded:
+            yield records
+            return
         records.persist()
         try:
-            found = facts(records).toArrow()
-            if not found.num_rows:
-                return
-            told, reasons = self._told(warehouse, found)
-            self._write(warehouse, records, told, found.num_rows)
-            self._keep_figures(warehouse, batch_id, began, found, reasons)
+            yield from in_pieces(records, max(1, -(-records.count() // self.rules.most_collected)))
         finally:
             records.unpersist()
 
-    def _told(self, warehouse: Warehouse, found: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-        """(source_partition, source_offset, told) of records that stand or are sent again; refused ones by reason."""
+    def _told(self, warehouse: Warehouse, found: pa.Table) -> tuple[Flags, Flags]:
+        """Which records stand in a table already, and which are sent again."""
         if self._standing is None:
             self._figures_until = newest_batch(warehouse, STREAM_METRICS, self.query_id)
             self._standing = StandingPlaces.of(warehouse, self.rules.source)
             self._recent = recent_keys(warehouse, self.rules.source, found, self.rules.repeat_window)
         as_events, as_refused = self._standing.of_batch(warehouse, found)
-        keys = np.stack([found.column(name).to_numpy() for name in ("first", "second")], axis=1)
+        keys = np.stack([found.column(name).to_numpy() for name in KEY_HASHES], axis=1)
         sound = pc.is_null(found.column("reason_code")).to_numpy()
         again = sound & as_refused  # it was sound and was refused: as one that was sent again
         open_ = sound & ~again
@@ -97,57 +134,58 @@ class EventIntake:
         again |= open_ & self._recent.seen(keys)
         again &= ~as_events
         self._remember(keys[sound & ~again], found.filter(pa.array(sound & ~again)))
-        stands = as_events | as_refused
-        told = found.select(["source_partition", "source_offset"]).append_column(
-            "told", pa.array(np.where(stands, STANDS, RESENT))
-        )
-        reasons = Counter(found.column("reason_code").drop_null().to_pylist())
-        if again.any():
-            reasons[RESENT] = int(again.sum())
-        return told.filter(pa.array(stands | again)), reasons
+        return as_events | as_refused, again
 
-    def _remember(self, keys: Keys, accepted_facts: pa.Table) -> None:
-        if accepted_facts.num_rows:
-            newest = pc.max(accepted_facts.column("received_time")).as_py().replace(tzinfo=None)
+    def _remember(self, keys: Keys, accepted: pa.Table) -> None:
+        if accepted.num_rows:
+            newest = pc.max(accepted.column("received_time")).as_py().replace(tzinfo=None)
             self._recent.add(keys, newest)
             self._recent.forget(newest - self.rules.repeat_window)
 
-    def _write(self, warehouse: Warehouse, records: DataFrame, told: pa.Table, size: int) -> None:
-        session = warehouse.spark
-        judged = verdicts(records, session.createDataFrame(told) if told.num_rows else None)
-        for rows, contract in ((refused(judged), QUARANTINE), (accepted(judged), EVENTS)):
-            if size > self.rules.most_collected:
-                warehouse.append(rows, contract)
-            else:
-                append_collected(warehouse, rows, contract)
-
-    def _keep_figures(
-        self, warehouse: Warehouse, batch_id: int, began: datetime, found: pa.Table, reasons: dict[str, int]
-    ) -> None:
+    def _keep_figures(self, warehouse: Warehouse, batch_id: int, began: datetime, counts: _Counts) -> None:
         if batch_id <= self._figures_until:
             return
         finished = self.rules.now()
-        sound = found.filter(pc.is_null(found.column("reason_code")))
-        newest = pc.max(sound.column("event_time")).as_py()
-        if newest is not None:
-            moment = newest.replace(tzinfo=None)
-            self._clock = moment if self._clock is None else max(moment, self._clock)
-        refused_records = sum(reasons.values())
+        if counts.newest is not None:
+            self._clock = counts.newest if self._clock is None else max(counts.newest, self._clock)
         figures: dict[str, Any] = {
             "query_id": self.query_id,
             "batch_id": batch_id,
             "job": "events",
             "finished_at": finished,
             "event_clock": self._clock,
-            "input": found.num_rows,
-            "accepted": found.num_rows - refused_records,
-            "quarantined": reasons,
+            "input": counts.records,
+            "accepted": counts.records - counts.reasons.total(),
+            "quarantined": counts.reasons,
             "touched_shoppers": 0,
             "lists": 0,
             "unknown_items": 0,
+            "backlog": self.rules.backlog(),
             "seconds": (finished - began).total_seconds(),
         }
         append_row(warehouse, figures, STREAM_METRICS)
+
+
+def _accepted(found: pa.Table, stands: Flags, again: Flags) -> pa.Table:
+    """The rows of EVENTS that come of `verdicts`."""
+    sound = pc.is_null(found.column("reason_code")).to_numpy()
+    return found.filter(pa.array(sound & ~again & ~stands)).select(EVENTS.column_names)
+
+
+def _refused(found: pa.Table, stands: Flags, again: Flags) -> pa.Table:
+    """The rows of QUARANTINE that come of `verdicts`."""
+    refused = pc.is_valid(found.column("reason_code")).to_numpy() | again
+    rows = found.filter(pa.array(refused & ~stands))
+    resent = pc.is_null(rows.column("reason_code"))
+    told = {"reason_code": _RESENT, "field": "event_id", "message": "an earlier record has this event id"}
+    made = {name: pc.if_else(resent, text, rows.column(name)) for name, text in told.items()} | {
+        "schema_version": pa.repeat(SCHEMA_VERSION, rows.num_rows),
+        "first_seen": rows.column("began"),
+        "status": pa.repeat("refused", rows.num_rows),
+        "replayed_as": pa.nulls(rows.num_rows, pa.string()),
+    }
+    columns = [made[name] if name in made else rows.column(name) for name in QUARANTINE.column_names]
+    return pa.table(columns, names=QUARANTINE.column_names)
 
 
 def _place_order(found: pa.Table) -> NDArray[np.int64]:

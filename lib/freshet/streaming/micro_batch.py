@@ -24,7 +24,8 @@ class ListMaking:
 
     `model` is asked once per micro-batch, so that one model makes all of it, and so is `epoch`, the number of the
     compaction that will take the lists in. `now` gives the wall time, UTC without a zone. `is_live`: events come as
-    they happen, so that the time since their receipt is a latency.
+    they happen, so that the time since their receipt is a latency. `backlog`: records that wait in the source, where
+    it tells.
     """
 
     scorer: Scorer
@@ -33,6 +34,7 @@ class ListMaking:
     now: Callable[[], datetime]
     epoch: Callable[[], int] = lambda: 0
     is_live: bool = False
+    backlog: Callable[[], int | None] = lambda: None
 
 
 @dataclass
@@ -90,6 +92,7 @@ class ListUpdates:
             "lists": touched.due.num_rows,
             "unknown_items": unknown,
             "state_shoppers": self.store.shoppers,
+            "backlog": making.backlog(),
             "seconds": (finished - began).total_seconds(),
             "model_version": stamp.model.version,
         }

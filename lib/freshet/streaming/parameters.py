@@ -35,9 +35,9 @@ class ServiceParameters:
 
     A micro-batch reads at most `most_list_events` (lists) or `most_intake_events` (events) records of a topic, or
     `most_list_files` of table events, `most_intake_files` of a folder; events are taken in every `intake_seconds`,
-    lists are made as soon as there is something. An event id is remembered for `repeat_hours`. Up to
-    `most_collected_events` records of a micro-batch pass through the driver. The registry is asked for the champion
-    every `swap_check_seconds`. A micro-batch may take `stop_seconds` to end when the service is stopped. After a crash
+    lists are made as soon as there is something. An event id is remembered for `repeat_hours`. Of the files of a
+    folder about `most_collected_events` records are in memory together. The registry is asked for the champion every
+    `swap_check_seconds`. A micro-batch may take `stop_seconds` to end when the service is stopped. After a crash
     it starts again, `restarts` times before one of them has lasted `settled_seconds`; the first waits
     `restart_seconds`, each next one twice as long. Every `item_refresh_minutes` (0: never) items that the model does
     not know are added to it, at most `most_new_items`, by what at most `most_new_item_shoppers` have shown to want.

@@ -65,9 +65,7 @@ def file_records(session: SparkSession, mapping: SourceMapping, *, folder: Path,
         F.col("_metadata.file_modification_time").alias("written"),
     )
     # The whole file is told about first: it would be carried along with each of its lines.
-    lines = files.select(
-        F.posexplode("lines").alias("line", "text"), "damaged_file", "source_partition", "written"
-    )
+    lines = files.select(F.posexplode("lines").alias("line", "text"), "damaged_file", "source_partition", "written")
     return _json_records(
         lines.where(F.trim("text") != "").select(
             "text",

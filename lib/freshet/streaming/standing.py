@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from freshet.cleaning.problems import PROBLEM_TYPE
 from freshet.contracts import EVENTS, QUARANTINE, TableContract
 from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import facts
+from freshet.streaming.arrivals import KEY_HASHES, key_hashes
 from freshet.streaming.recent_keys import RecentKeys
 
 Flags = NDArray[np.bool_]
@@ -82,11 +81,10 @@ def recent_keys(warehouse: Warehouse, source: str, found: pa.Table, window: time
     events = warehouse.read(EVENTS).where((F.col("source") == source) & ~later)
     if oldest is not None:
         events = events.where(F.col("received_time") >= F.lit(oldest.replace(tzinfo=None) - window))
-    sound = F.lit(None).cast(f"array<{PROBLEM_TYPE}>")
-    keys = facts(events.withColumn("problems", sound)).select("first", "second", "received_time").toArrow()
+    keys = events.select(*key_hashes(), "received_time").toArrow()
     if keys.num_rows:
         newest = pc.max(keys.column("received_time")).as_py().replace(tzinfo=None)
-        recent.add(np.stack([keys.column(name).to_numpy() for name in ("first", "second")], axis=1), newest)
+        recent.add(np.stack([keys.column(name).to_numpy() for name in KEY_HASHES], axis=1), newest)
     return recent
 
 

@@ -115,3 +115,41 @@ def test_a_task_without_rows_takes_part() -> None:
     parts = [[cases], [none], []]
     fits = in_tasks(lambda part, peers: logistic_fit(part, NO_PENALTY, peers, max_iter=50, tol=1e-10), parts)
     assert fits[2].coefficients == pytest.approx(fitted(cases, NO_PENALTY).coefficients, abs=1e-6)
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+@pytest.mark.parametrize("l1", [0.0, 0.02])
+def test_first_steps_over_a_part_of_many_rows_lead_to_the_same_minimum_in_fewer_passes(
+    monkeypatch: pytest.MonkeyPatch, tasks: int, l1: float
+) -> None:
+    cases, penalty = drawn(8, rows=40_000), Penalty(np.full(COLUMNS, 0.001), np.full(COLUMNS, l1))
+    plain = fitted(cases, penalty, tasks)
+    monkeypatch.setattr("freshet.models.newton._MANY_ROWS", 40_000)
+    fit = fitted(cases, penalty, tasks)
+    assert fit.coefficients == pytest.approx(plain.coefficients, abs=1e-5)
+    assert fit.intercept == pytest.approx(plain.intercept, abs=1e-5)
+    assert fit.converged
+    assert fit.passes < plain.passes
+
+
+@pytest.mark.parametrize("first", ["parted by a line", "alike", "without weight"])
+def test_a_part_that_says_nothing_of_the_whole_does_no_harm(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    cases, every = drawn(9, rows=800), slice(None, None, 8)
+    plain = fitted(cases, NO_PENALTY)
+    if first == "without weight":
+        cases.weights[every] = 0.0
+        plain = fitted(cases, NO_PENALTY)
+    elif first == "alike":
+        cases.weights[every] *= 1e-9
+        cases.labels[every] = 1.0
+    else:
+        cases.weights[every] *= 1e-9
+        cases.labels[every] = cases.rows[every, 4] > 0
+    monkeypatch.setattr("freshet.models.newton._MANY_ROWS", 800)
+    fit = fitted(cases, NO_PENALTY)
+    if first != "without weight":
+        # The part has hardly any weight, so the minimum is that of the others.
+        others = Cases(*(np.delete(part, np.arange(0, 800, 8), axis=0) for part in cases))
+        plain = fitted(others, NO_PENALTY)
+    assert fit.coefficients == pytest.approx(plain.coefficients, abs=1e-4)
+    assert fit.converged

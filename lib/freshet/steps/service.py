@@ -170,7 +170,7 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
     return started(
         LISTS_PART, events,
         WithChores(updates, (compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches)),
-        checkpoint=checkpoint.query, every_seconds=0,
+        checkpoint=checkpoint.query, every_seconds=0, ended=store.close,
     )  # fmt: skip
 
 

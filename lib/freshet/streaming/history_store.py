@@ -52,6 +52,9 @@ class HistoryStore:
         with self._in_words():
             # Histories of a few kilobytes fit a page; rows of other shoppers are then left alone.
             self._base.execute("pragma page_size = 8192")
+            # One connection alone: a second one is refused, and no memory is shared through the file system, which
+            # network disks cannot do.
+            self._base.execute("pragma locking_mode = exclusive")
             # A killed process loses nothing, a machine that loses power at most the newest micro-batches, which
             # `take` notices; waiting for the disk in every one would take most of its time.
             self._base.execute("pragma journal_mode = wal")

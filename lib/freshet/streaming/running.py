@@ -46,12 +46,13 @@ class WithChores:
 
 @dataclass
 class RunningQuery:
-    """A started query with the function it calls."""
+    """A started query with the function it calls for each micro-batch, and the one for its end."""
 
     name: str
     query: StreamingQuery
     batches: MicroBatches
     checkpoint: Path
+    ended: Callable[[], None] = lambda: None
 
     def raise_failure(self) -> None:
         """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""
@@ -70,6 +71,7 @@ class RunningQuery:
         while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
             time.sleep(0.02)
         self.query.stop()
+        self.ended()
 
     def _in_words(self, error: StreamingQueryException) -> FreshetError:
         text = " ".join(str(error).split())
@@ -109,9 +111,16 @@ _KNOWN = tuple(
 
 
 def started(
-    name: str, rows: DataFrame, batches: MicroBatches, *, checkpoint: Path, every_seconds: float
+    name: str,
+    rows: DataFrame,
+    batches: MicroBatches,
+    *,
+    checkpoint: Path,
+    every_seconds: float,
+    ended: Callable[[], None] = lambda: None,
 ) -> RunningQuery:
-    """Starts the query `rows`; 0 seconds: a micro-batch as soon as the last has ended."""
+    """Starts the query `rows`; 0 seconds: a micro-batch as soon as the last has ended. `ended` is called when it has
+    been stopped."""
     writer = rows.writeStream.queryName(name).option("checkpointLocation", str(checkpoint))
     writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")
-    return RunningQuery(name, writer.foreachBatch(in_few_words(batches)).start(), batches, checkpoint)
+    return RunningQuery(name, writer.foreachBatch(in_few_words(batches)).start(), batches, checkpoint, ended)

@@ -1,0 +1,42 @@
+"""What a stream compiles: code for its plan once, and nothing for each micro-batch."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from freshet.cleaning.source import read_mapping
+from freshet.settings import conf_folder, load_settings
+from freshet.streaming.arrivals import arrivals
+from freshet.streaming.handover import live_events
+from freshet.streaming.records import file_records
+
+pytestmark = pytest.mark.streaming
+
+
+def compiled_classes(spark: SparkSession) -> int:
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    return int(jvm.org.apache.spark.metrics.source.CodegenMetrics.METRIC_COMPILATION_TIME().getCount())
+
+
+def test_a_later_micro_batch_compiles_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    mapping = read_mapping(conf_folder().joinpath("sources/shop_events.toml"))
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        row = {"event_id": f"e{number}", "event_name": "view_item", "event_time": "2026-02-01T10:00:00Z",
+               "user_id": "ann", "item_id": "i1"}  # fmt: skip
+        (tmp_path / "in" / f"{number}.json").write_text(json.dumps(row), encoding="utf-8")
+    rows = file_records(spark, mapping, folder=tmp_path / "in", files_per_trigger=1)
+    found: list[tuple[int, int]] = []
+
+    def count(batch: DataFrame, _: int) -> None:
+        events = batch.toArrow().num_rows
+        found.append((events, compiled_classes(spark)))
+
+    stream = live_events(arrivals(rows, mapping, load_settings().cleaning)).writeStream.foreachBatch(count)
+    stream.option("checkpointLocation", str(tmp_path / "checkpoint")).trigger(availableNow=True).start()\
+        .awaitTermination()  # fmt: skip
+    assert [events for events, _ in found] == [1, 1, 1, 1]
+    assert found[-1][1] == found[1][1]

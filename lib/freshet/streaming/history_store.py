@@ -7,6 +7,7 @@ has done.
 """
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -124,16 +125,14 @@ class HistoryStore:
 
     def add(self, users: pa.Array | pa.ChunkedArray, entries: NDArray[np.int64]) -> None:
         """Takes an entry of each user in, in order of arrival."""
-        coded = pc.dictionary_encode(users)
-        coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-        owner = coded.indices.to_numpy(zero_copy_only=False)
-        by_owner = np.argsort(owner, kind="stable")
-        counts = np.bincount(owner, minlength=len(coded.dictionary))
-        ends = np.cumsum(counts)
-        ids = coded.dictionary.to_pylist()
+        # In order of the ids, so that neighbours on the disk are read and written together; the sort is stable.
+        by_user = pc.sort_indices(users)
+        counted = pc.value_counts(users.take(by_user))
+        ids, counts = counted.field("values").to_pylist(), counted.field("counts").to_numpy(zero_copy_only=False)
+        rows, ends = by_user.to_numpy(), np.cumsum(counts)
         for start in range(0, len(ids), _SHOPPERS_AT_A_TIME):
             stop = min(start + _SHOPPERS_AT_A_TIME, len(ids))
-            mine = by_owner[ends[start] - counts[start] : ends[stop - 1]]
+            mine = rows[ends[start] - counts[start] : ends[stop - 1]]
             self._merge(ids[start:stop], counts[start:stop], entries[mine])
 
     def _merge(self, ids: list[str], counts: NDArray[np.int64], entries: NDArray[np.int64]) -> None:
@@ -182,7 +181,7 @@ class HistoryStore:
             yield
         except sqlite3.Error as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise OSError(errno.ENOSPC, "the disk is full", str(self._path)) from error
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from error
             raise StateError(
                 "the histories of the stream cannot be read or written", where=str(self._path), found=str(error),
                 do="Begin anew with --rebuild: nothing is lost or doubled",

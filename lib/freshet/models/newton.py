@@ -80,7 +80,7 @@ def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter
     if share in (0.0, 1.0):
         return Fit(np.zeros(columns), np.inf if share else -np.inf, 0, True)
     nothing_known = np.append(np.zeros(columns), np.log(share / (1 - share)))
-    some = [Cases(*(part[::_STRIDE] for part in case)) for case in cases] if rows >= _MANY_ROWS else []
+    some = [_every(case, _STRIDE) for case in cases] if rows >= _MANY_ROWS else []
     some_weight = float(peers.sum(np.array([sum(float(case.weights.sum()) for case in some)]))[0])
     if not some_weight > 0:
         return _descent(cases, nothing_known, weight, penalty, peers, max_iter=max_iter, tol=tol)
@@ -88,11 +88,16 @@ def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter
     begun = np.append(first.coefficients, first.intercept)
     # A part may be told apart where the whole cannot: its minimum is then far from that of all.
     entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-    here = _expanded(cases, begun, weight, peers)
-    if not here.loss + penalty.at(begun[:-1]) < entropy:
-        begun, here = nothing_known, None
-    fit = _descent(cases, begun, weight, penalty, peers, max_iter=max_iter, tol=tol, here=here)
+    there = _expanded(cases, begun, weight, peers)
+    is_nearer = there.loss + penalty.at(begun[:-1]) < entropy
+    point, here = (begun, there) if is_nearer else (nothing_known, None)
+    fit = _descent(cases, point, weight, penalty, peers, max_iter=max_iter, tol=tol, here=here)
     return fit._replace(passes=fit.passes + -(-first.passes // _STRIDE))
+
+
+def _every(case: Cases, stride: int) -> Cases:
+    """A block of each `stride`th row."""
+    return Cases(case.rows[::stride], case.labels[::stride], case.weights[::stride])
 
 
 def _descent(

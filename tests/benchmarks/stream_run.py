@@ -26,6 +26,8 @@ LOG = DATA / "taobao_userbehavior_2h" / "UserBehavior.parquet"
 
 TOPIC, PARTITIONS = "events", 2
 _STARTED_SECONDS = 3600
+_BROKER_SECONDS = 4 * 3600
+"""Longer than any run; a broker that is left behind ends then."""
 _spawned = multiprocessing.get_context("spawn")
 
 
@@ -92,7 +94,7 @@ def running_service(shop: Shop, folder: Path, settings: tuple[str, ...] = ()) ->
     home = Home(folder / "home").prepare()
     with_champion(home)
     _hand_over(shop, home)
-    with running_broker(folder / "kafka") as server:
+    with running_broker(folder / "kafka", _BROKER_SECONDS) as server:
         create_topic({"bootstrap.servers": server}, TOPIC, partitions=PARTITIONS)
         service = Service(home, server, folder, settings)
         service.start()

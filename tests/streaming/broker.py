@@ -10,9 +10,9 @@ from pathlib import Path
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 
 
-def kafka(command: str, home: Path, port: int) -> str:
-    """What scripts/kafka.sh says to a command for the broker of this home."""
-    own = {"FRESHET_KAFKA_HOME": str(home), "FRESHET_KAFKA_PORT": str(port), "FRESHET_KAFKA_SECONDS": "1800"}
+def kafka(command: str, home: Path, port: int, seconds: int = 1800) -> str:
+    """What scripts/kafka.sh says to a command for the broker of this home, which ends by itself after some time."""
+    own = {"FRESHET_KAFKA_HOME": str(home), "FRESHET_KAFKA_PORT": str(port), "FRESHET_KAFKA_SECONDS": str(seconds)}
     done = subprocess.run(
         [str(SCRIPT), command], env={**os.environ, **own}, capture_output=True, text=True, timeout=300, check=False
     )
@@ -21,11 +21,11 @@ def kafka(command: str, home: Path, port: int) -> str:
 
 
 @contextmanager
-def running_broker(home: Path) -> Iterator[str]:
-    """The address of a broker that runs until the block ends."""
+def running_broker(home: Path, seconds: int = 1800) -> Iterator[str]:
+    """The address of a broker that runs until the block ends, or until so many seconds have passed."""
     port = free_ports()
     try:
-        yield kafka("start", home, port)
+        yield kafka("start", home, port, seconds)
     finally:
         kafka("stop", home, port)
 

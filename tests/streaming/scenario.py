@@ -103,6 +103,9 @@ def with_events(spark: SparkSession, warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
+_OPEN: dict[Path, HistoryStore] = {}
+
+
 def list_updates(
     folder: Path,
     query: str,
@@ -112,7 +115,10 @@ def list_updates(
 ) -> ListUpdates:
     """The micro-batch function of a query. Without a store it has its own, of three entries a shopper."""
     if store is None:
-        store = HistoryStore(folder / f"{query}.db", most=3)
+        path = folder / f"{query}.db"
+        if path in _OPEN:  # by an earlier process, which has ended
+            _OPEN.pop(path).close()
+        store = _OPEN[path] = HistoryStore(path, most=3)
     return ListUpdates(folder, query, store, ListMaking(scorer, model, LENGTH, lambda: WALL))
 
 

@@ -107,6 +107,7 @@ def test_history_and_topic_together_give_each_event_once(
         live = live_events(arrivals(raw, mapping, load_settings().cleaning))
         store = opened_store(folder, most=10)
         run_to_end(live, list_updates(warehouse.folder, "q", store), checkpoint=folder / "query")
+        store.close()
 
     keep_fresh()
     lists = newest_items(lists_of(warehouse, "q"))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
-from freshet.errors import StateError
+from freshet.errors import BusyError, StateError
 from freshet.recommendation.packed_histories import KEY
 from freshet.streaming.history_store import HistoryStore
 from freshet.streaming.logins import customers_at, read, runs_with, written
@@ -141,6 +141,13 @@ def test_a_micro_batch_that_is_missing_is_noticed(tmp_path: Path) -> None:
 def test_a_damaged_file_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"no database at all " * 1000)
     with pytest.raises(StateError, match="--rebuild"):
+        opened(tmp_path)
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    take(first, stream_rows([visit(1)]), 0)
+    with pytest.raises(BusyError, match="another process has the histories of the stream open"):
         opened(tmp_path)
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.errors import StateError
+from freshet.errors import BusyError, StateError
 from freshet.recommendation.packed_histories import NAME_BITS, PackedHistories, merged, packed_what
 from freshet.streaming.codes import Codes
 
@@ -182,6 +182,11 @@ class HistoryStore:
         except sqlite3.Error as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from error
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise BusyError(
+                    "another process has the histories of the stream open", where=str(self._path),
+                    do="Wait for its end, or stop it",
+                ) from error  # fmt: skip
             raise StateError(
                 "the histories of the stream cannot be read or written", where=str(self._path), found=str(error),
                 do="Begin anew with --rebuild: nothing is lost or doubled",

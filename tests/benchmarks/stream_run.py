@@ -93,6 +93,10 @@ def running_service(shop: Shop, folder: Path, settings: tuple[str, ...] = ()) ->
         raise SystemExit(f"{shop.data} is not there: FRESHET_TEST_DATA names the folder of the real data sets")
     home = Home(folder / "home").prepare()
     with_champion(home)
+    # The service looks every ten minutes for items that are new since the cut.
+    began = shop.began.isoformat()
+    windows = {"as_of": began, "cut": began, "validation_cut": began, "shortened": False}
+    write_record(home.steps, "build", {"windows": windows})
     _hand_over(shop, home)
     with running_broker(folder / "kafka", _BROKER_SECONDS) as server:
         create_topic({"bootstrap.servers": server}, TOPIC, partitions=PARTITIONS)

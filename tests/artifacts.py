@@ -129,7 +129,7 @@ def packed(column: pa.ListArray) -> PackedHistories:
     columns = [moments, flat.field("entry_key").to_numpy(), orders.indices.to_numpy(), what]
     lengths = np.array([len(history or ()) for history in column.to_pylist()])
     entries = np.stack(columns, axis=1).astype(np.int64)
-    return PackedHistories(lengths, entries, items.dictionary, names.dictionary.to_pylist())
+    return PackedHistories(lengths, entries, items.dictionary, names.dictionary)
 
 
 def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:

@@ -70,19 +70,18 @@ def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter
     few steps over a part of them come first, which count as a share of a pass. Where all labels are alike the
     coefficients are 0 and the intercept is infinite, as in MLlib.
     """
-    weight, positive, rows = peers.sum(
+    some = [_every(case, _STRIDE) for case in cases]
+    weight, positive, rows, some_weight = peers.sum(
         np.array([
             sum(float(case.weights.sum()) for case in cases), sum(float(c.weights @ c.labels) for c in cases),
-            float(sum(len(case.labels) for case in cases)),
+            float(sum(len(case.labels) for case in cases)), sum(float(case.weights.sum()) for case in some),
         ])
     )  # fmt: skip
     columns, share = len(penalty.l2), positive / weight
     if share in (0.0, 1.0):
         return Fit(np.zeros(columns), np.inf if share else -np.inf, 0, True)
     nothing_known = np.append(np.zeros(columns), np.log(share / (1 - share)))
-    some = [_every(case, _STRIDE) for case in cases] if rows >= _MANY_ROWS else []
-    some_weight = float(peers.sum(np.array([sum(float(case.weights.sum()) for case in some)]))[0])
-    if not some_weight > 0:
+    if rows < _MANY_ROWS or not some_weight > 0:
         return _descent(cases, nothing_known, weight, penalty, peers, max_iter=max_iter, tol=tol)
     first = _descent(some, nothing_known, some_weight, penalty, peers, max_iter=_FIRST_STEPS, tol=_FIRST_TOLERANCE)
     begun = np.append(first.coefficients, first.intercept)

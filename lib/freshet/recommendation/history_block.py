@@ -95,7 +95,7 @@ def packed_block(
     """`read_block` of packed histories."""
     what = histories.entries[:, WHAT]
     item_places = _codes(histories.items, items)
-    name_places = _codes(pa.array(histories.names, pa.string()), pa.array(event_names, pa.string()))
+    name_places = _codes(histories.names, pa.array(event_names, pa.string()))
     return _block(
         histories.lengths, item_places[what >> NAME_BITS], name_places[what & (2**NAME_BITS - 1)],
         histories.entries[:, ORDER], histories.entries[:, TIME], items=len(items), clock=clock,

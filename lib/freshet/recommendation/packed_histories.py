@@ -26,15 +26,10 @@ class PackedHistories:
     lengths: NDArray[np.int64]
     entries: NDArray[np.int64]
     items: pa.Array
-    names: list[str]
-
-    def part(self, start: int, stop: int) -> "PackedHistories":
-        """The histories of the shoppers at start:stop."""
-        first, last = int(self.lengths[:start].sum()), int(self.lengths[:stop].sum())
-        return PackedHistories(self.lengths[start:stop], self.entries[first:last], self.items, self.names)
+    names: pa.Array
 
 
-EMPTY = PackedHistories(np.zeros(1, np.int64), np.empty((0, 4), np.int64), pa.array([], pa.string()), [])
+EMPTY = PackedHistories(np.zeros(1, np.int64), np.empty((0, 4), np.int64), *[pa.array([], pa.string())] * 2)
 """One shopper without history."""
 
 

@@ -29,11 +29,6 @@ def add_rows(scores: NDArray[np.float32], part: csr_matrix) -> None:
     _add(scores, part.indptr, part.indices, part.data.astype(np.float32, copy=False))
 
 
-def add_vector_and_shift(scores: NDArray[np.float32], vector: NDArray[np.float32], shift: NDArray[np.float32]) -> None:
-    """Adds a value for each column and one for each row, in place."""
-    _shift(scores, vector, shift)
-
-
 def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     """Of each row the values at its chosen columns, [rows, k]; 0 where there is none."""
     found = np.empty(chosen.shape, dtype=np.float32)
@@ -81,7 +76,8 @@ def _add(
 
 
 @compiled
-def _shift(scores: NDArray[np.float32], vector: NDArray[np.float32], shift: NDArray[np.float32]) -> None:
+def add_vector_and_shift(scores: NDArray[np.float32], vector: NDArray[np.float32], shift: NDArray[np.float32]) -> None:
+    """Adds a value for each column and one for each row, in place."""
     for row in range(scores.shape[0]):
         for column in range(scores.shape[1]):
             scores[row, column] += vector[column] + shift[row]

@@ -1,13 +1,15 @@
 """Raw records of a stream to typed ones with a verdict, by the same rules as files."""
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.parsing import parsed
+from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.problems import PROBLEM_TYPE, problem
 from freshet.cleaning.rules import SourceMapping
 from freshet.contracts import EVENTS
+from freshet.contracts.shoppers import entry_key
 from freshet.streaming.records import CARRIED, MOST_RECORD_CHARACTERS
 
 KEY_HASHES = ("first", "second")
@@ -35,8 +37,7 @@ def is_sound() -> Column:
 
 def key_hashes() -> list[Column]:
     """KEY_HASHES of EVENTS columns."""
-    key = ("event_id", "item_position")
-    return [F.xxhash64(*key).alias("first"), F.xxhash64(F.lit("second"), *key).alias("second")]
+    return [entry_key().alias("first"), F.xxhash64(F.lit("second"), "event_id", "item_position").alias("second")]
 
 
 def verdicts(records: DataFrame) -> DataFrame:
@@ -48,6 +49,11 @@ def verdicts(records: DataFrame) -> DataFrame:
         *EVENTS.column_names, *key_hashes(), "raw", "began", first["reason_code"].alias("reason_code"),
         first["field"].alias("field"), F.when(~is_sound(), message).alias("message"),
     )  # fmt: skip
+
+
+def places_of(records: DataFrame) -> pa.Table:
+    """(source_partition, source_offset, received_time) of `arrivals`."""
+    return records.select(*PLACE, "received_time").toArrow()
 
 
 def in_pieces(records: DataFrame, count: int) -> list[DataFrame]:

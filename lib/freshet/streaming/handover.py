@@ -20,6 +20,7 @@ from freshet.errors import StateError
 from freshet.storage.appends import appended_rows
 from freshet.storage.ledger import read_record, write_record
 from freshet.storage.tables import Warehouse
+from freshet.streaming.arrivals import is_sound
 from freshet.streaming.histories import stream_events
 
 _RECORD = "handover"
@@ -101,7 +102,7 @@ def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int)
 
 def live_events(arrived: DataFrame) -> DataFrame:
     """STREAM_EVENT of the sound records among `streaming.arrivals`."""
-    return stream_events(arrived.where(F.size("problems") == 0))
+    return stream_events(arrived.where(is_sound()))
 
 
 def live_rows(session: SparkSession, warehouse: Warehouse, *, after: int, most_files: int) -> DataFrame:

@@ -23,7 +23,7 @@ from freshet.contracts.events import SCHEMA_VERSION
 from freshet.storage.small_writes import append_arrow, append_row
 from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import KEY_HASHES, in_pieces, verdicts
+from freshet.streaming.arrivals import KEY_HASHES, in_pieces, places_of, verdicts
 from freshet.streaming.recent_keys import Keys, RecentKeys, repeats_within
 from freshet.streaming.standing import StandingPlaces, recent_keys
 
@@ -101,6 +101,8 @@ class EventIntake:
         for piece in self._pieces(records):
             found = verdicts(piece).toArrow()
             if found.num_rows:
+                if self._standing is None:
+                    self._begin(warehouse, found if self.rules.is_bounded else places_of(records))
                 stands, again = self._told(warehouse, found)
                 for rows, contract in ((_refused(found, stands, again), QUARANTINE),
                                        (_accepted(found, stands, again), EVENTS)):  # fmt: skip
@@ -119,12 +121,15 @@ class EventIntake:
         finally:
             records.unpersist()
 
+    def _begin(self, warehouse: Warehouse, first: pa.Table) -> None:
+        """Asks the tables what stands before the micro-batch `first`."""
+        self._figures_until = newest_batch(warehouse, STREAM_METRICS, self.query_id)
+        self._standing = StandingPlaces.of(warehouse, self.rules.source)
+        self._recent = recent_keys(warehouse, self.rules.source, first, self.rules.repeat_window)
+
     def _told(self, warehouse: Warehouse, found: pa.Table) -> tuple[Flags, Flags]:
         """Which records stand in a table already, and which are sent again."""
-        if self._standing is None:
-            self._figures_until = newest_batch(warehouse, STREAM_METRICS, self.query_id)
-            self._standing = StandingPlaces.of(warehouse, self.rules.source)
-            self._recent = recent_keys(warehouse, self.rules.source, found, self.rules.repeat_window)
+        assert self._standing is not None
         as_events, as_refused = self._standing.of_batch(warehouse, found)
         keys = np.stack([found.column(name).to_numpy() for name in KEY_HASHES], axis=1)
         sound = pc.is_null(found.column("reason_code")).to_numpy()

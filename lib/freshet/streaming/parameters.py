@@ -62,13 +62,19 @@ class ServiceParameters:
     def __post_init__(self) -> None:
         wrong = [
             f"{name} must be 1 or more, is {getattr(self, name)}"
-            for name in ("most_intake_events", "most_intake_files", "most_list_events", "most_list_files")
+            for name in (
+                "most_intake_events",
+                "most_intake_files",
+                "most_list_events",
+                "most_list_files",
+                "most_collected_events",
+            )
             if getattr(self, name) < 1
         ]
         wrong += [
             f"{name} must be 0 or more, is {getattr(self, name)}"
             for name in (
-                "intake_seconds", "most_collected_events", "swap_check_seconds", "stop_seconds", "restarts",
+                "intake_seconds", "swap_check_seconds", "stop_seconds", "restarts",
                 "restart_seconds", "settled_seconds", "item_refresh_minutes", "most_new_items",
                 "most_new_item_shoppers",
             )

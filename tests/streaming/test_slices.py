@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from freshet.errors import SettingsError
+from freshet.settings import load_settings
 from freshet.streaming.histories import stream_events
 from freshet.streaming.slices import slice_length, write_slices
 from tests.factories import event, events_frame, moment
@@ -64,3 +66,8 @@ def test_slice_is_a_day_or_a_share_of_a_short_window() -> None:
 def test_parameters_name_every_impossible_value() -> None:
     with pytest.raises(ValueError, match=r"fewest_slices must be 1 or more, is 0; slice_hours must be above 0"):
         parameters(fewest_slices=0, slice_hours=0.0)
+
+
+def test_a_service_that_may_hold_no_record_in_memory_is_refused() -> None:
+    with pytest.raises(SettingsError, match="most_collected_events must be 1 or more, is 0"):
+        load_settings("test", ("service.most_collected_events=0",))

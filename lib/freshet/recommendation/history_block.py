@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.recommendation.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories
+from freshet.recommendation.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
 
 _DAY_MICROSECONDS = 86_400_000_000
 
@@ -81,7 +81,7 @@ def read_block(histories: pa.ListArray, *, items: pa.Array, event_names: list[st
     lengths = pc.fill_null(pc.list_value_length(histories), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     entries = histories.flatten()
     order = entries.field("order_id").dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    moment = entries.field("event_time").cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    moment = microseconds(entries.field("event_time")).to_numpy(zero_copy_only=False)
     return _block(
         lengths, _codes(entries.field("item_id"), items),
         _codes(entries.field("event_name"), pa.array(event_names, pa.string())), order.astype(np.int64), moment,

@@ -33,6 +33,11 @@ EMPTY = PackedHistories(np.zeros(1, np.int64), np.empty((0, 4), np.int64), *[pa.
 """One shopper without history."""
 
 
+def microseconds(moments: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Times as int64, as in column TIME."""
+    return moments.cast(pa.timestamp("us")).cast(pa.int64())
+
+
 def packed_what(items: NDArray[np.int64], names: NDArray[np.int64]) -> NDArray[np.int64]:
     """Column WHAT of item codes and codes of event names."""
     return (items << NAME_BITS) | names

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow as pa
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
 from freshet.errors import DataTooSmallError
 from freshet.recommendation.lists import recommended_at_hand
-from freshet.recommendation.packed_histories import EMPTY, PackedHistories
+from freshet.recommendation.packed_histories import EMPTY
 from freshet.steps.fitting import events_until
 from freshet.steps.job import Job, Step
 from freshet.steps.live import LivePlan, replay_live
@@ -40,10 +41,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         stream=job.settings.stream,
     )
     model = ServedModel(version.model_version, version.generation, version.folder, policy)
-
-    def scorer(shoppers: pa.Table, histories: PackedHistories, **given: Any) -> pa.Table:
-        return recommended_at_hand(shoppers, histories, threads=os.cpu_count() or 1, **given)
-
+    scorer = partial(recommended_at_hand, threads=os.cpu_count() or 1)
     report = replay_live(job.home, job.warehouse, plan, model=model, scorer=scorer, now=job.now)
     rows = evaluate_live(
         events_until(job, windows),

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from freshet.errors import BusyError, StateError
-from freshet.recommendation.packed_histories import NAME_BITS, PackedHistories, merged, packed_what
+from freshet.recommendation.packed_histories import NAME_BITS, PackedHistories, merged, microseconds, packed_what
 from freshet.streaming.codes import Codes
 
 _TABLES = """
@@ -36,8 +36,8 @@ LAYOUT = "time, key, order, what; sessions as runs"
 """What is in the file: another one is another state."""
 
 _ENTRY_BYTES = 32
-_SHOPPERS_AT_A_TIME = 20_000
-"""Their histories, of up to `most` entries each, are in memory together."""
+SHOPPERS_AT_A_TIME = 20_000
+"""Their histories are in memory together: some 30 MB where shoppers have 50 entries."""
 
 
 class HistoryStore:
@@ -118,7 +118,7 @@ class HistoryStore:
                 "there are too many event names", where=str(self._path), expected=f"{2**NAME_BITS} or less"
             )
         columns = [
-            events.column("event_time").cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(),
+            microseconds(events.column("event_time")).to_numpy(),
             events.column("entry_key").to_numpy(), events.column("order_key").to_numpy(),
             packed_what(self._items.of(events.column("item_id")), names),
         ]  # fmt: skip
@@ -131,8 +131,8 @@ class HistoryStore:
         counted = pc.value_counts(users.take(by_user))
         ids, counts = counted.field("values").to_pylist(), counted.field("counts").to_numpy(zero_copy_only=False)
         rows, ends = by_user.to_numpy(), np.cumsum(counts)
-        for start in range(0, len(ids), _SHOPPERS_AT_A_TIME):
-            stop = min(start + _SHOPPERS_AT_A_TIME, len(ids))
+        for start in range(0, len(ids), SHOPPERS_AT_A_TIME):
+            stop = min(start + SHOPPERS_AT_A_TIME, len(ids))
             mine = rows[ends[start] - counts[start] : ends[stop - 1]]
             self._merge(ids[start:stop], counts[start:stop], entries[mine])
 

@@ -11,13 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from freshet.contracts import RECOMMENDATION_UPDATES
-from freshet.recommendation.packed_histories import TIME, PackedHistories
+from freshet.recommendation.packed_histories import TIME, PackedHistories, microseconds
 from freshet.storage.small_writes import append_arrow, arrow_schema
 from freshet.storage.tables import Warehouse
-from freshet.streaming.history_store import HistoryStore
-
-_SHOPPERS_AT_A_TIME = 20_000
-"""Their histories are in memory together: some 30 MB where shoppers have 50 entries."""
+from freshet.streaming.history_store import SHOPPERS_AT_A_TIME, HistoryStore
 
 
 class Scorer(Protocol):
@@ -73,9 +70,9 @@ def lists_of(
     due: pa.Table, store: HistoryStore, stamp: Stamp, clock: datetime, *, scorer: Scorer, length: int
 ) -> pa.Table:
     """RECOMMENDATION_UPDATES columns and unknown_items: a list for each row (user_id, newest_received_time)."""
-    starts = range(0, due.num_rows, _SHOPPERS_AT_A_TIME)
+    starts = range(0, due.num_rows, SHOPPERS_AT_A_TIME)
     parts = [
-        _scored(due.slice(start, _SHOPPERS_AT_A_TIME), store, stamp.model, clock, scorer, length) for start in starts
+        _scored(due.slice(start, SHOPPERS_AT_A_TIME), store, stamp.model, clock, scorer, length) for start in starts
     ]
     scored = pa.concat_tables(parts)
     common = stamp.values(clock)
@@ -107,7 +104,8 @@ def append_lists(warehouse: Warehouse, lists: pa.Table) -> None:
 
 def received(due: pa.Table) -> Sequence[datetime]:
     """When the median and the oldest of 20 events that caused a list were received; there must be some."""
-    moments = due.column("newest_received_time").cast(pa.timestamp("us")).cast(pa.int64())
-    found = pc.quantile(moments, q=list(_RECEIVED), interpolation="lower").cast(pa.timestamp("us"))
+    found = pc.quantile(
+        microseconds(due.column("newest_received_time")), q=list(_RECEIVED), interpolation="lower"
+    ).cast(pa.timestamp("us"))
     times: list[datetime] = found.to_pylist()
     return times

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import StateError
-from freshet.recommendation.packed_histories import TIME
+from freshet.recommendation.packed_histories import TIME, microseconds
 from freshet.streaming import logins
 from freshet.streaming.history_store import HistoryStore
 from freshet.streaming.logins import Run
@@ -68,7 +68,7 @@ _NOTHING: NDArray[np.int64] = np.empty((0, 4), np.int64)
 
 
 def _newest(events: pa.Table) -> int | None:
-    newest = pc.max(events.column("event_time").cast(pa.timestamp("us")).cast(pa.int64())).as_py()
+    newest = pc.max(microseconds(events.column("event_time"))).as_py()
     return None if newest is None else int(newest)
 
 
@@ -80,7 +80,7 @@ def _logins_of(events: pa.Table) -> dict[str, list[Run]]:
     codes = [pc.dictionary_encode(one).combine_chunks().indices.to_numpy() for one in (session, customer)]
     is_last = np.append(np.logical_or(*(np.diff(code) != 0 for code in codes)), True)[: told.num_rows]
     last = told.filter(pa.array(is_last, pa.bool_()))
-    moments = last.column("event_time").cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+    moments = microseconds(last.column("event_time")).to_pylist()
     found: dict[str, list[Run]] = {}
     for name, moment, who in zip(
         last.column("session").to_pylist(), moments, last.column("user_id").to_pylist(), strict=True

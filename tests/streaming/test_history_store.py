@@ -102,8 +102,12 @@ def test_whose_list_is_due(tmp_path: Path) -> None:
     late = visit(2)
     told = take(store, stream_rows([late]), 3)
     assert keys(store, "ann", "anon:x") == [[2, 1], [4, 2, 1]]
+    # Seen and known in one micro-batch, and what arrives late and was done before: the session has no list.
+    first = [visit(10, device="z"), visit(12, device="z", user="dan", item=None)]
+    assert due(take(store, stream_rows(first), 4)) == ["dan"]
+    assert due(take(store, stream_rows([visit(11, device="z")]), 5)) == []
     # Logging in without ever having done anything is no reason for a list.
-    assert due(take(store, stream_rows([visit(5, device="y", user="cat", item=None)]), 4)) == []
+    assert due(take(store, stream_rows([visit(5, device="y", user="cat", item=None)]), 6)) == []
 
 
 def test_the_receipt_is_that_of_the_newest_event_of_the_micro_batch(tmp_path: Path) -> None:
@@ -169,6 +173,7 @@ def test_the_past_is_taken_in_with_its_logins(tmp_path: Path) -> None:
     joined = {**visit(1), "user_id": "ann", "session": "anon:x"}
     take_past(store, stream_rows([visit(1), joined, visit(2, user="ann")]))
     assert (store.batch, keys(store, "ann", "anon:x")) == (-1, [[2, 1], [1]])
+    assert store.clock == datetime(1970, 1, 1) + timedelta(microseconds=2)
     take(store, stream_rows([visit(3), visit(4, user="bob")]), 0)
     assert keys(store, "ann", "bob") == [[2, 1], [4, 3]]
 
@@ -182,6 +187,20 @@ def test_runs_know_who_logs_in_next(logins: list[tuple[int, str]], moment: int) 
     later = sorted(login for login in logins if login[0] >= moment)
     assert customers_at(runs, np.array([moment])) == [later[0][1] if later else None]
     assert read(written(runs)) == runs
+
+
+def test_logins_of_one_customer_in_a_row_are_one_run_and_the_newest_runs_are_kept() -> None:
+    assert runs_with([(1, "a")], [(3, "b"), (2, "a")]) == [(2, "a"), (3, "b")]
+    many = [(n, "ab"[n % 2]) for n in range(40)]
+    assert runs_with([], many) == many[-16:]
+
+
+def test_more_event_names_than_there_are_codes_are_refused(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    rows = [entry(user="ann", item="i", at=n, key=n, name=f"event{n}") for n in range(1025)]
+    with pytest.raises(StateError, match="too many event names"):
+        take(store, stream_rows(rows), 0)
+    take(store, stream_rows(rows[:1024]), 0)
 
 
 def test_prefix_of_anonymous_ids_is_what_these_tests_say() -> None:

@@ -146,10 +146,23 @@ def test_a_part_that_says_nothing_of_the_whole_does_no_harm(monkeypatch: pytest.
         cases.weights[every] *= 1e-9
         cases.labels[every] = cases.rows[every, 4] > 0
     monkeypatch.setattr("freshet.models.newton._MANY_ROWS", 800)
-    fit = fitted(cases, NO_PENALTY)
+    with np.errstate(divide="raise", invalid="raise"):
+        fit = fitted(cases, NO_PENALTY)
     if first != "without weight":
         # The part has hardly any weight, so the minimum is that of the others.
         others = Cases(*(np.delete(part, np.arange(0, 800, 8), axis=0) for part in cases))
         plain = fitted(others, NO_PENALTY)
     assert fit.coefficients == pytest.approx(plain.coefficients, abs=1e-4)
     assert fit.converged
+
+
+def test_a_part_that_says_the_opposite_of_the_whole_costs_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases, every = drawn(10, rows=800), slice(None, None, 8)
+    cases.weights[every] *= 1e-9
+    cases.labels[every] = cases.rows[every, 0] < 0
+    plain = fitted(cases, NO_PENALTY)
+    monkeypatch.setattr("freshet.models.newton._MANY_ROWS", 800)
+    fit = fitted(cases, NO_PENALTY)
+    assert fit.coefficients == pytest.approx(plain.coefficients, abs=1e-4)
+    # The look at what the part has found, and the part's own steps, each an eighth of a pass.
+    assert fit.passes <= plain.passes + 3

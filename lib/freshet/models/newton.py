@@ -91,7 +91,7 @@ def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter
     is_nearer = there.loss + penalty.at(begun[:-1]) < entropy
     point, here = (begun, there) if is_nearer else (nothing_known, None)
     fit = _descent(cases, point, weight, penalty, peers, max_iter=max_iter, tol=tol, here=here)
-    return fit._replace(passes=fit.passes + -(-first.passes // _STRIDE))
+    return fit._replace(passes=fit.passes + (not is_nearer) + -(-first.passes // _STRIDE))
 
 
 def _every(case: Cases, stride: int) -> Cases:

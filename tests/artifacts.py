@@ -9,10 +9,11 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from freshet.models.als_parameters import AlsParameters
+from freshet.models.next_items import NextItemParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import list_batches
 from freshet.recommendation.packed_histories import PackedHistories, packed_what
-from freshet.recommendation.recipe import Recipe
+from freshet.recommendation.recipe import LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
 from tests.oracles_recommendation import Entry
 
 CLOCK = datetime(2020, 3, 1)
@@ -58,18 +59,26 @@ def artifact(
     *,
     factors: Any = None,
     neighbours: Any = None,
+    linear_items: Any = None,
+    next_items: Any = None,
     terms: dict[str, Sequence[float]] | None = None,
     **changes: Any,
 ) -> Artifact:
-    """An artifact of these items, in rising order; `changes` go to the recipe."""
+    """An artifact of these items, in rising order; `changes` go to the recipe. Item models are dense [items, items]."""
     assert list(items) == sorted(items)
     count = len(items)
-    dense = np.zeros((count, count)) if neighbours is None else np.asarray(neighbours, dtype=np.float32)
+    dense = {NEIGHBOURS: neighbours, LINEAR_ITEMS: linear_items, NEXT_ITEMS: next_items}
+    if next_items is not None:
+        changes = {"next_items": NextItemParameters(0.8, 3, 1.0, 0.0, count, count), **changes}
     return Artifact(
         recipe=recipe(**changes),
         items=pa.array(items, pa.string()),
         factors=np.zeros((count, 0), np.float32) if factors is None else np.asarray(factors, dtype=np.float32),
-        neighbours=csr_matrix(dense.astype(np.float32)),
+        item_weights={
+            name: csr_matrix(np.asarray(values, dtype=np.float32))
+            for name, values in dense.items()
+            if values is not None
+        },
         terms={name: np.asarray(values, dtype=np.float32) for name, values in (terms or {}).items()},
     )
 
@@ -77,12 +86,17 @@ def artifact(
 def random_artifact(rng: np.random.Generator, *, items: int, rank: int, **changes: Any) -> Artifact:
     """All terms at once, with random values."""
     near = rng.random((items, items)) * (rng.random((items, items)) < 0.2)
-    weights = {"factors": 1.0, "neighbours": 0.7, "own_frequency_30d": 1.3, "own_seen": -0.4, "item_popular": 0.5}
+    linear, following = (rng.standard_normal((items, items)) * (rng.random((items, items)) < 0.3) for _ in range(2))
+    weights = {
+        "factors": 1.0, "neighbours": 0.7, "linear_items": 0.6, "next_items": 0.4, "own_frequency_30d": 1.3,
+        "own_seen": -0.4, "item_popular": 0.5,
+    }  # fmt: skip
     values: dict[str, Any] = {
         "als": AlsParameters(max(1, rank), 3, 0.1, 2.0, 7),
         "user_half_life_days": 50.0,
         "user_min_strength": 0.2,
         "neighbour_half_life_days": 20.0,
+        "linear_half_life_days": 40.0,
         "own_half_lives": {"own_frequency_30d": 30.0, "own_seen": None},
         "weights": both(**weights),
     }
@@ -90,6 +104,8 @@ def random_artifact(rng: np.random.Generator, *, items: int, rank: int, **change
         [f"i{n:04d}" for n in range(items)],
         factors=rng.standard_normal((items, rank)),
         neighbours=near,
+        linear_items=linear,
+        next_items=following,
         terms={"item_popular": rng.standard_normal(items).tolist()},
         **{**values, **changes},
     )

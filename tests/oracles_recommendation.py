@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.recipe import Recipe
 
 Entry = tuple[datetime, str, str, str]
 """What a history entry is about: time, item, event name, order."""
@@ -41,15 +42,34 @@ def strengths_of(
     history: list[Entry], weights: dict[str, float], half_life: float | None, clock: datetime
 ) -> dict[str, float]:
     """Signed decayed strength by item: each (item, event, order) once, at its last time."""
+    total: dict[str, float] = defaultdict(float)
+    for (item, event, _), time in last_times(history).items():
+        age = max(0.0, (clock - time).total_seconds() / 86_400)
+        total[item] += weights.get(event, 0.0) * (1.0 if half_life is None else 0.5 ** (age / half_life))
+    return dict(total)
+
+
+def last_times(history: list[Entry]) -> dict[tuple[str, str, str], datetime]:
+    """The last time of each (item, event, order)."""
     last: dict[tuple[str, str, str], datetime] = {}
     for time, item, event, order in history:
         key = (item, event, order)
         last[key] = max(last.get(key, time), time)
-    total: dict[str, float] = defaultdict(float)
-    for (item, event, _), time in last.items():
-        age = max(0.0, (clock - time).total_seconds() / 86_400)
-        total[item] += weights.get(event, 0.0) * (1.0 if half_life is None else 0.5 ** (age / half_life))
-    return dict(total)
+    return last
+
+
+def state_of(history: list[Entry], recipe: Recipe, known: list[str]) -> dict[str, float]:
+    """A shopper's state after the newest step: each item's decay^k for every moment at which it was taken."""
+    if recipe.next_items is None:
+        return {}
+    wished = {event for event, weight in recipe.event_weights.items() if weight > 0}
+    last = last_times([entry for entry in history if entry[1] in known and entry[2] in wished])
+    taken = [(time, item) for (item, _, _), time in last.items()]
+    state: dict[str, float] = defaultdict(float)
+    for back, moment in enumerate(sorted({time for time, _ in taken}, reverse=True)):
+        for item in {item for time, item in taken if time == moment}:
+            state[item] += recipe.next_items.decay**back if back < recipe.next_items.steps else 0.0
+    return dict(state)
 
 
 def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: datetime) -> list[float]:
@@ -74,10 +94,16 @@ def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: date
         raw = [float(vector @ item) for item in factors]
         spread = math.sqrt(sum((value - sum(raw) / len(raw)) ** 2 for value in raw) / len(raw))
         add(weights["factors"], [(value - sum(raw) / len(raw)) / (spread if spread > 1e-9 else 1.0) for value in raw])
-    if weights.get("neighbours"):
-        near = artifact.neighbours.toarray()
-        own = strengths(recipe.neighbour_half_life_days)
-        add(weights["neighbours"], _to_one([sum(s * near[i, j] for i, s in own.items()) for j in range(len(items))]))
+    had = {
+        "neighbours": strengths(recipe.neighbour_half_life_days),
+        "linear_items": {i: min(1.0, s) for i, s in strengths(recipe.linear_half_life_days).items()},
+        "next_items": {items.index(item): value for item, value in state_of(history, recipe, items).items()},
+    }
+    for model, matrix in artifact.item_weights.items():
+        if weights.get(model):
+            near, own = matrix.toarray(), had[model]
+            values = [sum(value * near[i, j] for i, value in own.items()) for j in range(len(items))]
+            add(weights[model], _to_one(values))
     for name, half_life in recipe.own_half_lives.items():
         own = strengths(half_life)
         value = {i: 1.0 if name == "own_seen" else math.log(1 + 3 * s) for i, s in own.items()}

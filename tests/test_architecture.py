@@ -42,6 +42,7 @@ ONLY_IN = {
     "deltalake": "storage",
     "confluent_kafka": "messages",
     "mlflow": "registry",
+    "optuna": "tuning",
     "click": "cli",
     "rich": "cli",
 }

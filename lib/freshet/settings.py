@@ -25,7 +25,7 @@ from freshet.recommendation.parameters import ListParameters
 from freshet.splitting import WindowParameters
 from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.parameters import ServiceParameters, StreamParameters
-from freshet.tuning.parameters import SearchParameters
+from freshet.tuning.parameters import ItemModelParameters, SearchParameters
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class Settings:
     windows: WindowParameters
     interactions: InteractionParameters
     search: SearchParameters
+    item_models: ItemModelParameters
     factorisation: FactorisationParameters
     lists: ListParameters
     evaluation: EvaluationParameters

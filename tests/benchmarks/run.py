@@ -21,6 +21,7 @@ from tests.benchmarks.kill import kill
 from tests.benchmarks.kmeans import kmeans
 from tests.benchmarks.logreg import logreg
 from tests.benchmarks.main_job import main_job
+from tests.benchmarks.search import search
 from tests.benchmarks.stream_ageing import ageing
 from tests.benchmarks.stream_catchup import stream_catchup
 from tests.benchmarks.stream_latency import stream_latency
@@ -41,6 +42,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "logreg": logreg,
     "kmeans": kmeans,
     "main-job": main_job,
+    "search": search,
     "kill": kill,
     "tables": tables,
     "floor": floor,
@@ -53,6 +55,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
 OPTIONS: dict[str, tuple[type, str]] = {
     "only": (str, "the tables whose names begin so"),
     "pairs": (int, "alternating pairs of what is compared"),
+    "trials": (int, "settings tried on each source"),
     "kills": (int, "kills of the service"),
     "minutes": (float, "how long events are sent"),
     "events": (int, "events that have waited in the topic"),

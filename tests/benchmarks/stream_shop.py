@@ -132,7 +132,7 @@ def artifact() -> Artifact:
         ),
         items=item_ids(),
         factors=rng.standard_normal((ITEMS, RANK), dtype=np.float32) * np.float32(0.1),
-        neighbours=neighbours,
+        item_weights={"neighbours": neighbours},
         terms={"item_popular_30d": rng.random(ITEMS, dtype=np.float32)},
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Appends without Spark: the same table as Spark's, the same checks, and what a table holds of a query."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import MagicMock
@@ -40,6 +41,34 @@ def test_rows_of_all_writers_are_read_alike(spark: SparkSession, warehouse: Ware
     assert found == [figures(n) for n in range(4)]
     assert newest_batch(warehouse, STREAM_METRICS, "q") == 3
     assert newest_batch(warehouse, STREAM_METRICS, "other") == -1
+
+
+def test_a_table_that_this_process_knows_is_the_one_that_is_there_now(
+    spark: SparkSession, warehouse: Warehouse
+) -> None:
+    warehouse.create(STREAM_METRICS)
+    append_row(warehouse, figures(0), STREAM_METRICS)
+    # Emptied, then made anew in its place, with a log that is shorter than the known one.
+    clear(warehouse, STREAM_METRICS)
+    append_row(warehouse, figures(1), STREAM_METRICS)
+    for batches in ((2,), (3, 4, 5, 6)):
+        shutil.rmtree(warehouse.path(STREAM_METRICS))
+        warehouse.create(STREAM_METRICS)
+        for batch in batches:
+            append_row(warehouse, figures(batch), STREAM_METRICS)
+        found = DeltaTable(warehouse.path(STREAM_METRICS))
+        assert sorted(found.to_pyarrow_table().column("batch_id").to_pylist()) == list(batches)
+        assert found.version() == len(batches)
+
+
+def test_what_others_have_committed_since_is_kept(spark: SparkSession, warehouse: Warehouse) -> None:
+    warehouse.create(STREAM_METRICS)
+    append_row(warehouse, figures(0), STREAM_METRICS)
+    for number in range(1, 30, 2):
+        warehouse.append(frame(spark, STREAM_METRICS, [figures(number)]), STREAM_METRICS)
+        append_row(warehouse, figures(number + 1), STREAM_METRICS)
+    found = DeltaTable(warehouse.path(STREAM_METRICS)).to_pyarrow_table().column("batch_id").to_pylist()
+    assert sorted(found) == list(range(31))
 
 
 def test_broken_rows_are_listed_all_at_once_and_nothing_is_written(warehouse: Warehouse) -> None:

@@ -49,6 +49,21 @@ def run_of(registry: Registry, run_id: str):  # type: ignore[no-untyped-def]
     return registry._client.get_run(run_id)
 
 
+def test_trials_are_finished_runs_below_their_training(registry: Registry) -> None:
+    trials = [
+        {"kind": "factors", "rank": 32, "ndcg": {"sum": 0.5}},
+        {"kind": "factors", "rank": 64, "ndcg": {"sum": None}},
+    ]
+    with registry.training_run(MODEL, params={}, fingerprint="f") as run:
+        run.log_trials(trials)
+        experiment = run_of(registry, run.run_id).info.experiment_id
+    found = registry._client.search_runs([experiment], f"tags.mlflow.parentRunId = '{run.run_id}'")
+    assert {one.info.status for one in found} == {"FINISHED"}
+    told = sorted((one.data.params["rank"], one.data.params["kind"], one.data.metrics) for one in found)
+    assert told == [("32", "factors", {"ndcg_sum": 0.5}), ("64", "factors", {})]
+    assert registry.versions(MODEL) == []
+
+
 def test_a_run_keeps_params_metrics_tables_texts_and_the_code_version(registry: Registry) -> None:
     with registry.training_run(MODEL, params={"rank": 8, "grid": [1, 2]}, fingerprint="f", tags={"shop": "s"}) as run:
         run.log_metrics({"auc": 0.8, "absent": None})

@@ -36,7 +36,7 @@ def trained(spark: SparkSession, seed: int) -> Artifact:
     factoriser = Factoriser(FactorisationParameters("native", 3, 1.0), 2, print)
     factors = factoriser.fit(strengths, params, with_users=False).items
     chosen = recipe(als=params, weights=both(factors=1.0), event_weights={"view_item": 1.0}, target="view_item")
-    return assembled(chosen, features=features, factors=factors, neighbours=None, as_of=moment("2026-01-01"))
+    return assembled(chosen, features=features, factors=factors, item_weights={}, as_of=moment("2026-01-01"))
 
 
 def made_again(events: list[Row], row: Row, model: Artifact) -> list[tuple[str, float]]:

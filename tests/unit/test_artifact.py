@@ -1,5 +1,6 @@
 """Artifacts: put together from tables, saved whole or not at all, loaded as they were."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def test_a_saved_artifact_loads_as_it_was_and_gives_the_same_lists(tmp_path: Pat
     assert loaded.recipe == saved.recipe
     assert loaded.items.equals(saved.items)
     np.testing.assert_array_equal(loaded.factors, saved.factors)
-    np.testing.assert_array_equal(loaded.neighbours.toarray(), saved.neighbours.toarray())
+    assert list(loaded.item_weights) == list(saved.item_weights) == ["neighbours", "linear_items", "next_items"]
+    for model, weights in saved.item_weights.items():
+        np.testing.assert_array_equal(loaded.item_weights[model].toarray(), weights.toarray())
     assert list(loaded.terms) == list(saved.terms)
     np.testing.assert_array_equal(loaded.terms["item_popular"], saved.terms["item_popular"])
     assert not loaded.factors.flags.writeable
@@ -45,7 +48,7 @@ def test_an_artifact_without_factors_neighbours_and_terms_survives(tmp_path: Pat
     artifact([f"i{n}" for n in range(items)]).save(tmp_path / "1")
     loaded = Artifact.load(tmp_path / "1")
     assert loaded.factors.shape == (items, 0)
-    assert loaded.neighbours.shape == (items, items)
+    assert loaded.item_weights == {}
     assert loaded.terms == {}
     assert len(loaded.items) == items
 
@@ -100,29 +103,44 @@ def test_an_artifact_aligns_vectors_and_neighbours_with_the_items_in_rising_orde
         {
             "item_id": ["a", "elsewhere"],
             "neighbours": [
-                [{"item_id": "c", "similarity": 0.7}, {"item_id": "elsewhere", "similarity": 0.6}],
-                [{"item_id": "a", "similarity": 0.5}],
+                [{"item_id": "c", "weight": 0.7}, {"item_id": "elsewhere", "weight": 0.6}],
+                [{"item_id": "a", "weight": 0.5}],
             ],
         }
     )
-    model = assembled(recipe(), features=_features("c", "b", "a"), factors=factors, neighbours=near, as_of=CLOCK)
+    weights = {"linear_items": near}
+    model = assembled(recipe(), features=_features("c", "b", "a"), factors=factors, item_weights=weights, as_of=CLOCK)
     assert model.items.to_pylist() == ["a", "b", "c"]
     assert model.factors.tolist() == [[1.0, 1.5], [0.0, 0.0], [3.0, 3.5]]
     expected = np.zeros((3, 3), dtype=np.float32)
     expected[2, 0] = 0.7  # having c speaks for a
-    np.testing.assert_array_equal(model.neighbours.toarray(), expected)
+    np.testing.assert_array_equal(model.item_weights["linear_items"].toarray(), expected)
     # item c came first in the table, with the lowest figures: terms follow their items
     assert model.terms["item_popular_all"][2] < model.terms["item_popular_all"][0]
 
 
-@pytest.mark.parametrize("tables", [None, pa.table({"item_id": pa.array([], pa.string())})])
-def test_an_artifact_without_factor_and_neighbour_rows_has_none(tables: pa.Table | None) -> None:
-    model = assembled(recipe(), features=_features("a", "b"), factors=tables, neighbours=tables, as_of=CLOCK)
-    assert model.factors.shape == (2, 0)
-    assert model.neighbours.nnz == 0
+def test_an_artifact_without_rows_of_factors_and_item_models_has_none() -> None:
+    empty = pa.table({"item_id": pa.array([], pa.string())})
+    for factors in (None, empty):
+        model = assembled(
+            recipe(), features=_features("a", "b"), factors=factors, item_weights={"neighbours": empty}, as_of=CLOCK
+        )
+        assert model.factors.shape == (2, 0)
+        assert model.item_weights["neighbours"].nnz == 0
+
+
+def test_a_folder_of_before_the_linear_and_the_next_item_model_is_read(tmp_path: Path) -> None:
+    artifact(["a", "b"], neighbours=[[0, 1], [0, 0]]).save(tmp_path / "1")
+    text = json.loads((tmp_path / "1" / "recipe.json").read_text())
+    for name in ("linear_items", "linear_half_life_days", "next_items"):
+        del text[name]
+    (tmp_path / "1" / "recipe.json").write_text(json.dumps(text))
+    loaded = Artifact.load(tmp_path / "1")
+    assert loaded.recipe == recipe()
+    assert list(loaded.item_weights) == ["neighbours"]
 
 
 def test_a_catalogue_without_items_makes_an_artifact_without_items() -> None:
-    model = assembled(recipe(), features=_features(), factors=None, neighbours=None, as_of=datetime(2020, 1, 1))
+    model = assembled(recipe(), features=_features(), factors=None, item_weights={}, as_of=datetime(2020, 1, 1))
     assert len(model.items) == 0
     assert model.terms == {}

@@ -144,7 +144,7 @@ def test_the_whole_path_from_history_to_vector_equals_the_trained_one(spark: Spa
         recipe(als=PARAMS, user_half_life_days=60.0),
         features=features.toArrow(),
         factors=fitted.items,
-        neighbours=None,
+        item_weights={},
         as_of=AS_OF,
     )
     table = histories(events, max_events=500).toArrow()

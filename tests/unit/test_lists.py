@@ -103,6 +103,21 @@ def test_similar_to_names_the_item_that_says_most_ties_by_item_id() -> None:
     assert {reason for (user, _), reason in reasons.items() if user == "none"} == {"popular_now"}
 
 
+def test_similar_to_names_an_item_by_the_model_that_gives_most() -> None:
+    linear, following = np.zeros((3, 3)), np.zeros((3, 3))
+    linear[0, 2], following[1, 2] = 1.0, 1.0
+    lists = {}
+    for weight in (0.5, 2.0):
+        model = artifact(
+            ["a", "b", "x"], linear_items=linear, next_items=following, linear_half_life_days=None,
+            weights=both(linear_items=1.0, next_items=weight),
+        )  # fmt: skip
+        lists[weight] = _lists(model, {"u": [_bought("a", 1), _bought("b", 2)]}, "new_items", length=1)["u"]
+    assert [(entry["item_id"], entry["reason"]) for entry in lists[0.5]] == [("x", "similar_to:a")]
+    assert [(entry["item_id"], entry["reason"]) for entry in lists[2.0]] == [("x", "similar_to:b")]
+    assert [entry["score"] for entry in lists[2.0]] == [3.0]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_one_item_one_shopper_gives_a_list_of_at_most_one(policy: str) -> None:
     model = random_artifact(np.random.default_rng(0), items=1, rank=3)

@@ -56,14 +56,14 @@ def test_a_frame_gives_neighbours_nearest_first_and_no_row_without_any(spark: Sp
     ]
     frame = local_frame(spark, "user_id string, item_id string, strength double", rows)
     params = NeighbourParameters(3, 1.4, 2.0)
-    found = {row["item_id"]: row["neighbours"] for row in item_neighbours(frame, params).collect()}
+    found = {row["item_id"]: row["neighbours"] for row in item_neighbours(frame, params, threads=1).to_pylist()}
     expected = {f"i{j}": pairs for j, pairs in enumerate(neighbours_of(dense, 3, 1.4, 2.0)) if pairs}
     assert "i8" not in found
     assert set(found) == set(expected)
     for item, pairs in expected.items():
         assert [entry["item_id"] for entry in found[item]] == [f"i{i}" for i, _ in pairs]
         values = [value for _, value in pairs]
-        np.testing.assert_allclose([entry["similarity"] for entry in found[item]], values, rtol=1e-6)
+        np.testing.assert_allclose([entry["weight"] for entry in found[item]], values, rtol=1e-6)
 
 
 @pytest.mark.parametrize("wrong", [(0, 1.0, 0.0), (1, 2.1, 0.0), (1, 1.0, -1.0)])

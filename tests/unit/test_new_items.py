@@ -71,7 +71,7 @@ def test_new_items_stand_in_order_with_the_terms_of_new_ones() -> None:
     assert wider.terms["item_trend"].tolist() == [0, 3, 0, 4]
     dense = np.zeros((4, 4))
     dense[1, 3], dense[3, 1] = 0.5, 0.25
-    assert wider.neighbours.toarray().tolist() == dense.tolist()
+    assert wider.item_weights["neighbours"].toarray().tolist() == dense.tolist()
     assert with_new_items(wider, pa.array([], pa.string()), np.zeros((0, 2), np.float32)).items == wider.items
 
 

@@ -29,6 +29,14 @@ def test_a_product_is_scipy_s_with_each_row_s_highest_value_made_1(seed: int) ->
     np.testing.assert_allclose(product_scaled_to_one(left, right).toarray(), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_rows_of_which_many_items_speak_for_the_same_ones_take_no_more_room_than_they_fill() -> None:
+    left, right = np.arange(1, 41, dtype=np.float32).reshape(5, 8), np.arange(1, 25, dtype=np.float32).reshape(8, 3)
+    found = product_scaled_to_one(csr_matrix(left), csr_matrix(right))
+    np.testing.assert_allclose(found.toarray(), left @ right / (left @ right).max(axis=1, keepdims=True), rtol=1e-5)
+    assert found.nnz == 15
+    assert len(found.data.base) == 15  # what it is a view of
+
+
 def test_nothing_times_something_is_nothing() -> None:
     found = product_scaled_to_one(csr_matrix((3, 4), dtype=np.float32), sparse(1, 4, 5))
     assert (found.shape, found.nnz) == ((3, 5), 0)

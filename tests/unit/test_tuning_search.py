@@ -1,6 +1,8 @@
 """The search in Spark: trials of both policies in their own tasks, and a whole small search."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from freshet.contracts.shoppers import HISTORY
 from freshet.models.als import Factoriser
 from freshet.models.als_parameters import FactorisationParameters
 from freshet.recommendation.parameters import POLICIES
-from freshet.tuning.parameters import SearchParameters
-from freshet.tuning.search import own_half_lives, searched
+from freshet.tuning.item_models import Past
+from freshet.tuning.parameters import ItemModelParameters, SearchParameters
+from freshet.tuning.search import Judging, SearchResult, own_half_lives, searched
 from freshet.tuning.trials import blend_trials, by_policy, collected
 from freshet.tuning.weights import Trial
 from tests.artifacts import CLOCK, artifact, history_rows
@@ -25,20 +28,32 @@ CASES = f"user_id string, history {HISTORY.simpleString()}, truth array<string>"
 
 def _search(**changes: Any) -> SearchParameters:
     values: dict[str, Any] = {
-        "ranks": (2,), "max_iters": (2,), "reg_param": 0.1, "reg_power": 1.0, "alpha": 1.0, "seed": 1,
-        "item_half_lives_days": (0.0,),
-        "min_strengths": (0.0,), "user_half_lives_days": (0.0, 30.0), "neighbour_half_life_days": 0.0,
-        "neighbour_counts": (3,), "neighbour_asymmetry": 1.0, "neighbour_shrinkage": 0.0,
+        "trials": 1, "trials_at_once": 1, "patience": 1,
+        "ranks": (2,), "max_iters": (2,), "reg_params": (0.1,), "reg_power": 1.0, "alphas": (1.0,), "seed": 1,
+        "item_half_lives_days": (0.0,), "min_strengths": (0.0,), "user_half_lives_days": (0.0, 30.0),
         "own_half_lives_days": (30.0,), "candidates_per_term": 10, "rounds": 2, "min_gain": 0.0002,
         "max_validation_users": 100, "min_validation_users": 1, "unsearched_weights": {},
     }  # fmt: skip
     return SearchParameters(**{**values, **changes})
 
 
-def _rebuyers(count: int) -> list[tuple[str, list[Entry], list[str]]]:
+def _items(**changes: Any) -> ItemModelParameters:
+    values: dict[str, Any] = {
+        "neighbour_counts": (3,), "neighbour_half_life_days": 0.0, "neighbour_asymmetry": 1.0,
+        "neighbour_shrinkage": 0.0, "linear_reg_params": (), "linear_half_life_days": 0.0, "next_reg_params": (),
+        "next_decay": 0.5, "next_steps": 5, "next_co_occurrence": 0.0, "count": 50, "dense_items": 50,
+        "most_items": 100, "memory_gb": 1.0,
+    }  # fmt: skip
+    return ItemModelParameters(**{**values, **changes})
+
+
+Shopper = tuple[str, list[Entry], list[str]]
+
+
+def _rebuyers(count: int) -> list[Shopper]:
     """Shoppers of two tastes with ten items each, who buy again what they bought last."""
     rng = np.random.default_rng(3)
-    shoppers = []
+    shoppers: list[Shopper] = []
     for n in range(count):
         taste = [f"{'xy'[n % 2]}{i}" for i in range(10)]
         items = [str(item) for item in rng.choice(taste, 5, replace=False)]
@@ -47,7 +62,7 @@ def _rebuyers(count: int) -> list[tuple[str, list[Entry], list[str]]]:
     return shoppers
 
 
-def _cases(spark: SparkSession, shoppers: list[tuple[str, list[Entry], list[str]]]) -> DataFrame:
+def _cases(spark: SparkSession, shoppers: list[Shopper]) -> DataFrame:
     rows = [{"user_id": user, "history": history_rows(past), "truth": truth} for user, past, truth in shoppers]
     return local_frame(spark, CASES, rows)
 
@@ -73,8 +88,12 @@ def test_a_policy_that_nobody_can_be_judged_on_is_missing(spark: SparkSession) -
     assert trials[-1].ndcg == max(trial.ndcg for trial in trials)
 
 
-def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSession) -> None:
-    shoppers = _rebuyers(24)
+def _searched(
+    spark: SparkSession, shoppers: list[Shopper], record: Path, said: list[str], **settings: Any
+) -> SearchResult:
+    """A search over shoppers whose items are interactions of strength 1; settings of item models begin with items_."""
+    of_items = {name.removeprefix("items_"): value for name, value in settings.items() if name.startswith("items_")}
+    others = {name: value for name, value in settings.items() if not name.startswith("items_")}
     pairs = [
         {"user_id": user, "item_id": item, "first_time": time, "strength": 1.0}
         for user, past, _ in shoppers
@@ -83,25 +102,34 @@ def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSessi
     strengths = local_frame(spark, "user_id string, item_id string, first_time timestamp, strength double", pairs)
     windows = [f"shoppers_{days}d" for days in (7, 14, 30, 90, 365)]
     names = ", ".join(f"{name} double" for name in ("shoppers", "trend", *windows))
-    items = sorted({row["item_id"] for row in pairs})
+    items = sorted({row["item_id"] for row in pairs} | {item for _, _, truth in shoppers for item in truth})
     features = local_frame(
         spark,
         f"item_id string, first_seen timestamp, {names}",
         [{"item_id": item, "first_seen": CLOCK - timedelta(days=200), "trend": 0.0, "shoppers": float(n % 3)}
          | dict.fromkeys(windows, 1.0) for n, item in enumerate(items)],
     ).toArrow()  # fmt: skip
-    said: list[str] = []
-    result = searched(
-        _cases(spark, shoppers),
-        strengths=lambda half_life, at_least: strengths.where(F.col("strength") >= at_least),
-        features=features,
+    past = Past(
+        lambda half_life, at_least: strengths.where(F.col("strength") >= at_least),
+        strengths.withColumnRenamed("first_time", "position"),
+        features,
+        CLOCK,
+    )
+    return searched(
+        Judging(_cases(spark, shoppers), 5),
+        past,
         target="purchase",
         event_weights={"purchase": 1.0, "refund": -1.0},
-        clock=CLOCK,
-        k=5,
-        params=_search(),
+        params=_search(**others),
+        item_models=_items(**of_items),
         factoriser=Factoriser(FactorisationParameters("native", 3, 1.0), 2, said.append),
+        record=record,
     )
+
+
+def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSession, tmp_path: Path) -> None:
+    said: list[str] = []
+    result = _searched(spark, _rebuyers(24), tmp_path / "search.json", said)
     assert result.ndcg["next_baskets"] == pytest.approx(1.0)
     assert result.users == {"next_baskets": 24}
     # Nobody bought anything new: that task borrows the weights of the other.
@@ -111,12 +139,76 @@ def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSessi
     assert said
 
 
+def _followers(count: int) -> list[Shopper]:
+    """Shoppers who take items of a ring one after the other: what comes next is the one after the newest."""
+    shoppers: list[Shopper] = []
+    for n in range(count):
+        ring = [f"r{(n + step) % 12:02d}" for step in range(5)]
+        past = [(CLOCK - timedelta(days=10.0 - i), item, "purchase", f"o{i}") for i, item in enumerate(ring[:4])]
+        shoppers.append((f"u{n:03d}", past, ring[4:]))
+    return shoppers
+
+
+def test_a_search_finds_the_next_item_model_where_items_follow_each_other(spark: SparkSession, tmp_path: Path) -> None:
+    result = _searched(
+        spark, _followers(48), tmp_path / "search.json", [], items_next_reg_params=(0.01,),
+        items_linear_reg_params=(1.0,), items_neighbour_counts=(1, 3, 11),
+    )  # fmt: skip
+    recipe = result.artifact.recipe
+    assert result.ndcg["new_items"] == pytest.approx(1.0)
+    assert recipe.next_items is not None
+    assert recipe.weights["new_items"]["next_items"] > 0
+    used = {term for terms in recipe.weights.values() for term in terms}
+    assert (recipe.linear_items is not None) == ("linear_items" in used)
+    assert set(result.artifact.item_weights) == used & {"neighbours", "linear_items", "next_items"}
+    # Of one model with several values the one that alone ranks best, the first of equals.
+    judged = {trial["neighbours"]: trial["ndcg"] for trial in result.trials if trial["kind"] == "neighbours"}
+    sums = {count: sum(ndcg.values()) for count, ndcg in judged.items()}  # type: ignore[attr-defined]
+    assert set(sums) == {1, 3, 11}
+    assert len(set(sums.values())) > 1
+    assert recipe.neighbours == max(sums, key=lambda count: sums[count])
+
+
+def test_an_item_model_that_does_not_fit_is_left_out_and_told(spark: SparkSession, tmp_path: Path) -> None:
+    said: list[str] = []
+    result = _searched(
+        spark, _followers(12), tmp_path / "search.json", said, items_linear_reg_params=(1.0,), items_memory_gb=1e-9
+    )
+    assert "linear_items" not in result.artifact.item_weights
+    assert any("linear_items is left out" in text and "memory" in text for text in said)
+
+
+def test_a_search_that_goes_on_from_its_record_ends_as_one_without_a_break(spark: SparkSession, tmp_path: Path) -> None:
+    grid = {"trials": 4, "patience": 4, "ranks": (2, 3), "reg_params": (0.1, 1.0)}
+    whole = _searched(spark, _rebuyers(12), tmp_path / "whole.json", [], **grid)
+    known = json.loads((tmp_path / "whole.json").read_text())
+    assert len(known) == 4
+    assert len({tuple(sorted(setting.items())) for setting, _ in known}) == 4
+    (tmp_path / "broken.json").write_text(json.dumps(known[:2]))
+    said: list[str] = []
+    rest = _searched(spark, _rebuyers(12), tmp_path / "broken.json", said, **grid)
+    assert json.loads((tmp_path / "broken.json").read_text()) == known
+    assert rest.artifact.recipe == whole.artifact.recipe
+    # Two that were left to try, and the best again where it was among those that were known.
+    assert sum(text.startswith("factors with") for text in said) in (2, 3)
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"ranks": ()}, {"rounds": 0}, {"neighbour_counts": ()}, {"max_iters": ()}, {"max_iters": (0,)}]
-)
+    "wrong",
+    [{"ranks": ()}, {"rounds": 0}, {"max_iters": ()}, {"max_iters": (0,)}, {"ranks": (4, 4)}, {"trials": 0},
+     {"own_half_lives_days": ()}],
+)  # fmt: skip
 def test_impossible_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"grid|must be"):
         _search(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"neighbour_counts": ()}, {"linear_half_life_days": -1.0}, {"most_items": 0}, {"memory_gb": 0.0}]
+)
+def test_impossible_parameters_of_item_models_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be|at least one"):
+        _items(**wrong)
 
 
 def test_own_terms_are_named_by_half_life_and_zero_stands_for_no_decay() -> None:

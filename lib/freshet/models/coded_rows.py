@@ -50,3 +50,9 @@ def _numbered(column: pa.Array, known: dict[str, int]) -> NDArray[np.int64]:
     encoded = column.dictionary_encode()
     codes = np.array([known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
     return codes[encoded.indices.to_numpy(zero_copy_only=False)]
+
+
+def changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Marks the rows at which any of the sorted columns differs from the row before; the first row is one."""
+    differs = [np.concatenate([np.ones(min(1, len(each)), dtype=bool), each[1:] != each[:-1]]) for each in columns]
+    return np.logical_or.reduce(differs)

@@ -4,7 +4,6 @@ The computation runs inside one Spark task on a sparse matrix that is built ther
 about 40 bytes per interaction plus one block of similarities.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from freshet.models.coded_rows import coded_rows
+from freshet.models.coded_rows import CodedRows
+from freshet.models.item_weights import fitted_weights
 
 _BLOCK_PAIRS = 2_000_000
 """Pairs of items in a block of similarities: at most 150 MB with all that sorting them takes."""
-
-NEIGHBOURS_SCHEMA = "item_id string, neighbours array<struct<item_id: string, similarity: float>>"
 
 
 @dataclass(frozen=True)
@@ -77,32 +75,14 @@ def _highest(
     return csr_matrix((values[keep], (rows[keep], columns[keep])), shape=shape)
 
 
-def item_neighbours(interactions: DataFrame, params: NeighbourParameters) -> DataFrame:
-    """(item_id, neighbours array<item_id, similarity>), nearest first, for rows (user_id, item_id, strength).
+def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, threads: int) -> pa.Table:
+    """(item_id, neighbours array<item_id, weight>), nearest first, for rows (user_id, item_id, strength).
 
     Strengths of 0 or null are left out; an item without neighbours has no row.
     """
 
-    def fitted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = coded_rows(batches)
-        if len(rows.value):
-            yield _as_batch(similar_items_matrix(rows.matrix(), params), rows.item_ids)
+    def fit(rows: CodedRows) -> csr_matrix:
+        return similar_items_matrix(rows.matrix(), params)
 
     wanted = interactions.where("strength > 0").select("user_id", "item_id", "strength")
-    return wanted.coalesce(1).mapInArrow(fitted, NEIGHBOURS_SCHEMA)
-
-
-def _as_batch(matrix: csr_matrix, items: pa.Array) -> pa.RecordBatch:
-    has_neighbours = np.flatnonzero(np.diff(matrix.indptr))
-    compact = matrix[has_neighbours]
-    rows = np.repeat(np.arange(len(has_neighbours)), np.diff(compact.indptr))
-    nearest_first = np.lexsort((compact.indices, -compact.data, rows))
-    entries = pa.StructArray.from_arrays(
-        [
-            items.take(pa.array(compact.indices[nearest_first])),
-            pa.array(compact.data[nearest_first], pa.float32()),
-        ],
-        ["item_id", "similarity"],
-    )
-    lists = pa.ListArray.from_arrays(pa.array(compact.indptr.astype(np.int32)), entries)
-    return pa.RecordBatch.from_arrays([items.take(pa.array(has_neighbours)), lists], ["item_id", "neighbours"])
+    return fitted_weights(wanted, fit, threads=threads)

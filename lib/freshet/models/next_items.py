@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
-from freshet.models.coded_rows import CodedRows
+from freshet.models.coded_rows import CodedRows, changes
 from freshet.models.damped_gram import blocks, damped_gram, needed_bytes
 from freshet.models.item_weights import check_memory, fitted_weights
 from freshet.models.sparse_rows import largest
@@ -57,7 +57,7 @@ class Transitions(NamedTuple):
 def transitions(rows: CodedRows, *, decay: float, steps: int) -> Transitions:
     """The regression's rows; `rows.value` is the position. An item that is twice in a step counts once."""
     user, position, item = _in_order(rows)
-    opens_step = _changes(user, position)
+    opens_step = changes(user, position)
     step, owner = np.cumsum(opens_step) - 1, user[opens_step]
     count, items = len(owner), len(rows.item_ids)
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
@@ -81,14 +81,8 @@ def _in_order(rows: CodedRows) -> tuple[NDArray[np.int64], NDArray[np.float64], 
     """(user, position, item) in that order, each triple once."""
     order = np.lexsort((rows.item, rows.value, rows.user))
     user, position, item = rows.user[order], rows.value[order], rows.item[order]
-    keep = _changes(user, position, item)
+    keep = changes(user, position, item)
     return user[keep], position[keep], item[keep]
-
-
-def _changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Marks the rows at which any of the sorted columns differs from the row before; the first row is one."""
-    differs = [np.concatenate([np.ones(min(1, len(each)), dtype=bool), each[1:] != each[:-1]]) for each in columns]
-    return np.logical_or.reduce(differs)
 
 
 def _ones(count: int) -> NDArray[np.float32]:

@@ -3,7 +3,8 @@
 recipe.json      the recipe the search has chosen
 items.arrow      item_id, in rising order: an item's place in it is its column in every array below
 factors.npy      float32 [items, rank]; no rows of rank 0 where there is no factor model
-neighbours_*.npy sparse float32 [items, items]: entry [i, j]: how much having item i speaks for item j
+neighbours_*.npy sparse float32 [items, items]: entry [i, j]: how much having item i speaks for item j; likewise
+                 linear_items_*.npy and next_items_*.npy, where there is such a model
 terms.npy        float32 [terms, items]: the item_ terms, in the order of terms.json
 """
 
@@ -21,19 +22,19 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.errors import StateError
 from freshet.recommendation.fold_in import gram_matrix
-from freshet.recommendation.recipe import Recipe
+from freshet.recommendation.recipe import ITEM_MODELS, NEIGHBOURS, Recipe
 
-_NEIGHBOUR_PARTS = ("data", "indices", "indptr")
+_SPARSE_PARTS = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """Arrays as in the module's text. Items without factors have zero rows."""
+    """Arrays as in the module's text, `item_weights` by item model. Items without factors have zero rows."""
 
     recipe: Recipe
     items: pa.Array
     factors: NDArray[np.float32]
-    neighbours: csr_matrix
+    item_weights: dict[str, csr_matrix]
     terms: dict[str, NDArray[np.float32]]
 
     @cached_property
@@ -47,16 +48,17 @@ class Artifact:
         return self.factors.mean(axis=0, dtype=np.float64)
 
     @cached_property
-    def speakers(self) -> csc_matrix:
-        """`neighbours` by scored item, each column's speaking items in rising order."""
-        return self.neighbours.tocsc()
+    def speakers(self) -> dict[str, csc_matrix]:
+        """`item_weights` by scored item, each column's speaking items in rising order."""
+        return {name: weights.tocsc() for name, weights in self.item_weights.items()}
 
     def neighbour_table(self) -> pa.Table:
-        """(item_id, neighbours array<item_id, similarity>): the neighbours of every item that has some."""
-        by_target = self.neighbours.tocsc()
+        """(item_id, neighbours array<item_id, weight>) of every item; none without the model of neighbours."""
+        nothing = csc_matrix((len(self.items), len(self.items)), dtype=np.float32)
+        by_target = self.speakers.get(NEIGHBOURS, nothing)
         entries = pa.StructArray.from_arrays(
             [self.items.take(pa.array(by_target.indices)), pa.array(by_target.data, pa.float32())],
-            ["item_id", "similarity"],
+            ["item_id", "weight"],
         )
         lists = pa.ListArray.from_arrays(pa.array(by_target.indptr.astype(np.int32)), entries)
         return pa.table({"item_id": self.items, "neighbours": lists})
@@ -84,8 +86,9 @@ class Artifact:
             with pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
         np.save(part / "factors.npy", self.factors)
-        for name in _NEIGHBOUR_PARTS:
-            np.save(part / f"neighbours_{name}.npy", getattr(self.neighbours, name))
+        for model, weights in self.item_weights.items():
+            for name in _SPARSE_PARTS:
+                np.save(part / f"{model}_{name}.npy", getattr(weights, name))
         (part / "terms.json").write_text(json.dumps(list(self.terms)), encoding="utf-8")
         values = np.array(list(self.terms.values()), dtype=np.float32)
         np.save(part / "terms.npy", values.reshape(len(self.terms), len(self.items)))
@@ -97,13 +100,21 @@ class Artifact:
             raise StateError("the scoring artifact is missing", where=str(folder), do="Run `freshet train` again")
         with pa.memory_map(str(folder / "items.arrow")) as source:
             items = pa.ipc.open_file(source).read_all().column("item_id").combine_chunks()
-        parts = [np.load(folder / f"neighbours_{name}.npy", mmap_mode="r") for name in _NEIGHBOUR_PARTS]
         names = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
         terms = np.load(folder / "terms.npy", mmap_mode="r")
         return Artifact(
             recipe=Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8")),
             items=items,
             factors=np.load(folder / "factors.npy", mmap_mode="r"),
-            neighbours=csr_matrix(tuple(parts), shape=(len(items), len(items)), copy=False),
+            item_weights={
+                model: _mapped(folder, model, len(items))
+                for model in ITEM_MODELS
+                if (folder / f"{model}_{_SPARSE_PARTS[0]}.npy").is_file()
+            },
             terms={name: terms[n] for n, name in enumerate(names)},
         )
+
+
+def _mapped(folder: Path, model: str, items: int) -> csr_matrix:
+    parts = [np.load(folder / f"{model}_{name}.npy", mmap_mode="r") for name in _SPARSE_PARTS]
+    return csr_matrix(tuple(parts), shape=(items, items), copy=False)

@@ -1,4 +1,4 @@
-"""Puts an artifact together from item-sized tables: features, vectors, neighbours."""
+"""Puts an artifact together from item-sized tables: features, vectors, weights of items for items."""
 
 from datetime import datetime
 
@@ -14,12 +14,12 @@ from freshet.recommendation.recipe import Recipe
 
 
 def assembled(
-    recipe: Recipe, *, features: pa.Table, factors: pa.Table | None, neighbours: pa.Table | None, as_of: datetime
+    recipe: Recipe, *, features: pa.Table, factors: pa.Table | None, item_weights: dict[str, pa.Table], as_of: datetime
 ) -> Artifact:
     """The artifact of a catalogue: all items of `features` (contract ITEM_FEATURES), in rising item_id order.
 
-    `factors`: (item_id, factors), None for no factor model; items that it lacks get zero vectors. `neighbours`:
-    (item_id, neighbours array<item_id, similarity>), None for none.
+    `factors`: (item_id, factors), None for no factor model; items that it lacks get zero vectors. `item_weights`, by
+    item model: (item_id, neighbours array<item_id, weight>).
     """
     ordered = features.sort_by("item_id")
     items = ordered.column("item_id").combine_chunks()
@@ -29,7 +29,7 @@ def assembled(
         recipe=recipe,
         items=items.cast(pa.string()),
         factors=_aligned_factors(items, factors),
-        neighbours=_aligned_neighbours(items, neighbours),
+        item_weights={model: _aligned_weights(items, table) for model, table in item_weights.items()},
         terms=item_terms(ordered, as_of=as_of),
     )
 
@@ -50,15 +50,15 @@ def _aligned_factors(items: pa.Array, factors: pa.Table | None) -> NDArray[np.fl
     return aligned
 
 
-def _aligned_neighbours(items: pa.Array, neighbours: pa.Table | None) -> csr_matrix:
-    """Entry [i, j]: similarity of item j to its neighbour i, so that strengths times this matrix are scores."""
+def _aligned_weights(items: pa.Array, neighbours: pa.Table) -> csr_matrix:
+    """Entry [i, j]: the weight of item i for item j, so that what shoppers have times this matrix are scores."""
     shape = (len(items), len(items))
-    if neighbours is None or neighbours.num_rows == 0:
+    if neighbours.num_rows == 0:
         return csr_matrix(shape, dtype=np.float32)
     lists = neighbours.column("neighbours").combine_chunks()
     lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
     scored = np.repeat(_places(neighbours.column("item_id"), items), lengths)
     speaking = _places(lists.flatten().field("item_id"), items)
-    values = lists.flatten().field("similarity").to_numpy(zero_copy_only=False).astype(np.float32)
+    values = lists.flatten().field("weight").to_numpy(zero_copy_only=False).astype(np.float32)
     known = (scored >= 0) & (speaking >= 0)
     return csr_matrix((values[known], (speaking[known], scored[known])), shape=shape)

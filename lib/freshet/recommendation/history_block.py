@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.models.coded_rows import changes
 from freshet.recommendation.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
 
 _DAY_MICROSECONDS = 86_400_000_000
@@ -43,8 +44,7 @@ class HistoryBlock:
     @cached_property
     def _pairs(self) -> NDArray[np.int64]:
         """Places at which another (shopper, item) begins."""
-        changes = (np.diff(self.row) != 0) | (np.diff(self.item) != 0)
-        return np.flatnonzero(np.concatenate([[True] if len(self.row) else [], changes])).astype(np.int64)
+        return np.flatnonzero(changes(self.row, self.item)).astype(np.int64)
 
     def strengths(
         self, weights: NDArray[np.float64], half_life_days: float | None, *, at_least: float = 0.0
@@ -58,6 +58,25 @@ class HistoryBlock:
             value = value * np.exp2(-self.age_days / half_life_days)
         total = np.add.reduceat(value, self._pairs) if len(value) else value
         return self._matrix(total, (total > 0) & (total >= at_least))
+
+    def states(self, counts: NDArray[np.bool_], *, decay: float, steps: int) -> csr_matrix:
+        """float32 [shoppers, items]: sum over a shopper's `steps` newest moments, step 0 the newest, of decay^step.
+
+        `counts` is by event code: which events make a step. Events of one moment are one step, and an item that is
+        twice in a step counts once.
+        """
+        counted = np.flatnonzero(counts[self.event])
+        # Elements stand by shopper and item: equal items of a moment are next to each other after a stable sort.
+        order = counted[np.lexsort((self.age_days[counted], self.row[counted]))]
+        row, age, item = self.row[order], self.age_days[order], self.item[order]
+        opens_row, opens_moment = changes(row), changes(row, age)
+        moment = np.cumsum(opens_moment) - 1
+        step = moment - np.repeat(moment[opens_row], np.diff(np.append(np.flatnonzero(opens_row), len(row))))
+        keep = (step < steps) & changes(row, age, item)
+        value = np.zeros(len(self.row))
+        value[order[keep]] = decay ** step[keep]
+        total = np.add.reduceat(value, self._pairs) if len(value) else value
+        return self._matrix(total.astype(np.float32), total > 0)
 
     def touched(self, event_code: int) -> csr_matrix:
         """[shoppers, items]: 1 where the shopper has an entry of this event; nothing for code -1."""
@@ -123,9 +142,7 @@ def _first_of_equals(pair: NDArray[np.int64], event: NDArray[np.int64], order: N
     Entries come newest first, so a repeated line of an order counts once, at its last time.
     """
     by_pair = np.lexsort((order, event, pair))
-    keys = np.stack([pair[by_pair], event[by_pair], order[by_pair]])
-    is_first = np.concatenate([[True] if len(pair) else [], (np.diff(keys) != 0).any(axis=0)]).astype(bool)
-    first = np.sort(by_pair[is_first])
+    first = np.sort(by_pair[changes(pair[by_pair], event[by_pair], order[by_pair])])
     # By place, and not by order, so that sums do not depend on how orders are numbered in this block.
     return first[np.argsort(pair[first], kind="stable")]
 

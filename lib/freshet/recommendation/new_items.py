@@ -55,8 +55,9 @@ def content_vectors(item_ids: pa.Array, contents: pa.Table, artifact: Artifact) 
 def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.float32]) -> Artifact:
     """The artifact with further items; ids that it has already are left as they are.
 
-    New items have no neighbours yet. Their item terms: the lowest value of each popularity, the highest of newness,
-    the middle (0, the terms are standardised) of all others. Scores of known items change only by the mean vector.
+    No item speaks for a new one yet, nor a new one for others. Their item terms: the lowest value of each popularity,
+    the highest of newness, the middle (0, the terms are standardised) of all others. Scores of known items change only
+    by the mean vector.
     """
     is_new = pc.invert(pc.is_in(item_ids, value_set=artifact.items)).to_numpy(zero_copy_only=False)
     every = pa.concat_arrays([artifact.items, item_ids.filter(pa.array(is_new))])
@@ -69,7 +70,7 @@ def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.f
     }
     return dataclasses.replace(
         artifact, items=every.take(pa.array(order)), factors=factors, terms=terms,
-        neighbours=_spread(artifact.neighbours, order),
+        item_weights={model: _spread(weights, order) for model, weights in artifact.item_weights.items()},
     )  # fmt: skip
 
 
@@ -79,11 +80,11 @@ def _term_of_new(name: str, values: NDArray[np.float32]) -> float:
     return float(values.max()) if name.startswith("item_new") else 0.0
 
 
-def _spread(neighbours: csr_matrix, order: NDArray[np.int64]) -> csr_matrix:
+def _spread(weights: csr_matrix, order: NDArray[np.int64]) -> csr_matrix:
     """The same entries where `order` puts the items; rows and columns behind the old ones are empty."""
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    entries = neighbours.tocoo()
+    entries = weights.tocoo()
     return csr_matrix((entries.data, (place[entries.row], place[entries.col])), shape=(len(order), len(order)))
 
 

@@ -11,7 +11,7 @@ from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.row_kernels import picked
 from freshet.recommendation.scoring import ScoredBlock
-from freshet.recommendation.terms import event_weights
+from freshet.recommendation.terms import item_model_inputs
 
 _BOUGHT, _SIMILAR, _TASTE, _POPULAR = range(len(REASONS))
 
@@ -20,48 +20,51 @@ def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen
     """Per shopper and chosen column, row after row: bought_before, similar_to:<item>, taste or popular_now.
 
     bought_before wherever the shopper's own items lift the score; else the part of it that weighs most. The item part
-    counts by how far it stands above the catalogue's mean, as it lifts all items of all shoppers.
+    counts by how far it stands above the catalogue's mean, as it lifts all items of all shoppers. The item that
+    similar_to names is the one of the shopper's that speaks most for it in the item model that gives it most.
     """
-    own = _picked(result.own_part, chosen)
-    neighbour = _picked(result.neighbour_part, chosen)
+    own = np.zeros(chosen.shape, np.float32) if result.own_part is None else _picked(result.own_part, chosen)
+    models = [_picked(part, chosen) for part in result.model_parts.values()]
+    similar = np.sum(models, axis=0) if models else np.zeros(chosen.shape, np.float32)
     total = np.take_along_axis(result.scores, chosen, axis=1)
-    taste = total - result.item_part[chosen] - own - neighbour
+    taste = total - result.item_part[chosen] - own - similar
     lift = result.item_part - (result.item_part.mean() if len(result.item_part) else 0.0)
-    best = np.maximum(np.maximum(neighbour, taste), np.maximum(lift[chosen], 0.0))
+    best = np.maximum(np.maximum(similar, taste), np.maximum(lift[chosen], 0.0))
     words = np.full(chosen.shape, _POPULAR)
     words[(taste == best) & (taste > 0)] = _TASTE
-    words[(neighbour == best) & (neighbour > 0)] = _SIMILAR
+    words[(similar == best) & (similar > 0)] = _SIMILAR
     words[own > 0] = _BOUGHT
-    return _in_words(words, block, artifact, chosen)
+    origins = np.full(chosen.shape, -1)
+    said_by = np.argmax(models, axis=0) if models else origins
+    for number, model in enumerate(result.model_parts):
+        mine = (words == _SIMILAR) & (said_by == number)
+        if mine.any():
+            origins[mine] = _origins(block, artifact, model, np.nonzero(mine)[0], chosen[mine])
+    return _in_words(words, origins, artifact)
 
 
-def _picked(part: csr_matrix | None, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    if part is None or chosen.size == 0:
-        return np.zeros(chosen.shape, dtype=np.float32)
-    return picked(part, chosen)
+def _picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    return picked(part, chosen) if chosen.size else np.zeros(chosen.shape, dtype=np.float32)
 
 
-def _in_words(
-    words: NDArray[np.int64], block: HistoryBlock, artifact: Artifact, chosen: NDArray[np.int64]
-) -> pa.StringArray:
+def _in_words(words: NDArray[np.int64], origins: NDArray[np.int64], artifact: Artifact) -> pa.StringArray:
     plain = pa.array(REASONS, pa.string()).take(pa.array(words.ravel()))
     similar = words == _SIMILAR
     if not similar.any():
         return plain
-    origins = _origins(block, artifact, np.nonzero(similar)[0], chosen[similar])
-    told = pc.binary_join_element_wise(REASONS[_SIMILAR], artifact.items.take(pa.array(origins)), ":")
+    told = pc.binary_join_element_wise(REASONS[_SIMILAR], artifact.items.take(pa.array(origins[similar])), ":")
     return pc.replace_with_mask(plain, pa.array(similar.ravel()), told)
 
 
 def _origins(
-    block: HistoryBlock, artifact: Artifact, shoppers: NDArray[np.int64], columns: NDArray[np.int64]
+    block: HistoryBlock, artifact: Artifact, model: str, shoppers: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Of each shopper and column the shopper's item that speaks most for it; ties go to the lower column.
 
     At least one of the shopper's items must speak for each column.
     """
-    recipe, speakers = artifact.recipe, artifact.speakers
-    strengths = block.strengths(event_weights(recipe), recipe.neighbour_half_life_days).toarray()
+    speakers = artifact.speakers[model]
+    strengths = item_model_inputs(model, block, artifact.recipe).toarray()
     counts = np.diff(speakers.indptr)[columns]
     starts = np.cumsum(counts) - counts
     places = np.arange(counts.sum()) + np.repeat(speakers.indptr[columns] - starts, counts)

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from freshet.models.als_parameters import AlsParameters
+from freshet.models.linear_items import LinearItemParameters
+from freshet.models.next_items import NextItemParameters
 
-FACTORS, NEIGHBOURS = "factors", "neighbours"
-"""Names of the two learned terms of a score; the others begin with own_ (a shopper's items) or item_ (all items)."""
+FACTORS = "factors"
+NEIGHBOURS, LINEAR_ITEMS, NEXT_ITEMS = "neighbours", "linear_items", "next_items"
+ITEM_MODELS = (NEIGHBOURS, LINEAR_ITEMS, NEXT_ITEMS)
+"""Names of the learned terms of a score: the factor model, and the models that say how much an item speaks for another.
+The other terms begin with own_ (a shopper's items) or item_ (all items)."""
 
 
 OWN_SEEN = "own_seen"
@@ -23,6 +28,7 @@ class Recipe:
     MLlib gives every positive strength, however faded, the full preference of 1.
     `weights` is by policy and then by term; a term that is not named has weight 0 and is not computed.
     `own_half_lives` are those of the own_ terms, by term name; `event_weights` is by GA4 event name.
+    `als`, `linear_items` and `next_items` are null where there is no such model, `neighbours` (a number per item) is 0.
     """
 
     target: str
@@ -36,6 +42,10 @@ class Recipe:
     neighbour_half_life_days: float | None
     own_half_lives: dict[str, float | None]
     weights: dict[str, dict[str, float]]
+    # Recipes of models that were trained before there were these two lack them.
+    linear_items: LinearItemParameters | None = None
+    linear_half_life_days: float | None = None
+    next_items: NextItemParameters | None = None
 
     @property
     def event_names(self) -> list[str]:
@@ -53,5 +63,12 @@ class Recipe:
     @staticmethod
     def from_json(text: str) -> "Recipe":
         values: dict[str, Any] = json.loads(text)
-        als = AlsParameters(**values.pop("als")) if values["als"] else values.pop("als")
-        return Recipe(als=als, **values)
+        for name, kind in _PARAMETERS.items():
+            if values.get(name) is not None:
+                values[name] = kind(**values[name])
+        return Recipe(**values)
+
+
+_PARAMETERS: dict[str, type] = {
+    "als": AlsParameters, LINEAR_ITEMS: LinearItemParameters, NEXT_ITEMS: NextItemParameters
+}  # fmt: skip

@@ -12,7 +12,9 @@ from freshet.models.compiled import compiled
 
 def product_scaled_to_one(left: csr_matrix, right: csr_matrix) -> csr_matrix:
     """left @ right in float32, each row's highest value scaled to 1; rows without a value above 0 stay as they are."""
-    most = int(np.diff(right.indptr)[left.indices].sum())
+    met = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])
+    # A row has no more values than there are columns, however many of its items speak for the same one.
+    most = int(np.minimum(np.diff(met[left.indptr]), right.shape[1]).sum())
     indptr = np.zeros(left.shape[0] + 1, dtype=np.int64)
     columns, values = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
     _product(

@@ -1,6 +1,6 @@
 """One scoring function for batch and stream: histories in, scores of all items out.
 
-score = w_f * standardised x'y + w_n * neighbours + sum of w * own terms + sum of w * item terms,
+score = w_f * standardised x'y + sum of w * item models + sum of w * own terms + sum of w * item terms,
 minus infinity for items that the policy leaves out, and for those that cannot be had. Weights come from the recipe in
 the artifact.
 """
@@ -13,20 +13,20 @@ from scipy.sparse import csr_matrix
 
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
-from freshet.recommendation.recipe import FACTORS, NEIGHBOURS
+from freshet.recommendation.recipe import FACTORS
 from freshet.recommendation.row_kernels import add_rows, add_vector_and_shift
-from freshet.recommendation.terms import factor_scale, neighbour_scores, own_scores, shopper_factors
+from freshet.recommendation.terms import factor_scale, item_model_scores, own_scores, shopper_factors
 
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class ScoredBlock:
-    """Scores [shoppers, items] and their weighted parts, from which reasons are read."""
+    """Scores [shoppers, items] and their weighted parts, from which reasons are read; those of item models by name."""
 
     scores: NDArray[np.float32]
     item_part: NDArray[np.float32]
-    neighbour_part: csr_matrix | None
+    model_parts: dict[str, csr_matrix]
     own_part: csr_matrix | None
 
 
@@ -50,10 +50,11 @@ def scored(
     for name, vector in artifact.terms.items():
         item_part += np.float32(weights.get(name, 0.0)) * vector
     scores = _dense_part(block, artifact, item_part, weights.get(FACTORS, 0.0), room)
-    neighbour_part = None
-    if weights.get(NEIGHBOURS, 0.0):
-        neighbour_part = neighbour_scores(block, artifact) * np.float32(weights[NEIGHBOURS])
-        add_rows(scores, neighbour_part)
+    model_parts = {}
+    for model in artifact.item_weights:
+        if weights.get(model, 0.0):
+            model_parts[model] = item_model_scores(model, block, artifact) * np.float32(weights[model])
+            add_rows(scores, model_parts[model])
     own_part = None
     for name, term in own_scores(block, recipe).items():
         if weights.get(name, 0.0):
@@ -65,7 +66,7 @@ def scored(
         seen = block.touched(recipe.target_code).tocoo()
         scores[seen.row, seen.col] = -np.inf
     scores[:, unavailable] = -np.inf
-    return ScoredBlock(scores, item_part, neighbour_part, own_part)
+    return ScoredBlock(scores, item_part, model_parts, own_part)
 
 
 def _dense_part(

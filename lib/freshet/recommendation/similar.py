@@ -7,10 +7,10 @@ from pyspark.sql import functions as F
 def similar_items(neighbours: DataFrame, *, length: int) -> DataFrame:
     """(item_id, items array<position, item_id, score>): the `length` nearest, ties by item_id.
 
-    `neighbours` is (item_id, neighbours array<item_id, similarity>). An item without neighbours has no row.
+    `neighbours` is (item_id, neighbours array<item_id, weight>). An item without neighbours has no row.
     """
     ordered = F.array_sort(
-        F.transform("neighbours", lambda n: F.struct((-n["similarity"]).alias("minus"), n["item_id"].alias("item_id")))
+        F.transform("neighbours", lambda n: F.struct((-n["weight"]).alias("minus"), n["item_id"].alias("item_id")))
     )
     placed = F.transform(
         F.slice(ordered, 1, length),

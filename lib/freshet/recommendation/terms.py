@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.fold_in import folded_in
 from freshet.recommendation.history_block import HistoryBlock
-from freshet.recommendation.recipe import OWN_SEEN, Recipe
+from freshet.recommendation.recipe import LINEAR_ITEMS, NEXT_ITEMS, OWN_SEEN, Recipe
 from freshet.recommendation.row_kernels import product_scaled_to_one
 
 
@@ -43,11 +43,26 @@ def factor_scale(vectors: NDArray[np.float32], artifact: Artifact) -> tuple[NDAr
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 
-def neighbour_scores(block: HistoryBlock, artifact: Artifact) -> csr_matrix:
-    """[shoppers, items] sparse: strengths times neighbour similarities, each shopper's highest scaled to 1."""
-    recipe = artifact.recipe
-    strengths = block.strengths(event_weights(recipe), recipe.neighbour_half_life_days).astype(np.float32)
-    return product_scaled_to_one(strengths, artifact.neighbours)
+def item_model_inputs(model: str, block: HistoryBlock, recipe: Recipe) -> csr_matrix:
+    """[shoppers, items] sparse, float32, above 0: what an item model reads of a history.
+
+    neighbours: decayed strengths. linear_items: the same, at most 1 each, as the model is trained. next_items: the
+    state of models/next_items.py after the newest step.
+    """
+    weights = event_weights(recipe)
+    if model == NEXT_ITEMS:
+        assert recipe.next_items is not None
+        return block.states(weights > 0, decay=recipe.next_items.decay, steps=recipe.next_items.steps)
+    half_life = recipe.linear_half_life_days if model == LINEAR_ITEMS else recipe.neighbour_half_life_days
+    strengths = block.strengths(weights, half_life).astype(np.float32)
+    if model == LINEAR_ITEMS:
+        strengths.data = np.minimum(strengths.data, np.float32(1.0))
+    return strengths
+
+
+def item_model_scores(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
+    """[shoppers, items] sparse: inputs times the model's weights, each shopper's highest scaled to 1."""
+    return product_scaled_to_one(item_model_inputs(model, block, artifact.recipe), artifact.item_weights[model])
 
 
 def own_scores(block: HistoryBlock, recipe: Recipe) -> dict[str, csr_matrix]:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from freshet.registry.code_version import code_version
 from freshet.registry.store import artifact_folder, experiment_id, told_as_freshet_error
 
 if TYPE_CHECKING:
+    from mlflow.entities import Param
     from mlflow.tracking import MlflowClient
 
 FINGERPRINT, NAME, CODE = "freshet.fingerprint", "freshet.model", "mlflow.source.git.commit"
@@ -32,12 +33,8 @@ class TrainingRun:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Records settings as text; nested ones as JSON. A repeat with another value is an error of MLflow."""
-        from mlflow.entities import Param
-
-        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in params.items()}
-        entries = [Param(key, text[:_PARAM_LENGTH]) for key, text in texts.items()]
         with told_as_freshet_error(self._folder):
-            self._client.log_batch(self.run_id, params=entries)
+            self._client.log_batch(self.run_id, params=_as_params(params))
 
     def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
         """Records figures; those that are null are left out."""
@@ -48,6 +45,27 @@ class TrainingRun:
         entries = [Metric(key, float(value), now, 0) for key, value in metrics.items() if value is not None]
         with told_as_freshet_error(self._folder):
             self._client.log_batch(self.run_id, metrics=entries)
+
+    def log_trials(self, trials: Sequence[Mapping[str, Any]]) -> None:
+        """A finished run below this one for each trial: its settings, and the figures under its key `ndcg`."""
+        from mlflow.entities import Metric
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+        from mlflow.utils.time import get_current_time_millis
+
+        with told_as_freshet_error(self._folder):
+            experiment = experiment_id(self._client, self._folder)
+            for number, trial in enumerate(trials):
+                now = get_current_time_millis()
+                tags = {MLFLOW_PARENT_RUN_ID: self.run_id}
+                run = self._client.create_run(experiment, run_name=f"trial {number}", tags=tags)
+                figures = [
+                    Metric(f"ndcg_{name}", float(value), now, 0)
+                    for name, value in trial["ndcg"].items()
+                    if value is not None
+                ]
+                params = _as_params({name: value for name, value in trial.items() if name != "ndcg"})
+                self._client.log_batch(run.info.run_id, metrics=figures, params=params)
+                self._client.set_terminated(run.info.run_id, "FINISHED")
 
     def log_inputs(self, tables: Mapping[str, int]) -> None:
         """Records the Delta tables that were read, by name, with their versions."""
@@ -88,6 +106,13 @@ class TrainingRun:
     def artifact(self, path: str) -> Path:
         """The local place of an artifact."""
         return artifact_folder(self._folder, self.run_id) / path
+
+
+def _as_params(values: Mapping[str, Any]) -> "list[Param]":
+    from mlflow.entities import Param
+
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return [Param(key, text[:_PARAM_LENGTH]) for key, text in texts.items()]
 
 
 @contextmanager

@@ -60,6 +60,8 @@ _MODELS = {
 _TERMS = {
     "factors": "Taste learned from all shoppers (ALS)",
     "neighbours": "Items that go with the shopper's own",
+    "linear_items": "Items that go with the shopper's own (EASE)",
+    "next_items": "What tends to come next",
     "own_seen": "Had it before, however long ago",
     "item_trend": "Rising lately",
     "item_popular_all": "Popular of all time",

@@ -1,7 +1,6 @@
 """What training and judging of the recommender share: cases, strengths, catalogues and fitted artifacts."""
 
 import math
-from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ from freshet.contracts import EVENTS, ITEM_FEATURES
 from freshet.features.interactions import InteractionParameters, histories, strengths_by_half_life
 from freshet.features.items import item_features
 from freshet.models.als import Factoriser, FittedAls
-from freshet.models.neighbours import item_neighbours
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.assembly import assembled
 from freshet.recommendation.recipe import Recipe
@@ -21,7 +19,7 @@ from freshet.session import task_cores
 from freshet.settings import Settings
 from freshet.splitting import Windows, between, known_before, truth
 from freshet.steps.job import Job
-from freshet.tuning.search import neighbour_parameters
+from freshet.tuning.item_models import Past, fitted_item_model, models_of
 
 _BUCKETS = 1_000_000
 
@@ -62,6 +60,15 @@ def sample_of_shoppers(rows: DataFrame, at_most: int) -> DataFrame:
     return rows.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
 
 
+def event_sequences(histories: DataFrame, weights: dict[str, float]) -> DataFrame:
+    """(user_id, item_id, position) from rows (user_id, history): every event that speaks for an item, by its time."""
+    positive = [name for name, weight in weights.items() if weight > 0]
+    each = histories.select("user_id", F.explode("history").alias("entry")).where(
+        F.col("entry.event_name").isin(positive)
+    )
+    return each.select("user_id", "entry.item_id", F.col("entry.event_time").alias("position"))
+
+
 def had_items(target: str) -> Column:
     """The items of the `target` events in column history, newest first, an item as often as it was had."""
     taken = F.filter("history", lambda entry: entry["event_name"] == target)
@@ -98,7 +105,7 @@ class StrengthsAt:
 
 def half_lives_of(recipe: Recipe) -> set[float | None]:
     """The half-lives of the strengths that a recipe is fitted on."""
-    return {recipe.item_half_life_days, recipe.neighbour_half_life_days}
+    return {recipe.item_half_life_days, recipe.neighbour_half_life_days, recipe.linear_half_life_days}
 
 
 def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:
@@ -121,28 +128,18 @@ class Fitted(NamedTuple):
 
     artifact: Artifact
     als: FittedAls | None
-    neighbours: pa.Table
 
 
-def fitted(
-    recipe: Recipe,
-    *,
-    strengths: Callable[[float | None, float], DataFrame],
-    features: pa.Table,
-    as_of: datetime,
-    settings: Settings,
-    by: Factoriser,
-    with_users: bool = False,
-) -> Fitted:
-    """The recipe fitted on strengths as of a date."""
+def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, with_users: bool = False) -> Fitted:
+    """The recipe fitted on the past as of a date."""
     als, factors = None, None
     if recipe.als is not None:
-        chosen = strengths(recipe.item_half_life_days, recipe.item_min_strength)
+        chosen = past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
         als = by.fit(chosen, recipe.als, with_users=with_users)
         factors = als.items
-    near = item_neighbours(
-        strengths(recipe.neighbour_half_life_days, 0.0),
-        neighbour_parameters(recipe.neighbours or settings.lists.similar_length, settings.search),
-    ).toArrow()
-    artifact = assembled(recipe, features=features, factors=factors, neighbours=near, as_of=as_of)
-    return Fitted(artifact, als, near)
+    tables = {
+        model: fitted_item_model(model, recipe, past, params=settings.item_models, threads=by.threads)
+        for model in models_of(recipe)
+    }
+    artifact = assembled(recipe, features=past.features, factors=factors, item_weights=tables, as_of=past.as_of)
+    return Fitted(artifact, als)

@@ -39,5 +39,6 @@ def champion_facts(job: Job, name: str) -> dict[str, int] | None:
 
 
 def validation_folder(home: Home, fingerprint: str, name: str) -> Path:
-    """Where a recipe fitted as of the validation cut lies: challenger or champion of one training."""
+    """Where what one training leaves lies: recipes fitted as of the validation cut (challenger, champion), and the
+    record of its search while it runs."""
     return home.artifacts / f"{fingerprint}-{name}"

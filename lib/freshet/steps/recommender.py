@@ -18,16 +18,19 @@ from freshet.steps.fitting import (
     StrengthsAt,
     built_catalogue,
     catalogue,
+    event_sequences,
     events_until,
     factoriser,
     fitted,
     half_lives_of,
+    histories_before,
     judged_cases,
     repeat_share,
 )
 from freshet.steps.job import Job, Step
 from freshet.steps.models import RECOMMENDER, SCORING, champion, registry, validation_folder
-from freshet.tuning.search import SearchResult, searched, searched_half_lives
+from freshet.tuning.item_models import Past, no_decay_at_zero
+from freshet.tuning.search import Judging, SearchResult, searched, searched_half_lives
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -46,16 +49,11 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     known = known_before(events, windows.cut)
     strengths = StrengthsAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
     job.tell("fitting the chosen recipe on everything before the cut")
-    final = fitted(
-        recipe,
-        strengths=strengths,
-        features=built_catalogue(job, windows),
-        as_of=windows.cut,
-        settings=job.settings,
-        by=factoriser(job),
-        with_users=True,
-    )
+    sequences = event_sequences(histories_before(job, windows, windows.cut), recipe.event_weights)
+    past = Past(strengths, sequences, built_catalogue(job, windows), windows.cut)
+    final = fitted(recipe, past, settings=job.settings, by=factoriser(job), with_users=True)
     version = _registered(job, fingerprint, result, final)
+    _search_record(job, fingerprint).unlink(missing_ok=True)
     _write_factors(job, final, version.model_version)
     strengths.forget()
     return {
@@ -80,34 +78,36 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     )
     known = known_before(events, cut)
     before = _champion_recipe(job)
-    half_lives = searched_half_lives(settings.search) | (half_lives_of(before) if before else set())
-    strengths = StrengthsAt(known, cut, settings.interactions, half_lives)
-    features = catalogue(known, as_of=cut, target=target)
+    half_lives = searched_half_lives(settings.search, settings.item_models)
+    strengths = StrengthsAt(
+        known, cut, settings.interactions, half_lives | (half_lives_of(before) if before else set())
+    )
+    sequences = event_sequences(histories_before(job, windows, cut), settings.interactions.weights)
+    past = Past(strengths, sequences, catalogue(known, as_of=cut, target=target), cut)
     try:
         judged = cases.count()
         if judged < settings.search.min_validation_users:
             job.tell("too few shoppers come back to search settings: popularity and own frequency are served")
-            plain = fitted(
-                _unsearched(target, job), strengths=strengths, features=features, as_of=cut, settings=settings,
-                by=factoriser(job),
-            )  # fmt: skip
+            plain = fitted(_unsearched(target, job), past, settings=settings, by=factoriser(job))
             result = SearchResult(plain.artifact, {}, [], {"next_baskets": judged})
         else:
             result = searched(
-                cases, strengths=strengths, features=features, target=target,
-                event_weights=settings.interactions.weights, clock=cut,
-                k=settings.gate.k, params=settings.search, factoriser=factoriser(job),
+                Judging(cases, settings.gate.k), past, target=target, event_weights=settings.interactions.weights,
+                params=settings.search, item_models=settings.item_models, factoriser=factoriser(job),
+                record=_search_record(job, fingerprint),
             )  # fmt: skip
         repeated = repeat_share(cases, target=target)
         result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
         if before is not None:
-            rival = fitted(
-                before, strengths=strengths, features=features, as_of=cut, settings=settings, by=factoriser(job)
-            )
+            rival = fitted(before, past, settings=settings, by=factoriser(job))
             rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
     finally:
         strengths.forget()
     return result, repeated
+
+
+def _search_record(job: Job, fingerprint: str) -> Path:
+    return validation_folder(job.home, fingerprint, "search.json")
 
 
 def _champion_recipe(job: Job) -> Recipe | None:
@@ -118,7 +118,7 @@ def _champion_recipe(job: Job) -> Recipe | None:
 def _unsearched(target: str, job: Job) -> Recipe:
     """What is served where nothing can be searched: own frequency and popularity, by the settings' weights."""
     first = job.settings.search.own_half_lives_days[0]
-    weights = job.settings.search.unsearched_weights
+    weights, items = job.settings.search.unsearched_weights, job.settings.item_models
     return Recipe(
         target=target,
         event_weights=job.settings.interactions.weights,
@@ -127,9 +127,9 @@ def _unsearched(target: str, job: Job) -> Recipe:
         item_min_strength=0.0,
         user_half_life_days=None,
         user_min_strength=0.0,
-        neighbours=0,
-        neighbour_half_life_days=job.settings.search.neighbour_half_life_days or None,
-        own_half_lives={f"own_frequency_{first:g}d": first or None, OWN_SEEN: None},
+        neighbours=items.neighbour_counts[0],
+        neighbour_half_life_days=no_decay_at_zero(items.neighbour_half_life_days),
+        own_half_lives={f"own_frequency_{first:g}d": no_decay_at_zero(first), OWN_SEEN: None},
         weights={"next_baskets": weights, "new_items": weights},
     )
 
@@ -144,6 +144,7 @@ def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted)
         run.log_inputs({EVENTS.name: job.warehouse.version(EVENTS)})
         run.log_metrics({f"validation_ndcg_{policy}": value for policy, value in result.ndcg.items()})
         run.log_text(json.dumps(result.trials, indent=1), "trials.json")
+        run.log_trials([trial for trial in result.trials if "weights" not in trial])
         with tempfile.TemporaryDirectory(dir=job.home.mlflow) as scratch:
             final.artifact.save(Path(scratch) / SCORING)
             run.log_folder(Path(scratch) / SCORING, SCORING)
@@ -173,7 +174,7 @@ TRAIN_RECOMMENDER = Step(
     after=("build",),
     writes=(ITEM_FACTORS, USER_FACTORS),
     reads=(EVENTS, ITEM_FEATURES),
-    sections=("windows", "interactions", "search", "factorisation", "lists", "gate"),
+    sections=("windows", "interactions", "search", "item_models", "factorisation", "lists", "gate"),
     inputs=_inputs,
     work=_work,
 )

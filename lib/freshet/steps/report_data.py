@@ -97,6 +97,12 @@ def _recipe_facts(found: dict[str, Any], record: dict[str, Any]) -> list[tuple[s
         facts.append(("decay of what is folded in", _decay(found["user_half_life_days"])))
     if found.get("neighbours"):
         facts.append(("neighbours per item", f"{found['neighbours']}, {_decay(found['neighbour_half_life_days'])}"))
+    if (linear := found.get("linear_items")) is not None:
+        told = f"regularisation {linear['reg_param']:g}, {_decay(found['linear_half_life_days'])}"
+        facts.append(("linear item model (EASE)", told))
+    if (following := found.get("next_items")) is not None:
+        told = f"regularisation {following['reg_param']:g}, decay {following['decay']:g} a step"
+        facts.append(("next-item model", told))
     facts += [
         (f"NDCG on validation: {task}", f"{value:.4f}") for task, value in sorted((record.get("ndcg") or {}).items())
     ]

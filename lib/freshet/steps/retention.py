@@ -26,11 +26,11 @@ def retired(job: Job) -> dict[str, list[int]]:
 
 
 def _drop_fits(job: Job) -> None:
-    """`validation_folder`s of trainings whose version is gone; that of a running training has none yet and is young."""
+    """What trainings left whose version is gone; one that runs has none yet, and what it makes is young."""
     known = {version.fingerprint for version in registry(job).versions(RECOMMENDER)}
     record = job.home.steps / "train-recommender.json"
-    for folder in job.home.artifacts.glob("*-ch*"):
-        fingerprint = folder.name.rpartition("-")[0]
-        is_old = record.is_file() and folder.stat().st_mtime < record.stat().st_mtime
+    for left in (*job.home.artifacts.glob("*-ch*"), *job.home.artifacts.glob("*-search.json")):
+        fingerprint = left.name.rpartition("-")[0]
+        is_old = record.is_file() and left.stat().st_mtime < record.stat().st_mtime
         if fingerprint not in known and is_old:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)

@@ -38,6 +38,7 @@ from freshet.storage.lease import leases
 from freshet.streaming.availability import Availability
 from freshet.streaming.checkpoint import begun_checkpoint
 from freshet.streaming.compaction import Compaction
+from freshet.streaming.forgetting import Forgetting
 from freshet.streaming.intake import EventIntake, IntakeRules
 from freshet.streaming.made_lists import ServedModel
 from freshet.streaming.micro_batch import ListMaking, ListUpdates
@@ -166,10 +167,16 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
     )  # fmt: skip
     upkeep = Upkeep(job.warehouse, (STREAM_METRICS,), settings.compaction, job.now)
     store = opened_store(checkpoint.folder, most=settings.interactions.max_events)
+    rest = timedelta(minutes=settings.compaction.tidy_minutes)
+    forgetting = Forgetting(store, settings.service, rest=rest, now=job.now)
     updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", store, making)
     return started(
         LISTS_PART, events,
-        WithChores(updates, (compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches)),
+        WithChores(
+            updates,
+            (compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches,
+             forgetting.between_batches),
+        ),
         checkpoint=checkpoint.query, every_seconds=0, ended=store.close,
     )  # fmt: skip
 

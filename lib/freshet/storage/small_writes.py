@@ -6,17 +6,22 @@ writers.
 """
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import Column, TableContract
 from freshet.errors import ContractError, listed
 from freshet.storage.tables import Warehouse
+
+_known: dict[str, DeltaTable] = {}
+_opening = threading.Lock()
 
 _committing = threading.Lock()
 """Steps that run side by side replace rows of the same table: the second reads what the first has committed."""
@@ -34,8 +39,29 @@ def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) 
     """
     checked = _checked(rows, contract)
     if rows.num_rows:
-        write_deltalake(warehouse.path(contract), checked, mode="append")
+        write_deltalake(_known_table(warehouse.path(contract)), checked, mode="append")
     return int(rows.num_rows)
+
+
+def _known_table(path: str) -> DeltaTable:
+    """The table as it is now; where this process has added to it before, only what is new in its log is read."""
+    with _opening:
+        table = _known.get(path)
+        if table is not None and _newest_known_commit(table, path).is_file():
+            try:
+                table.update_incremental()
+            except DeltaError:
+                table = None
+        else:
+            # Never opened, its log cleaned up to here, or another table in its place.
+            table = None
+        if table is None:
+            table = _known[path] = DeltaTable(path)
+        return table
+
+
+def _newest_known_commit(table: DeltaTable, path: str) -> Path:
+    return Path(path) / "_delta_log" / f"{table.version():020d}.json"
 
 
 def replace_collected(

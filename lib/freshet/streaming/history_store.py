@@ -9,6 +9,7 @@ a crash finds what it has done.
 import errno
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import BusyError, StateError
 from freshet.recommendation.packed_histories import NAME_BITS, PackedHistories, merged, microseconds, packed_what
 from freshet.streaming.codes import Codes
@@ -160,6 +162,35 @@ class HistoryStore:
         """Event time of the newest entry, in microseconds, of those who have one."""
         found = self._rows("histories", "substr(entries, 1, 8)", users)
         return {user: int(np.frombuffer(first, np.int64)[0]) for user, first in found.items()}
+
+    def forget(
+        self, *, after: str, at_most: int, before: int | None, anonymous_before: int | None
+    ) -> tuple[int, str | None]:
+        """Looks at the next `at_most` shoppers behind `after`, in order of their ids, and forgets those whose newest
+        entry is older than `before`, or `anonymous_before` for anonymous ids, and anonymous ids whose newest login is;
+        None: never.
+
+        How many shoppers were forgotten, and the id of the last one looked at, None at the end.
+        """
+        with self.transaction():
+            seen = self._base.execute(
+                "select id, substr(entries, 1, 8) from histories where id > ? order by id limit ?", (after, at_most)
+            ).fetchall()
+            gone = []
+            for user, first in seen:
+                oldest = anonymous_before if user.startswith(ANONYMOUS_PREFIX) else before
+                if oldest is not None and int.from_bytes(first, sys.byteorder, signed=True) < oldest:
+                    gone.append((user,))
+            self._base.executemany("delete from histories where id = ?", gone)
+            last = seen[-1][0] if len(seen) == at_most else None
+            if anonymous_before is not None:
+                # The newest run is the last of the list, its moment the first of the pair.
+                old = "json_extract(logins, '$[#-1][0]') < ?"
+                upto = "" if last is None else "and id <= ?"
+                bounds = (after, anonymous_before) if last is None else (after, anonymous_before, last)
+                self._base.execute(f"delete from sessions where id > ? and {old} {upto}", bounds)
+            self.shoppers -= len(gone)
+        return len(gone), last
 
     def logins(self, sessions: Sequence[str]) -> dict[str, str]:
         """What is kept of the logins under these anonymous ids (streaming.logins), of those who have some."""

@@ -41,6 +41,8 @@ class ServiceParameters:
     it starts again, `restarts` times before one of them has lasted `settled_seconds`; the first waits
     `restart_seconds`, each next one twice as long. Every `item_refresh_minutes` (0: never) items that the model does
     not know are added to it, at most `most_new_items`, by what at most `most_new_item_shoppers` have shown to want.
+    Histories whose newest event is more than `history_days` before the event clock (`anonymous_history_days` of
+    anonymous ids; 0: never) are forgotten.
     """
 
     intake_seconds: float
@@ -58,6 +60,8 @@ class ServiceParameters:
     item_refresh_minutes: float
     most_new_items: int
     most_new_item_shoppers: int
+    history_days: float
+    anonymous_history_days: float
 
     def __post_init__(self) -> None:
         wrong = [
@@ -76,7 +80,7 @@ class ServiceParameters:
             for name in (
                 "intake_seconds", "swap_check_seconds", "stop_seconds", "restarts",
                 "restart_seconds", "settled_seconds", "item_refresh_minutes", "most_new_items",
-                "most_new_item_shoppers",
+                "most_new_item_shoppers", "history_days", "anonymous_history_days",
             )
             if getattr(self, name) < 0
         ]  # fmt: skip

@@ -14,8 +14,8 @@ from scipy.sparse import csr_matrix
 
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock, read_block
-from freshet.recommendation.recipe import FACTORS, NEIGHBOURS
-from freshet.recommendation.terms import factor_scale, neighbour_scores, own_scores, shopper_factors
+from freshet.recommendation.recipe import FACTORS
+from freshet.recommendation.terms import factor_scale, item_model_scores, own_scores, shopper_factors
 from freshet.tuning.weights import Candidates, ideal_dcg
 
 _BLOCK_CELLS = 1_000_000
@@ -87,8 +87,9 @@ def term_values(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[st
         vectors = shopper_factors(block, artifact)
         mean, deviation = factor_scale(vectors, artifact)
         values[FACTORS] = ((vectors @ artifact.factors.T) - mean[:, None]) / deviation[:, None]
-    if artifact.neighbours.nnz:
-        values[NEIGHBOURS] = _dense(neighbour_scores(block, artifact))
+    for model, matrix in artifact.item_weights.items():
+        if matrix.nnz:
+            values[model] = _dense(item_model_scores(model, block, artifact))
     if policy == "next_baskets":
         values |= {name: _dense(scores) for name, scores in own_scores(block, artifact.recipe).items()}
     return values

@@ -2,29 +2,31 @@
 
 from dataclasses import dataclass
 
+from freshet.tuning.study import Effort
+
 
 @dataclass(frozen=True)
 class SearchParameters:
-    """The grids of a search. Half-lives in days, 0 stands for no decay.
+    """What a search may try. Half-lives in days, 0 stands for no decay.
 
+    Factor models: `trials` of them at most, out of all combinations of `ranks`, `max_iters`, `reg_params`, `alphas`,
+    `item_half_lives_days` and `min_strengths`, beginning with the first of each; `trials_at_once` run side by side;
+    `patience` trials that gain less than `min_gain` end it. Each is folded in by every one of `user_half_lives_days`.
     `unsearched_weights` are served where fewer than `min_validation_users` shoppers can be judged.
-    Factor models are tried over half-lives at the first rank and number of iterations; then the other ranks at the best
-    of them, then the other numbers of iterations: a factor model that is trained on can become worse again.
     """
 
+    trials: int
+    trials_at_once: int
+    patience: int
     ranks: tuple[int, ...]
     max_iters: tuple[int, ...]
-    reg_param: float
+    reg_params: tuple[float, ...]
     reg_power: float
-    alpha: float
+    alphas: tuple[float, ...]
     seed: int
     item_half_lives_days: tuple[float, ...]
     min_strengths: tuple[float, ...]
     user_half_lives_days: tuple[float, ...]
-    neighbour_half_life_days: float
-    neighbour_counts: tuple[int, ...]
-    neighbour_asymmetry: float
-    neighbour_shrinkage: float
     own_half_lives_days: tuple[float, ...]
     candidates_per_term: int
     rounds: int
@@ -34,8 +36,62 @@ class SearchParameters:
     unsearched_weights: dict[str, float]
 
     def __post_init__(self) -> None:
-        grids = (self.ranks, self.max_iters, self.item_half_lives_days, self.min_strengths, self.user_half_lives_days)
-        if not all((*grids, self.neighbour_counts, self.own_half_lives_days)):
+        grids = (*self.space.values(), self.user_half_lives_days, self.own_half_lives_days)
+        if not all(grids):
             raise ValueError("every grid needs at least one value")
-        if min(*self.max_iters, self.candidates_per_term, self.rounds, self.min_validation_users) < 1:
-            raise ValueError("max_iters, candidates_per_term, rounds and min_validation_users must be 1 or more")
+        if any(len(set(values)) < len(values) for values in grids):
+            raise ValueError("the values of a grid must differ")
+        if min(*self.max_iters, *self.ranks, self.candidates_per_term, self.rounds, self.min_validation_users) < 1:
+            raise ValueError("ranks, max_iters, candidates_per_term, rounds, min_validation_users must be 1 or more")
+        _ = self.effort
+
+    @property
+    def space(self) -> dict[str, tuple[float, ...]]:
+        """The values of a factor model's settings, by name."""
+        return {
+            "rank": self.ranks,
+            "max_iter": self.max_iters,
+            "reg_param": self.reg_params,
+            "alpha": self.alphas,
+            "item_half_life_days": self.item_half_lives_days,
+            "min_strength": self.min_strengths,
+        }
+
+    @property
+    def effort(self) -> Effort:
+        """How long factor models are tried."""
+        return Effort(self.trials, self.trials_at_once, self.patience, self.min_gain, self.seed)
+
+
+@dataclass(frozen=True)
+class ItemModelParameters:
+    """The models that say how much items speak for items: what is tried of each, and how large they may be.
+
+    Half-lives in days, 0 stands for no decay. Of each model the value that alone ranks best on validation goes into the
+    blend; a model without values is left out, but neighbours are always made, for table similar_items.
+    The linear and the next-item model know the `most_items` items of most shoppers, `count` weights of each, and solve
+    `dense_items` of them exactly (models/damped_gram.py); `memory_gb` is what one of them may take.
+    """
+
+    neighbour_counts: tuple[int, ...]
+    neighbour_half_life_days: float
+    neighbour_asymmetry: float
+    neighbour_shrinkage: float
+    linear_reg_params: tuple[float, ...]
+    linear_half_life_days: float
+    next_reg_params: tuple[float, ...]
+    next_decay: float
+    next_steps: int
+    next_co_occurrence: float
+    count: int
+    dense_items: int
+    most_items: int
+    memory_gb: float
+
+    def __post_init__(self) -> None:
+        if not self.neighbour_counts:
+            raise ValueError("neighbour_counts needs at least one value")
+        if min(self.linear_half_life_days, self.neighbour_half_life_days) < 0:
+            raise ValueError("half-lives must be 0 or more")
+        if self.most_items < 1 or self.memory_gb <= 0:
+            raise ValueError("most_items must be 1 or more, memory_gb above 0")

@@ -1,31 +1,36 @@
-"""The search for a recipe: half-lives, rank, neighbours and weights, all judged on the validation window.
+"""The search for a recipe: factor model, item models and weights, all judged on the validation window.
 
-Everything is fitted on what was known before the validation cut. Factor models are tried one after the other, since
-each uses all cores; the weights of both policies are searched side by side in two tasks.
+Everything is fitted on what was known before the validation cut. Factor models are proposed by a search library
+(study.py) and tried side by side, each in a task of its own; the weights of both policies are searched in two tasks.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 
-from freshet.errors import DataTooSmallError
+from freshet.errors import DataTooSmallError, SettingsError, SetupError
 from freshet.models.als import Factoriser
 from freshet.models.als_parameters import AlsParameters
-from freshet.models.neighbours import NeighbourParameters, item_neighbours
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.assembly import assembled
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
-from freshet.tuning.parameters import SearchParameters
-from freshet.tuning.trials import blend_trials, fold_in_trials
-from freshet.tuning.weights import Trial
-
-Strengths = Callable[[float | None, float], DataFrame]
-"""(half-life, lowest strength) to interactions (user_id, item_id, first_time, strength) as of the validation cut."""
+from freshet.tuning.item_models import (
+    Past,
+    fitted_item_model,
+    item_model_options,
+    no_decay_at_zero,
+    settings_of,
+    with_models_of,
+    without_unused,
+)
+from freshet.tuning.parameters import ItemModelParameters, SearchParameters
+from freshet.tuning.study import Setting, best_of, studied
+from freshet.tuning.trials import blend_trials, fold_in_trials, item_model_trials
 
 
 @dataclass(frozen=True)
@@ -45,33 +50,35 @@ def own_half_lives(params: SearchParameters) -> dict[str, float | None]:
     return {**named, OWN_SEEN: None}
 
 
-def searched_half_lives(params: SearchParameters) -> set[float | None]:
+def searched_half_lives(params: SearchParameters, items: ItemModelParameters) -> set[float | None]:
     """The half-lives of all strengths that a search asks for."""
-    return {no_decay_at_zero(days) for days in (*params.item_half_lives_days, params.neighbour_half_life_days)}
+    of_items = (items.neighbour_half_life_days, items.linear_half_life_days)
+    return {no_decay_at_zero(days) for days in (*params.item_half_lives_days, *of_items)}
 
 
-def no_decay_at_zero(days: float) -> float | None:
-    """A half-life of the settings, where 0 stands for no decay."""
-    return days or None
+@dataclass(frozen=True)
+class Judging:
+    """Cases (user_id, history, truth), and the list length at which they are judged."""
+
+    cases: DataFrame
+    k: int
 
 
-def searched(  # noqa: PLR0913 - a recipe depends on all of them
-    cases: DataFrame,
+def searched(
+    judging: Judging,
+    past: Past,
     *,
-    strengths: Strengths,
-    features: pa.Table,
     target: str,
     event_weights: dict[str, float],
-    clock: datetime,
-    k: int,
     params: SearchParameters,
+    item_models: ItemModelParameters,
     factoriser: Factoriser,
+    record: Path,
 ) -> SearchResult:
-    """The best recipe for the cases (user_id, history, truth). Whom the factoriser tells hears of progress.
+    """The best recipe for the cases. Whom the factoriser tells hears of progress; `record` is study.py's.
 
     Raises DataTooSmallError when the factor model has nothing to learn from.
     """
-    search = _Search(cases, strengths, features, clock, k, params, factoriser)
     bare = Recipe(
         target=target,
         event_weights=event_weights,
@@ -81,142 +88,157 @@ def searched(  # noqa: PLR0913 - a recipe depends on all of them
         user_half_life_days=None,
         user_min_strength=0.0,
         neighbours=0,
-        neighbour_half_life_days=no_decay_at_zero(params.neighbour_half_life_days),
+        neighbour_half_life_days=None,
         own_half_lives=own_half_lives(params),
         weights={},
     )
-    best = search.factors(bare)
-    return search.blend(best.recipe, best.vectors)
+    search = _Search(judging, past, bare, params, item_models, factoriser, record)
+    return search.blend(search.factors())
 
 
 class _FactorTrial(NamedTuple):
-    """NDCG summed over policies, the recipe, its floor as in the settings, and its item vectors."""
+    """NDCG summed over policies, the recipe, and its item vectors."""
 
     ndcg: float
     recipe: Recipe
-    floor: float
     vectors: pa.Table
 
 
 @dataclass
 class _Search:
-    cases: DataFrame
-    strengths: Strengths
-    features: pa.Table
-    clock: datetime
-    k: int
+    judging: Judging
+    past: Past
+    bare: Recipe
     params: SearchParameters
+    item_models: ItemModelParameters
     factoriser: Factoriser
+    record: Path
+    trials: list[dict[str, object]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.trials: list[dict[str, object]] = []
+    def factors(self) -> _FactorTrial:
+        """The best factor model of the study."""
+        best: _FactorTrial | None = None
 
-    def factors(self, bare: Recipe) -> _FactorTrial:
-        """The best factor recipe: half-life, then lowest strength, then rank, then iterations."""
-        params = self.params
-        first_rank, *other_ranks = params.ranks
-        first_count, *other_counts = params.max_iters
-        start = AlsParameters(first_rank, first_count, params.reg_param, params.alpha, params.seed, params.reg_power)
-        first_floor, *other_floors = params.min_strengths
-        best = None
-        for days in params.item_half_lives_days:
-            best = _better(best, self._factor_trial(bare, start, no_decay_at_zero(days), first_floor))
-        for floor in other_floors:
-            days_found = best.recipe.item_half_life_days if best else self._longest_half_life()
-            best = _better(best, self._factor_trial(bare, start, days_found, floor))
-        if best is None:
+        def judge(setting: Setting) -> float | None:
+            nonlocal best
+            trial = self._factor_trial(setting)
+            # Only the best so far keeps its vectors: a catalogue's worth of them each.
+            if trial is not None and (best is None or trial.ndcg > best.ndcg):
+                best = trial
+            return None if trial is None else trial.ndcg
+
+        spark = self.judging.cases.sparkSession
+        found = studied(self.params.space, judge, effort=self.params.effort, record=self.record, spark=spark)
+        self.trials += [{"kind": "factors", **setting, "ndcg": {"sum": value}} for setting, value in found]
+        chosen = best_of(found)
+        if chosen is None:
             raise DataTooSmallError("no interaction is strong enough to learn tastes from")
-        for rank in other_ranks:
-            best = self._better_with(best, rank=rank)
-        for count in other_counts:
-            best = self._better_with(best, max_iter=count)
+        if best is None or best.recipe != self._with_factors(chosen.setting, best.recipe.user_half_life_days):
+            # Of equals the study names the earliest; and what a search that was killed had fitted is gone.
+            best = self._factor_trial(chosen.setting)
+        assert best is not None  # it could be judged before
         return best
 
-    def _better_with(self, best: _FactorTrial, **changes: int) -> _FactorTrial:
-        """The best trial, or the one with these hyper-parameters changed."""
-        assert best.recipe.als is not None
-        als = replace(best.recipe.als, **changes)
-        trial = self._factor_trial(best.recipe, als, best.recipe.item_half_life_days, best.floor)
-        return _better(best, trial) or best
+    def _with_factors(self, setting: Setting, user_half_life_days: float | None) -> Recipe:
+        """The bare recipe with a factor model. The floor is a share of what a fresh target event weighs."""
+        params, bare = self.params, self.bare
+        return replace(
+            bare,
+            als=AlsParameters(
+                int(setting["rank"]), int(setting["max_iter"]), setting["reg_param"], setting["alpha"], params.seed,
+                params.reg_power,
+            ),
+            item_half_life_days=no_decay_at_zero(setting["item_half_life_days"]),
+            item_min_strength=setting["min_strength"] * (bare.event_weights.get(bare.target) or 1.0),
+            user_half_life_days=user_half_life_days,
+        )  # fmt: skip
 
-    def _longest_half_life(self) -> float | None:
-        return max((no_decay_at_zero(days) for days in self.params.item_half_lives_days), key=lambda d: d or math.inf)
-
-    def _factor_trial(self, bare: Recipe, als: AlsParameters, days: float | None, floor: float) -> _FactorTrial | None:
-        """A trial, None where nothing is as strong as the floor: a share of what a fresh target event weighs."""
-        params = self.params
-        at_least = floor * (bare.event_weights.get(bare.target) or 1.0)
-        recipe = replace(bare, als=als, item_half_life_days=days, item_min_strength=at_least)
+    def _factor_trial(self, setting: Setting) -> _FactorTrial | None:
+        """The setting with its best way of folding in; None where nothing is strong enough to train."""
+        recipe = self._with_factors(setting, None)
+        assert recipe.als is not None
+        chosen = self.past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
         try:
-            fitted = self.factoriser.fit(self.strengths(days, at_least), als, with_users=False)
+            fitted = self.factoriser.fit(chosen, recipe.als, with_users=False)
         except DataTooSmallError:
             return None
         vectors = fitted.items
         fitted.forget()
-        artifact = self._artifact(recipe, vectors, None)
-        options = [(no_decay_at_zero(d), 0.0) for d in params.user_half_lives_days]
-        found = fold_in_trials(self.cases, artifact, options=options, clock=self.clock, k=self.k, params=params)
+        options = [no_decay_at_zero(days) for days in self.params.user_half_lives_days]
+        found = fold_in_trials(
+            self.judging.cases, self._artifact(recipe, vectors, {}), half_lives_days=options, k=self.judging.k,
+            clock=self.past.as_of, params=self.params,
+        )  # fmt: skip
         if not found:
             raise DataTooSmallError("no shopper of the validation window can be judged")
         values = [sum(trials[n].ndcg for _, trials in found.values()) for n in range(len(options))]
         best = max(range(len(options)), key=lambda n: values[n])
-        recipe = replace(recipe, user_half_life_days=options[best][0])
-        ndcg = {policy: trials[best].ndcg for policy, (_, trials) in found.items()}
-        self.trials.append(
-            {"kind": "factors", "rank": als.rank, "max_iter": als.max_iter, "item_half_life_days": days or 0.0,
-             "item_min_strength": at_least, "user_half_life_days": options[best][0] or 0.0, "ndcg": ndcg}
-        )  # fmt: skip
-        shown = ", ".join(f"{policy} {value:.4f}" for policy, value in ndcg.items())
-        decay = f"half-life {days:g} d" if days else "no decay"
-        self.factoriser.told(
-            f"rank {als.rank}, {als.max_iter} iterations, {decay}, from strength {at_least:g}: NDCG@{self.k} {shown}"
-        )
-        return _FactorTrial(values[best], recipe, floor, vectors)
+        shown = ", ".join(f"{policy} {trials[best].ndcg:.4f}" for policy, (_, trials) in found.items())
+        told = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in setting.items())
+        self.factoriser.told(f"factors with {told}: NDCG@{self.judging.k} {shown}")
+        return _FactorTrial(values[best], replace(recipe, user_half_life_days=options[best]), vectors)
 
-    def blend(self, recipe: Recipe, factors: pa.Table) -> SearchResult:
-        """Weights of both policies for each number of neighbours; the best number in sum is kept."""
-        best: tuple[float, SearchResult] | None = None
-        for count in self.params.neighbour_counts:
-            trial = replace(recipe, neighbours=count)
-            near = item_neighbours(
-                self.strengths(trial.neighbour_half_life_days, 0.0), neighbour_parameters(count, self.params)
-            ).toArrow()
-            artifact = self._artifact(trial, factors, near)
-            found = blend_trials(self.cases, artifact, clock=self.clock, k=self.k, params=self.params)
-            result = self._result(artifact, found)
-            total = sum(result.ndcg.values())
-            if best is None or total > best[0] + self.params.min_gain:
-                best = (total, result)
-        assert best is not None  # the grid of neighbour counts is never empty
-        return best[1]
-
-    def _result(self, artifact: Artifact, found: dict[str, tuple[int, list[Trial]]]) -> SearchResult:
+    def blend(self, best: _FactorTrial) -> SearchResult:
+        """The weights of both policies over all terms, with the item models that alone rank best."""
+        chosen, tables = self._item_models()
+        artifact = self._artifact(with_models_of(best.recipe, chosen), best.vectors, tables)
+        found = blend_trials(self.judging.cases, artifact, clock=self.past.as_of, k=self.judging.k, params=self.params)
         weights, ndcg, users = {}, {}, {}
         for policy, (count, trials) in found.items():
             if not trials:
                 continue
             weights[policy], ndcg[policy], users[policy] = trials[-1].weights, trials[-1].ndcg, count
             self.trials += [{"kind": policy, "weights": t.weights, "ndcg": {policy: t.ndcg}} for t in trials]
-            self.factoriser.told(f"{policy}: NDCG@{self.k} {ndcg[policy]:.4f} with {len(weights[policy])} terms")
+            self.factoriser.told(
+                f"{policy}: NDCG@{self.judging.k} {ndcg[policy]:.4f} with {len(weights[policy])} terms"
+            )
         for policy in ("next_baskets", "new_items"):
             # A task that nobody could be judged on borrows the other's weights.
             weights.setdefault(policy, next(iter(weights.values()), {}))
-        used = {name for chosen in weights.values() for name in chosen}
+        used = {name for terms in weights.values() for name in terms}
         own = {name: days for name, days in artifact.recipe.own_half_lives.items() if name in used}
-        recipe = replace(artifact.recipe, weights=weights, own_half_lives=own)
-        return SearchResult(replace(artifact, recipe=recipe), ndcg, self.trials, users)
+        recipe = replace(without_unused(artifact.recipe, used), weights=weights, own_half_lives=own)
+        kept = {model: matrix for model, matrix in artifact.item_weights.items() if model in used}
+        return SearchResult(replace(artifact, recipe=recipe, item_weights=kept), ndcg, self.trials, users)
 
-    def _artifact(self, recipe: Recipe, factors: pa.Table, neighbours: pa.Table | None) -> Artifact:
-        return assembled(recipe, features=self.features, factors=factors, neighbours=neighbours, as_of=self.clock)
+    def _item_models(self) -> tuple[dict[str, Recipe], dict[str, pa.Table]]:
+        """Of each item model the option that alone ranks best, and its weights; models that do not fit are left out."""
+        options = item_model_options(self.bare, self.item_models)
+        pairs = [(model, recipe) for model, recipes in options.items() for recipe in recipes]
+        rivals = {model for model, recipes in options.items() if len(recipes) > 1}
+        spark = self.judging.cases.sparkSession
+        with ThreadPoolExecutor(self.params.trials_at_once) as pool:
+            work = inheritable_thread_target(spark)(lambda pair: self._item_model(*pair, judged=pair[0] in rivals))
+            made = list(pool.map(work, pairs))
+        chosen: dict[str, Recipe] = {}
+        tables: dict[str, pa.Table] = {}
+        values: dict[str, float] = {}
+        for (model, recipe), (table, ndcg) in zip(pairs, made, strict=True):
+            if table is None:
+                continue
+            if ndcg:
+                self.trials.append({"kind": model, **settings_of(model, recipe), "ndcg": ndcg})
+            if sum(ndcg.values()) > values.get(model, -1.0):
+                chosen[model], tables[model], values[model] = recipe, table, sum(ndcg.values())
+        return chosen, tables
 
+    def _item_model(self, model: str, recipe: Recipe, *, judged: bool) -> tuple[pa.Table | None, dict[str, float]]:
+        """The model's weights, and how they alone rank, by policy, where that is asked."""
+        try:
+            table = fitted_item_model(
+                model, recipe, self.past, params=self.item_models, threads=self.factoriser.threads
+            )
+        except (SetupError, SettingsError) as error:
+            self.factoriser.told(f"{model} is left out: {error}")
+            return None, {}
+        if not judged:
+            return table, {}
+        found = item_model_trials(
+            self.judging.cases, self._artifact(recipe, None, {model: table}), model, clock=self.past.as_of,
+            k=self.judging.k, params=self.params,
+        )  # fmt: skip
+        return table, {policy: trials[0].ndcg for policy, (_, trials) in found.items()}
 
-def neighbour_parameters(count: int, params: SearchParameters) -> NeighbourParameters:
-    """Neighbour parameters of the settings with a count of the grid."""
-    return NeighbourParameters(count, params.neighbour_asymmetry, params.neighbour_shrinkage)
-
-
-def _better(best: _FactorTrial | None, trial: _FactorTrial | None) -> _FactorTrial | None:
-    """The trial with the higher NDCG; the earlier one when they are equal."""
-    if best is None or trial is None:
-        return best or trial
-    return trial if trial.ndcg > best.ndcg else best
+    def _artifact(self, recipe: Recipe, factors: pa.Table | None, tables: dict[str, pa.Table]) -> Artifact:
+        past = self.past
+        return assembled(recipe, features=past.features, factors=factors, item_weights=tables, as_of=past.as_of)

@@ -14,15 +14,12 @@ from pyspark.sql import functions as F
 
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.parameters import POLICIES
-from freshet.recommendation.recipe import FACTORS, NEIGHBOURS
+from freshet.recommendation.recipe import FACTORS
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.parameters import SearchParameters
 from freshet.tuning.weights import Trial, best_weights
 
 _TRIALS = "policy string, cases long, trials string"
-
-FoldIn = tuple[float | None, float]
-"""Half-life in days of the shopper's side, and the lowest strength that is folded in."""
 
 
 def by_policy(cases: DataFrame, work: Callable[[str, Iterator[pa.RecordBatch]], tuple[int, list[Trial]]]) -> DataFrame:
@@ -58,19 +55,19 @@ def fold_in_trials(
     cases: DataFrame,
     artifact: Artifact,
     *,
-    options: list[FoldIn],
+    half_lives_days: list[float | None],
     clock: datetime,
     k: int,
     params: SearchParameters,
 ) -> dict[str, tuple[int, list[Trial]]]:
-    """NDCG@k of the factor term alone for each way of folding in, as trials whose weights name the option's number."""
+    """NDCG@k of the factor term alone by the decay of what is folded in, as trials that name the half-life's number."""
     per_term = params.candidates_per_term
-    bare = replace(artifact, terms={}, recipe=replace(artifact.recipe, own_half_lives={}))
+    bare = _alone(artifact)
 
     def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
         held, trials, count = list(batches), [], 0
-        for number, (half_life, at_least) in enumerate(options):
-            recipe = replace(bare.recipe, user_half_life_days=half_life, user_min_strength=at_least)
+        for number, half_life in enumerate(half_lives_days):
+            recipe = replace(bare.recipe, user_half_life_days=half_life)
             found = candidates_of(
                 iter(held), replace(bare, recipe=recipe), policy=policy, clock=clock, k=k, per_term=per_term
             )
@@ -82,22 +79,45 @@ def fold_in_trials(
     return collected(by_policy(cases, work))
 
 
+def item_model_trials(
+    cases: DataFrame, artifact: Artifact, model: str, *, clock: datetime, k: int, params: SearchParameters
+) -> dict[str, tuple[int, list[Trial]]]:
+    """NDCG@k of an item model alone, one trial for each policy."""
+    bare = _alone(artifact)
+
+    def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
+        found = candidates_of(batches, bare, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term)
+        if found is None:
+            return 0, []
+        # A model in which no item speaks for another has no values, and ranks nothing.
+        ndcg = found.ndcg(found.terms[model]) if model in found.terms else 0.0
+        return len(found.allowed), [Trial({model: 1.0}, ndcg)]
+
+    return collected(by_policy(cases, work))
+
+
+def _alone(artifact: Artifact) -> Artifact:
+    """The artifact without item terms and own terms."""
+    return replace(artifact, terms={}, recipe=replace(artifact.recipe, own_half_lives={}))
+
+
 def blend_trials(
     cases: DataFrame, artifact: Artifact, *, clock: datetime, k: int, params: SearchParameters
 ) -> dict[str, tuple[int, list[Trial]]]:
-    """Coordinate ascent over all terms of the artifact from several starts; the last trial of a policy is its best."""
+    """Coordinate ascent over all terms of the artifact, from the factor model and from the item model that alone ranks
+    best; the last trial of a policy is its best."""
     own = {name: 2.0 if n == 0 else 0.5 for n, name in enumerate(artifact.recipe.own_half_lives)}
-    starts = [
-        {FACTORS: 1.0, "item_popular_14d": 0.5, **own},
-        {NEIGHBOURS: 1.0, "item_popular_30d": 0.5, **own},
-    ]
 
     def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
         found = candidates_of(batches, artifact, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term)
         if found is None:
             return 0, []
-        runs = [best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts]
         singles = [[Trial({name: 1.0}, found.ndcg(values))] for name, values in found.terms.items()]
+        starts = [{FACTORS: 1.0, "item_popular_14d": 0.5, **own}]
+        alone = {name: trial.ndcg for (trial,) in singles for name in trial.weights if name in artifact.item_weights}
+        if alone:
+            starts.append({max(alone, key=lambda name: alone[name]): 1.0, "item_popular_30d": 0.5, **own})
+        runs = [best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts]
         by_result = sorted([*singles, *runs], key=lambda trials: trials[-1].ndcg)
         return len(found.allowed), [trial for trials in by_result for trial in trials]
 

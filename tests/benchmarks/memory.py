@@ -41,7 +41,7 @@ def watched(process: "subprocess.Popen[bytes]") -> Peak:
 
 def _summed(root: int) -> dict[str, int]:
     total = {"Rss": 0, "Pss": 0}
-    for pid in _tree(root):
+    for pid in tree(root):
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except (OSError, ProcessLookupError):
@@ -53,7 +53,8 @@ def _summed(root: int) -> dict[str, int]:
     return total
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
+    """The process, and all that it and its children have started and that runs."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

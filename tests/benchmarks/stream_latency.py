@@ -1,5 +1,6 @@
 """From an event to the list it causes: the service at 1,000 events a second beside its broker and a reader."""
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from tests.benchmarks.processor import seconds_by_program
 from tests.benchmarks.stream_load import seconds_to_list
 from tests.benchmarks.stream_run import LOG, Service, reading, running_service, sending
 from tests.benchmarks.stream_shop import ITEMS, RANK, Shop
@@ -19,6 +21,7 @@ PAST_EVENTS = 50
 MINUTES, QUICK_MINUTES = 30.0, 0.25
 WARM_UP_SECONDS, QUICK_WARM_UP_SECONDS = 60.0, 8.0
 _END_SECONDS = 120.0
+_LOOK_SECONDS = 2.0
 
 
 def stream_latency(
@@ -31,7 +34,7 @@ def stream_latency(
     """p50_s and p95_s from an event's sending until a reader has its list, and the backlog in records.
 
     Everything on the same cores: broker, sender, service with both queries, reader. The first minute, in which Java
-    compiles, is sent and not counted. `parts_ms` are medians per micro-batch of lists.
+    compiles, is sent and not counted. `parts_ms` are medians per micro-batch of lists, `cores_used` shares of one core by program.
     """
     shop = Shop(LOG, shoppers or (QUICK_SHOPPERS if quick else SHOPPERS), past or PAST_EVENTS)
     warm_up = QUICK_WARM_UP_SECONDS if quick else WARM_UP_SECONDS
@@ -40,7 +43,7 @@ def stream_latency(
         with running_service(shop, Path(folder)) as service, reading(service) as seen:
             began = time.time()
             sender, sent = sending(service, shop, rate=rate, events=int(rate * (warm_up + seconds)))
-            backlog = _watched(service, sender)
+            backlog, used = _watched(service, sender, warm_up)
             _until_read(service)
         account = [entry for entry in service.account() if entry["at"] > began + warm_up]
         events, lists = pq.read_table(sent), pq.read_table(seen)
@@ -66,6 +69,7 @@ def stream_latency(
         "minutes": round(seconds / 60, 2),
         **batches_of(account),
         "parts_ms": parts_of(account),
+        "cores_used": used,
     }
 
 
@@ -74,14 +78,23 @@ def _percentile(seconds: np.ndarray, percent: int) -> float:
     return round(float(np.percentile(seconds, percent, method="lower")), 3)
 
 
-def _watched(service: Service, sender: Any) -> list[tuple[float, int]]:
-    """(seconds since the start, backlog) once a second while events are sent."""
+def _watched(service: Service, sender: Any, warm_up: float) -> tuple[list[tuple[float, int]], dict[str, float]]:
+    """(seconds since the start, backlog) every few seconds while events are sent; and what each program takes of one
+    core, without the warm-up."""
     started, found = time.monotonic(), []
+    before, since = seconds_by_program(os.getpid(), service.broker), started
+    used: dict[str, float] = {}
     while sender.is_alive():
-        sender.join(1.0)
-        found.append((time.monotonic() - started, service.backlog()))
+        sender.join(_LOOK_SECONDS)
+        now = time.monotonic()
+        found.append((now - started, service.backlog()))
         service.check()
-    return found
+        seconds = seconds_by_program(os.getpid(), service.broker)
+        if now - started <= warm_up:
+            before, since = seconds, now
+        elif sender.is_alive():
+            used = {name: round((total - before.get(name, 0.0)) / (now - since), 3) for name, total in seconds.items()}
+    return found, used
 
 
 def _until_read(service: Service) -> None:

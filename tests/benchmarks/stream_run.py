@@ -74,6 +74,11 @@ class Service:
     def updates(self) -> Path:
         return self.home.warehouse / "recommendation_updates"
 
+    @property
+    def broker(self) -> int:
+        """The broker's process id."""
+        return int((self.folder / "kafka" / "broker.pid").read_text())
+
     def backlog(self) -> int:
         """Records of the topic of which no list was made yet: those behind the newest offsets in the checkpoint."""
         commits = self.home.checkpoints / "service" / "lists" / "query" / "commits"

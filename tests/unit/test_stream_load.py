@@ -43,3 +43,12 @@ def test_equals_a_look_through_all_lists(seed: int) -> None:
         for who, at in events
     ]
     np.testing.assert_allclose(seconds_to_list(_sent(*events), _lists(*lists)), expected)
+
+
+def test_more_shoppers_than_twenty_bits_can_tell_apart_are_answered_each_by_their_own_list() -> None:
+    count, day = 1_100_000, 86_400_000_000
+    users = [f"u{n:07d}" for n in range(count)]
+    received = np.linspace(0, day, count).astype(np.int64)
+    sent = pa.table({"user_id": users, "received": received})
+    lists = pa.table({"user_id": users[::-1], "caused": received[::-1], "seen": received[::-1] + 250_000})
+    np.testing.assert_allclose(seconds_to_list(sent, lists), 0.25)

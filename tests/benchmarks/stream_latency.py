@@ -34,7 +34,8 @@ def stream_latency(
     """p50_s and p95_s from an event's sending until a reader has its list, and the backlog in records.
 
     Everything on the same cores: broker, sender, service with both queries, reader. The first minute, in which Java
-    compiles, is sent and not counted. `parts_ms` are medians per micro-batch of lists, `cores_used` shares of one core by program.
+    compiles, is sent and not counted. `parts_ms` are medians per micro-batch of lists, `cores_used` shares of one core
+    by program.
     """
     shop = Shop(LOG, shoppers or (QUICK_SHOPPERS if quick else SHOPPERS), past or PAST_EVENTS)
     warm_up = QUICK_WARM_UP_SECONDS if quick else WARM_UP_SECONDS

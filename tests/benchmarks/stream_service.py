@@ -16,7 +16,6 @@ from typing import Any, TextIO
 
 from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
-from pyspark.sql.streaming.listener import StreamingQueryListener
 
 from freshet.cli.opening import opened_job
 from freshet.recommendation import lists, scoring
@@ -27,6 +26,7 @@ from freshet.steps.service import PARTS, serve
 from freshet.storage import small_writes
 from freshet.streaming import intake, micro_batch
 from freshet.streaming.parameters import StreamParameters
+from freshet.streaming.progress import ProgressListener
 from freshet.streaming.query import stream_session
 from tests.benchmarks.tasks import cores
 
@@ -75,25 +75,6 @@ class Account:
         return timed
 
 
-class Progress(StreamingQueryListener):
-    """Spark's account of every micro-batch."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-
-    def onQueryStarted(self, event: Any) -> None: ...  # noqa: N802
-
-    def onQueryProgress(self, event: Any) -> None:  # noqa: N802
-        told = json.loads(event.progress.json)
-        self._account.keep(
-            query=told["name"], batch=told["batchId"], rows=told["numInputRows"], parts=told["durationMs"],
-        )  # fmt: skip
-
-    def onQueryIdle(self, event: Any) -> None: ...  # noqa: N802
-
-    def onQueryTerminated(self, event: Any) -> None: ...  # noqa: N802
-
-
 def main() -> None:
     home, server, topic, kept, *overrides = sys.argv[1:]
     stop = threading.Event()
@@ -104,9 +85,12 @@ def main() -> None:
             if hasattr(place, name):
                 setattr(place, name, account.watched(getattr(place, name), told))
 
+        def progress(told: dict[str, Any]) -> None:
+            account.keep(query=told["name"], batch=told["batchId"], rows=told["numInputRows"], parts=told["durationMs"])
+
         def listened(spark: SparkSession, params: StreamParameters) -> SparkSession:
             session = stream_session(spark, params)
-            session.streams.addListener(Progress(account))
+            session.streams.addListener(ProgressListener(progress))
             return session
 
         vars(service)["stream_session"] = listened

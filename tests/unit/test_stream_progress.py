@@ -1,6 +1,7 @@
 """How the stream stands, as data, as text for a scraper and as a view for a person."""
 
 import io
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from rich.console import Console
 
@@ -18,7 +20,7 @@ from freshet.cli.watch import view, watched
 from freshet.contracts import STREAM_METRICS
 from freshet.errors import InputError
 from freshet.storage.progress import stream_progress
-from freshet.streaming.progress import waiting_records
+from freshet.streaming.progress import Backlogs, ProgressListener, waiting_records
 
 BEGAN = datetime(2026, 2, 1, 10, tzinfo=UTC)
 
@@ -117,10 +119,40 @@ def test_the_live_view_looks_anew_and_ends_with_ctrl_c(warehouse: Path) -> None:
 
 
 def test_records_that_wait_are_those_between_what_was_read_and_what_is_there() -> None:
-    read, there = '{"clicks": {"0": 10, "1": 5}}', '{"clicks": {"0": 12, "1": 5, "2": 7}}'
+    read, there = {"clicks": {"0": 10, "1": 5}}, {"clicks": {"0": 12, "1": 5, "2": 7}}
     # Nothing is known of a partition that is new.
     assert waiting_records(read, there) == 2
     assert waiting_records(there, there) == 0
     assert waiting_records(None, there) is None
-    assert waiting_records("3", "4") is None
-    assert waiting_records('{"logOffset": 3}', '{"logOffset": 4}') is None
+    assert waiting_records(3, 4) is None
+    assert waiting_records({"logOffset": 3}, {"logOffset": 4}) is None
+
+
+def test_backlogs_are_kept_by_the_name_of_the_query() -> None:
+    backlogs = Backlogs()
+    source = {"endOffset": {"clicks": {"0": 10}}, "latestOffset": {"clicks": {"0": 15}}}
+    backlogs.told({"name": "lists", "sources": [source]})
+    backlogs.told({"name": None, "sources": [source]})
+    backlogs.told({"name": "events", "sources": []})
+    assert (backlogs.of("lists"), backlogs.of("events")) == (5, None)
+
+
+def test_spark_tells_of_each_micro_batch_as_the_object_of_its_json(spark: SparkSession, tmp_path: Path) -> None:
+    heard: list[dict[str, Any]] = []
+    listener = ProgressListener(heard.append)
+    spark.streams.addListener(listener)
+    try:
+        for number in range(2):
+            folder = tmp_path / "in"
+            folder.mkdir(exist_ok=True)
+            (folder / f"{number}.txt").write_text("one\ntwo\n")
+        rows = spark.readStream.option("maxFilesPerTrigger", 1).text(str(tmp_path / "in"))
+        writer = rows.writeStream.queryName("told").option("checkpointLocation", str(tmp_path / "checkpoint"))
+        writer.trigger(availableNow=True).foreachBatch(lambda batch, _: batch.count()).start().awaitTermination()
+        deadline = time.monotonic() + 60
+        while len(heard) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        spark.streams.removeListener(listener)
+    assert [(one["name"], one["batchId"], one["numInputRows"]) for one in heard] == [("told", 0, 2), ("told", 1, 2)]
+    assert all(one["durationMs"]["triggerExecution"] > 0 for one in heard)

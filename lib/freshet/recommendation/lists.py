@@ -22,8 +22,9 @@ from freshet.recommendation.reasons import reasons
 from freshet.recommendation.scoring import NOTHING, scored
 from freshet.top_k import top_k
 
-_SCORE_CELLS = 4_000_000
-"""Scores of a block of shoppers stay near the processor's cache: 16 MB of float32."""
+_SCORE_CELLS = 24_000_000
+"""Scores of a block of shoppers, 96 MB of float32. A product of few shoppers spends its time on laying out the items'
+vectors: of 700 lists of 60,000 items, 4 million cells took 0.31 to 0.35 s on one core, 24 million 0.25 s."""
 
 _MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items", LongType())]
 

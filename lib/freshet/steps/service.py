@@ -43,7 +43,7 @@ from freshet.streaming.intake import EventIntake, IntakeRules
 from freshet.streaming.made_lists import ServedModel
 from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.past import opened_store
-from freshet.streaming.progress import Backlogs
+from freshet.streaming.progress import Backlogs, ProgressListener
 from freshet.streaming.query import state_layout, stream_session
 from freshet.streaming.running import RunningQuery, WithChores, started
 from freshet.streaming.upkeep import Upkeep
@@ -184,7 +184,7 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
 def _backlog(session: SparkSession, query: str) -> Callable[[], int | None]:
     """What Spark tells of the records that wait for a query of this session."""
     backlogs = Backlogs()
-    session.streams.addListener(backlogs)
+    session.streams.addListener(ProgressListener(backlogs.told))
     return lambda: backlogs.of(query)
 
 

@@ -97,8 +97,13 @@ def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: date
     had = {
         "neighbours": strengths(recipe.neighbour_half_life_days),
         "linear_items": {i: min(1.0, s) for i, s in strengths(recipe.linear_half_life_days).items()},
-        "next_items": {items.index(item): value for item, value in state_of(history, recipe, items).items()},
+        "next_items": {},
     }
+    if "next_items" in artifact.item_weights:
+        near = artifact.item_weights["next_items"].toarray()
+        known = [item for n, item in enumerate(items) if near[n].any() or near[:, n].any()]
+        state = state_of(history, recipe, known)
+        had["next_items"] = {items.index(item): value for item, value in state.items()}
     for model, matrix in artifact.item_weights.items():
         if weights.get(model):
             near, own = matrix.toarray(), had[model]
@@ -117,8 +122,8 @@ def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: date
 
 
 def _to_one(values: list[float]) -> list[float]:
-    highest = max(values, default=0.0)
-    return [value / highest for value in values] if highest > 0 else values
+    largest = max((abs(value) for value in values), default=0.0)
+    return [value / largest for value in values] if largest > 0 else values
 
 
 def neighbours_of(

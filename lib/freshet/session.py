@@ -69,7 +69,7 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
 
 
 def task_cores(session: SparkSession) -> int:
-    """Cores that one task may use: all of a local session, since its only task then runs alone; else spark.task.cpus.
+    """Cores that one task may use: all of a local session, which trials side by side share; else spark.task.cpus.
 
     On a cluster Spark promises a task no more than spark.task.cpus (1 unless it was set), whatever the machine has.
     """

@@ -199,11 +199,23 @@ def test_shoppers_who_have_not_been_back_are_forgotten_each_kind_by_its_own_age(
     left = store.newest_times([*(f"u{n}" for n in range(20)), *(f"anon:d{n:02d}" for n in range(20))])
     assert sorted(left) == [*(f"anon:d{n}" for n in range(15, 20)), *(f"u{n}" for n in range(10, 20))]
     every = ["anon:d03", "anon:d12", "anon:d16", "anon:seen-at-login-only"]
-    assert list(store.logins(every)) == ["anon:d16"]
+    after, turns = "", 0
+    while after is not None:
+        after, turns = store.forget_logins(after=after, at_most=3, before=15), turns + 1
+    assert (list(store.logins(every)), turns) == (["anon:d16"], 2)
     # Who comes back begins anew; the rest is as it was.
     take(store, stream_rows([entry(user="u3", item="i", at=30, key=99), entry(user="u12", item="i", at=31, key=98)]), 1)
     assert keys(store, "u3", "u12") == [[99], [98, 12]]
     assert store.shoppers == 16
+
+
+def test_a_device_that_is_still_used_keeps_its_logins_so_that_nobody_gets_the_past_of_another(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    take(store, stream_rows([visit(1), visit(2, user="ann", item=None), visit(50)]), 0)
+    assert store.forget(after="", at_most=9, before=10, anonymous_before=10) == (1, None)  # ann
+    assert store.forget_logins(after="", at_most=9, before=10) is None
+    take(store, stream_rows([visit(60, user="bob", item=None)]), 1)
+    assert keys(store, "bob") == [[50]]
 
 
 def test_nobody_is_forgotten_where_that_is_switched_off(tmp_path: Path) -> None:
@@ -211,6 +223,7 @@ def test_nobody_is_forgotten_where_that_is_switched_off(tmp_path: Path) -> None:
     take(store, stream_rows([visit(1), visit(2, user="ann"), entry(user="bob", item="i", at=1, key=5)]), 0)
     assert store.forget(after="", at_most=2, before=None, anonymous_before=None) == (0, "anon:x")
     assert store.forget(after="anon:x", at_most=2, before=None, anonymous_before=None) == (0, None)
+    assert store.forget_logins(after="", at_most=2, before=None) is None
     assert list(store.logins(["anon:x"])) == ["anon:x"]
 
 

@@ -91,20 +91,21 @@ def test_a_state_weighs_each_item_by_how_many_moments_ago_it_was_taken() -> None
         (_ago(1), "i1", "purchase", "o1"),
         (_ago(2), "i5", "refund", "o2"),  # counts not, and makes no step
         (_ago(3), "gone", "purchase", "o3"),  # an unknown item makes none either
+        (_ago(3.5), "i4", "purchase", "o8"),  # nor one that is not wanted
         (_ago(4), "i1", "purchase", "o4"),
         (_ago(4), "i1", "purchase", "o5"),  # the same moment: once
         (_ago(9), "i2", "purchase", "o6"),
         (_ago(10), "i3", "purchase", "o7"),  # a step too far back
     ]
-    counts = np.array([True, False])
-    found = _block([], history, [(_ago(7), "i3", "purchase", "o1")]).states(counts, decay=0.5, steps=3)
+    events, items = np.array([True, False]), np.array([True, True, True, True, False, True])
+    found = _block([], history, [(_ago(7), "i3", "purchase", "o1")]).states(events, items, decay=0.5, steps=3)
     assert found.dtype == np.float32
     assert found.toarray().tolist() == [[0] * 6, [1.0, 1.5, 0.25, 0, 0, 0], [0, 0, 0, 1.0, 0, 0]]
 
 
 def test_without_events_that_count_a_state_is_empty() -> None:
     for block in (_block(), _block([]), _block([(_ago(1), "i0", "refund", "o1")])):
-        assert block.states(np.array([True, False]), decay=0.5, steps=2).nnz == 0
+        assert block.states(np.array([True, False]), np.ones(6, dtype=bool), decay=0.5, steps=2).nnz == 0
 
 
 @pytest.mark.parametrize("shoppers", [[], [None], [[], None, []]])

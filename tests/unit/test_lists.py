@@ -118,6 +118,14 @@ def test_similar_to_names_an_item_by_the_model_that_gives_most() -> None:
     assert [entry["score"] for entry in lists[2.0]] == [3.0]
 
 
+def test_similar_to_names_what_speaks_against_an_item_where_the_model_counts_against_itself() -> None:
+    linear = np.zeros((3, 3))
+    linear[0, 2], linear[1, 2] = 0.25, -2.0
+    model = artifact(["a", "b", "x"], linear_items=linear, weights=both(linear_items=-1.0))
+    found = _lists(model, {"u": [_bought("a", 1), _bought("b", 2)]}, "new_items", length=1)["u"]
+    assert [(entry["item_id"], entry["reason"]) for entry in found] == [("x", "similar_to:b")]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_one_item_one_shopper_gives_a_list_of_at_most_one(policy: str) -> None:
     model = random_artifact(np.random.default_rng(0), items=1, rank=3)

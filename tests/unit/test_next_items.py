@@ -116,7 +116,7 @@ def test_a_frame_gives_weights_by_id_and_leaves_out_rows_without_a_place(spark: 
 
 def test_what_does_not_fit_is_told_before_it_is_tried(spark: SparkSession) -> None:
     frame = local_frame(spark, ROWS, [{"user_id": "u", "item_id": i, "position": float(n)} for n, i in enumerate("ab")])
-    with pytest.raises(SetupError, match=r"next_items.memory_gb.*at most 0.001 GB; found 0.3 GB for 2 items"):
+    with pytest.raises(SetupError, match=r"item_models.memory_gb.*at most 0.001 GB; found 0.3 GB for 2 items"):
         next_item_weights(frame, PARAMS, threads=1, memory_gb=0.001)
     assert next_item_weights(frame.where("false"), PARAMS, threads=1, memory_gb=1.0).num_rows == 0
 

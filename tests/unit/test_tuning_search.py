@@ -196,7 +196,7 @@ def test_a_search_that_goes_on_from_its_record_ends_as_one_without_a_break(spark
 @pytest.mark.parametrize(
     "wrong",
     [{"ranks": ()}, {"rounds": 0}, {"max_iters": ()}, {"max_iters": (0,)}, {"ranks": (4, 4)}, {"trials": 0},
-     {"own_half_lives_days": ()}],
+     {"own_half_lives_days": ()}, {"user_half_lives_days": (-1.0,)}, {"alphas": (-1.0,)}, {"reg_power": 3.0}],
 )  # fmt: skip
 def test_impossible_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"grid|must be"):
@@ -204,10 +204,12 @@ def test_impossible_parameters_are_refused(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"neighbour_counts": ()}, {"linear_half_life_days": -1.0}, {"most_items": 0}, {"memory_gb": 0.0}]
-)
+    "wrong",
+    [{"neighbour_counts": ()}, {"neighbour_counts": (0,)}, {"linear_half_life_days": -1.0}, {"most_items": 0},
+     {"memory_gb": 0.0}, {"linear_reg_params": (0.0,)}, {"next_reg_params": (1.0,), "next_decay": 1.5}],
+)  # fmt: skip
 def test_impossible_parameters_of_item_models_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be|at least one"):
+    with pytest.raises(ValueError, match=r"must be|at least one|must"):
         _items(**wrong)
 
 

@@ -98,6 +98,15 @@ def strengths_by_half_life(
     return wishes.groupBy("user_id", "item_id").agg(F.min("first_time").alias("first_time"), *columns)
 
 
+def item_sequences(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
+    """(user_id, item_id, position): a row for each order of an item, of each event that speaks for it, by its time.
+
+    Of the same events as `interactions`; events without weight, or that take away, make no row.
+    """
+    wishes = order_wishes(events, as_of=as_of, params=params).where(F.col("weight") > 0)
+    return wishes.select("user_id", "item_id", F.col("last_time").alias("position"))
+
+
 def order_wishes(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
     """A row per shopper, item, event name and order known before `as_of`, of each shopper's newest events.
 

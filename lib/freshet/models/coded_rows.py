@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 
 class CodedRows(NamedTuple):
-    """One element per row: `user` numbered by arrival, `item` by the rising order of `item_ids`, `value` float64."""
+    """One element per row: `user` and `item` numbered by the rising order of their ids, `value` float64."""
 
     user: NDArray[np.int64]
     item: NDArray[np.int64]
@@ -36,14 +37,22 @@ def coded_rows(batches: Iterator[pa.RecordBatch]) -> CodedRows:
     if not rows:
         nothing = np.empty(0, dtype=np.int64)
         return CodedRows(nothing, nothing, np.empty(0), 0, pa.array([], pa.string()))
-    names = np.array(list(items), dtype=object)
-    order = np.argsort(names)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    item = place[np.concatenate(columns)]
+    # By id and not by arrival, which differs from run to run: sums over shoppers repeat to the last bit.
+    user_place, _ = _in_order(users)
+    item_place, item_ids = _in_order(items)
     return CodedRows(
-        np.concatenate(rows), item, np.concatenate(values), len(users), pa.array(names[order], pa.string())
-    )
+        user_place[np.concatenate(rows)], item_place[np.concatenate(columns)], np.concatenate(values), len(users),
+        item_ids,
+    )  # fmt: skip
+
+
+def _in_order(codes: dict[str, int]) -> tuple[NDArray[np.int64], pa.Array]:
+    """By code the place of its id in rising order, and the ids in that order."""
+    names = pa.array(list(codes), pa.string())
+    order = pc.sort_indices(names)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    return place, names.take(order)
 
 
 def _numbered(column: pa.Array, known: dict[str, int]) -> NDArray[np.int64]:

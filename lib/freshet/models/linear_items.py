@@ -67,7 +67,7 @@ def linear_item_weights(
         strengths = rows.matrix()
         items = strengths.shape[1]
         needed = needed_bytes(strengths, dense_items=params.dense_items, sides=items * min(params.count, items))
-        check_memory(needed, memory_gb, items=items, setting="linear_items.memory_gb")
+        check_memory(needed, memory_gb, items=items, setting="item_models.memory_gb")
         return linear_item_matrix(strengths, params)
 
     # Not a number compares as the largest of all.

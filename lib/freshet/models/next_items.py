@@ -135,7 +135,7 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
         found = transitions(rows, decay=params.decay, steps=params.steps)
         items = found.states.shape[1]
         needed = needed_bytes(found.states, dense_items=params.dense_items, sides=items * min(params.count, items))
-        check_memory(needed, memory_gb, items=items, setting="next_items.memory_gb")
+        check_memory(needed, memory_gb, items=items, setting="item_models.memory_gb")
         return next_item_matrix(found, params)
 
     position = F.col("position").cast("double")

@@ -22,7 +22,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.errors import StateError
 from freshet.recommendation.fold_in import gram_matrix
-from freshet.recommendation.recipe import ITEM_MODELS, NEIGHBOURS, Recipe
+from freshet.recommendation.recipe import ITEM_MODELS, NEIGHBOURS, NEXT_ITEMS, Recipe
 
 _SPARSE_PARTS = ("data", "indices", "indptr")
 
@@ -51,6 +51,14 @@ class Artifact:
     def speakers(self) -> dict[str, csc_matrix]:
         """`item_weights` by scored item, each column's speaking items in rising order."""
         return {name: weights.tocsc() for name, weights in self.item_weights.items()}
+
+    @cached_property
+    def known_to_next_items(self) -> NDArray[np.bool_]:
+        """By item, whether the next-item model has weights of it; there must be such a model."""
+        weights = self.item_weights[NEXT_ITEMS]
+        known = np.diff(weights.indptr) > 0
+        known[weights.indices] = True
+        return known
 
     def neighbour_table(self) -> pa.Table:
         """(item_id, neighbours array<item_id, weight>) of every item; none without the model of neighbours."""

@@ -59,13 +59,13 @@ class HistoryBlock:
         total = np.add.reduceat(value, self._pairs) if len(value) else value
         return self._matrix(total, (total > 0) & (total >= at_least))
 
-    def states(self, counts: NDArray[np.bool_], *, decay: float, steps: int) -> csr_matrix:
+    def states(self, events: NDArray[np.bool_], items: NDArray[np.bool_], *, decay: float, steps: int) -> csr_matrix:
         """float32 [shoppers, items]: sum over a shopper's `steps` newest moments, step 0 the newest, of decay^step.
 
-        `counts` is by event code: which events make a step. Events of one moment are one step, and an item that is
-        twice in a step counts once.
+        `events`, by event code, and `items`, by column, say what makes a step. Events of one moment are one step, and
+        an item that is twice in a step counts once.
         """
-        counted = np.flatnonzero(counts[self.event])
+        counted = np.flatnonzero(events[self.event] & items[self.item])
         # Elements stand by shopper and item: equal items of a moment are next to each other after a stable sort.
         order = counted[np.lexsort((self.age_days[counted], self.row[counted]))]
         row, age, item = self.row[order], self.age_days[order], self.item[order]

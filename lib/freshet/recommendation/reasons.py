@@ -64,11 +64,16 @@ def _origins(
     At least one of the shopper's items must speak for each column.
     """
     speakers = artifact.speakers[model]
-    strengths = item_model_inputs(model, block, artifact.recipe).toarray()
+    strengths = item_model_inputs(model, block, artifact).toarray()
     counts = np.diff(speakers.indptr)[columns]
     starts = np.cumsum(counts) - counts
     places = np.arange(counts.sum()) + np.repeat(speakers.indptr[columns] - starts, counts)
-    said = speakers.data[places] * strengths[np.repeat(shoppers, counts), speakers.indices[places]]
+    own = strengths[np.repeat(shoppers, counts), speakers.indices[places]]
+    said = speakers.data[places] * own
+    # Of a model that the recipe weighs negatively, what is said against an item speaks for it.
+    said *= np.repeat(np.where(np.add.reduceat(said, starts) < 0, np.float32(-1), np.float32(1)), counts)
+    # What is said by an item that the shopper lacks is 0, which may be more than all others say.
+    said[own == 0] = -np.inf
     highest = np.repeat(np.maximum.reduceat(said, starts), counts)
     winners = np.flatnonzero(said == highest)
     # The first winner of each segment.

@@ -11,7 +11,7 @@ from freshet.models.compiled import compiled
 
 
 def product_scaled_to_one(left: csr_matrix, right: csr_matrix) -> csr_matrix:
-    """left @ right in float32, each row's highest value scaled to 1; rows without a value above 0 stay as they are."""
+    """left @ right in float32, each row's value of largest size scaled to 1 or -1; rows of zeros stay as they are."""
     met = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])
     # A row has no more values than there are columns, however many of its items speak for the same one.
     most = int(np.minimum(np.diff(met[left.indptr]), right.shape[1]).sum())
@@ -59,10 +59,10 @@ def _product(  # noqa: PLR0913 - a kernel takes plain arrays
                     columns[count] = column
                     count += 1
                 room[column] += left_values[n] * right_values[m]
-        highest = np.float32(0.0)
+        largest = np.float32(0.0)
         for n in range(start, count):
-            highest = max(highest, room[columns[n]])
-        scale = highest if highest > 0 else np.float32(1.0)
+            largest = max(largest, abs(room[columns[n]]))
+        scale = largest if largest > 0 else np.float32(1.0)
         for n in range(start, count):
             values[n] = room[columns[n]] / scale
         ends[row + 1] = count

@@ -43,16 +43,18 @@ def factor_scale(vectors: NDArray[np.float32], artifact: Artifact) -> tuple[NDAr
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 
-def item_model_inputs(model: str, block: HistoryBlock, recipe: Recipe) -> csr_matrix:
+def item_model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
     """[shoppers, items] sparse, float32, above 0: what an item model reads of a history.
 
     neighbours: decayed strengths. linear_items: the same, at most 1 each, as the model is trained. next_items: the
-    state of models/next_items.py after the newest step.
+    state of models/next_items.py after the newest step; items that the model does not know make no step.
     """
+    recipe = artifact.recipe
     weights = event_weights(recipe)
     if model == NEXT_ITEMS:
         assert recipe.next_items is not None
-        return block.states(weights > 0, decay=recipe.next_items.decay, steps=recipe.next_items.steps)
+        params, known = recipe.next_items, artifact.known_to_next_items
+        return block.states(weights > 0, known, decay=params.decay, steps=params.steps)
     half_life = recipe.linear_half_life_days if model == LINEAR_ITEMS else recipe.neighbour_half_life_days
     strengths = block.strengths(weights, half_life).astype(np.float32)
     if model == LINEAR_ITEMS:
@@ -61,8 +63,8 @@ def item_model_inputs(model: str, block: HistoryBlock, recipe: Recipe) -> csr_ma
 
 
 def item_model_scores(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
-    """[shoppers, items] sparse: inputs times the model's weights, each shopper's highest scaled to 1."""
-    return product_scaled_to_one(item_model_inputs(model, block, artifact.recipe), artifact.item_weights[model])
+    """[shoppers, items] sparse: inputs times the model's weights, each shopper's largest in size scaled to 1."""
+    return product_scaled_to_one(item_model_inputs(model, block, artifact), artifact.item_weights[model])
 
 
 def own_scores(block: HistoryBlock, recipe: Recipe) -> dict[str, csr_matrix]:

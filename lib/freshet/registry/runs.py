@@ -52,7 +52,8 @@ class TrainingRun:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
         from mlflow.utils.time import get_current_time_millis
 
-        with told_as_freshet_error(self._folder):
+        # While no other run begins: it would take these, which no process holds a lock of, for left behind.
+        with _beginning(self._folder), told_as_freshet_error(self._folder):
             experiment = experiment_id(self._client, self._folder)
             for number, trial in enumerate(trials):
                 now = get_current_time_millis()

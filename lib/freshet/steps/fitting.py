@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FEATURES
+from freshet.errors import SettingsError, SetupError
 from freshet.features.interactions import InteractionParameters, histories, strengths_by_half_life
 from freshet.features.items import item_features
 from freshet.models.als import Factoriser, FittedAls
@@ -58,15 +59,6 @@ def sample_of_shoppers(rows: DataFrame, at_most: int) -> DataFrame:
     """About `at_most` of the rows (user_id, ...), a row per shopper, chosen by a hash of the id."""
     share = min(1.0, at_most / max(1, rows.count()))
     return rows.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
-
-
-def event_sequences(histories: DataFrame, weights: dict[str, float]) -> DataFrame:
-    """(user_id, item_id, position) from rows (user_id, history): every event that speaks for an item, by its time."""
-    positive = [name for name, weight in weights.items() if weight > 0]
-    each = histories.select("user_id", F.explode("history").alias("entry")).where(
-        F.col("entry.event_name").isin(positive)
-    )
-    return each.select("user_id", "entry.item_id", F.col("entry.event_time").alias("position"))
 
 
 def had_items(target: str) -> Column:
@@ -131,15 +123,17 @@ class Fitted(NamedTuple):
 
 
 def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, with_users: bool = False) -> Fitted:
-    """The recipe fitted on the past as of a date."""
+    """The recipe fitted on the past as of a date. An item model that no longer fits is left out, and that is told."""
     als, factors = None, None
     if recipe.als is not None:
         chosen = past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
         als = by.fit(chosen, recipe.als, with_users=with_users)
         factors = als.items
-    tables = {
-        model: fitted_item_model(model, recipe, past, params=settings.item_models, threads=by.threads)
-        for model in models_of(recipe)
-    }
+    tables = {}
+    for model in models_of(recipe):
+        try:
+            tables[model] = fitted_item_model(model, recipe, past, params=settings.item_models, threads=by.threads)
+        except (SetupError, SettingsError) as error:
+            by.told(f"{model} is left out: {error}")
     artifact = assembled(recipe, features=past.features, factors=factors, item_weights=tables, as_of=past.as_of)
     return Fitted(artifact, als)

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
 from freshet.errors import DataTooSmallError
+from freshet.features.interactions import item_sequences
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
 from freshet.registry.versions import ModelVersion
@@ -18,12 +19,10 @@ from freshet.steps.fitting import (
     StrengthsAt,
     built_catalogue,
     catalogue,
-    event_sequences,
     events_until,
     factoriser,
     fitted,
     half_lives_of,
-    histories_before,
     judged_cases,
     repeat_share,
 )
@@ -49,12 +48,13 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     known = known_before(events, windows.cut)
     strengths = StrengthsAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
     job.tell("fitting the chosen recipe on everything before the cut")
-    sequences = event_sequences(histories_before(job, windows, windows.cut), recipe.event_weights)
+    sequences = item_sequences(known, as_of=windows.cut, params=job.settings.interactions)
     past = Past(strengths, sequences, built_catalogue(job, windows), windows.cut)
     final = fitted(recipe, past, settings=job.settings, by=factoriser(job), with_users=True)
     version = _registered(job, fingerprint, result, final)
-    _search_record(job, fingerprint).unlink(missing_ok=True)
     _write_factors(job, final, version.model_version)
+    # Last: a run that is killed before has its trials still.
+    _search_record(job, fingerprint).unlink(missing_ok=True)
     strengths.forget()
     return {
         "version": version.version,
@@ -82,7 +82,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     strengths = StrengthsAt(
         known, cut, settings.interactions, half_lives | (half_lives_of(before) if before else set())
     )
-    sequences = event_sequences(histories_before(job, windows, cut), settings.interactions.weights)
+    sequences = item_sequences(known, as_of=cut, params=settings.interactions)
     past = Past(strengths, sequences, catalogue(known, as_of=cut, target=target), cut)
     try:
         judged = cases.count()
@@ -174,7 +174,7 @@ TRAIN_RECOMMENDER = Step(
     after=("build",),
     writes=(ITEM_FACTORS, USER_FACTORS),
     reads=(EVENTS, ITEM_FEATURES),
-    sections=("windows", "interactions", "search", "item_models", "factorisation", "lists", "gate"),
+    sections=("windows", "interactions", "search", "item_models", "factorisation", "gate"),
     inputs=_inputs,
     work=_work,
 )

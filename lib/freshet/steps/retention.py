@@ -1,5 +1,6 @@
 """What is kept of models: files of versions that neither serve nor are new go."""
 
+import contextlib
 import shutil
 
 from freshet.registry.retention import retire
@@ -30,7 +31,8 @@ def _drop_fits(job: Job) -> None:
     known = {version.fingerprint for version in registry(job).versions(RECOMMENDER)}
     record = job.home.steps / "train-recommender.json"
     for left in (*job.home.artifacts.glob("*-ch*"), *job.home.artifacts.glob("*-search.json")):
-        fingerprint = left.name.rpartition("-")[0]
-        is_old = record.is_file() and left.stat().st_mtime < record.stat().st_mtime
-        if fingerprint not in known and is_old:
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        # A training that ends meanwhile removes the record of its search itself.
+        with contextlib.suppress(FileNotFoundError):
+            is_old = record.is_file() and left.stat().st_mtime < record.stat().st_mtime
+            if left.name.rpartition("-")[0] not in known and is_old:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()

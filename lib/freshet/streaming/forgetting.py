@@ -22,7 +22,7 @@ class Forgetting:
         self, store: HistoryStore, parameters: ServiceParameters, *, rest: timedelta, now: Callable[[], datetime]
     ) -> None:
         self._store, self._parameters, self._rest, self._now = store, parameters, rest, now
-        self._after = ""
+        self._after, self._after_login = "", ""
         self._next = now() + _TURN
 
     def between_batches(self) -> int:
@@ -30,14 +30,19 @@ class Forgetting:
         clock = self._store.clock
         if clock is None or self._now() < self._next:
             return 0
+        anonymous_before = _microseconds(clock, self._parameters.anonymous_history_days)
         forgotten, last = self._store.forget(
             after=self._after,
             at_most=_SHOPPERS_AT_A_TIME,
             before=_microseconds(clock, self._parameters.history_days),
-            anonymous_before=_microseconds(clock, self._parameters.anonymous_history_days),
+            anonymous_before=anonymous_before,
         )
-        self._after = last or ""
-        self._next = self._now() + (_TURN if last else self._rest)
+        last_login = self._store.forget_logins(
+            after=self._after_login, at_most=_SHOPPERS_AT_A_TIME, before=anonymous_before
+        )
+        self._after, self._after_login = last or "", last_login or ""
+        # The shorter of the two walks begins again while the longer one goes on.
+        self._next = self._now() + (_TURN if last or last_login else self._rest)
         return forgotten
 
 

@@ -25,6 +25,7 @@ from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import BusyError, StateError
 from freshet.recommendation.packed_histories import NAME_BITS, PackedHistories, merged, microseconds, packed_what
 from freshet.streaming.codes import Codes
+from freshet.streaming.logins import read
 
 _TABLES = """
 create table if not exists histories (id text primary key, entries blob not null);
@@ -167,10 +168,10 @@ class HistoryStore:
         self, *, after: str, at_most: int, before: int | None, anonymous_before: int | None
     ) -> tuple[int, str | None]:
         """Looks at the next `at_most` shoppers behind `after`, in order of their ids, and forgets those whose newest
-        entry is older than `before`, or `anonymous_before` for anonymous ids, and anonymous ids whose newest login is;
-        None: never.
+        entry is older than `before`, or `anonymous_before` for anonymous ids; None: never.
 
-        How many shoppers were forgotten, and the id of the last one looked at, None at the end.
+        How many were forgotten, and the id of the last one looked at, None at the end. Logins stay: those of a session
+        that is still there say whose its older entries are.
         """
         with self.transaction():
             seen = self._base.execute(
@@ -182,15 +183,22 @@ class HistoryStore:
                 if oldest is not None and int.from_bytes(first, sys.byteorder, signed=True) < oldest:
                     gone.append((user,))
             self._base.executemany("delete from histories where id = ?", gone)
-            last = seen[-1][0] if len(seen) == at_most else None
-            if anonymous_before is not None:
-                # The newest run is the last of the list, its moment the first of the pair.
-                old = "json_extract(logins, '$[#-1][0]') < ?"
-                upto = "" if last is None else "and id <= ?"
-                bounds = (after, anonymous_before) if last is None else (after, anonymous_before, last)
-                self._base.execute(f"delete from sessions where id > ? and {old} {upto}", bounds)
             self.shoppers -= len(gone)
-        return len(gone), last
+        return len(gone), seen[-1][0] if len(seen) == at_most else None
+
+    def forget_logins(self, *, after: str, at_most: int, before: int | None) -> str | None:
+        """Looks at the logins under the next `at_most` anonymous ids, and forgets those that have no history and whose
+        newest login is older than `before`; None: never. The last id looked at, None at the end."""
+        with self.transaction():
+            seen = self._base.execute(
+                "select id, logins from sessions where id > ? order by id limit ?", (after, at_most)
+            ).fetchall()
+            old = [(session,) for session, text in seen if before is not None and read(text)[-1][0] < before]
+            self._base.executemany(
+                "delete from sessions where id = ? and not exists (select 1 from histories h where h.id = sessions.id)",
+                old,
+            )
+        return seen[-1][0] if len(seen) == at_most else None
 
     def logins(self, sessions: Sequence[str]) -> dict[str, str]:
         """What is kept of the logins under these anonymous ids (streaming.logins), of those who have some."""

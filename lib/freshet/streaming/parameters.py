@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+_CENTURY_DAYS = 36_525.0
+
 
 @dataclass(frozen=True)
 class StreamParameters:
@@ -84,6 +86,11 @@ class ServiceParameters:
             )
             if getattr(self, name) < 0
         ]  # fmt: skip
+        wrong += [
+            f"{name} must be at most {_CENTURY_DAYS:g} days, is {getattr(self, name):g}"
+            for name in ("history_days", "anonymous_history_days")
+            if getattr(self, name) > _CENTURY_DAYS
+        ]
         if not self.repeat_hours > 0:
             wrong.append(f"repeat_hours must be above 0, is {self.repeat_hours}")
         if wrong:

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.models.linear_items import LinearItemParameters, linear_item_weights
+from freshet.models.linear_items import linear_item_weights
 from freshet.models.neighbours import NeighbourParameters, item_neighbours
-from freshet.models.next_items import NextItemParameters, next_item_weights
+from freshet.models.next_items import next_item_weights
 from freshet.recommendation.recipe import ITEM_MODELS, LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
 from freshet.tuning.parameters import ItemModelParameters
 
@@ -47,22 +47,10 @@ def item_model_options(bare: Recipe, params: ItemModelParameters) -> dict[str, l
             replace(bare, neighbours=count, neighbour_half_life_days=near) for count in params.neighbour_counts
         ],
         LINEAR_ITEMS: [
-            replace(
-                bare, linear_half_life_days=linear,
-                linear_items=LinearItemParameters(reg, params.count, params.dense_items),
-            )
+            replace(bare, linear_half_life_days=linear, linear_items=params.linear_items(reg))
             for reg in params.linear_reg_params
         ],
-        NEXT_ITEMS: [
-            replace(
-                bare,
-                next_items=NextItemParameters(
-                    params.next_decay, params.next_steps, reg, params.next_co_occurrence, params.count,
-                    params.dense_items,
-                ),
-            )
-            for reg in params.next_reg_params
-        ],
+        NEXT_ITEMS: [replace(bare, next_items=params.next_items(reg)) for reg in params.next_reg_params],
     }  # fmt: skip
     return {model: recipes for model, recipes in options.items() if recipes}
 

@@ -1,7 +1,12 @@
 """What the search may try, and how long."""
 
+import itertools
 from dataclasses import dataclass
 
+from freshet.models.als_parameters import AlsParameters
+from freshet.models.linear_items import LinearItemParameters
+from freshet.models.neighbours import NeighbourParameters
+from freshet.models.next_items import NextItemParameters
 from freshet.tuning.study import Effort
 
 
@@ -43,6 +48,10 @@ class SearchParameters:
             raise ValueError("the values of a grid must differ")
         if min(*self.max_iters, *self.ranks, self.candidates_per_term, self.rounds, self.min_validation_users) < 1:
             raise ValueError("ranks, max_iters, candidates_per_term, rounds, min_validation_users must be 1 or more")
+        if min(*self.item_half_lives_days, *self.user_half_lives_days, *self.own_half_lives_days) < 0:
+            raise ValueError("half-lives must be 0 or more")
+        for reg, alpha in itertools.product(self.reg_params, self.alphas):
+            AlsParameters(self.ranks[0], self.max_iters[0], reg, alpha, self.seed, self.reg_power)
         _ = self.effort
 
     @property
@@ -91,7 +100,24 @@ class ItemModelParameters:
     def __post_init__(self) -> None:
         if not self.neighbour_counts:
             raise ValueError("neighbour_counts needs at least one value")
+        # Each refuses what it cannot be made of; now, and not in the middle of a run.
+        for count in self.neighbour_counts:
+            NeighbourParameters(count, self.neighbour_asymmetry, self.neighbour_shrinkage)
+        for reg in self.linear_reg_params:
+            self.linear_items(reg)
+        for reg in self.next_reg_params:
+            self.next_items(reg)
         if min(self.linear_half_life_days, self.neighbour_half_life_days) < 0:
             raise ValueError("half-lives must be 0 or more")
         if self.most_items < 1 or self.memory_gb <= 0:
             raise ValueError("most_items must be 1 or more, memory_gb above 0")
+
+    def linear_items(self, reg_param: float) -> LinearItemParameters:
+        """The linear item model with one of the regularisations."""
+        return LinearItemParameters(reg_param, self.count, self.dense_items)
+
+    def next_items(self, reg_param: float) -> NextItemParameters:
+        """The next-item model with one of the regularisations."""
+        return NextItemParameters(
+            self.next_decay, self.next_steps, reg_param, self.next_co_occurrence, self.count, self.dense_items
+        )

@@ -4,13 +4,12 @@ Everything is fitted on what was known before the validation cut. Factor models 
 (study.py) and tried side by side, each in a task of its own; the weights of both policies are searched in two tasks.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 
 from freshet.errors import DataTooSmallError, SettingsError, SetupError
@@ -29,7 +28,7 @@ from freshet.tuning.item_models import (
     without_unused,
 )
 from freshet.tuning.parameters import ItemModelParameters, SearchParameters
-from freshet.tuning.study import Setting, best_of, studied
+from freshet.tuning.study import Setting, best_of, side_by_side, studied
 from freshet.tuning.trials import blend_trials, fold_in_trials, item_model_trials
 
 
@@ -118,13 +117,15 @@ class _Search:
     def factors(self) -> _FactorTrial:
         """The best factor model of the study."""
         best: _FactorTrial | None = None
+        comparing = threading.Lock()
 
         def judge(setting: Setting) -> float | None:
             nonlocal best
             trial = self._factor_trial(setting)
             # Only the best so far keeps its vectors: a catalogue's worth of them each.
-            if trial is not None and (best is None or trial.ndcg > best.ndcg):
-                best = trial
+            with comparing:
+                if trial is not None and (best is None or trial.ndcg > best.ndcg):
+                    best = trial
             return None if trial is None else trial.ndcg
 
         spark = self.judging.cases.sparkSession
@@ -206,10 +207,10 @@ class _Search:
         options = item_model_options(self.bare, self.item_models)
         pairs = [(model, recipe) for model, recipes in options.items() for recipe in recipes]
         rivals = {model for model, recipes in options.items() if len(recipes) > 1}
-        spark = self.judging.cases.sparkSession
-        with ThreadPoolExecutor(self.params.trials_at_once) as pool:
-            work = inheritable_thread_target(spark)(lambda pair: self._item_model(*pair, judged=pair[0] in rivals))
-            made = list(pool.map(work, pairs))
+        made = side_by_side(
+            lambda pair: self._item_model(*pair, judged=pair[0] in rivals), pairs,
+            spark=self.judging.cases.sparkSession, at_once=self.params.trials_at_once,
+        )  # fmt: skip
         chosen: dict[str, Recipe] = {}
         tables: dict[str, pa.Table] = {}
         values: dict[str, float] = {}

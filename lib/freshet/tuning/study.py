@@ -8,18 +8,22 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from freshet.errors import StateError
 
 if TYPE_CHECKING:
     from optuna import Study
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 Setting = dict[str, float]
 """A value for each name of a space."""
@@ -68,10 +72,8 @@ def studied(
     while len(known) < min(effort.trials, size) and not _stale(known, effort):
         room = min(effort.at_once, effort.trials - len(known), size - len(known))
         proposals = _proposals(space, known, room, effort)
-        # Each thread with the scheduler's pool of this one: tasks of steps that run side by side take turns.
-        judged = _inheriting(judge, spark)
-        with ThreadPoolExecutor(len(proposals)) as pool:
-            known += [Judged(*pair) for pair in zip(proposals, pool.map(judged, proposals), strict=True)]
+        values = side_by_side(judge, proposals, spark=spark, at_once=len(proposals))
+        known += [Judged(*pair) for pair in zip(proposals, values, strict=True)]
         _write(record, known)
     return known
 
@@ -133,10 +135,14 @@ def _every(space: dict[str, tuple[float, ...]]) -> Iterator[Setting]:
         yield dict(zip(space, values, strict=True))
 
 
-def _inheriting(judge: Callable[[Setting], float | None], spark: SparkSession) -> Callable[[Setting], float | None]:
-    from pyspark import inheritable_thread_target
+def side_by_side(work: Callable[[In], Out], given: Sequence[In], *, spark: SparkSession, at_once: int) -> list[Out]:
+    """`work` of each, in threads with the pool of this one: tasks of steps that run side by side take turns.
 
-    return inheritable_thread_target(spark)(judge)
+    In the order of `given`; raises what the first of them raised.
+    """
+    with ThreadPoolExecutor(at_once) as pool:
+        # Each with properties of its own: Spark notes in them what a thread is at.
+        return [one.result() for one in [pool.submit(inheritable_thread_target(spark)(work), each) for each in given]]
 
 
 def _read(record: Path, space: dict[str, tuple[float, ...]]) -> list[Judged]:

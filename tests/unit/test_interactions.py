@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts import INTERACTIONS
-from freshet.features.interactions import InteractionParameters, histories, interactions
+from freshet.features.interactions import InteractionParameters, histories, interactions, item_sequences
 from tests import oracles_features as oracle
 from tests.factories import event, events_frame, moment
 from tests.oracles_hash import entry_key
@@ -46,6 +46,22 @@ def test_interactions_equal_the_plain_count(
     made = interactions(events_frame(spark, rows), as_of=AS_OF, half_life_days=half_life, params=parameters(max_events))
     assert INTERACTIONS.schema_problems(made.schema) == []
     oracle.assert_same(pairs(made), oracle.interactions(rows, AS_OF, half_life, WEIGHTS, max_events))
+
+
+def test_sequences_hold_what_speaks_for_an_item_at_its_last_time(spark: SparkSession) -> None:
+    rows = [
+        event("view_item", item="a", at="2020-10-01", order=None),
+        event("view_item", item="a", at="2020-10-03", order=None),
+        # Lines of one order are one step of it, at its last line.
+        event(item="b", at="2020-10-04", order="o1"),
+        event(item="b", at="2020-10-05", order="o1"),
+        event("refund", item="b", at="2020-10-06", order="o1"),
+        event("search", item="a", at="2020-10-07", order=None),  # weighs nothing
+        event(item="c", at="2020-12-24", order="o2"),  # behind the date
+    ]
+    made = item_sequences(events_frame(spark, rows), as_of=AS_OF, params=parameters())
+    found = [(row["item_id"], row["position"]) for row in made.orderBy("position").collect()]
+    assert found == [("a", moment("2020-10-01")), ("a", moment("2020-10-03")), ("b", moment("2020-10-05"))]
 
 
 def test_strength_by_hand(spark: SparkSession) -> None:

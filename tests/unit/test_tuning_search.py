@@ -1,11 +1,13 @@
 """The search in Spark: trials of both policies in their own tasks, and a whole small search."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,13 +15,15 @@ from pyspark.sql import functions as F
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.als import Factoriser
 from freshet.models.als_parameters import FactorisationParameters
+from freshet.models.linear_items import LinearItemParameters
 from freshet.recommendation.parameters import POLICIES
-from freshet.tuning.item_models import Past
+from freshet.tuning.item_models import Past, fitted_item_model
 from freshet.tuning.parameters import ItemModelParameters, SearchParameters
 from freshet.tuning.search import Judging, SearchResult, own_half_lives, searched
 from freshet.tuning.trials import blend_trials, by_policy, collected
 from freshet.tuning.weights import Trial
 from tests.artifacts import CLOCK, artifact, history_rows
+from tests.artifacts import recipe as plain_recipe
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry
 
@@ -176,6 +180,21 @@ def test_an_item_model_that_does_not_fit_is_left_out_and_told(spark: SparkSessio
     )
     assert "linear_items" not in result.artifact.item_weights
     assert any("linear_items is left out" in text and "memory" in text for text in said)
+
+
+def test_item_models_know_the_items_of_most_shoppers_ties_by_id(spark: SparkSession) -> None:
+    strengths = local_frame(
+        spark, "user_id string, item_id string, strength double",
+        [{"user_id": f"u{n}", "item_id": item, "strength": 3.0} for n in range(4) for item in "abcd"],
+    )  # fmt: skip
+    features = pa.table({"item_id": ["d", "c", "b", "a"], "shoppers": [9.0, 1.0, 5.0, 5.0]})
+    past = Past(lambda half_life, at_least: strengths, strengths, features, CLOCK)
+    recipe = replace(plain_recipe(), linear_items=LinearItemParameters(1.0, 50, 50))
+    known = {}
+    for most in (2, 4):
+        table = fitted_item_model("linear_items", recipe, past, params=_items(most_items=most), threads=1)
+        known[most] = {item: len(weights) for item, weights in zip(*table.to_pydict().values(), strict=True)}
+    assert known == {2: {"a": 1, "d": 1}, 4: dict.fromkeys("abcd", 3)}
 
 
 def test_a_search_that_goes_on_from_its_record_ends_as_one_without_a_break(spark: SparkSession, tmp_path: Path) -> None:

@@ -113,12 +113,27 @@ def packed_block(
 ) -> HistoryBlock:
     """`read_block` of packed histories."""
     what = histories.entries[:, WHAT]
-    item_places = _codes(histories.items, items)
+    item_places = _item_places(histories.items, items)
     name_places = _codes(histories.names, pa.array(event_names, pa.string()))
     return _block(
         histories.lengths, item_places[what >> NAME_BITS], name_places[what & (2**NAME_BITS - 1)],
         histories.entries[:, ORDER], histories.entries[:, TIME], items=len(items), clock=clock,
     )  # fmt: skip
+
+
+_kept: list[tuple[pa.Array, pa.Array, NDArray[np.int64]]] = []
+"""The newest answer of `_item_places`, with what was asked."""
+
+
+def _item_places(coded: pa.Array, items: pa.Array) -> NDArray[np.int64]:
+    """Of each item of the histories its column in the catalogue. From one micro-batch to the next both are the same
+    arrays, of tens of thousands of texts."""
+    for known, catalogue, places in _kept:
+        if known is coded and catalogue is items:
+            return places
+    places = _codes(coded, items)
+    _kept[:] = [(coded, items, places)]
+    return places
 
 
 def _block(

@@ -53,8 +53,11 @@ def scored(
     model_parts = {}
     for model in artifact.item_weights:
         if weights.get(model, 0.0):
-            model_parts[model] = item_model_scores(model, block, artifact) * np.float32(weights[model])
-            add_rows(scores, model_parts[model])
+            part = item_model_scores(model, block, artifact)
+            # In place: SciPy's product by a number copies the columns too.
+            part.data *= np.float32(weights[model])
+            add_rows(scores, part)
+            model_parts[model] = part
     own_part = None
     for name, term in own_scores(block, recipe).items():
         if weights.get(name, 0.0):

@@ -4,7 +4,6 @@ import sqlite3
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 
@@ -14,21 +13,25 @@ class Codes:
     def __init__(self, base: sqlite3.Connection, table: str) -> None:
         self._base, self._table = base, table
         self.texts = pa.array([], pa.string())
+        self._codes: dict[str, int] = {}
         self.forget()
 
     def forget(self) -> None:
         """What was added since the last commit was taken back: `texts` as they stand in the table."""
         rows = self._base.execute(f"select text from {self._table} order by code")
-        self.texts = pa.array([text for (text,) in rows], pa.string())
+        self._codes = {text: code for code, (text,) in enumerate(rows)}
+        self.texts = pa.array(list(self._codes), pa.string())
 
     def of(self, texts: pa.ChunkedArray) -> NDArray[np.int64]:
         """The codes of these texts, new ones added; none of them is null."""
-        plain = texts.cast(pa.string())
-        found = pc.index_in(plain, value_set=self.texts)
-        if found.null_count:
-            new = pc.unique(plain.filter(pc.is_null(found)))
-            rows = zip(range(len(self.texts), len(self.texts) + len(new)), new.to_pylist(), strict=True)
+        named = texts.cast(pa.string()).combine_chunks().dictionary_encode()
+        each = named.dictionary.to_pylist()
+        new = [text for text in each if text not in self._codes]
+        if new:
+            rows = list(enumerate(new, start=len(self._codes)))
             self._base.executemany(f"insert into {self._table} values (?, ?)", rows)
-            self.texts = pa.concat_arrays([self.texts, new])
-            found = pc.index_in(plain, value_set=self.texts)
-        return found.to_numpy().astype(np.int64)
+            self._codes.update((text, code) for code, text in rows)
+            self.texts = pa.concat_arrays([self.texts, pa.array(new, pa.string())])
+        # One by one: pyarrow's look-up would note all texts of the table anew, tens of thousands, each time.
+        codes = np.array([self._codes[text] for text in each], dtype=np.int64)
+        return codes[named.indices.to_numpy(zero_copy_only=False)]

@@ -114,7 +114,7 @@ def _chosen(spark: SparkSession, train: Ratings, quick: bool) -> tuple[Setting, 
         return max(tried[-len(settings) :], key=lambda one: one[1].value)[0]
 
     # All items are dense: the catalogue has fewer.
-    linear = [LinearItemParameters(reg, count=5000, dense_items=5000) for reg in LINEAR]
+    linear = [LinearItemParameters(reg, count=1000, dense_items=5000) for reg in LINEAR]
     taste = try_all([Setting(params, None, 0.0) for params in FACTORS[: 1 if quick else None]])
     items = try_all([Setting(None, params, 1.0) for params in linear[: 1 if quick else None]])
     try_all([Setting(taste.factors, items.linear, share) for share in SHARES[: 1 if quick else None]])

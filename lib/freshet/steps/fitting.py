@@ -9,7 +9,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FEATURES
-from freshet.errors import SettingsError, SetupError
 from freshet.features.interactions import InteractionParameters, histories, strengths_by_half_life
 from freshet.features.items import item_features
 from freshet.models.als import Factoriser, FittedAls
@@ -20,7 +19,7 @@ from freshet.session import task_cores
 from freshet.settings import Settings
 from freshet.splitting import Windows, between, known_before, truth
 from freshet.steps.job import Job
-from freshet.tuning.item_models import Past, fitted_item_model, models_of
+from freshet.tuning.item_models import Past, item_model_or_told, models_of
 
 _BUCKETS = 1_000_000
 
@@ -129,11 +128,10 @@ def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, wi
         chosen = past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
         als = by.fit(chosen, recipe.als, with_users=with_users)
         factors = als.items
-    tables = {}
-    for model in models_of(recipe):
-        try:
-            tables[model] = fitted_item_model(model, recipe, past, params=settings.item_models, threads=by.threads)
-        except (SetupError, SettingsError) as error:
-            by.told(f"{model} is left out: {error}")
+    made = {
+        model: item_model_or_told(model, recipe, past, params=settings.item_models, by=by)
+        for model in models_of(recipe)
+    }
+    tables = {model: table for model, table in made.items() if table is not None}
     artifact = assembled(recipe, features=past.features, factors=factors, item_weights=tables, as_of=past.as_of)
     return Fitted(artifact, als)

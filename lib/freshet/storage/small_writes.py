@@ -20,8 +20,9 @@ from freshet.contracts import Column, TableContract
 from freshet.errors import ContractError, listed
 from freshet.storage.tables import Warehouse
 
-_known: dict[str, DeltaTable] = {}
 _opening = threading.Lock()
+_known: dict[str, DeltaTable] = {}
+"""By path, the tables that this process has added to, each as it was last seen."""
 
 _committing = threading.Lock()
 """Steps that run side by side replace rows of the same table: the second reads what the first has committed."""

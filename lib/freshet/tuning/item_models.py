@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from freshet.errors import SettingsError, SetupError
+from freshet.models.als import Factoriser
 from freshet.models.linear_items import linear_item_weights
 from freshet.models.neighbours import NeighbourParameters, item_neighbours
 from freshet.models.next_items import next_item_weights
@@ -97,6 +99,17 @@ def models_of(recipe: Recipe) -> list[str]:
         NEXT_ITEMS: recipe.next_items is not None,
     }
     return [model for model in ITEM_MODELS if has[model]]
+
+
+def item_model_or_told(
+    model: str, recipe: Recipe, past: Past, *, params: ItemModelParameters, by: Factoriser
+) -> pa.Table | None:
+    """`fitted_item_model`; None, and whom the factoriser tells hears why, where it does not fit or cannot be solved."""
+    try:
+        return fitted_item_model(model, recipe, past, params=params, threads=by.threads)
+    except (SetupError, SettingsError) as error:
+        by.told(f"{model} is left out: {error}")
+        return None
 
 
 def fitted_item_model(model: str, recipe: Recipe, past: Past, *, params: ItemModelParameters, threads: int) -> pa.Table:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from freshet.errors import DataTooSmallError, SettingsError, SetupError
+from freshet.errors import DataTooSmallError
 from freshet.models.als import Factoriser
 from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
@@ -20,8 +20,8 @@ from freshet.recommendation.assembly import assembled
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
 from freshet.tuning.item_models import (
     Past,
-    fitted_item_model,
     item_model_options,
+    item_model_or_told,
     no_decay_at_zero,
     settings_of,
     with_models_of,
@@ -225,14 +225,8 @@ class _Search:
 
     def _item_model(self, model: str, recipe: Recipe, *, judged: bool) -> tuple[pa.Table | None, dict[str, float]]:
         """The model's weights, and how they alone rank, by policy, where that is asked."""
-        try:
-            table = fitted_item_model(
-                model, recipe, self.past, params=self.item_models, threads=self.factoriser.threads
-            )
-        except (SetupError, SettingsError) as error:
-            self.factoriser.told(f"{model} is left out: {error}")
-            return None, {}
-        if not judged:
+        table = item_model_or_told(model, recipe, self.past, params=self.item_models, by=self.factoriser)
+        if table is None or not judged:
             return table, {}
         found = item_model_trials(
             self.judging.cases, self._artifact(recipe, None, {model: table}), model, clock=self.past.as_of,

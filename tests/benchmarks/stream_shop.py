@@ -105,7 +105,7 @@ class Shop:
 
 
 def with_champion(home: Home) -> None:
-    """A model that serves in `home`: factors of rank 64, 50 neighbours of each item, the terms of a real recipe."""
+    """A model that serves in `home`: that of `artifact`."""
     registry = Registry(home.mlflow)
     with registry.training_run(RECOMMENDER, params={}, fingerprint="benchmark") as run:
         run.artifact(SCORING).parent.mkdir(parents=True, exist_ok=True)
@@ -115,26 +115,43 @@ def with_champion(home: Home) -> None:
 
 
 def artifact() -> Artifact:
-    """60,000 items with factors, neighbours and popularity, and all the kinds of terms a search chooses among."""
+    """60,000 items with factors, all three item models and popularity: every kind of term that a search may choose.
+
+    Item models are as large as the settings let them become: so many weights for each item that they know.
+    """
     rng = np.random.default_rng(7)
-    weights = {"factors": 1.0, "neighbours": 0.5, "own_frequency_180d": 1.0, "item_popular_30d": 0.5}
-    near = rng.integers(0, ITEMS, ITEMS * NEIGHBOURS)
-    starts = np.arange(0, ITEMS * NEIGHBOURS + 1, NEIGHBOURS)
-    neighbours = csr_matrix((rng.random(len(near), dtype=np.float32), near, starts), shape=(ITEMS, ITEMS))
-    neighbours.sum_duplicates()
+    settings = load_settings()
+    models = settings.item_models
+    weights = {
+        "factors": 1.0, "neighbours": 0.5, "linear_items": 0.5, "next_items": 0.5, "own_frequency_180d": 1.0,
+        "item_popular_30d": 0.5,
+    }  # fmt: skip
     return Artifact(
         recipe=Recipe(
-            target="purchase", event_weights=load_settings().interactions.weights,
+            target="purchase", event_weights=settings.interactions.weights,
             als=AlsParameters(RANK, 8, 0.1, 1.0, 7), item_half_life_days=90.0, item_min_strength=0.0,
             user_half_life_days=90.0, user_min_strength=0.0, neighbours=NEIGHBOURS, neighbour_half_life_days=60.0,
             own_half_lives={"own_frequency_180d": 180.0},
             weights={"next_baskets": weights, "new_items": weights},
+            linear_items=models.linear_items(100.0), linear_half_life_days=90.0, next_items=models.next_items(100.0),
         ),
         items=item_ids(),
         factors=rng.standard_normal((ITEMS, RANK), dtype=np.float32) * np.float32(0.1),
-        item_weights={"neighbours": neighbours},
+        item_weights={
+            "neighbours": _random_weights(rng, ITEMS, NEIGHBOURS),
+            "linear_items": _random_weights(rng, models.most_items, models.count),
+            "next_items": _random_weights(rng, models.most_items, models.count),
+        },
         terms={"item_popular_30d": rng.random(ITEMS, dtype=np.float32)},
     )  # fmt: skip
+
+
+def _random_weights(rng: np.random.Generator, known: int, count: int) -> csr_matrix:
+    """`count` weights for each of the `known` first items, which are those that most histories hold."""
+    known = min(known, ITEMS)
+    speaking, scored = np.repeat(np.arange(known), count), rng.integers(0, known, known * count)
+    values = rng.random(len(scored), dtype=np.float32)
+    return csr_matrix((values, (speaking, scored)), shape=(ITEMS, ITEMS))
 
 
 def item_ids() -> pa.Array:

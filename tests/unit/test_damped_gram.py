@@ -37,14 +37,14 @@ def test_solutions_equal_those_of_the_matrix_that_is_promised(
     right = np.random.default_rng(4).standard_normal((7, 13)).astype(np.float32)
     gram = damped_gram(csr_matrix(dense), reg_param=2.5, dense_items=dense_items)
     expected = np.linalg.solve(_changed(dense, 2.5, dense_items), right.T).T
-    np.testing.assert_allclose(gram.solved(csr_matrix(right), 13), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(gram.solved(right.copy(), 13), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_with_few_entries_kept_the_tail_follows_from_the_largest_of_the_head() -> None:
     dense = _observations(5)
     right = np.random.default_rng(6).standard_normal((4, 13)).astype(np.float32)
     gram = damped_gram(csr_matrix(dense), reg_param=2.5, dense_items=8)
-    every, few = gram.solved(csr_matrix(right), 8), gram.solved(csr_matrix(right), 2)
+    every, few = gram.solved(right.copy(), 8), gram.solved(right.copy(), 2)
     np.testing.assert_array_equal(few[:, gram.head], every[:, gram.head])
     shared = dense[:, gram.head].T @ dense[:, gram.tail]
     for side in range(4):
@@ -76,9 +76,9 @@ def test_a_damping_that_single_precision_cannot_see_is_an_error() -> None:
 
 def test_no_items_and_no_observations_are_solved_as_well() -> None:
     nothing = csr_matrix((0, 0), dtype=np.float32)
-    assert damped_gram(nothing, reg_param=1.0, dense_items=2).solved(nothing, 1).size == 0
+    assert damped_gram(nothing, reg_param=1.0, dense_items=2).solved(nothing.toarray(), 1).size == 0
     silent = damped_gram(csr_matrix((0, 3)), reg_param=4.0, dense_items=2)
-    assert np.diag(silent.solved(csr_matrix(np.eye(3, dtype=np.float32)), 1)).tolist() == [0.25] * 3
+    assert np.diag(silent.solved(np.eye(3, dtype=np.float32), 1)).tolist() == [0.25] * 3
 
 
 def test_needed_memory_grows_with_the_square_of_the_head_alone() -> None:
@@ -87,6 +87,6 @@ def test_needed_memory_grows_with_the_square_of_the_head_alone() -> None:
     pairs = csr_matrix((np.ones(200_000, np.float32), (rng.integers(shape[0], size=200_000),
                                                        rng.integers(shape[1], size=200_000))), shape=shape)  # fmt: skip
     small, large = (needed_bytes(pairs, dense_items=head, sides=0) for head in (5_000, 15_000))
-    squares = 2 * 4 * (15_000**2 - 5_000**2)
+    squares = 4 * (15_000**2 - 5_000**2)
     assert squares < large - small < 1.1 * squares
     assert needed_bytes(pairs, dense_items=60_000, sides=0) > 4 * 60_000**2

@@ -19,11 +19,7 @@ def _strengths(rng: np.random.Generator, shoppers: int, items: int) -> NDArray[n
 
 
 @pytest.mark.parametrize(("asymmetry", "shrinkage"), [(1.0, 0.0), (1.4, 10.0), (0.0, 1.0), (2.0, 0.0)])
-@pytest.mark.parametrize("block_pairs", [20, 2_000_000])
-def test_neighbours_equal_a_loop_over_all_pairs(
-    asymmetry: float, shrinkage: float, block_pairs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("freshet.models.neighbours._BLOCK_PAIRS", block_pairs)
+def test_neighbours_equal_a_loop_over_all_pairs(asymmetry: float, shrinkage: float) -> None:
     dense = _strengths(np.random.default_rng(2), 25, 14)
     found = similar_items_matrix(csr_matrix(dense), NeighbourParameters(4, asymmetry, shrinkage))
     for j, expected in enumerate(neighbours_of(dense, 4, asymmetry, shrinkage)):

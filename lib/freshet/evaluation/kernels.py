@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from freshet.sparse_products import add_product
 from freshet.top_k import top_k
 
 COSINE, PEARSON = "cosine", "pearson"
@@ -58,7 +59,7 @@ def nearest(
     for block in blocks(len(wanted), vectors.shape[0]):
         rows = wanted[block]
         place = np.arange(len(rows))
-        shared = (vectors[rows] @ transposed).toarray()
+        shared = _product(vectors[rows], transposed)
         for name, (shift, length) in measures.items():
             close = shared - np.outer(shift[rows], shift) if name == PEARSON else shared.copy()
             scale = np.outer(length[rows] ** (2.0 - nearness.asymmetry), length**nearness.asymmetry)
@@ -95,9 +96,15 @@ def _sparse(columns: NDArray[np.int64], values: NDArray[np.floating], width: int
 
 def item_scores(own: csr_matrix, neighbours_of_items: csr_matrix) -> NDArray[np.float64]:
     """[shoppers, items] dense: of each target item, the sum over its neighbours of similarity times own strength."""
-    return (own @ neighbours_of_items.T.tocsr()).toarray()
+    return _product(own, neighbours_of_items.T.tocsr())
 
 
 def user_scores(neighbours_of_users: csr_matrix, strengths: csr_matrix) -> NDArray[np.float64]:
     """[shoppers, items] dense: of each item, the sum over nearest shoppers of similarity times their strength."""
-    return (neighbours_of_users @ strengths).toarray()
+    return _product(neighbours_of_users, strengths)
+
+
+def _product(left: csr_matrix, right: csr_matrix) -> NDArray[np.float64]:
+    cells = np.zeros((left.shape[0], right.shape[1]))
+    add_product(cells, left, right)
+    return cells

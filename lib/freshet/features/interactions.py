@@ -89,22 +89,21 @@ def interactions(
     return pairs.withColumn("as_of", F.lit(as_of)).select(*INTERACTIONS.column_names)
 
 
-def strengths_by_half_life(
-    events: DataFrame, *, as_of: datetime, half_lives_days: Sequence[float | None], params: InteractionParameters
-) -> DataFrame:
-    """(user_id, item_id, first_time, strength_0, strength_1 ...): `interactions` by several half-lives in one pass."""
+def strengths_by_half_life(wishes: DataFrame, *, as_of: datetime, half_lives_days: Sequence[float | None]) -> DataFrame:
+    """(user_id, item_id, first_time, strength_0, strength_1 ...): `interactions` by several half-lives in one pass.
+
+    `wishes` are those of `order_wishes` as of the same date.
+    """
     columns = [_strength(as_of, days).alias(f"strength_{n}") for n, days in enumerate(half_lives_days)]
-    wishes = order_wishes(events, as_of=as_of, params=params)
     return wishes.groupBy("user_id", "item_id").agg(F.min("first_time").alias("first_time"), *columns)
 
 
-def item_sequences(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
+def item_sequences(wishes: DataFrame) -> DataFrame:
     """(user_id, item_id, position): a row for each order of an item, of each event that speaks for it, by its time.
 
-    Of the same events as `interactions`; events without weight, or that take away, make no row.
+    Of the `wishes` of `order_wishes`; events without weight, or that take away, make no row.
     """
-    wishes = order_wishes(events, as_of=as_of, params=params).where(F.col("weight") > 0)
-    return wishes.select("user_id", "item_id", F.col("last_time").alias("position"))
+    return wishes.where(F.col("weight") > 0).select("user_id", "item_id", F.col("last_time").alias("position"))
 
 
 def order_wishes(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:

@@ -17,39 +17,45 @@ from scipy.sparse import csr_matrix
 
 from freshet.errors import SettingsError
 from freshet.models.sparse_rows import largest
+from freshet.sparse_products import add_product
 
 _BLOCK_CELLS = 16_000_000
 """Cells of a dense block: 64 MB in single precision."""
 
 
 class DampedGram(NamedTuple):
-    """The factored matrix: `factor` of the head's Schur complement, `cross` [head, tail], 1 / T's diagonal [tail]."""
+    """The factored matrix: `factor` of the head's Schur complement, 1 / T's diagonal [tail], and what head and tail
+    share, in both orders."""
 
     head: NDArray[np.int64]
     tail: NDArray[np.int64]
     factor: NDArray[np.float32]
-    cross: csr_matrix
+    by_tail: csr_matrix
+    by_head: csr_matrix
     tail_scale: NDArray[np.float32]
 
-    def solved(self, right: csr_matrix, count: int) -> NDArray[np.float32]:
-        """Solutions float32 [sides, items] for right-hand sides of the same shape, each a row.
+    def solved(self, right: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Solutions float32 [sides, items] for right-hand sides of the same shape, each a row; they are written over.
 
         The tail's part of a solution follows from the `count` entries of its head that are largest in size: from all
         of them, and so exactly, where `count` is at least the head's length.
         """
         if not len(self.tail):
             return self._solved_head(right)
-        scaled = right[:, self.tail].multiply(self.tail_scale).tocsr()
-        head = self._solved_head(right[:, self.head] - scaled @ self.cross.T)
-        tail = scaled - (largest(head, count) @ self.cross).multiply(self.tail_scale)
-        solution = np.empty(right.shape, dtype=np.float32)
-        solution[:, self.head], solution[:, self.tail] = head, tail.toarray()
-        return solution
+        scaled = right[:, self.tail] * self.tail_scale
+        head = right[:, self.head]
+        add_product(head, csr_matrix(scaled), self.by_tail, -1.0)
+        head = self._solved_head(head)
+        from_head = np.zeros_like(scaled)
+        add_product(from_head, largest(head, count), self.by_head)
+        from_head *= self.tail_scale
+        scaled -= from_head
+        right[:, self.head], right[:, self.tail] = head, scaled
+        return right
 
-    def _solved_head(self, right: csr_matrix) -> NDArray[np.float32]:
+    def _solved_head(self, sides: NDArray[np.float32]) -> NDArray[np.float32]:
         # The solver wants sides as columns, in column order: rows in row order, read the other way.
-        sides = right.toarray().astype(np.float32, copy=False).T
-        solved: NDArray[np.float32] = cho_solve((self.factor, True), sides, overwrite_b=True, check_finite=False).T
+        solved: NDArray[np.float32] = cho_solve((self.factor, True), sides.T, overwrite_b=True, check_finite=False).T
         return solved
 
 
@@ -63,28 +69,24 @@ def damped_gram(observations: csr_matrix, *, reg_param: float, dense_items: int)
     by_size = np.argsort(-squares, kind="stable")
     head, tail = np.sort(by_size[:dense_items]), np.sort(by_size[dense_items:])
     of_head, of_tail = columns[:, head], columns[:, tail]
-    cross = (of_head.T.tocsr() @ of_tail.tocsr()).tocsr()
+    by_tail = (of_tail.T.tocsr() @ of_head.tocsr()).tocsr()
+    by_head = by_tail.T.tocsr()
     total = np.asarray(of_tail.sum(axis=1)).ravel()
     tail_scale = 1.0 / (of_tail.T @ total + np.float32(reg_param)).astype(np.float32)
-    schur = _dense_product(of_head.T.tocsr(), of_head.tocsr())
+    schur = np.zeros((len(head), len(head)), dtype=np.float32)
+    add_product(schur, of_head.T.tocsr(), of_head.tocsr())
     schur[np.diag_indices(len(head))] += np.float32(reg_param)
     if len(tail):
-        schur -= _dense_product(cross.multiply(tail_scale).tocsr(), cross.T.tocsr())
+        scaled = by_head.data * tail_scale[by_head.indices]
+        add_product(schur, csr_matrix((scaled, by_head.indices, by_head.indptr), shape=by_head.shape), by_tail, -1.0)
     try:
-        factor, _ = cho_factor(schur, lower=True, overwrite_a=True, check_finite=False)
+        # It is symmetric: read the other way it lies in column order, and is factored where it stands.
+        factor, _ = cho_factor(schur.T, lower=True, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:
         raise SettingsError(
             "the damping is too small to solve these data in single precision", where=f"reg_param {reg_param:g}"
         ) from None
-    return DampedGram(head, tail, factor, cross, tail_scale)
-
-
-def _dense_product(left: csr_matrix, right: csr_matrix) -> NDArray[np.float32]:
-    """left @ right as a dense array in column order; the sparse product is made for some rows at a time."""
-    product = np.empty((left.shape[0], right.shape[1]), dtype=np.float32, order="F")
-    for start, end in blocks(left.shape[0], right.shape[1]):
-        product[start:end] = (left[start:end] @ right).toarray()
-    return product
+    return DampedGram(head, tail, factor, by_tail, by_head, tail_scale)
 
 
 def blocks(count: int, depth: int) -> list[tuple[int, int]]:
@@ -96,8 +98,8 @@ def blocks(count: int, depth: int) -> list[tuple[int, int]]:
 def needed_bytes(observations: csr_matrix, *, dense_items: int, sides: int) -> int:
     """Peak memory of factoring and of `sides` solutions of which few entries are kept, before any of it is done.
 
-    The head's square and a copy for the tail's part of it, both orders of the observations, at most 12 bytes for each
-    pair of a head and a tail item that meet in an observation, and five blocks of cells.
+    The head's square, both orders of the observations, at most 28 bytes for each pair of a head and a tail item that
+    meet in an observation, and five blocks of cells.
     """
     items = observations.shape[1]
     lengths = np.diff(observations.indptr)
@@ -110,5 +112,4 @@ def needed_bytes(observations: csr_matrix, *, dense_items: int, sides: int) -> i
         rows = np.repeat(np.arange(len(lengths)), lengths)
         in_head = np.bincount(rows, weights=is_head[observations.indices], minlength=len(lengths))
         meetings = min(int((in_head * (lengths - in_head)).sum()), head * (items - head))
-    squares = 4 * head * head * (2 if head < items else 1)
-    return squares + 28 * observations.nnz + 24 * meetings + 5 * 4 * max(_BLOCK_CELLS, items) + 8 * sides
+    return 4 * head * head + 28 * observations.nnz + 28 * meetings + 5 * 4 * max(_BLOCK_CELLS, items) + 8 * sides

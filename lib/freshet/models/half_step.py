@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.models.compiled import compiled
+from freshet.compiled import compiled
 
 _ROW_WEIGHT = 8
 """What a row costs by itself, in observations: only to cut work into equal pieces."""

@@ -45,7 +45,8 @@ def linear_item_matrix(strengths: csr_matrix, params: LinearItemParameters) -> c
     rows = []
     for start, end in blocks(items, items):
         scored, place = np.arange(start, end), np.arange(end - start)
-        unit = csr_matrix((np.ones(len(place), dtype=np.float32), (place, scored)), shape=(len(place), items))
+        unit = np.zeros((len(place), items), dtype=np.float32)
+        unit[place, scored] = 1.0
         # One more than is kept, since an item's own entry is not.
         weights = gram.solved(unit, params.count + 1)
         weights /= -weights[place, scored][:, None]

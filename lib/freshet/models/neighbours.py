@@ -1,7 +1,7 @@
 """Item neighbours: which items say most of each other, by cosine of their shoppers' strengths.
 
 The computation runs inside one Spark task on a sparse matrix that is built there from Arrow batches; peak memory is
-about 40 bytes per interaction plus one block of similarities.
+about 40 bytes per interaction and 20 per neighbour that is kept.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from scipy.sparse import csc_matrix, csr_matrix, vstack
+from scipy.sparse import csc_matrix, csr_matrix
 
+from freshet.compiled import compiled
 from freshet.models.coded_rows import CodedRows
 from freshet.models.item_weights import fitted_weights
-
-_BLOCK_PAIRS = 2_000_000
-"""Pairs of items in a block of similarities: at most 150 MB with all that sorting them takes."""
 
 
 @dataclass(frozen=True)
@@ -45,34 +43,56 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
     """
     columns: csc_matrix = strengths.tocsc().astype(np.float64)
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
-    transposed = columns.T.tocsr()
     items = columns.shape[1]
-    height = max(1, _BLOCK_PAIRS // max(1, items))
-    blocks = []
-    for start in range(0, items, height):
-        shared = (transposed[start : start + height] @ strengths).tocoo()
-        speaker = norms[shared.col] ** params.asymmetry
-        target = norms[shared.row + start] ** (2.0 - params.asymmetry)
-        # Rounded before they are compared, so that what is told as equal is ordered as equal.
-        value = (shared.data / (speaker * target + params.shrinkage + 1e-12)).astype(np.float32)
-        keep = (shared.col != shared.row + start) & (value > 0)
-        blocks.append(_highest(shared.row[keep], shared.col[keep], value[keep], shared.shape, params.count))
-    return vstack(blocks, format="csr", dtype=np.float32) if blocks else csr_matrix((0, 0), dtype=np.float32)
+    count = min(params.count, max(1, items - 1))
+    nearest, values = np.empty((items, count), dtype=np.int32), np.empty((items, count), dtype=np.float32)
+    found = np.zeros(items, dtype=np.int64)
+    _nearest(
+        columns.indptr, columns.indices, columns.data, strengths.indptr, strengths.indices,
+        strengths.data.astype(np.float64), norms**params.asymmetry, norms ** (2.0 - params.asymmetry),
+        float(params.shrinkage), nearest, values, found,
+    )  # fmt: skip
+    held = np.arange(count) < found[:, None]
+    matrix = csr_matrix(
+        (values[held], nearest[held], np.concatenate([[0], np.cumsum(found)])), shape=(items, items), dtype=np.float32
+    )
+    matrix.sort_indices()
+    return matrix
 
 
-def _highest(
-    rows: NDArray[np.int32],
-    columns: NDArray[np.int32],
-    values: NDArray[np.float32],
-    shape: tuple[int, int],
-    count: int,
-) -> csr_matrix:
-    order = np.lexsort((columns, -values, rows))
-    rows, columns, values = rows[order], columns[order], values[order]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
-    place = np.arange(len(rows)) - starts[rows]
-    keep = place < count
-    return csr_matrix((values[keep], (rows[keep], columns[keep])), shape=shape)
+@compiled
+def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
+    item_ends: NDArray[np.int32], item_shoppers: NDArray[np.int32], item_strengths: NDArray[np.float64],
+    shopper_ends: NDArray[np.int32], shopper_items: NDArray[np.int32], shopper_strengths: NDArray[np.float64],
+    speaking: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
+    nearest: NDArray[np.int32], values: NDArray[np.float32], found: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Of each item the columns and values of its neighbours, nearest first, and how many there are."""
+    items, most = nearest.shape
+    shared = np.zeros(items, dtype=np.float64)
+    for item in range(items):
+        for n in range(item_ends[item], item_ends[item + 1]):
+            shopper, strength = item_shoppers[n], item_strengths[n]
+            for m in range(shopper_ends[shopper], shopper_ends[shopper + 1]):
+                shared[shopper_items[m]] += strength * shopper_strengths[m]
+        count = 0
+        for other in range(items):
+            dot = shared[other]
+            shared[other] = 0.0
+            if dot <= 0.0 or other == item:
+                continue
+            # Rounded before they are compared, so that what is told as equal is ordered as equal.
+            value = np.float32(dot / (speaking[other] * scored[item] + shrinkage + 1e-12))
+            if not value > 0 or (count == most and value <= values[item, most - 1]):
+                continue
+            # Columns rise, so one that equals another comes behind it.
+            place = min(count, most - 1)
+            while place > 0 and values[item, place - 1] < value:
+                values[item, place], nearest[item, place] = values[item, place - 1], nearest[item, place - 1]
+                place -= 1
+            values[item, place], nearest[item, place] = value, other
+            count = min(count + 1, most)
+        found[item] = count
 
 
 def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, threads: int) -> pa.Table:

@@ -22,6 +22,7 @@ from freshet.models.coded_rows import CodedRows, changes
 from freshet.models.damped_gram import blocks, damped_gram, needed_bytes
 from freshet.models.item_weights import check_memory, fitted_weights
 from freshet.models.sparse_rows import largest
+from freshet.sparse_products import add_product
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,11 @@ def next_item_matrix(found: Transitions, params: NextItemParameters) -> csr_matr
     rows = []
     for start, end in blocks(items, items):
         scored, place = np.arange(start, end), np.arange(end - start)
-        right = (nexts[start:end] @ found.states).tocsr()
+        right = np.zeros((len(place), items), dtype=np.float32)
         if params.co_occurrence:
-            shared = (had[start:end] @ found.had).tocoo()
-            shared.data[shared.col == shared.row + start] = 0.0
-            right = right + np.float32(params.co_occurrence) * shared.tocsr()
+            add_product(right, had[start:end], found.had, params.co_occurrence)
+            right[place, scored] = 0.0
+        add_product(right, nexts[start:end], found.states)
         # One more than is kept, since an item's own entry is not.
         weights = gram.solved(right, params.count + 1)
         weights[place, scored] = 0.0

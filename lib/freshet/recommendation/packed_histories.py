@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from freshet.models.compiled import compiled
+from freshet.compiled import compiled
 
 TIME, KEY, ORDER, WHAT = range(4)
 """Columns of an entry, all int64: event_time in microseconds since 1970 UTC; entry_key; order_key; item and event name

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.models.compiled import compiled
+from freshet.compiled import compiled
 
 
 def product_scaled_to_one(left: csr_matrix, right: csr_matrix) -> csr_matrix:

@@ -1,15 +1,23 @@
 """What training and judging of the recommender share: cases, strengths, catalogues and fitted artifacts."""
 
 import math
+from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FEATURES
-from freshet.features.interactions import InteractionParameters, histories, strengths_by_half_life
+from freshet.features.interactions import (
+    InteractionParameters,
+    histories,
+    item_sequences,
+    order_wishes,
+    strengths_by_half_life,
+)
 from freshet.features.items import item_features
 from freshet.models.als import Factoriser, FittedAls
 from freshet.recommendation.artifact import Artifact
@@ -19,6 +27,7 @@ from freshet.session import task_cores
 from freshet.settings import Settings
 from freshet.splitting import Windows, between, known_before, truth
 from freshet.steps.job import Job
+from freshet.threads import side_by_side
 from freshet.tuning.item_models import Past, item_model_or_told, models_of
 
 _BUCKETS = 1_000_000
@@ -74,24 +83,36 @@ def repeat_share(cases: DataFrame, *, target: str) -> float | None:
     return None if row[0] is None else float(row[0])
 
 
-class StrengthsAt:
-    """Strengths (user_id, item_id, first_time, strength) as of one date by several half-lives, computed once."""
+class WishesAt:
+    """What was wanted before one date, computed once: strengths by several half-lives, and sequences."""
 
     def __init__(
         self, events: DataFrame, as_of: datetime, params: InteractionParameters, half_lives_days: set[float | None]
     ) -> None:
+        wishes = order_wishes(events, as_of=as_of, params=params)
+        self._wishes = wishes.select("user_id", "item_id", "first_time", "last_time", "weight").persist()
         self._places = {days: n for n, days in enumerate(sorted(half_lives_days, key=lambda days: days or math.inf))}
-        made = strengths_by_half_life(events, as_of=as_of, half_lives_days=list(self._places), params=params)
-        self._kept = made.persist()
+        made = strengths_by_half_life(self._wishes, as_of=as_of, half_lives_days=list(self._places))
+        self._strengths = made.persist()
 
-    def __call__(self, half_life_days: float | None, at_least: float) -> DataFrame:
+    def strengths(self, half_life_days: float | None, at_least: float) -> DataFrame:
+        """(user_id, item_id, first_time, strength) by one of the half-lives, above 0 and not below `at_least`."""
         strength = F.col(f"strength_{self._places[half_life_days]}")
-        chosen = self._kept.where((strength > 0) & (strength >= at_least))
+        chosen = self._strengths.where((strength > 0) & (strength >= at_least))
         return chosen.select("user_id", "item_id", "first_time", strength.alias("strength"))
+
+    def sequences(self) -> DataFrame:
+        """(user_id, item_id, position) of `item_sequences`."""
+        return item_sequences(self._wishes)
+
+    def compute(self) -> None:
+        """Computes now what would be computed at the first use."""
+        self._strengths.count()
 
     def forget(self) -> None:
         """Frees what was kept."""
-        self._kept.unpersist()
+        self._strengths.unpersist()
+        self._wishes.unpersist()
 
 
 def half_lives_of(recipe: Recipe) -> set[float | None]:
@@ -122,16 +143,26 @@ class Fitted(NamedTuple):
 
 
 def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, with_users: bool = False) -> Fitted:
-    """The recipe fitted on the past as of a date. An item model that no longer fits is left out, and that is told."""
-    als, factors = None, None
-    if recipe.als is not None:
+    """The recipe fitted on the past as of a date, its models side by side.
+
+    An item model that no longer fits is left out, and that is told.
+    """
+
+    def factors() -> FittedAls | None:
+        if recipe.als is None:
+            return None
         chosen = past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
-        als = by.fit(chosen, recipe.als, with_users=with_users)
-        factors = als.items
-    made = {
-        model: item_model_or_told(model, recipe, past, params=settings.item_models, by=by)
-        for model in models_of(recipe)
-    }
-    tables = {model: table for model, table in made.items() if table is not None}
-    artifact = assembled(recipe, features=past.features, factors=factors, item_weights=tables, as_of=past.as_of)
+        return by.fit(chosen, recipe.als, with_users=with_users)
+
+    def weights(model: str) -> pa.Table | None:
+        return item_model_or_told(model, recipe, past, params=settings.item_models, by=by)
+
+    models = models_of(recipe)
+    work: list[Callable[[], Any]] = [factors, *(partial(weights, model) for model in models)]
+    at_once = settings.search.trials_at_once
+    als, *made = side_by_side(lambda each: each(), work, spark=past.sequences.sparkSession, at_once=at_once)
+    tables = {model: table for model, table in zip(models, made, strict=True) if table is not None}
+    artifact = assembled(
+        recipe, features=past.features, factors=als and als.items, item_weights=tables, as_of=past.as_of
+    )  # fmt: skip
     return Fitted(artifact, als)

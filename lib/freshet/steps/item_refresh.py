@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, USER_FACTORS
 from freshet.contracts.shoppers import counts_as_taste, shopper_id
-from freshet.features.interactions import InteractionParameters, histories, strengths_by_half_life
+from freshet.features.interactions import InteractionParameters, histories, order_wishes, strengths_by_half_life
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.fold_in import gram_matrix
 from freshet.recommendation.history_block import read_block
@@ -132,9 +132,10 @@ def _touched(job: Job, artifact: Artifact, item_ids: pa.Array) -> Touched | None
     days = recipe.item_half_life_days
     # All of them are known now, whenever that was: ages are taken against the newest event, not against the wall.
     known = mine.withColumn("received_time", F.col("event_time"))
-    wishes = strengths_by_half_life(known, as_of=moment, half_lives_days=[days], params=params)
+    wishes = order_wishes(known, as_of=moment, params=params)
+    strengths = strengths_by_half_life(wishes, as_of=moment, half_lives_days=[days])
     strong = (F.col("strength_0") > 0) & (F.col("strength_0") >= recipe.item_min_strength)
-    rows = wishes.where(strong).orderBy(F.desc("strength_0"), "user_id", "item_id")
+    rows = strengths.where(strong).orderBy(F.desc("strength_0"), "user_id", "item_id")
     table = rows.limit(job.settings.service.most_new_item_shoppers).select("user_id", "item_id", "strength_0").toArrow()
     if not table.num_rows:
         return None

@@ -1,6 +1,8 @@
 """Step recommend: lists of all shoppers, similar and popular items, probabilities and segments, by the champions."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -34,6 +36,7 @@ from freshet.steps.segments import write_segments
 from freshet.storage.item_states import unavailable_items
 from freshet.storage.small_writes import replace_collected
 from freshet.streaming.list_table import with_newer_stream_lists, write_lists
+from freshet.threads import side_by_side
 
 
 def _inputs(job: Job) -> dict[str, Any]:
@@ -43,18 +46,21 @@ def _inputs(job: Job) -> dict[str, Any]:
 
 
 def _work(job: Job, fingerprint: str) -> dict[str, Any]:
-    windows, kept = job.windows(), {}
+    windows = job.windows()
     versions = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
     if not any(versions.values()):
         raise DataTooSmallError("no model serves, so there is nothing to write")
     scorer, probability, segments = versions.values()
-    if probability is not None:
-        write_scores(job, probability, windows)
-    if segments is not None:
-        write_segments(job, segments, windows)
+    written: list[Callable[[], dict[str, Any] | None]] = []
     if scorer is not None:
-        kept = _write_lists(job, scorer)
-    return kept
+        written.append(partial(_write_lists, job, scorer))
+    if probability is not None:
+        written.append(partial(write_scores, job, probability, windows))
+    if segments is not None:
+        written.append(partial(write_segments, job, segments, windows))
+    # Tables of their own each, and short jobs: alone, most of their time goes into plans and commits.
+    kept = side_by_side(lambda write: write(), written, spark=job.spark, at_once=len(written))
+    return kept[0] or {}
 
 
 def served_policy(job: Job) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,13 @@ from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
 from freshet.errors import DataTooSmallError
-from freshet.features.interactions import item_sequences
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
 from freshet.registry.versions import ModelVersion
 from freshet.splitting import Windows, known_before
 from freshet.steps.fitting import (
     Fitted,
-    StrengthsAt,
+    WishesAt,
     built_catalogue,
     catalogue,
     events_until,
@@ -28,6 +28,7 @@ from freshet.steps.fitting import (
 )
 from freshet.steps.job import Job, Step
 from freshet.steps.models import RECOMMENDER, SCORING, champion, registry, validation_folder
+from freshet.threads import side_by_side
 from freshet.tuning.item_models import Past, no_decay_at_zero
 from freshet.tuning.search import Judging, SearchResult, searched, searched_half_lives
 
@@ -46,16 +47,15 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     result, repeated = _searched(job, windows, target, fingerprint)
     recipe = result.artifact.recipe
     known = known_before(events, windows.cut)
-    strengths = StrengthsAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
+    wishes = WishesAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
     job.tell("fitting the chosen recipe on everything before the cut")
-    sequences = item_sequences(known, as_of=windows.cut, params=job.settings.interactions)
-    past = Past(strengths, sequences, built_catalogue(job, windows), windows.cut)
+    past = Past(wishes.strengths, wishes.sequences(), built_catalogue(job, windows), windows.cut)
     final = fitted(recipe, past, settings=job.settings, by=factoriser(job), with_users=True)
     version = _registered(job, fingerprint, result, final)
     _write_factors(job, final, version.model_version)
     # Last: a run that is killed before has its trials still.
     _search_record(job, fingerprint).unlink(missing_ok=True)
-    strengths.forget()
+    wishes.forget()
     return {
         "version": version.version,
         "champion": before and before.model_version,
@@ -72,19 +72,22 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     So is the champion's recipe, where there is one: both are judged on the same days by what was known before them.
     """
     settings, cut = job.settings, windows.validation_cut
-    events = events_until(job, windows)
-    cases = judged_cases(
-        job, windows, start=cut, end=windows.cut, target=target, at_most=settings.search.max_validation_users
-    )
-    known = known_before(events, cut)
+    known = known_before(events_until(job, windows), cut)
     before = _champion_recipe(job)
     half_lives = searched_half_lives(settings.search, settings.item_models)
-    strengths = StrengthsAt(
-        known, cut, settings.interactions, half_lives | (half_lives_of(before) if before else set())
-    )
-    sequences = item_sequences(known, as_of=cut, params=settings.interactions)
-    past = Past(strengths, sequences, catalogue(known, as_of=cut, target=target), cut)
+    half_lives |= half_lives_of(before) if before else set()
+    wishes = WishesAt(known, cut, settings.interactions, half_lives)
     try:
+        # Whatever is read of all events first is read side by side.
+        inputs: list[Callable[[], Any]] = [
+            lambda: judged_cases(
+                job, windows, start=cut, end=windows.cut, target=target, at_most=settings.search.max_validation_users
+            ),
+            lambda: catalogue(known, as_of=cut, target=target),
+            wishes.compute,
+        ]
+        cases, features, _ = side_by_side(lambda made: made(), inputs, spark=job.spark, at_once=len(inputs))
+        past = Past(wishes.strengths, wishes.sequences(), features, cut)
         judged = cases.count()
         if judged < settings.search.min_validation_users:
             job.tell("too few shoppers come back to search settings: popularity and own frequency are served")
@@ -102,7 +105,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
             rival = fitted(before, past, settings=settings, by=factoriser(job))
             rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
     finally:
-        strengths.forget()
+        wishes.forget()
     return result, repeated
 
 

@@ -18,6 +18,7 @@ from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.assembly import assembled
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
+from freshet.threads import side_by_side
 from freshet.tuning.item_models import (
     Past,
     item_model_options,
@@ -28,7 +29,7 @@ from freshet.tuning.item_models import (
     without_unused,
 )
 from freshet.tuning.parameters import ItemModelParameters, SearchParameters
-from freshet.tuning.study import Setting, best_of, side_by_side, studied
+from freshet.tuning.study import Setting, best_of, studied
 from freshet.tuning.trials import blend_trials, fold_in_trials, item_model_trials
 
 

@@ -8,22 +8,18 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from freshet.errors import StateError
+from freshet.threads import side_by_side
 
 if TYPE_CHECKING:
     from optuna import Study
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 Setting = dict[str, float]
 """A value for each name of a space."""
@@ -133,16 +129,6 @@ def _drawn(study: "Study", space: dict[str, tuple[float, ...]], room: int) -> It
 def _every(space: dict[str, tuple[float, ...]]) -> Iterator[Setting]:
     for values in itertools.product(*space.values()):
         yield dict(zip(space, values, strict=True))
-
-
-def side_by_side(work: Callable[[In], Out], given: Sequence[In], *, spark: SparkSession, at_once: int) -> list[Out]:
-    """`work` of each, in threads with the pool of this one: tasks of steps that run side by side take turns.
-
-    In the order of `given`; raises what the first of them raised.
-    """
-    with ThreadPoolExecutor(at_once) as pool:
-        # Each with properties of its own: Spark notes in them what a thread is at.
-        return [one.result() for one in [pool.submit(inheritable_thread_target(spark)(work), each) for each in given]]
 
 
 def _read(record: Path, space: dict[str, tuple[float, ...]]) -> list[Judged]:

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,21 @@ def test_runs_that_begin_at_once_in_a_new_store_all_live(tmp_path: Path) -> None
     with ThreadPoolExecutor(4) as threads:
         runs = list(threads.map(train, range(4)))
     assert [run_of(registry, run).info.status for run in runs] == ["FINISHED"] * 4
+
+
+def test_a_run_that_ends_while_another_begins_stays_finished(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as ending, registry.training_run(MODEL, params={}, fingerprint="f") as first:
+
+        def ended_meanwhile(_: Path) -> bool:
+            ending.close()
+            return False
+
+        ending.callback(registry._client.set_terminated, first.run_id, "FINISHED")
+        monkeypatch.setattr("freshet.registry.runs._held", ended_meanwhile)
+        with registry.training_run(MODEL, params={}, fingerprint="g"):
+            assert run_of(registry, first.run_id).info.status == "FINISHED"
 
 
 def test_a_fingerprint_is_registered_once(registry: Registry) -> None:

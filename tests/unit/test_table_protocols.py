@@ -1,12 +1,14 @@
 """The protocols of published tables: splitter, metrics and lists of the bench, on data small enough to do by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
 from tests.benchmarks.tables.judged import Split, lists_of, metrics, weights_matrix
-from tests.benchmarks.tables.ml_1m import Ratings, time_split
+from tests.benchmarks.tables.ml_1m import NEXT, Ratings, newest_states, time_split
 from tests.benchmarks.tables.ml_100k import stratified
 from tests.oracles_ranking import ranking_metrics
 
@@ -62,3 +64,10 @@ def test_the_time_split_sends_all_rows_of_the_moment_to_the_test_and_drops_what_
     train, test = time_split(ratings)
     assert train.times.tolist() == [0, 1, 2, 3, 4, 5, 6]
     assert list(zip(test.users.tolist(), test.items.tolist(), strict=True)) == [(1, 1), (2, 2)]
+
+
+def test_a_state_holds_what_came_in_the_newest_steps_and_fades_by_step() -> None:
+    users, items, times = np.array([7, 7, 7, 7, 9, 7]), np.array([1, 2, 3, 1, 2, 3]), np.array([1, 5, 5, 8, 3, 0])
+    states = newest_states(Ratings(users, items, times), replace(NEXT[0], decay=0.5, steps=3))
+    # User 7: item 3 alone at first is four steps back and counts no more; 1, then 2 and 3 at once, then 1 again.
+    assert states.toarray().tolist() == [[1.25, 0.5, 0.5], [0.0, 1.0, 0.0]]

@@ -169,7 +169,8 @@ def _close_orphans(client: "MlflowClient", folder: Path, experiment: str) -> Non
     """Marks RUNNING runs KILLED whose process is gone: the kernel has dropped its lock."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         path = _lock_path(folder, run.info.run_id)
-        if not _held(path):
+        # Asked again: a run that has ended since it was found gives up its lock after it has said so.
+        if not _held(path) and client.get_run(run.info.run_id).info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
             path.unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """Steps and the parts of the service as jobs of spark-submit: same options and same errors as the command line, the
 launcher's master and jars."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from freshet.storage.home import Home
 
 
 def job_command(*names: str) -> Callable[[], None]:
-    """The main function of a job script that runs these steps in order.
+    """The main function of a job script that runs these steps, each as soon as those that it needs have ended.
 
     The home must be a folder that driver and executors all see.
     """
@@ -33,9 +34,9 @@ def job_command(*names: str) -> Callable[[], None]:
     @home_option
     @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
-    @click.option("--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest and items.")
+    @click.option("--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest, main_job and items.")
     @click.option(
-        "--input", "input_path", type=click.Path(path_type=Path), help="File or folder, for ingest and items."
+        "--input", "input_path", type=click.Path(path_type=Path), help="File or folder, for ingest, main_job and items."
     )
     @click.option("--as-of", "as_of", help="Moment the run stands at, UTC, for build.")
     @click.option("--live-days", type=click.IntRange(min=0), help="Days kept for the live part, for build.")
@@ -51,7 +52,7 @@ def job_command(*names: str) -> Callable[[], None]:
         if live_days is not None:
             overrides = (*overrides, f"windows.live_days={live_days}")
         wishes: dict[str, Any] = {"source": source, "input_path": input_path, "as_of": parsed_moment(as_of)}
-        with _submitted(names[0], home, load_settings(environment, overrides), **wishes) as job:
+        with _submitted(Path(sys.argv[0]).stem, home, load_settings(environment, overrides), **wishes) as job:
             run_told(job, steps, Console(highlight=False))
 
     return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))

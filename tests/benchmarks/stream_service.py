@@ -32,7 +32,7 @@ from tests.benchmarks.tasks import cores
 
 _WATCHED = (
     (scoring, "shopper_factors", "fold_in"),
-    (scoring, "item_model_scores", "item models"),
+    (scoring, "add_scaled_product", "item models"),
     (lists, "packed_block", "read_block"),
     (lists, "scored", "scoring"),
     (lists, "top_k", "top_k"),

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, random_array
 
-from freshet.recommendation.row_kernels import add_rows, add_vector_and_shift, picked, product_scaled_to_one
+from freshet.recommendation.row_kernels import add_rows, add_scaled_product, add_vector_and_shift, picked, said
 
 
 def sparse(seed: int, rows: int, columns: int) -> csr_matrix:
@@ -19,28 +20,52 @@ def sparse(seed: int, rows: int, columns: int) -> csr_matrix:
     return made
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_product_is_scipy_s_with_each_row_s_value_of_largest_size_made_1(seed: int) -> None:
+def scaled(left: csr_matrix, right: csr_matrix, weight: float) -> NDArray[np.float32]:
+    product = (left @ right).toarray()
+    largest = np.abs(product).max(axis=1, keepdims=True, initial=0.0)
+    return weight * product / np.where(largest > 0, largest, 1)
+
+
+@pytest.mark.parametrize(("seed", "weight"), [(1, 1.0), (2, 0.3), (3, -2.0)])
+def test_a_product_is_added_with_each_row_s_value_of_largest_size_made_the_weight(seed: int, weight: float) -> None:
     left, right = sparse(seed, 9, 6), sparse(seed + 10, 6, 14)
-    expected = (left @ right).toarray()
-    largest = np.abs(expected).max(axis=1, keepdims=True)
-    assert (expected.max(axis=1) < largest[:, 0]).any()
-    expected = expected / np.where(largest > 0, largest, 1)
-    np.testing.assert_allclose(product_scaled_to_one(left, right).toarray(), expected, rtol=1e-4, atol=1e-6)
+    product = (left @ right).toarray()
+    assert (product.max(axis=1) < np.abs(product).max(axis=1)).any()
+    assert (product == 0).all(axis=1).any()
+    before = np.random.default_rng(seed).standard_normal((9, 14)).astype(np.float32)
+    scores = before.copy()
+    factors = add_scaled_product(scores, left, right, weight)
+    np.testing.assert_allclose(scores, before + scaled(left, right, weight), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(factors[:, None] * product, scaled(left, right, weight), rtol=1e-4, atol=1e-6)
+    assert (factors == 0).tolist() == (product == 0).all(axis=1).tolist()
 
 
-def test_rows_of_which_many_items_speak_for_the_same_ones_take_no_more_room_than_they_fill() -> None:
-    left, right = np.arange(1, 41, dtype=np.float32).reshape(5, 8), np.arange(1, 25, dtype=np.float32).reshape(8, 3)
-    found = product_scaled_to_one(csr_matrix(left), csr_matrix(right))
-    np.testing.assert_allclose(found.toarray(), left @ right / (left @ right).max(axis=1, keepdims=True), rtol=1e-5)
-    assert found.nnz == 15
-    assert len(found.data.base) == 15  # what it is a view of
+def test_nothing_times_something_adds_nothing() -> None:
+    for rows in (0, 3):
+        scores = np.ones((rows, 5), dtype=np.float32)
+        assert add_scaled_product(scores, csr_matrix((rows, 4), dtype=np.float32), sparse(1, 4, 5), 1.0).sum() == 0
+        assert (scores == 1).all()
 
 
-def test_nothing_times_something_is_nothing() -> None:
-    found = product_scaled_to_one(csr_matrix((3, 4), dtype=np.float32), sparse(1, 4, 5))
-    assert (found.shape, found.nnz) == ((3, 5), 0)
-    assert product_scaled_to_one(csr_matrix((0, 4), dtype=np.float32), sparse(1, 4, 5)).shape == (0, 5)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_is_said_for_a_column_and_by_whom_most_is_found_in_the_sense_of_the_sum(seed: int) -> None:
+    left, right = sparse(seed, 9, 12), sparse(seed + 10, 12, 14)
+    left.data = np.abs(left.data)
+    chosen = np.random.default_rng(seed).integers(0, 14, (9, 5))
+    factors = np.random.default_rng(seed + 1).standard_normal(9).astype(np.float32)
+    values, origins = said(left, right.tocsc(), chosen, factors)
+    assert {-1} < set(origins.ravel().tolist())
+    for row, place in np.ndindex(values.shape):
+        parts = left[row].toarray()[0] * right[:, [chosen[row, place]]].toarray()[:, 0]
+        assert values[row, place] == pytest.approx(factors[row] * parts.sum(), abs=1e-5)
+        sense = 1 if parts.sum() >= 0 else -1
+        assert origins[row, place] == (int(np.argmax(sense * parts)) if parts.any() else -1)
+
+
+def test_of_columns_that_say_the_same_the_lower_is_named() -> None:
+    had, weights = csr_matrix(np.array([[0, 2, 1, 2]], np.float32)), np.array([[9], [1], [2], [1]], np.float32)
+    values, origins = said(had, csr_matrix(weights).tocsc(), np.array([[0]]), np.ones(1, np.float32))
+    assert (values.tolist(), origins.tolist()) == ([[6.0]], [[1]])
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -34,7 +34,9 @@ def job_command(*names: str) -> Callable[[], None]:
     @home_option
     @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
-    @click.option("--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest, main_job and items.")
+    @click.option(
+        "--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest, main_job and items."
+    )
     @click.option(
         "--input", "input_path", type=click.Path(path_type=Path), help="File or folder, for ingest, main_job and items."
     )

@@ -9,9 +9,8 @@ from scipy.sparse import csr_matrix
 from freshet.contracts.models import REASONS
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
-from freshet.recommendation.row_kernels import picked
+from freshet.recommendation.row_kernels import picked, said
 from freshet.recommendation.scoring import ScoredBlock
-from freshet.recommendation.terms import item_model_inputs
 
 _BOUGHT, _SIMILAR, _TASTE, _POPULAR = range(len(REASONS))
 
@@ -24,7 +23,11 @@ def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen
     similar_to names is the one of the shopper's that speaks most for it in the item model that gives it most.
     """
     own = np.zeros(chosen.shape, np.float32) if result.own_part is None else _picked(result.own_part, chosen)
-    models = [_picked(part, chosen) for part in result.model_parts.values()]
+    told = [
+        said(part.inputs, artifact.speakers[model], chosen, part.factors)
+        for model, part in result.model_parts.items()
+    ]  # fmt: skip
+    models = [values for values, _ in told]
     similar = np.sum(models, axis=0) if models else np.zeros(chosen.shape, np.float32)
     total = np.take_along_axis(result.scores, chosen, axis=1)
     taste = total - result.item_part[chosen] - own - similar
@@ -36,10 +39,9 @@ def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen
     words[own > 0] = _BOUGHT
     origins = np.full(chosen.shape, -1)
     said_by = np.argmax(models, axis=0) if models else origins
-    for number, model in enumerate(result.model_parts):
+    for number, (_, speaking) in enumerate(told):
         mine = (words == _SIMILAR) & (said_by == number)
-        if mine.any():
-            origins[mine] = _origins(block, artifact, model, np.nonzero(mine)[0], chosen[mine])
+        origins[mine] = speaking[mine]
     return _in_words(words, origins, artifact)
 
 
@@ -54,28 +56,3 @@ def _in_words(words: NDArray[np.int64], origins: NDArray[np.int64], artifact: Ar
         return plain
     told = pc.binary_join_element_wise(REASONS[_SIMILAR], artifact.items.take(pa.array(origins[similar])), ":")
     return pc.replace_with_mask(plain, pa.array(similar.ravel()), told)
-
-
-def _origins(
-    block: HistoryBlock, artifact: Artifact, model: str, shoppers: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Of each shopper and column the shopper's item that speaks most for it; ties go to the lower column.
-
-    At least one of the shopper's items must speak for each column.
-    """
-    speakers = artifact.speakers[model]
-    strengths = item_model_inputs(model, block, artifact).toarray()
-    counts = np.diff(speakers.indptr)[columns]
-    starts = np.cumsum(counts) - counts
-    places = np.arange(counts.sum()) + np.repeat(speakers.indptr[columns] - starts, counts)
-    own = strengths[np.repeat(shoppers, counts), speakers.indices[places]]
-    said = speakers.data[places] * own
-    # Of a model that the recipe weighs negatively, what is said against an item speaks for it.
-    said *= np.repeat(np.where(np.add.reduceat(said, starts) < 0, np.float32(-1), np.float32(1)), counts)
-    # What is said by an item that the shopper lacks is 0, which may be more than all others say.
-    said[own == 0] = -np.inf
-    highest = np.repeat(np.maximum.reduceat(said, starts), counts)
-    winners = np.flatnonzero(said == highest)
-    # The first winner of each segment.
-    first = winners[np.searchsorted(winners, starts)]
-    return speakers.indices[places[first]].astype(np.int64)

@@ -5,25 +5,40 @@ A matrix is given as the three arrays of scipy.sparse.csr_matrix; columns of a r
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.compiled import compiled
 
 
-def product_scaled_to_one(left: csr_matrix, right: csr_matrix) -> csr_matrix:
-    """left @ right in float32, each row's value of largest size scaled to 1 or -1; rows of zeros stay as they are."""
-    met = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])
-    # A row has no more values than there are columns, however many of its items speak for the same one.
-    most = int(np.minimum(np.diff(met[left.indptr]), right.shape[1]).sum())
-    indptr = np.zeros(left.shape[0] + 1, dtype=np.int64)
-    columns, values = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
-    _product(
-        left.indptr, left.indices, left.data.astype(np.float32, copy=False), right.indptr, right.indices, right.data,
-        np.full(right.shape[1], -1, dtype=np.int64), np.empty(right.shape[1], dtype=np.float32), indptr, columns,
-        values,
+def add_scaled_product(
+    scores: NDArray[np.float32], left: csr_matrix, right: csr_matrix, weight: float
+) -> NDArray[np.float32]:
+    """Adds left @ right in place, each row scaled so that its value of largest size is `weight` or -weight.
+
+    The factors by which its rows were scaled; rows of zeros stay zeros, at factor 0. `left` is float32.
+    """
+    factors = np.zeros(left.shape[0], dtype=np.float32)
+    _add_product(
+        scores, left.indptr, left.indices, left.data.astype(np.float32, copy=False), right.indptr, right.indices,
+        right.data, np.float32(weight), np.zeros(right.shape[1], dtype=np.float32), factors,
     )  # fmt: skip
-    size = indptr[-1]
-    return csr_matrix((values[:size], columns[:size], indptr), shape=(left.shape[0], right.shape[1]))
+    return factors
+
+
+def said(
+    left: csr_matrix, by_column: csc_matrix, chosen: NDArray[np.int64], factors: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Of each row the values of factors * (left @ by_column) at its chosen columns, and where most of each comes from.
+
+    Both [rows, k]; the latter is the column of `left` whose product is largest in the sense of the value, the lower of
+    equal ones, and -1 where there is none.
+    """
+    values, origins = np.zeros(chosen.shape, dtype=np.float32), np.full(chosen.shape, -1, dtype=np.int64)
+    _say(
+        left.indptr, left.indices, left.data.astype(np.float32, copy=False), by_column.indptr, by_column.indices,
+        by_column.data, chosen, factors, np.zeros(left.shape[1], dtype=np.float32), values, origins,
+    )  # fmt: skip
+    return values, origins
 
 
 def add_rows(scores: NDArray[np.float32], part: csr_matrix) -> None:
@@ -40,32 +55,61 @@ def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 @compiled
-def _product(  # noqa: PLR0913 - a kernel takes plain arrays
+def _add_product(  # noqa: PLR0913 - a kernel takes plain arrays
+    scores: NDArray[np.float32],
     left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float32],
     right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float32],
-    seen: NDArray[np.int64], room: NDArray[np.float32],
-    ends: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[np.float32],
+    weight: np.float32, room: NDArray[np.float32], factors: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    count = 0
+    """Thrice over the same columns, which stay in the processor's cache: to note them would cost more."""
     for row in range(len(left_ends) - 1):
-        start = count
+        for n in range(left_ends[row], left_ends[row + 1]):
+            own, value = left_columns[n], left_values[n]
+            for m in range(right_ends[own], right_ends[own + 1]):
+                room[right_columns[m]] += value * right_values[m]
+        largest = np.float32(0.0)
+        for n in range(left_ends[row], left_ends[row + 1]):
+            own = left_columns[n]
+            for m in range(right_ends[own], right_ends[own + 1]):
+                largest = max(largest, abs(room[right_columns[m]]))
+        if largest > 0:
+            factors[row] = weight / largest
         for n in range(left_ends[row], left_ends[row + 1]):
             own = left_columns[n]
             for m in range(right_ends[own], right_ends[own + 1]):
                 column = right_columns[m]
-                if seen[column] != row:
-                    seen[column] = row
-                    room[column] = np.float32(0.0)
-                    columns[count] = column
-                    count += 1
-                room[column] += left_values[n] * right_values[m]
-        largest = np.float32(0.0)
-        for n in range(start, count):
-            largest = max(largest, abs(room[columns[n]]))
-        scale = largest if largest > 0 else np.float32(1.0)
-        for n in range(start, count):
-            values[n] = room[columns[n]] / scale
-        ends[row + 1] = count
+                # What is added once is 0 afterwards, whoever else speaks for it.
+                scores[row, column] += factors[row] * room[column]
+                room[column] = np.float32(0.0)
+
+
+@compiled
+def _say(  # noqa: PLR0913 - a kernel takes plain arrays
+    ends: NDArray[np.int32], columns: NDArray[np.int32], had: NDArray[np.float32],
+    target_ends: NDArray[np.int32], speaking: NDArray[np.int32], weights: NDArray[np.float32],
+    chosen: NDArray[np.int64], factors: NDArray[np.float32], room: NDArray[np.float32],
+    values: NDArray[np.float32], origins: NDArray[np.int64],
+) -> None:  # fmt: skip
+    for row in range(len(ends) - 1):
+        for n in range(ends[row], ends[row + 1]):
+            room[columns[n]] = had[n]
+        for place in range(chosen.shape[1]):
+            item = chosen[row, place]
+            total, most, least = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+            for_it, against_it = -1, -1
+            for m in range(target_ends[item], target_ends[item + 1]):
+                own = room[speaking[m]]
+                if own != 0:
+                    part = own * weights[m]
+                    total += part
+                    if for_it < 0 or part > most:
+                        most, for_it = part, speaking[m]
+                    if against_it < 0 or part < least:
+                        least, against_it = part, speaking[m]
+            values[row, place] = factors[row] * total
+            origins[row, place] = for_it if total >= 0 else against_it
+        for n in range(ends[row], ends[row + 1]):
+            room[columns[n]] = np.float32(0.0)
 
 
 @compiled

@@ -1,11 +1,12 @@
 """One scoring function for batch and stream: histories in, scores of all items out.
 
 score = w_f * standardised x'y + sum of w * item models + sum of w * own terms + sum of w * item terms,
-minus infinity for items that the policy leaves out, and for those that cannot be had. Weights come from the recipe in
-the artifact.
+minus infinity for items that the policy leaves out, and for those that cannot be had. Of an item model each shopper's
+value of largest size is scaled to 1. Weights come from the recipe in the artifact.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,17 @@ from scipy.sparse import csr_matrix
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import FACTORS
-from freshet.recommendation.row_kernels import add_rows, add_vector_and_shift
-from freshet.recommendation.terms import factor_scale, item_model_scores, own_scores, shopper_factors
+from freshet.recommendation.row_kernels import add_rows, add_scaled_product, add_vector_and_shift
+from freshet.recommendation.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
 
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+
+class ModelPart(NamedTuple):
+    """What an item model has added to scores: inputs [shoppers, items] times its weights, times a factor by shopper."""
+
+    inputs: csr_matrix
+    factors: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class ScoredBlock:
 
     scores: NDArray[np.float32]
     item_part: NDArray[np.float32]
-    model_parts: dict[str, csr_matrix]
+    model_parts: dict[str, ModelPart]
     own_part: csr_matrix | None
 
 
@@ -53,11 +61,9 @@ def scored(
     model_parts = {}
     for model in artifact.item_weights:
         if weights.get(model, 0.0):
-            part = item_model_scores(model, block, artifact)
-            # In place: SciPy's product by a number copies the columns too.
-            part.data *= np.float32(weights[model])
-            add_rows(scores, part)
-            model_parts[model] = part
+            inputs = item_model_inputs(model, block, artifact)
+            factors = add_scaled_product(scores, inputs, artifact.item_weights[model], weights[model])
+            model_parts[model] = ModelPart(inputs, factors)
     own_part = None
     for name, term in own_scores(block, recipe).items():
         if weights.get(name, 0.0):

@@ -12,7 +12,6 @@ from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.fold_in import folded_in
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import LINEAR_ITEMS, NEXT_ITEMS, OWN_SEEN, Recipe
-from freshet.recommendation.row_kernels import product_scaled_to_one
 
 
 def event_weights(recipe: Recipe) -> NDArray[np.float64]:
@@ -60,11 +59,6 @@ def item_model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> cs
     if model == LINEAR_ITEMS:
         strengths.data = np.minimum(strengths.data, np.float32(1.0))
     return strengths
-
-
-def item_model_scores(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
-    """[shoppers, items] sparse: inputs times the model's weights, each shopper's largest in size scaled to 1."""
-    return product_scaled_to_one(item_model_inputs(model, block, artifact), artifact.item_weights[model])
 
 
 def own_scores(block: HistoryBlock, recipe: Recipe) -> dict[str, csr_matrix]:

@@ -15,7 +15,8 @@ from scipy.sparse import csr_matrix
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock, read_block
 from freshet.recommendation.recipe import FACTORS
-from freshet.recommendation.terms import factor_scale, item_model_scores, own_scores, shopper_factors
+from freshet.recommendation.row_kernels import add_scaled_product
+from freshet.recommendation.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
 from freshet.tuning.weights import Candidates, ideal_dcg
 
 _BLOCK_CELLS = 1_000_000
@@ -89,7 +90,8 @@ def term_values(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[st
         values[FACTORS] = ((vectors @ artifact.factors.T) - mean[:, None]) / deviation[:, None]
     for model, matrix in artifact.item_weights.items():
         if matrix.nnz:
-            values[model] = _dense(item_model_scores(model, block, artifact))
+            values[model] = np.zeros((block.shoppers, block.items), dtype=np.float32)
+            add_scaled_product(values[model], item_model_inputs(model, block, artifact), matrix, 1.0)
     if policy == "next_baskets":
         values |= {name: _dense(scores) for name, scores in own_scores(block, artifact.recipe).items()}
     return values

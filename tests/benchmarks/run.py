@@ -91,6 +91,9 @@ def main() -> None:
         "metrics": metrics,
     }
     single = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    # Where the time goes is worth a look, and no figure by itself.
+    for name in ("parts_ms", "cores_used"):
+        single |= {f"{name}: {part}": value for part, value in found.get(name, {}).items()}
     _print(wish.name, wish.quick, single, before, after)
     _keep({**result, "quick": wish.quick, "yardstick": [round(before, 1), round(after, 1)], "raw": found})
     print(json.dumps(result))

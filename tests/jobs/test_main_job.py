@@ -1,6 +1,7 @@
 """The main job on a small designed shop: every step, a second run that changes nothing, readers without Spark, and
 the same on a real standalone cluster: the first step as a job of its own, then all, never killed."""
 
+import json
 import os
 import re
 import socket
@@ -11,9 +12,11 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from click.testing import CliRunner
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from freshet.cli.show import show
 from freshet.contracts import TABLES
 from freshet.session import local_classes
 from freshet.settings import load_settings
@@ -21,6 +24,7 @@ from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_
 from freshet.steps.main_job import MAIN_STEPS
 from freshet.steps.side_by_side import run_steps
 from freshet.storage.home import Home
+from freshet.storage.lease import leases
 from freshet.storage.tables import Warehouse
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
 
@@ -105,6 +109,31 @@ def test_second_run_is_up_to_date_and_makes_no_commit(finished: tuple[Job, list[
     again = run_steps(job, MAIN_STEPS, MagicMock())
     assert [result.status for result in again] == [UP_TO_DATE] * len(MAIN_STEPS)
     assert {path.name: _newest_commit(path) for path in job.home.warehouse.iterdir()} == before
+
+
+def test_a_step_with_nothing_to_do_runs_beside_whoever_writes_its_tables(
+    finished: tuple[Job, list[StepResult]],
+) -> None:
+    job, _ = finished
+    with leases(job.home.locks, "ingest", []):
+        assert run_step(MAIN_STEPS[0], job).status == UP_TO_DATE
+
+
+def test_show_tells_the_newest_list_with_its_reasons(finished: tuple[Job, list[StepResult]]) -> None:
+    words = ["c0", "--home", str(finished[0].home.root)]
+    told = CliRunner().invoke(show, [*words, "--json"])
+    assert told.exit_code == 0, told.output
+    known = json.loads(told.output)
+    rows = DeltaTable(str(finished[0].home.warehouse / "recommendation_updates")).to_pyarrow_table().to_pylist()
+    newest = max((row for row in rows if row["user_id"] == "c0"), key=lambda row: row["event_clock"])
+    assert [item["item_id"] for item in known["now"]["items"]] == [item["item_id"] for item in newest["items"]]
+    assert known["before"]["source"] == "batch"
+    shown = CliRunner().invoke(show, words).output
+    assert "Shopper c0" in shown
+    told_reasons = [item["reason"].partition(":") for item in newest["items"][:10]]
+    assert any(kind == "similar_to" for kind, _, _ in told_reasons)
+    assert all(f"goes with {origin}" in shown for kind, _, origin in told_reasons if kind == "similar_to")
+    assert all(item["item_id"] in shown for item in newest["items"][:10])
 
 
 def test_readme_lines_read_the_lists_without_spark(

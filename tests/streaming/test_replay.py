@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from deltalake import DeltaTable
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.errors import DataTooSmallError
+from freshet.steps.replay import REPLAY
 from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 from tests.factories import moment
@@ -26,6 +28,7 @@ from tests.streaming.scenario import (
     tables_of,
     with_events,
 )
+from tests.streaming.test_compaction import Shop
 
 pytestmark = pytest.mark.streaming
 
@@ -40,6 +43,17 @@ def whole(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
     warehouse = with_events(spark, Warehouse(spark, home.warehouse))
     replay(home, warehouse, plan())
     return home, warehouse
+
+
+def test_the_lists_of_a_service_are_not_removed_by_a_replay(
+    spark: SparkSession, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(spark, home)
+    shop.batch()
+    monkeypatch.setattr("freshet.steps.replay.champion", MagicMock())
+    with pytest.raises(DataTooSmallError, match="the lists of a service stand in this home"):
+        REPLAY.work(MagicMock(warehouse=shop.warehouse), "f1")
+    assert shop.warehouse.read(RECOMMENDATION_UPDATES).count() == 6
 
 
 def test_replay_lists_whole_histories_as_they_were_known(whole: tuple[Home, Warehouse]) -> None:

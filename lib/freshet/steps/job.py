@@ -130,16 +130,18 @@ class StepResult:
 def run_step(step: Step, job: Job) -> StepResult:
     """Runs a step unless its record shows that nothing it depends on has changed.
 
-    The record is written last, so a killed step is run again. Raises BusyError when this step runs already, and when
-    another process writes one of its tables in this home.
+    The record is written last, so a killed step is run again. Raises BusyError when it has something to do and runs
+    already, or another process writes one of its tables in this home.
     """
     started = time.monotonic()
+    print_ = fingerprint(_parts(step, job))
+    last = read_record(job.home.steps, step.name)
+    if last is not None and last["fingerprint"] == print_ and _outputs_stand(last, job):
+        status = NOT_BUILT if "not_built" in last else UP_TO_DATE
+        return StepResult(step.name, step.title, status, time.monotonic() - started, last)
     with leases(job.home.locks, step.name, [table.name for table in step.writes]):
+        # Again: what it reads may have changed until it had the tables for itself.
         print_ = fingerprint(_parts(step, job))
-        last = read_record(job.home.steps, step.name)
-        if last is not None and last["fingerprint"] == print_ and _outputs_stand(last, job):
-            status = NOT_BUILT if "not_built" in last else UP_TO_DATE
-            return StepResult(step.name, step.title, status, time.monotonic() - started, last)
         try:
             kept = step.work(job, print_)
             status = DONE

@@ -21,6 +21,9 @@ from freshet.streaming.past import make_store, opened_store
 from freshet.streaming.query import run_to_end, sliced_events, stream_session
 from freshet.streaming.slices import slice_length, write_slices
 
+QUERY_PREFIX = "live-"
+"""Of the ids of replays; those of a service begin with another word."""
+
 
 @dataclass(frozen=True)
 class LivePlan:
@@ -104,7 +107,7 @@ def replay_live(
 
 def query_id(fingerprint: str) -> str:
     """The query's id in its tables: that of its checkpoint's folder, so that a second home can be compared."""
-    return f"live-{fingerprint}"
+    return f"{QUERY_PREFIX}{fingerprint}"
 
 
 def _begin_anew(folder: Path, warehouse: Warehouse) -> None:

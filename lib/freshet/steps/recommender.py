@@ -144,7 +144,7 @@ def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted)
     if known is not None:
         return known
     with store.training_run(RECOMMENDER, params=_params(result, final), fingerprint=fingerprint) as run:
-        run.log_inputs({EVENTS.name: job.warehouse.version(EVENTS)})
+        run.log_inputs({table.name: job.warehouse.version(table) for table in (EVENTS, ITEM_FEATURES)})
         run.log_metrics({f"validation_ndcg_{policy}": value for policy, value in result.ndcg.items()})
         run.log_text(json.dumps(result.trials, indent=1), "trials.json")
         run.log_trials([trial for trial in result.trials if "weights" not in trial])

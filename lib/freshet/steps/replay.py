@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
 from freshet.errors import DataTooSmallError
@@ -13,9 +14,10 @@ from freshet.recommendation.lists import recommended_at_hand
 from freshet.recommendation.packed_histories import EMPTY
 from freshet.steps.fitting import events_until
 from freshet.steps.job import Job, Step
-from freshet.steps.live import LivePlan, replay_live
+from freshet.steps.live import QUERY_PREFIX, LivePlan, replay_live
 from freshet.steps.live_quality import evaluate_live
 from freshet.steps.models import RECOMMENDER, champion, champion_facts
+from freshet.storage.figures import rows_where
 from freshet.storage.small_writes import replace_rows
 from freshet.streaming.made_lists import ServedModel
 
@@ -31,6 +33,8 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("no recommender serves, so there are no lists to keep fresh")
     if not windows.has_live_part:
         raise DataTooSmallError("live_days is 0, so there are no days to replay")
+    if rows_where(job.warehouse, RECOMMENDATION_UPDATES, ~pc.starts_with(pc.field("query_id"), QUERY_PREFIX)):
+        raise DataTooSmallError("the lists of a service stand in this home, and a replay would remove them")
     policy, length = job.record("recommend")["policy"], job.settings.lists.length
     plan = LivePlan(
         fingerprint=fingerprint,

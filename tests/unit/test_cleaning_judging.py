@@ -93,3 +93,25 @@ def test_what_is_not_kept_of_each_record_is_there_again_in_the_accepted(spark: S
     again = accepted(judged(kept, mapping, repeats=None, stored=None), mapping).select(*EVENTS.column_names)
     assert again.collect() == whole.select(*EVENTS.column_names).collect()
     assert again.collect()[0]["currency"] == "EUR"
+
+
+def test_what_arrives_later_than_the_limit_is_kept_and_flagged(spark: SparkSession) -> None:
+    """24 hours are `late_after_hours`; an arrival before the event is a clock set wrong, not a late event."""
+    problems: list[str] = []
+    mapping = source_mapping(
+        {
+            "name": "shop", "format": "csv", "event_name": "purchase", "time": {"column": "at"},
+            "received_time": {"column": "sku"}, "columns": {"event_id": "id", "user_id": "who"},
+        },
+        problems,
+    )  # fmt: skip
+    assert not problems
+    arrivals = ["2025-01-02T00:00:00Z", "2025-01-02T00:00:01Z", "2024-12-31T00:00:00Z", ""]
+    rows = [
+        {"source_partition": "f", "source_offset": n, "id": f"e{n}", "who": "u", "sku": arrival, "at": AT}
+        for n, arrival in enumerate(arrivals)
+    ]
+    read = parsed(local_frame(spark, RAW, rows), mapping, now=NOW, params=PARAMS).orderBy("event_id").collect()
+    assert [row["problems"] for row in read] == [[]] * 4
+    assert [row["flags"] for row in read] == [[], ["late"], [], []]
+    assert [row["received_time"] >= row["event_time"] for row in read] == [True] * 4

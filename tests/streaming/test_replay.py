@@ -51,7 +51,7 @@ def test_the_lists_of_a_service_are_not_removed_by_a_replay(
     shop = Shop(spark, home)
     shop.batch()
     monkeypatch.setattr("freshet.steps.replay.champion", MagicMock())
-    with pytest.raises(DataTooSmallError, match="the lists of a service stand in this home"):
+    with pytest.raises(DataTooSmallError, match="lists or figures of a service stand in this home"):
         REPLAY.work(MagicMock(warehouse=shop.warehouse), "f1")
     assert shop.warehouse.read(RECOMMENDATION_UPDATES).count() == 6
 

@@ -47,6 +47,13 @@ def test_nothing_times_something_adds_nothing() -> None:
         assert (scores == 1).all()
 
 
+def test_what_has_faded_to_nothing_adds_nothing_and_no_infinity() -> None:
+    faded = csr_matrix(np.full((1, 2), 1e-40, dtype=np.float32))
+    scores = np.zeros((1, 3), dtype=np.float32)
+    assert add_scaled_product(scores, faded, csr_matrix(np.ones((2, 3), dtype=np.float32)), 2.0).tolist() == [0.0]
+    assert scores.tolist() == [[0.0, 0.0, 0.0]]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_what_is_said_for_a_column_and_by_whom_most_is_found_in_the_sense_of_the_sum(seed: int) -> None:
     left, right = sparse(seed, 9, 12), sparse(seed + 10, 12, 14)

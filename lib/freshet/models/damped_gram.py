@@ -42,8 +42,9 @@ class DampedGram(NamedTuple):
         """
         if not len(self.tail):
             return self._solved_head(right)
-        scaled = right[:, self.tail] * self.tail_scale
-        head = right[:, self.head]
+        # Taken, and not indexed, which would lay them out by column.
+        scaled = np.take(right, self.tail, axis=1) * self.tail_scale
+        head = np.take(right, self.head, axis=1)
         add_product(head, csr_matrix(scaled), self.by_tail, -1.0)
         head = self._solved_head(head)
         from_head = np.zeros_like(scaled)
@@ -74,11 +75,12 @@ def damped_gram(observations: csr_matrix, *, reg_param: float, dense_items: int)
     total = np.asarray(of_tail.sum(axis=1)).ravel()
     tail_scale = 1.0 / (of_tail.T @ total + np.float32(reg_param)).astype(np.float32)
     schur = np.zeros((len(head), len(head)), dtype=np.float32)
-    add_product(schur, of_head.T.tocsr(), of_head.tocsr())
-    schur[np.diag_indices(len(head))] += np.float32(reg_param)
+    # The tail's part first: summed up among small numbers it keeps its digits.
     if len(tail):
         scaled = by_head.data * tail_scale[by_head.indices]
         add_product(schur, csr_matrix((scaled, by_head.indices, by_head.indptr), shape=by_head.shape), by_tail, -1.0)
+    add_product(schur, of_head.T.tocsr(), of_head.tocsr())
+    schur[np.diag_indices(len(head))] += np.float32(reg_param)
     try:
         # It is symmetric: read the other way it lies in column order, and is factored where it stands.
         factor, _ = cho_factor(schur.T, lower=True, overwrite_a=True, check_finite=False)

@@ -9,13 +9,17 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.compiled import compiled
 
+_LEAST = np.float32(1e-30)
+"""Smaller values are nothing: what they would be scaled by is near the largest number of single precision."""
+
 
 def add_scaled_product(
     scores: NDArray[np.float32], left: csr_matrix, right: csr_matrix, weight: float
 ) -> NDArray[np.float32]:
     """Adds left @ right in place, each row scaled so that its value of largest size is `weight` or -weight.
 
-    The factors by which its rows were scaled; rows of zeros stay zeros, at factor 0. `left` is float32.
+    The factors by which its rows were scaled; rows of zeros, or of what has faded to nearly that, add nothing, at
+    factor 0. `left` is float32.
     """
     factors = np.zeros(left.shape[0], dtype=np.float32)
     _add_product(
@@ -72,7 +76,7 @@ def _add_product(  # noqa: PLR0913 - a kernel takes plain arrays
             own = left_columns[n]
             for m in range(right_ends[own], right_ends[own + 1]):
                 largest = max(largest, abs(room[right_columns[m]]))
-        if largest > 0:
+        if largest > _LEAST:
             factors[row] = weight / largest
         for n in range(left_ends[row], left_ends[row + 1]):
             own = left_columns[n]

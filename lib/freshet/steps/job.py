@@ -134,14 +134,15 @@ def run_step(step: Step, job: Job) -> StepResult:
     already, or another process writes one of its tables in this home.
     """
     started = time.monotonic()
-    print_ = fingerprint(_parts(step, job))
-    last = read_record(job.home.steps, step.name)
-    if last is not None and last["fingerprint"] == print_ and _outputs_stand(last, job):
-        status = NOT_BUILT if "not_built" in last else UP_TO_DATE
-        return StepResult(step.name, step.title, status, time.monotonic() - started, last)
+    standing = _standing(step, job, fingerprint(_parts(step, job)), started)
+    if standing is not None:
+        return standing
     with leases(job.home.locks, step.name, [table.name for table in step.writes]):
-        # Again: what it reads may have changed until it had the tables for itself.
+        # Again: what it reads may have changed, or another run done it, until it had the tables for itself.
         print_ = fingerprint(_parts(step, job))
+        standing = _standing(step, job, print_, started)
+        if standing is not None:
+            return standing
         try:
             kept = step.work(job, print_)
             status = DONE
@@ -152,6 +153,15 @@ def run_step(step: Step, job: Job) -> StepResult:
         record = {**kept, "fingerprint": print_, "seconds": round(seconds, 2), "wrote": versions}
         write_record(job.home.steps, step.name, record)
         return StepResult(step.name, step.title, status, seconds, record)
+
+
+def _standing(step: Step, job: Job, print_: str, started: float) -> StepResult | None:
+    """The result of a step that has nothing to do, None for one that has."""
+    last = read_record(job.home.steps, step.name)
+    if last is None or last["fingerprint"] != print_ or not _outputs_stand(last, job):
+        return None
+    status = NOT_BUILT if "not_built" in last else UP_TO_DATE
+    return StepResult(step.name, step.title, status, time.monotonic() - started, last)
 
 
 def _parts(step: Step, job: Job) -> dict[str, Any]:

@@ -50,12 +50,14 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     wishes = WishesAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
     job.tell("fitting the chosen recipe on everything before the cut")
     past = Past(wishes.strengths, wishes.sequences(), built_catalogue(job, windows), windows.cut)
-    final = fitted(recipe, past, settings=job.settings, by=factoriser(job), with_users=True)
-    version = _registered(job, fingerprint, result, final)
-    _write_factors(job, final, version.model_version)
+    try:
+        final = fitted(recipe, past, settings=job.settings, by=factoriser(job), with_users=True)
+        version = _registered(job, fingerprint, result, final)
+        _write_factors(job, final, version.model_version)
+    finally:
+        wishes.forget()
     # Last: a run that is killed before has its trials still.
     _search_record(job, fingerprint).unlink(missing_ok=True)
-    wishes.forget()
     return {
         "version": version.version,
         "champion": before and before.model_version,

@@ -33,8 +33,9 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("no recommender serves, so there are no lists to keep fresh")
     if not windows.has_live_part:
         raise DataTooSmallError("live_days is 0, so there are no days to replay")
-    if rows_where(job.warehouse, RECOMMENDATION_UPDATES, ~pc.starts_with(pc.field("query_id"), QUERY_PREFIX)):
-        raise DataTooSmallError("the lists of a service stand in this home, and a replay would remove them")
+    of_service = ~pc.starts_with(pc.field("query_id"), QUERY_PREFIX)
+    if any(rows_where(job.warehouse, table, of_service) for table in (RECOMMENDATION_UPDATES, STREAM_METRICS)):
+        raise DataTooSmallError("lists or figures of a service stand in this home, and a replay would remove them")
     policy, length = job.record("recommend")["policy"], job.settings.lists.length
     plan = LivePlan(
         fingerprint=fingerprint,

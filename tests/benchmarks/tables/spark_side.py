@@ -17,7 +17,7 @@ MEMORY_GB = 4.0
 
 def bench_session() -> SparkSession:
     """Two local cores, as all figures are stated for."""
-    options = {"spark.driver.memory": "2g", "spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
+    options = {"spark.driver.memory": "4g", "spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
     return spark_session("freshet-tables", jars=REPOSITORY / ".jars", master="local[2]", options=options)
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.errors import DataTooSmallError
 from freshet.steps.replay import REPLAY
 from freshet.storage.home import Home
+from freshet.storage.small_writes import append_arrow
 from freshet.storage.tables import Warehouse
 from tests.factories import moment
 from tests.streaming.scenario import (
@@ -54,6 +57,19 @@ def test_the_lists_of_a_service_are_not_removed_by_a_replay(
     with pytest.raises(DataTooSmallError, match="lists or figures of a service stand in this home"):
         REPLAY.work(MagicMock(warehouse=shop.warehouse), "f1")
     assert shop.warehouse.read(RECOMMENDATION_UPDATES).count() == 6
+
+
+def test_the_figures_of_a_service_without_lists_are_not_removed_by_a_replay(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.create(STREAM_METRICS)
+    counts = {"touched_shoppers": 0, "lists": 0, "unknown_items": 0, "seconds": 0.1}
+    row = {"query_id": "events-q", "batch_id": 0, "job": "events", "finished_at": moment("2020-02-01"), **counts}
+    schema = to_arrow_schema(STREAM_METRICS.schema, timezone="UTC")
+    append_arrow(warehouse, pa.Table.from_pylist([row], schema=schema), STREAM_METRICS)
+    monkeypatch.setattr("freshet.steps.replay.champion", MagicMock())
+    with pytest.raises(DataTooSmallError, match="lists or figures of a service stand in this home"):
+        REPLAY.work(MagicMock(warehouse=warehouse), "f1")
 
 
 def test_replay_lists_whole_histories_as_they_were_known(whole: tuple[Home, Warehouse]) -> None:

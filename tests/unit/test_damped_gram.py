@@ -28,9 +28,7 @@ def _changed(dense: NDArray[np.float64], reg: float, dense_items: int) -> NDArra
 
 
 @pytest.mark.parametrize("dense_items", [1, 5, 12, 13, 50])
-def test_solutions_equal_those_of_the_matrix_that_is_promised(
-    dense_items: int,
-) -> None:
+def test_solutions_equal_those_of_the_matrix_that_is_promised(dense_items: int) -> None:
     dense = _observations(3)
     right = np.random.default_rng(4).standard_normal((7, 13)).astype(np.float32)
     gram = damped_gram(csr_matrix(dense), reg_param=2.5, dense_items=dense_items)

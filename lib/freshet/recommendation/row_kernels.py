@@ -19,10 +19,10 @@ def add_scaled_product(
     """Adds left @ right in place, each row scaled so that its value of largest size is `weight` or -weight.
 
     The factors by which its rows were scaled; rows of zeros, or of what has faded to nearly that, add nothing, at
-    factor 0. `left` is float32.
+    factor 0.
     """
     factors = np.zeros(left.shape[0], dtype=np.float32)
-    _add_product(
+    _add_scaled(
         scores, left.indptr, left.indices, left.data.astype(np.float32, copy=False), right.indptr, right.indices,
         right.data, np.float32(weight), np.zeros(right.shape[1], dtype=np.float32), factors,
     )  # fmt: skip
@@ -59,7 +59,7 @@ def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 @compiled
-def _add_product(  # noqa: PLR0913 - a kernel takes plain arrays
+def _add_scaled(  # noqa: PLR0913 - a kernel takes plain arrays
     scores: NDArray[np.float32],
     left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float32],
     right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float32],

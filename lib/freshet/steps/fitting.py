@@ -1,6 +1,7 @@
 """What training and judging of the recommender share: cases, strengths, catalogues and fitted artifacts."""
 
 import math
+import operator
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -160,7 +161,7 @@ def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, wi
     models = models_of(recipe)
     work: list[Callable[[], Any]] = [factors, *(partial(weights, model) for model in models)]
     at_once = settings.search.trials_at_once
-    als, *made = side_by_side(lambda each: each(), work, spark=past.sequences.sparkSession, at_once=at_once)
+    als, *made = side_by_side(operator.call, work, spark=past.sequences.sparkSession, at_once=at_once)
     tables = {model: table for model, table in zip(models, made, strict=True) if table is not None}
     artifact = assembled(
         recipe, features=past.features, factors=als and als.items, item_weights=tables, as_of=past.as_of

@@ -134,12 +134,13 @@ def run_step(step: Step, job: Job) -> StepResult:
     already, or another process writes one of its tables in this home.
     """
     started = time.monotonic()
-    standing = _standing(step, job, fingerprint(_parts(step, job)), started)
+    # Once: the fingerprint of an intake reads all of its files. What changes behind it is seen by the next run.
+    print_ = fingerprint(_parts(step, job))
+    standing = _standing(step, job, print_, started)
     if standing is not None:
         return standing
     with leases(job.home.locks, step.name, [table.name for table in step.writes]):
-        # Again: what it reads may have changed, or another run done it, until it had the tables for itself.
-        print_ = fingerprint(_parts(step, job))
+        # Again: another run may have done it until this one had the tables for itself.
         standing = _standing(step, job, print_, started)
         if standing is not None:
             return standing

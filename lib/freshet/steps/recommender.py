@@ -1,6 +1,7 @@
 """Step train-recommender: search the recipe on validation, fit it as of the cut, register the challenger."""
 
 import json
+import operator
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
             lambda: catalogue(known, as_of=cut, target=target),
             wishes.compute,
         ]
-        cases, features, _ = side_by_side(lambda made: made(), inputs, spark=job.spark, at_once=len(inputs))
+        cases, features, _ = side_by_side(operator.call, inputs, spark=job.spark, at_once=len(inputs))
         past = Past(wishes.strengths, wishes.sequences(), features, cut)
         judged = cases.count()
         if judged < settings.search.min_validation_users:

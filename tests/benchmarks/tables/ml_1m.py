@@ -174,8 +174,8 @@ def _popularity(split: Split) -> dict[str, NDArray[np.float64]]:
 def _judged(spark: SparkSession, part: Part, setting: Setting) -> tuple[dict[str, NDArray[np.float64]], float]:
     """Metrics by user, and seconds of fits and lists."""
     split, ids, train = part
-    is_linear = isinstance(setting.items, LinearItemParameters)
-    frame = pairs_frame(spark, split.known, ids) if is_linear else _sequences(spark, train)
+    sequences = _sequences(spark, train) if isinstance(setting.items, NextItemParameters) else None
+    had = pairs_frame(spark, split.known, ids) if isinstance(setting.items, LinearItemParameters) else None
     pairs = interactions(spark, split.known) if setting.factors else None
     started = time.perf_counter()
     scorers = []
@@ -184,12 +184,12 @@ def _judged(spark: SparkSession, part: Part, setting: Setting) -> tuple[dict[str
         users, items = fitted_vectors(fitted, split.known.shape)
         fitted.forget()
         scorers.append((1.0 - setting.share, lambda rows: _standardised(users[rows] @ items.T)))
-    if isinstance(setting.items, NextItemParameters):
-        table = next_item_weights(frame, setting.items, threads=threads(spark), memory_gb=MEMORY_GB)
+    if isinstance(setting.items, NextItemParameters) and sequences is not None:
+        table = next_item_weights(sequences, setting.items, threads=threads(spark), memory_gb=MEMORY_GB)
         following, states = weights_matrix(table, ids), newest_states(train, setting.items)
         scorers.append((setting.share, lambda rows: _standardised((states[rows] @ following).toarray())))
-    elif setting.items:
-        table = linear_item_weights(frame, setting.items, threads=threads(spark), memory_gb=MEMORY_GB)
+    elif isinstance(setting.items, LinearItemParameters) and had is not None:
+        table = linear_item_weights(had, setting.items, threads=threads(spark), memory_gb=MEMORY_GB)
         weights = weights_matrix(table, ids)
         scorers.append((setting.share, lambda rows: _standardised((split.known[rows] @ weights).toarray())))
     lists = lists_by(

@@ -1,6 +1,5 @@
 """SIGKILLs of the service at named points, and of the broker: what is lost, what doubled, how soon it is back.
 
-
 Afterwards `events` and `quarantine` are those of one undisturbed run over the same topic, and so is every shopper's
 last list, all of them made at the clock of the same closing event.
 """
@@ -118,6 +117,9 @@ def _measured(root: Path, broker: str, kills: int) -> dict[str, Any]:
         process = _started(home, broker, "none", 0, sent.records)
         code = process.wait(timeout=PATIENCE * 4)
         assert code == 0, f"the run to the end ended with code {code}"
+    # As a reader with a pencil would say: each event once, and a row of quarantine for every other record.
+    assert sorted(_ids(plain)) == sorted(f"e{number + 1}" for number in range(sent.events))
+    assert len(_refused(plain)) == sent.records - sent.events
     lost, doubled = _differences(killed, plain)
     return {
         "kills": sum(at_points.values()), "broker_kills": brokers, "lost": lost, "doubled": doubled,
@@ -179,6 +181,11 @@ def _rows(home: Home, name: str, but: tuple[str, ...]) -> list[str]:
     table = DeltaTable(str(home.warehouse / name)).to_pyarrow_table()
     kept = [column for column in table.column_names if column not in but]
     return [json.dumps(row, default=str, sort_keys=True) for row in table.select(kept).to_pylist()]
+
+
+def _ids(home: Home) -> list[str]:
+    found: list[str] = DeltaTable(str(home.warehouse / EVENTS.name)).to_pyarrow_table().column("event_id").to_pylist()
+    return found
 
 
 def _events(home: Home) -> list[str]:

@@ -41,7 +41,7 @@ _WATCHED = (
     (micro_batch, "lists_of", "make_lists"),
     (micro_batch, "append_lists", "write_lists"),
     (micro_batch, "append_row", "write_figures"),
-    (small_writes, "write_deltalake", "commit"),
+    (small_writes, "append_blind", "commit"),
     (micro_batch.ListUpdates, "__call__", "lists"),
     (intake.EventIntake, "__call__", "intake"),
     (DataFrame, "toArrow", "to_arrow"),

@@ -10,7 +10,7 @@ from freshet.cleaning.source import read_mapping
 from freshet.settings import conf_folder, load_settings
 from freshet.streaming.arrivals import arrivals
 from freshet.streaming.handover import live_events
-from freshet.streaming.records import file_records
+from freshet.streaming.records import event_columns, file_records
 
 pytestmark = pytest.mark.streaming
 
@@ -28,7 +28,7 @@ def test_a_later_micro_batch_compiles_nothing(spark: SparkSession, tmp_path: Pat
         row = {"event_id": f"e{number}", "event_name": "view_item", "event_time": "2026-02-01T10:00:00Z",
                "user_id": "ann", "item_id": "i1"}  # fmt: skip
         (tmp_path / "in" / f"{number}.json").write_text(json.dumps(row), encoding="utf-8")
-    rows = file_records(spark, mapping, folder=tmp_path / "in", files_per_trigger=1)
+    rows = file_records(spark, event_columns(mapping), folder=tmp_path / "in", files_per_trigger=1)
     found: list[tuple[int, int]] = []
 
     def count(batch: DataFrame, _: int) -> None:

@@ -19,7 +19,7 @@ from freshet.streaming.arrivals import arrivals
 from freshet.streaming.handover import Handover, live_events, next_offsets, topic_handover
 from freshet.streaming.past import make_store, opened_store
 from freshet.streaming.query import run_to_end, stream_session
-from freshet.streaming.records import kafka_records
+from freshet.streaming.records import event_columns, kafka_records
 from tests.factories import Row, event, events_frame
 from tests.streaming.scenario import list_updates, lists_of, newest_items, parameters
 
@@ -101,7 +101,7 @@ def test_history_and_topic_together_give_each_event_once(
         hand = topic_handover(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, past=past)
         session = stream_session(spark, parameters())
         raw = kafka_records(
-            session, mapping, topic=TOPIC, offsets=hand.starting_offsets, most_per_trigger=100,
+            session, event_columns(mapping), topic=TOPIC, offsets=hand.starting_offsets, most_per_trigger=100,
             options={"kafka.bootstrap.servers": broker},
         )  # fmt: skip
         live = live_events(arrivals(raw, mapping, load_settings().cleaning))

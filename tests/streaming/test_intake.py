@@ -16,7 +16,7 @@ from freshet.settings import conf_folder, load_settings
 from freshet.storage.tables import Warehouse
 from freshet.streaming.arrivals import arrivals
 from freshet.streaming.intake import EventIntake, IntakeRules
-from freshet.streaming.records import MOST_RECORD_CHARACTERS, file_records
+from freshet.streaming.records import MOST_RECORD_CHARACTERS, event_columns, file_records
 from tests.factories import moment
 
 pytestmark = pytest.mark.streaming
@@ -67,7 +67,7 @@ def taken(
     """Everything that lies in `folder` now, in micro-batches of `files` files."""
     rules = IntakeRules(mapping.name, timedelta(hours=1), most_collected, lambda: WALL)
     intake = intake or EventIntake(tables.folder, "q", rules)
-    raw = file_records(spark, mapping, folder=folder, files_per_trigger=files)
+    raw = file_records(spark, event_columns(mapping), folder=folder, files_per_trigger=files)
     stream = arrivals(raw, mapping, load_settings().cleaning)
     query = (
         stream.writeStream.option("checkpointLocation", str(checkpoint))

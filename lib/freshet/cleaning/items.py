@@ -7,7 +7,7 @@ and a state is a row only where it differs from the one before.
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import StructType
 
 from freshet.cleaning.item_attributes import item_attribute_columns
 from freshet.cleaning.parsing import PLACE
@@ -86,13 +86,22 @@ def catalogue_items(raw: DataFrame, catalogue: Catalogue, null_values: tuple[str
 
     Rows without an id are left out.
     """
-    schema = StructType([StructField(f.name, f.dataType) for f in raw.schema if f.name not in PLACE])
+    newest = F.max_by(F.struct(*STATE), F.struct(*PLACE)).alias("_state")
+    rows = catalogue_rows(raw, catalogue, null_values).where("item_id is not null")
+    return rows.groupBy("item_id").agg(newest).select("item_id", "_state.*")
+
+
+def catalogue_rows(
+    raw: DataFrame, catalogue: Catalogue, null_values: tuple[str, ...], *, carried: tuple[str, ...] = ()
+) -> DataFrame:
+    """(item_id, PLACE, STATE columns) of each record about an item, and the columns `carried`, which are no part of
+    the record. item_id is null where the record has none."""
+    schema = StructType([field for field in raw.schema if field.name not in (*PLACE, *carried)])
     columns = item_attribute_columns(catalogue.items, schema)
     states = [column.alias(name) for name, column in zip(STATE, columns, strict=True)]
     texts = with_plain_texts(raw, [name for _, name in catalogue_columns(catalogue)], null_values)
-    rows = texts.select(id_text(catalogue.item_id, schema).alias("item_id"), *PLACE, *states)
-    newest = F.max_by(F.struct(*STATE), F.struct(*PLACE)).alias("_state")
-    return rows.where("item_id is not null").groupBy("item_id").agg(newest).select("item_id", "_state.*")
+    item_id = id_text(catalogue.item_id, schema).alias("item_id")
+    return texts.select(item_id, *PLACE, *states, *carried)
 
 
 def with_catalogue(states: DataFrame, catalogue: DataFrame, known_from: Column) -> DataFrame:

@@ -19,7 +19,7 @@ from freshet.errors import InputError
 from freshet.messages.java import spark_options
 from freshet.messages.options import kafka_options
 from freshet.settings import conf_folder, load_settings
-from freshet.steps.feeds import EventsTable, Feed, Folder, Topic, check_feed
+from freshet.steps.feeds import EventsTable, Feed, Folder, ShopTable, Topic, check_feed
 from freshet.steps.job import Job
 from freshet.steps.service import PARTS, forget_progress, serve
 
@@ -32,8 +32,10 @@ def feed_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--from and what belongs to it: where the events come from."""
     for option in reversed((
         click.option("--from", "origin", required=True, metavar="BROKERS|FOLDER|table:events",
-                     help="HOST:PORT[,...] of a Kafka broker, a folder of JSON lines, or table events (lists alone)."),
+                     help="HOST:PORT[,...] of a Kafka broker, a folder of JSON lines, the folder of a Delta table, "
+                     "or table events (lists alone)."),
         click.option("--topic", help="Topic of the events, JSON objects keyed by shopper."),
+        click.option("--items-topic", help="Topic of what changes about items (price, stock), JSON objects."),
         click.option("--source", type=click.Path(path_type=Path),
                      help="Mapping of the events.  [default: conf/sources/shop_events.toml]"),
         click.option("--rebuild", is_flag=True,
@@ -61,13 +63,15 @@ def stream(only: str | None, metrics_port: int | None, no_restart: bool, **optio
     """Take events in and keep the lists of their shoppers fresh, until SIGTERM or Ctrl-C.
 
     Needs a champion: run `freshet run` first. It goes on where it stopped or was killed, and starts again by itself
-    after a crash. Lists are made straight from a topic; with a folder, from table events, into which the folder goes.
+    after a crash. Lists are made straight from a topic; with a folder or a Delta table of yours, to which you only
+    append, from table events, into which they go.
 
     \b
     Examples:
       freshet stream --from 127.0.0.1:9092 --topic events
       freshet stream --from clicks/ --source my_shop.toml
       freshet stream --from table:events --only lists
+      freshet stream --from 127.0.0.1:9092 --topic events --items-topic items
       freshet stream --from 127.0.0.1:9092 --topic events --rebuild
     """
     parts = PARTS if only is None else (only,)
@@ -100,6 +104,8 @@ def told_feed(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
     feed: Feed
     if origin == TABLE:
         feed = EventsTable()
+    elif (Path(origin) / "_delta_log").is_dir():
+        feed = ShopTable(mapping, Path(origin))
     elif Path(origin).is_dir():
         feed = Folder(mapping, Path(origin))
     elif ":" not in origin:
@@ -110,9 +116,10 @@ def told_feed(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
         raise InputError("the topic is missing", where=f"--from {origin}", do="Name it with --topic")
     else:
         kafka = {**kafka_options(options["pairs"], options["options_file"], os.environ), "bootstrap.servers": origin}
-        feed = Topic(mapping, topic, spark_options(kafka), kafka)
-    if topic is not None and not isinstance(feed, Topic):
-        raise InputError("only a broker has topics", where=f"--topic {topic}", do="Leave it out, or name a broker")
+        feed = Topic(mapping, topic, spark_options(kafka), kafka, options["items_topic"])
+    named = topic or options["items_topic"]
+    if named is not None and not isinstance(feed, Topic):
+        raise InputError("only a broker has topics", where=f"--topic {named}", do="Leave it out, or name a broker")
     check_feed(feed, parts)
     return feed
 

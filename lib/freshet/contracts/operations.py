@@ -51,8 +51,8 @@ MODEL_DECISIONS = TableContract(
     key=("model_name", "model_version", "decided_at"),
 )
 
-STREAM_JOBS = ("events", "lists")
-"""events: what came in is taken in; lists: lists are kept fresh."""
+STREAM_JOBS = ("events", "items", "lists")
+"""events: what came in is taken in; items: likewise what is told of items; lists: lists are kept fresh."""
 
 _MICRO_BATCH = (
     Column("query_id", TEXT, "id of the streaming query", required=True),
@@ -61,7 +61,7 @@ _MICRO_BATCH = (
     Column("finished_at", TIME, "wall time of its end", "UTC", required=True),
     Column("event_clock", TIME, "newest event time so far", "UTC"),
     Column("input", COUNT, "records that were read; null for lists", "records", minimum=0),
-    Column("accepted", COUNT, "records that became events; null for lists", "records", minimum=0),
+    Column("accepted", COUNT, "records that became events, or told of items; null for lists", "records", minimum=0),
     Column("quarantined", MapType(TEXT, COUNT), "refused records by reason code", "records"),
     Column("touched_shoppers", COUNT, "shoppers with new events", "shoppers", required=True, minimum=0),
     Column("lists", COUNT, "lists written", "lists", required=True, minimum=0),
@@ -76,7 +76,7 @@ _MICRO_BATCH = (
     Column(
         "state_shoppers",
         COUNT,
-        "shoppers in the state, anonymous ones among them; null for events",
+        "shoppers in the state, anonymous ones among them; null but for lists",
         "shoppers",
         minimum=0,
     ),

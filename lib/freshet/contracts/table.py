@@ -112,14 +112,19 @@ class TableContract:
         return self.log_days > 0
 
     @property
+    def measured(self) -> list[str]:
+        """Columns of which each file's ends are known: the key and times, but for those that part the table."""
+        by_name = (c.name for c in self.columns if c.name in self.key or isinstance(c.type, TimestampType))
+        return [name for name in by_name if name not in self.partition_by]
+
+    @property
     def table_properties(self) -> dict[str, str]:
         """Of the Delta table: statistics, by which readers skip files, of keys and times alone.
 
         Those of all columns would take longer to make than the columns to write. The log of a streamed table is kept
         for its `log_days` instead of 30, in which it would grow to a million files.
         """
-        measured = [c.name for c in self.columns if c.name in self.key or isinstance(c.type, TimestampType)]
-        properties = {"delta.dataSkippingStatsColumns": ",".join(n for n in measured if n not in self.partition_by)}
+        properties = {"delta.dataSkippingStatsColumns": ",".join(self.measured)}
         if self.streamed:
             # Of removed files the log need not know longer than of commits; readers list up to an interval of them.
             kept = f"interval {self.log_days} days"

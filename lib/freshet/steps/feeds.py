@@ -1,14 +1,18 @@
-"""Where the service's events come from: a Kafka topic, a folder of JSON lines, or table `events` itself."""
+"""Where the service's events come from: a Kafka topic, a folder of JSON lines, a Delta table of the shop, or table
+`events` itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+from freshet.cleaning.rules import Catalogue, SourceMapping
 from freshet.cleaning.source import read_mapping
-from freshet.contracts import EVENTS
-from freshet.errors import InputError, StateError
+from freshet.cleaning.source_columns import catalogue_columns
+from freshet.contracts import EVENTS, QUARANTINE
+from freshet.errors import InputError, MappingError, StateError
 from freshet.messages.topics import end_offsets, partitions_of_topics
 from freshet.steps.job import Job
 from freshet.streaming.arrivals import arrivals
@@ -20,13 +24,16 @@ from freshet.streaming.handover import (
     table_handover,
     topic_handover,
 )
+from freshet.streaming.item_messages import item_messages
 from freshet.streaming.past import make_store
-from freshet.streaming.records import file_records, kafka_records
+from freshet.streaming.records import event_columns, file_records, json_columns, kafka_records
+from freshet.streaming.running import MicroBatches
+from freshet.streaming.table_records import TableBatches, first_version, table_rows
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A Kafka topic and the mapping of its JSON records.
+    """A Kafka topic and the mapping of its JSON records; `items`: the topic of records about items, if there is one.
 
     `options` are of Spark's Kafka source (kafka.bootstrap.servers among them), `client` those of the client that asks
     for the topic's partitions.
@@ -36,6 +43,7 @@ class Topic:
     name: str
     options: dict[str, str]
     client: dict[str, str]
+    items: str | None = None
 
     @property
     def place(self) -> str:
@@ -55,6 +63,18 @@ class Folder:
 
 
 @dataclass(frozen=True)
+class ShopTable:
+    """A Delta table to which the shop appends its events, and the mapping of its rows."""
+
+    mapping: Path
+    path: Path
+
+    @property
+    def place(self) -> str:
+        return f"Delta table {self.path.absolute()}"
+
+
+@dataclass(frozen=True)
 class EventsTable:
     """Table `events` of the home, which another process fills."""
 
@@ -63,7 +83,10 @@ class EventsTable:
         return "table events"
 
 
-Feed = Topic | Folder | EventsTable
+Feed = Topic | Folder | ShopTable | EventsTable
+
+
+_KINDS: dict[type[Any], str] = {Folder: "folder", ShopTable: "table of the shop"}
 
 
 def check_feed(feed: Feed, parts: tuple[str, ...]) -> None:
@@ -72,16 +95,30 @@ def check_feed(feed: Feed, parts: tuple[str, ...]) -> None:
         if "events" in parts:
             raise InputError("table events is where events go, it cannot be taken in", do="Add --only lists")
         return
-    if parts == ("lists",) and isinstance(feed, Folder):
-        raise InputError("lists are not made straight from a folder", do="Run them from table:events")
-    read_mapping(feed.mapping)
-    if isinstance(feed, Topic):
-        partitions_of(feed)
+    if parts == ("lists",) and not isinstance(feed, Topic):
+        raise InputError(f"lists are not made straight from a {_KINDS[type(feed)]}", do="Run them from table:events")
+    mapping = read_mapping(feed.mapping)
+    if not isinstance(feed, Topic):
+        return
+    partitions_of(feed)
+    if feed.items is not None:
+        _told_catalogue(feed, mapping)
+        partitions_of(replace(feed, name=feed.items))
+
+
+def _told_catalogue(feed: Topic, mapping: SourceMapping) -> Catalogue:
+    if mapping.catalogue is None:
+        raise MappingError(
+            "the mapping does not say how to read records about items", where=str(feed.mapping),
+            do="Add a section [items.catalogue]",
+        )  # fmt: skip
+    return mapping.catalogue
 
 
 def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
-    """What a checkpoint of `part` (events or lists) stands for, and what must not change under it."""
-    parts: dict[str, Any] = {"source": feed.place}
+    """What a checkpoint of `part` (events, items or lists) stands for, and what must not change under it."""
+    place = f"topic {feed.items}" if isinstance(feed, Topic) and part == "items" else feed.place
+    parts: dict[str, Any] = {"source": place}
     if not isinstance(feed, EventsTable):
         parts["mapping"] = feed.mapping.read_text(encoding="utf-8")
     if part == "lists":
@@ -89,23 +126,48 @@ def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
     return parts
 
 
-def intake_records(job: Job, session: SparkSession, feed: Topic | Folder) -> DataFrame:
-    """The stream of streaming.arrivals that a new intake begins: of a topic from where the tables end."""
+def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopTable) -> DataFrame:
+    """The stream that a new intake begins, of a topic or a table from where the tables of the home end; `taking_in`
+    makes records of what it gives."""
     params, mapping = job.settings.service, read_mapping(feed.mapping)
     if isinstance(feed, Folder):
-        raw = file_records(session, mapping, folder=feed.path, files_per_trigger=params.most_intake_files)
+        raw = file_records(
+            session, event_columns(mapping), folder=feed.path, files_per_trigger=params.most_intake_files
+        )
         return arrivals(raw, mapping, job.settings.cleaning)
+    if isinstance(feed, ShopTable):
+        return _table_rows(job, session, feed, mapping)
     events = job.warehouse.read(EVENTS)
     behind = next_offsets(events, source=mapping.name, topic=feed.name, partitions=partitions_of(feed))
     _check_not_made_anew(feed, behind)
     return _topic_records(job, session, feed, starting_offsets(feed.name, behind), params.most_intake_events)
 
 
+def taking_in(job: Job, feed: Topic | Folder | ShopTable, intake: MicroBatches) -> MicroBatches:
+    """`intake`, which takes in streaming.arrivals, for the micro-batches of `intake_records`."""
+    if not isinstance(feed, ShopTable):
+        return intake
+    mapping = read_mapping(feed.mapping)
+    return TableBatches(feed.path, lambda raw: arrivals(raw, mapping, job.settings.cleaning), intake)
+
+
+def item_records(job: Job, session: SparkSession, feed: Topic) -> DataFrame:
+    """The stream of streaming.item_messages that a new intake of what is told of items begins: all its topic has."""
+    mapping = read_mapping(feed.mapping)
+    catalogue = _told_catalogue(feed, mapping)
+    assert feed.items is not None  # asked for where there is such a topic
+    raw = kafka_records(
+        session, json_columns([name for _, name in catalogue_columns(catalogue)]), topic=feed.items,
+        offsets="earliest", most_per_trigger=job.settings.service.most_item_records, options=feed.options,
+    )  # fmt: skip
+    return item_messages(raw, catalogue, mapping.null_values)
+
+
 def list_events(job: Job, session: SparkSession, feed: Feed, folder: Path) -> DataFrame:
     """The stream of STREAM_EVENT that lists are made from.
 
-    Straight from a topic, where there is one; else from table `events`, which the intake of a folder fills. What the
-    tables held when the stream was begun is in the store in `folder`, beside the hand-over.
+    Straight from a topic, where there is one; else from table `events`, which the intake of another feed fills. What
+    the tables held when the stream was begun is in the store in `folder`, beside the hand-over.
     """
 
     def past(events: DataFrame, where: Path) -> None:
@@ -123,7 +185,7 @@ def list_events(job: Job, session: SparkSession, feed: Feed, folder: Path) -> Da
     return live_rows(session, job.warehouse, after=version, most_files=job.settings.service.most_list_files)
 
 
-def mapping_name(feed: Topic | Folder) -> str:
+def mapping_name(feed: Topic | Folder | ShopTable) -> str:
     """The name of the source in the tables."""
     return read_mapping(feed.mapping).name
 
@@ -148,7 +210,20 @@ def _check_not_made_anew(feed: Topic, behind: dict[int, int]) -> None:
         )  # fmt: skip
 
 
+def _table_rows(job: Job, session: SparkSession, feed: ShopTable, mapping: SourceMapping) -> DataFrame:
+    params, most = job.settings.service, job.settings.service.most_intake_files
+    tables = [job.warehouse.read(table).where(F.col("source") == mapping.name) for table in (EVENTS, QUARANTINE)]
+    events, refused = (table.select("source_partition") for table in tables)
+    begin = first_version(job.spark, feed.path, events.union(refused), files_per_trigger=most)
+    return table_rows(
+        session, mapping, table=feed.path, first_version=begin, files_per_trigger=most,
+        skip_changes=params.skip_changed_commits,
+    )  # fmt: skip
+
+
 def _topic_records(job: Job, session: SparkSession, feed: Topic, offsets: str, most: int) -> DataFrame:
     mapping = read_mapping(feed.mapping)
-    raw = kafka_records(session, mapping, topic=feed.name, offsets=offsets, most_per_trigger=most, options=feed.options)
+    raw = kafka_records(
+        session, event_columns(mapping), topic=feed.name, offsets=offsets, most_per_trigger=most, options=feed.options
+    )
     return arrivals(raw, mapping, job.settings.cleaning)

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
+from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.errors import DataTooSmallError, StateError
 from freshet.recommendation.lists import recommended_at_hand
 from freshet.recommendation.packed_histories import PackedHistories
@@ -27,20 +27,23 @@ from freshet.steps.feeds import (
     Topic,
     check_feed,
     intake_records,
+    item_records,
     list_events,
     made_for,
     mapping_name,
+    taking_in,
 )
 from freshet.steps.item_refresh import ItemRefresh
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion
-from freshet.storage.lease import leases
+from freshet.storage.lease import lease, leases
 from freshet.streaming.availability import Availability
 from freshet.streaming.checkpoint import begun_checkpoint
 from freshet.streaming.compaction import Compaction
 from freshet.streaming.forgetting import Forgetting
 from freshet.streaming.intake import EventIntake, IntakeRules
-from freshet.streaming.made_lists import ServedModel
+from freshet.streaming.item_intake import ItemIntake
+from freshet.streaming.made_lists import ServedModel, rehearse
 from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.past import opened_store
 from freshet.streaming.progress import Backlogs, ProgressListener
@@ -50,6 +53,8 @@ from freshet.streaming.upkeep import Upkeep
 
 EVENTS_PART, LISTS_PART = "events", "lists"
 PARTS = (EVENTS_PART, LISTS_PART)
+ITEMS_QUERY = "items"
+_QUERIES = {EVENTS_PART: (EVENTS_PART, ITEMS_QUERY), LISTS_PART: (LISTS_PART,)}
 
 WRITES: dict[str, tuple[TableContract, ...]] = {
     EVENTS_PART: (EVENTS, QUARANTINE),
@@ -94,7 +99,8 @@ def serve(job: Job, feed: Feed, parts: tuple[str, ...], *, stop: threading.Event
         try:
             # Lists first: what the intake takes in meanwhile is live for them, and not a part of the hand-over.
             for part in sorted(parts, reverse=True):
-                running.append(_BEGINNINGS[part](job, feed, tell))
+                for query in _BEGINNINGS[part](job, feed, tell):
+                    running.append(query)  # at once: a later one may fail to begin
             tell("running")
             while not stop.wait(timeout=0.2):
                 for one in running:
@@ -110,8 +116,8 @@ def forget_progress(job: Job, parts: tuple[str, ...]) -> None:
     """Removes the checkpoints of `parts`, so that the next start takes over from the tables: nothing is lost or
     doubled."""
     with _leased(job, parts):
-        for part in parts:
-            shutil.rmtree(_folder(job, part), ignore_errors=True)
+        for query in (query for part in parts for query in _QUERIES[part]):
+            shutil.rmtree(_folder(job, query), ignore_errors=True)
 
 
 @contextmanager
@@ -123,15 +129,38 @@ def _leased(job: Job, parts: tuple[str, ...]) -> Iterator[None]:
         yield
 
 
-def _folder(job: Job, part: str) -> Path:
-    return job.home.checkpoints / "service" / part
+def _folder(job: Job, query: str) -> Path:
+    return job.home.checkpoints / "service" / query
+
+
+def _begun_intakes(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[RunningQuery]:
+    yield _begun_intake(job, feed, tell)
+    if isinstance(feed, Topic) and feed.items is not None:
+        yield _begun_item_intake(job, feed, tell)
+
+
+def _begun_item_intake(job: Job, feed: Topic, tell: Callable[[str], None]) -> RunningQuery:
+    checkpoint = begun_checkpoint(_folder(job, ITEMS_QUERY), made_for(job, feed, ITEMS_QUERY))
+    session = stream_session(job.spark, job.settings.stream)
+    with lease(job.home.locks, "table", ITEMS_HISTORY.name, wait=True):
+        job.warehouse.create(ITEMS_HISTORY)
+    intake = ItemIntake(
+        job.home.warehouse, job.home.locks, f"{ITEMS_QUERY}-{checkpoint.id}", mapping_name(feed), job.now,
+        backlog=_backlog(session, ITEMS_QUERY),
+    )  # fmt: skip
+    tell(f"what is told of items is taken in from topic {feed.items}")
+    return started(
+        ITEMS_QUERY, item_records(job, session, feed), intake,
+        checkpoint=checkpoint.query, every_seconds=job.settings.service.intake_seconds,
+    )  # fmt: skip
 
 
 def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQuery:
     assert not isinstance(feed, EventsTable)  # refused by check_feed
     settings, params = job.settings, job.settings.service
-    checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
     session = stream_session(job.spark, settings.stream)
+    records = intake_records(job, session, feed)  # first: of a feed that does not fit no checkpoint is begun
+    checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
     rules = IntakeRules(
         mapping_name(feed), timedelta(hours=params.repeat_hours), params.most_collected_events, job.now,
         # Of a topic a micro-batch reads at most so many records; a folder may hold files of any size.
@@ -140,13 +169,11 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     intake = EventIntake(job.home.warehouse, f"{EVENTS_PART}-{checkpoint.id}", rules)
     upkeep = Upkeep(job.warehouse, (EVENTS, QUARANTINE), settings.compaction, job.now)
     tell(f"events are taken in from {feed.place}")
-    return started(
-        EVENTS_PART, intake_records(job, session, feed), WithChores(intake, (upkeep.between_batches,)),
-        checkpoint=checkpoint.query, every_seconds=params.intake_seconds,
-    )  # fmt: skip
+    batches = WithChores(taking_in(job, feed, intake), (upkeep.between_batches,))
+    return started(EVENTS_PART, records, batches, checkpoint=checkpoint.query, every_seconds=params.intake_seconds)
 
 
-def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQuery:
+def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[RunningQuery]:
     settings = job.settings
     model = Champion(job, settings.service.swap_check_seconds)
     tell(f"model {model().version} serves")
@@ -161,6 +188,7 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
         threads = os.cpu_count() or 1
         return recommended_at_hand(shoppers, histories, unavailable=availability(), threads=threads, **given)
 
+    rehearse(scorer, model(), clock=job.now(), length=settings.lists.length)
     making = ListMaking(
         scorer, model, settings.lists.length, job.now, epoch=lambda: compaction.epoch, is_live=True,
         backlog=_backlog(session, LISTS_PART),
@@ -170,7 +198,7 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQu
     rest = timedelta(minutes=settings.compaction.tidy_minutes)
     forgetting = Forgetting(store, settings.service, rest=rest, now=job.now)
     updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", store, making)
-    return started(
+    yield started(
         LISTS_PART, events,
         WithChores(
             updates,
@@ -188,7 +216,7 @@ def _backlog(session: SparkSession, query: str) -> Callable[[], int | None]:
     return lambda: backlogs.of(query)
 
 
-_BEGINNINGS: dict[str, Callable[[Job, Feed, Callable[[str], None]], RunningQuery]] = {
-    EVENTS_PART: _begun_intake,
+_BEGINNINGS: dict[str, Callable[[Job, Feed, Callable[[str], None]], Iterator[RunningQuery]]] = {
+    EVENTS_PART: _begun_intakes,
     LISTS_PART: _begun_lists,
 }

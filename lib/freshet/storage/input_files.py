@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,7 +37,7 @@ def input_files(path: Path, form: InputFormat) -> list[Path]:
     if form.format == "delta":
         if not (path / "_delta_log").is_dir():
             raise InputError("not a Delta table", where=str(path), expected="a folder with _delta_log")
-        return sorted(Path(uri.removeprefix("file://")) for uri in DeltaTable(str(path)).file_uris())
+        return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in DeltaTable(str(path)).file_uris())
     if path.is_file():
         files = [path]
     else:

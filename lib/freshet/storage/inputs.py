@@ -29,7 +29,8 @@ def raw_records(spark: SparkSession, path: Path, form: InputFormat) -> DataFrame
     """
     files = input_files(path, form)
     if form.format == "delta":
-        frame, own_rows = spark.read.format("delta").load(str(path.absolute())), True
+        # Unlike those of plain Parquet, Delta's readers do not tell a row's number.
+        frame, own_rows = spark.read.format("delta").load(str(path.absolute())), False
     elif form.format == "parquet":
         frame, own_rows = _parquet(spark, files, path), True
     else:
@@ -64,7 +65,7 @@ def count_records(records: DataFrame, files: list[Path], form: InputFormat) -> i
 
 
 def _numbered(frame: DataFrame, columns: list[Column], files: list[Path], path: Path) -> DataFrame:
-    """Rows of text files numbered exactly, without sorting and without Python.
+    """Rows of text files and of Delta tables numbered exactly, without sorting and without Python.
 
     Within a block of a file (what one task reads) rows keep their order, so monotonically increasing ids give their
     numbers in it. A count per block gives each block's first number. Both reads split the files in the same way.
@@ -87,15 +88,18 @@ def _numbered(frame: DataFrame, columns: list[Column], files: list[Path], path: 
 
 
 def _partition_column(file_path: Column, files: list[Path], path: Path) -> Column:
-    if len(files) == 1:
-        return F.lit(partition_name(files[0], path))
+    return F.lit(partition_name(files[0], path)) if len(files) == 1 else partition_column(file_path, path)
+
+
+def partition_column(file_path: Column, path: Path) -> Column:
+    """input_files.partition_name of the files of the input `path`, from their names as Spark gives them."""
     root = path.absolute().parent.as_posix().rstrip("/") + "/"
     # Spark gives file names with % escapes, in which + stands for itself.
     plain = F.url_decode(F.replace(file_path, F.lit("+"), F.lit("%2B")))
     return F.substring_index(plain, root, -1) if path.is_dir() else plain
 
 
-def _paths(files: list[Path]) -> list[str]:
+def spark_paths(files: list[Path]) -> list[str]:
     """File names as Spark wants them: it takes brackets and stars for patterns unless they are escaped."""
     escaped = str.maketrans({letter: f"\\{letter}" for letter in "{}[]*?\\"})
     return [str(file.absolute()).translate(escaped) for file in files]
@@ -119,7 +123,7 @@ def _csv(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame
     }
     if form.comment:
         options["comment"] = form.comment
-    return spark.read.options(**options).schema(StructType(fields)).csv(_paths(files))
+    return spark.read.options(**options).schema(StructType(fields)).csv(spark_paths(files))
 
 
 def _json(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame:
@@ -132,11 +136,11 @@ def _json(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFram
         "mode": "PERMISSIVE",
     }
     reader = spark.read.options(**options)
-    found = reader.json(_paths(files)).schema
+    found = reader.json(spark_paths(files)).schema
     fields = [field for field in found.fields if field.name != BROKEN_RECORD]
     if not fields:
         raise InputError("no line is a JSON record", where=str(files[0]), expected="one JSON object per line")
-    return reader.schema(StructType([*fields, StructField(BROKEN_RECORD, StringType())])).json(_paths(files))
+    return reader.schema(StructType([*fields, StructField(BROKEN_RECORD, StringType())])).json(spark_paths(files))
 
 
 def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:
@@ -148,7 +152,7 @@ def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:
     if path.is_dir() and all("=" in file.parent.name for file in files):
         reader = reader.option("basePath", str(path.absolute()))  # folders such as day=2020-01-31 become columns
     try:
-        return reader.parquet(*_paths(files))
+        return reader.parquet(*spark_paths(files))
     except AnalysisException as error:
         raise InputError("not a readable Parquet file", where=str(path), found=str(error).split("\n")[0]) from None
 

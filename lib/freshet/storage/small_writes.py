@@ -11,18 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake import write_deltalake
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import Column, TableContract
 from freshet.errors import ContractError, listed
+from freshet.storage.blind_appends import NotPlainError, append_blind
 from freshet.storage.tables import Warehouse
-
-_opening = threading.Lock()
-_known: dict[str, DeltaTable] = {}
-"""By path, the tables that this process has added to, each as it was last seen."""
 
 _committing = threading.Lock()
 """Steps that run side by side replace rows of the same table: the second reads what the first has committed."""
@@ -40,29 +36,11 @@ def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) 
     """
     checked = _checked(rows, contract)
     if rows.num_rows:
-        write_deltalake(_known_table(warehouse.path(contract)), checked, mode="append")
+        try:
+            append_blind(Path(warehouse.path(contract)), checked, contract)
+        except NotPlainError:
+            write_deltalake(warehouse.path(contract), checked, mode="append")
     return int(rows.num_rows)
-
-
-def _known_table(path: str) -> DeltaTable:
-    """The table as it is now; where this process has added to it before, only what is new in its log is read."""
-    with _opening:
-        table = _known.get(path)
-        if table is not None and _newest_known_commit(table, path).is_file():
-            try:
-                table.update_incremental()
-            except DeltaError:
-                table = None
-        else:
-            # Never opened, its log cleaned up to here, or another table in its place.
-            table = None
-        if table is None:
-            table = _known[path] = DeltaTable(path)
-        return table
-
-
-def _newest_known_commit(table: DeltaTable, path: str) -> Path:
-    return Path(path) / "_delta_log" / f"{table.version():020d}.json"
 
 
 def replace_collected(
@@ -80,6 +58,15 @@ def replace_collected(
 def replace_rows(warehouse: Warehouse, rows: list[dict[str, Any]], contract: TableContract, *, where: str) -> None:
     """`replace_collected` for rows given by column name; times are UTC."""
     _replace(warehouse, _arrow_rows(rows, contract), contract, where)
+
+
+def replace_all_of(warehouse: Warehouse, rows: pa.Table, contract: TableContract, column: str) -> None:
+    """Puts `rows` in place of all rows that have one of their values of the text `column`. Otherwise as
+    `replace_collected`."""
+    values = pc.unique(rows.column(column)).to_pylist()
+    named = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    if values:
+        _replace(warehouse, rows, contract, f"{column} IN ({named})")
 
 
 def _replace(warehouse: Warehouse, rows: pa.Table, contract: TableContract, where: str | None) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from freshet.contracts import RECOMMENDATION_UPDATES
+from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.packed_histories import TIME, PackedHistories, microseconds
 from freshet.storage.small_writes import append_arrow, arrow_schema
 from freshet.storage.tables import Warehouse
@@ -95,6 +96,19 @@ def _scored(
     newest = pa.array(histories.entries[firsts, TIME], pa.timestamp("us", tz="UTC"))
     shoppers = due.append_column("newest_event_time", newest)
     return scorer(shoppers, histories, artifact=model.artifact, clock=clock, length=length, policy=model.policy)
+
+
+def rehearse(scorer: Scorer, model: ServedModel, *, clock: datetime, length: int) -> None:
+    """Makes a list for nobody, of one item that was wanted: the model is in memory then, and kernels are compiled,
+    which took 19 s on a new machine while the first events waited."""
+    artifact = Artifact.load(model.artifact)
+    weights = artifact.recipe.event_weights
+    wanted = max(weights, key=lambda name: weights[name])
+    moment = np.datetime64(clock, "us").astype(np.int64)
+    entry = np.array([[moment, 0, 0, 0]], np.int64)
+    history = PackedHistories(np.ones(1, np.int64), entry, artifact.items.slice(0, 1), pa.array([wanted]))
+    nobody = pa.table({"user_id": pa.array([""])})
+    scorer(nobody, history, artifact=model.artifact, clock=clock, length=length, policy=model.policy)
 
 
 def append_lists(warehouse: Warehouse, lists: pa.Table) -> None:

@@ -35,10 +35,13 @@ class StreamParameters:
 class ServiceParameters:
     """How the service runs its streams.
 
-    A micro-batch reads at most `most_list_events` (lists) or `most_intake_events` (events) records of a topic, or
-    `most_list_files` of table events, `most_intake_files` of a folder; events are taken in every `intake_seconds`,
-    lists are made as soon as there is something. An event id is remembered for `repeat_hours`. Of the files of a
-    folder about `most_collected_events` records are in memory together. The registry is asked for the champion every
+    A micro-batch reads at most `most_list_events` (lists), `most_intake_events` (events) or `most_item_records` (what
+    is told of items) records of a topic, or `most_list_files` of table events, `most_intake_files` of a folder or of a
+    table of the shop; commits to such a table that change or delete rows are passed over whole where
+    `skip_changed_commits` says so, else they end the stream. Events, and what is told of items, are taken in every
+    `intake_seconds`, lists are made as soon as there is something. An event id is remembered for `repeat_hours`. Of
+    the files of a folder or table about `most_collected_events` records are in memory together. The registry is asked
+    for the champion every
     `swap_check_seconds`. A micro-batch may take `stop_seconds` to end when the service is stopped. After a crash
     it starts again, `restarts` times before one of them has lasted `settled_seconds`; the first waits
     `restart_seconds`, each next one twice as long. Every `item_refresh_minutes` (0: never) items that the model does
@@ -49,7 +52,9 @@ class ServiceParameters:
 
     intake_seconds: float
     most_intake_events: int
+    most_item_records: int
     most_intake_files: int
+    skip_changed_commits: bool
     most_list_events: int
     most_list_files: int
     most_collected_events: int
@@ -70,6 +75,7 @@ class ServiceParameters:
             f"{name} must be 1 or more, is {getattr(self, name)}"
             for name in (
                 "most_intake_events",
+                "most_item_records",
                 "most_intake_files",
                 "most_list_events",
                 "most_list_files",

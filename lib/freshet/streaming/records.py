@@ -1,13 +1,14 @@
 """Streams of raw records: source columns as texts, with the record's place, its text and its arrival.
 
-Every stream has the columns of its mapping and CARRIED: `raw` (the whole record as text, cut where it is too large),
-`arrived` (when the broker or the file system had it, never after the micro-batch began), `began` (the micro-batch's
-own time, the same when it is repeated) and `too_large`.
+Every stream has the columns that its mapping names and CARRIED: `raw` (the whole record as text, cut where it is too
+large), `arrived` (when the broker or the file system had it, never after the micro-batch began), `began` (the
+micro-batch's own time, the same when it is repeated) and `too_large`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, MapType, StringType, StructField, StructType
 
@@ -20,15 +21,17 @@ CARRIED = ("raw", "arrived", "began", "too_large")
 MOST_RECORD_CHARACTERS = 1_000_000
 """A larger record is refused unread: Kafka's own limit of a message is a megabyte too."""
 
-_SHOWN = 10_000
+SHOWN_CHARACTERS = 10_000
 """Characters of a record without sense that are kept for a person to look at."""
 
 
 def kafka_records(
-    session: SparkSession, mapping: SourceMapping, *, topic: str, offsets: str, most_per_trigger: int,
+    session: SparkSession, columns: StructType, *, topic: str, offsets: str, most_per_trigger: int,
     options: dict[str, str],
 ) -> DataFrame:  # fmt: skip
-    """Records of a topic, each value a JSON object. source_partition is `topic-partition`, source_offset the offset.
+    """Records of a topic, each value a JSON object with `columns` (json_columns).
+
+    source_partition is `topic-partition`, source_offset the offset.
 
     `offsets` is where a new query begins: earliest, or JSON as Spark's `startingOffsets` takes it. `options` are those
     of Spark's Kafka source (`kafka.bootstrap.servers` among them). Lost records stop the stream rather than being
@@ -46,12 +49,14 @@ def kafka_records(
             F.col("offset").alias("source_offset"),
             F.col("timestamp").alias("written"),
         ),
-        mapping,
+        columns,
     )
 
 
-def file_records(session: SparkSession, mapping: SourceMapping, *, folder: Path, files_per_trigger: int) -> DataFrame:
-    """Records of a folder into which files of JSON lines are moved whole; source_offset is the line's number from 0.
+def file_records(session: SparkSession, columns: StructType, *, folder: Path, files_per_trigger: int) -> DataFrame:
+    """`kafka_records` of a folder into which files of JSON lines are moved whole.
+
+    source_partition is the file's name, source_offset the line's number from 0.
 
     Files whose names begin with a dot or an underscore are left alone. Empty lines are no records.
     """
@@ -74,19 +79,16 @@ def file_records(session: SparkSession, mapping: SourceMapping, *, folder: Path,
             F.col("line").cast("bigint").alias("source_offset"),
             "written",
         ),
-        mapping,
+        columns,
     )
 
 
-def _json_records(values: DataFrame, mapping: SourceMapping) -> DataFrame:
+def _json_records(values: DataFrame, schema: StructType) -> DataFrame:
     """Parsed JSON objects of (text, damaged, source_partition, source_offset, written); no text is a broken one."""
-    schema = json_columns(mapping)
     text = F.coalesce("text", F.lit(""))
     is_large = F.length(text) > MOST_RECORD_CHARACTERS
-    kept = F.when(is_large, F.left(text, F.lit(_SHOWN))).otherwise(text)
-    # The micro-batch's time as Spark logs it with the offsets: repeated after a crash, it is the same. Plainly used it
-    # would stand as a number in the generated code, which would be compiled, and run cold, in every micro-batch.
-    began = F.get(F.transform(F.array(F.current_timestamp()), lambda moment: moment), F.lit(0))
+    kept = F.when(is_large, F.left(text, F.lit(SHOWN_CHARACTERS))).otherwise(text)
+    began = micro_batch_moment()
     shaped = values.select(
         "source_partition", "source_offset",
         kept.alias("raw"), is_large.alias("too_large"),
@@ -101,18 +103,30 @@ def _json_records(values: DataFrame, mapping: SourceMapping) -> DataFrame:
         F.col("unreadable") | F.col("record").isNull() | F.col("record")[BROKEN_RECORD].isNotNull()
         | ~F.startswith(F.ltrim("raw"), F.lit("{"))
     )  # fmt: skip
-    broken = F.when(is_broken, F.left("raw", F.lit(_SHOWN)))
+    broken = F.when(is_broken, F.left("raw", F.lit(SHOWN_CHARACTERS)))
     return parsed.select(*columns, broken.alias(BROKEN_RECORD), "source_partition", "source_offset", *CARRIED)
 
 
-def json_columns(mapping: SourceMapping) -> StructType:
-    """What is read of a JSON object: the columns that the mapping names, as texts, those with dots within structs.
+def micro_batch_moment() -> Column:
+    """The micro-batch's time as Spark logs it with the offsets: repeated after a crash, it is the same."""
+    # Plainly used it would stand as a number in the generated code, which would be compiled, and run cold, in every
+    # micro-batch.
+    return F.get(F.transform(F.array(F.current_timestamp()), lambda moment: moment), F.lit(0))
+
+
+def event_columns(mapping: SourceMapping) -> StructType:
+    """`json_columns` of an event."""
+    return json_columns([name for _, name in used_columns(mapping)])
+
+
+def json_columns(names: Sequence[str]) -> StructType:
+    """What is read of a JSON object: the columns that a mapping names, as texts, those with dots within structs.
 
     Only what is named is read, so a field of a later schema does not disturb. A property named `properties` is a map
     of texts. The last column holds the text of what could not be read.
     """
     tree: dict[str, dict[str, None]] = {}
-    for _, name in used_columns(mapping):
+    for name in names:
         head, dot, rest = name.partition(".")
         tree.setdefault(head, {})
         if dot:

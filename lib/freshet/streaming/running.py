@@ -17,7 +17,8 @@ from freshet.streaming.query import in_few_words
 class MicroBatches(Protocol):
     """What a query calls for each micro-batch; the error that ended one stays in `failure`."""
 
-    failure: Exception | None
+    @property
+    def failure(self) -> Exception | None: ...
 
     def __call__(self, rows: DataFrame, batch_id: int, /) -> None: ...
 
@@ -89,8 +90,12 @@ _GONE = (
     "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
 )
 _VACUUMED = (
-    "files of table events that come next are gone: the stream stood still for longer than the table keeps them",
-    "Begin anew with --rebuild: nothing is lost or doubled",
+    "files of the table that come next are gone: the stream stood still for longer than the table keeps them",
+    "Begin anew with --rebuild: nothing is lost or doubled; a table of the shop needs freshet ingest once before",
+)
+_CHANGED = (
+    "rows of the table were changed or deleted, and only what is appended is taken in",
+    "Set service.skip_changed_commits=true to pass over such commits, with all that they add",
 )
 _DAMAGED = (
     "the checkpoint is damaged, or was written by another release of Spark",
@@ -103,6 +108,7 @@ _KNOWN = tuple(
         (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
         (_VACUUMED, ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "DELTA_VERSIONS_NOT_CONTIGUOUS",
                      "DELTA_CANNOT_RECREATE", "FileNotFoundException")),
+        (_CHANGED, ("DELTA_SOURCE_TABLE_IGNORE_CHANGES", "DELTA_SOURCE_IGNORE_DELETE")),
         (_DAMAGED, ("CANNOT_LOAD_STATE", "STATE_STORE_", "Incomplete log file", "MALFORMED_LOG_FILE",
                     "MISSING_METADATA", "CHECKPOINT_FILE_CHECKSUM")),
     )

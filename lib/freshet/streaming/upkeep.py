@@ -23,7 +23,8 @@ class UpkeepReport:
 class Upkeep:
     """The upkeep of `tables` by the process that writes them, between its micro-batches, a table at a time.
 
-    Each gets its turn once in `tidy_minutes`, the first at once after a start.
+    Each gets its turn once in `tidy_minutes`, the first at once after a start. Small files are packed as soon as there
+    may be enough of them.
     """
 
     def __init__(
@@ -35,10 +36,15 @@ class Upkeep:
     ) -> None:
         self.warehouse, self.tables, self.parameters, self.now = warehouse, tuple(tables), parameters, now
         self._turn = 0
+        self._batches = 0
         self._next = now()
 
     def between_batches(self) -> UpkeepReport | None:
         """Tidies the table whose turn it is; None when it is none's."""
+        self._batches += 1
+        if self._batches % self.parameters.pack_from_files == 0:
+            for table in self.tables:
+                _pack(self.warehouse, table, self.parameters)
         if not self.tables or self.now() < self._next:
             return None
         table = self.tables[self._turn % len(self.tables)]
@@ -59,9 +65,13 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
         )
     elif table is QUARANTINE:
         forgotten = hygiene.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
-    packed = hygiene.pack(warehouse, table, target_mb=parameters.pack_mb, from_files=parameters.pack_from_files)
+    packed = _pack(warehouse, table, parameters)
     hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours
     removed = hygiene.vacuum(warehouse, table, hours=hours)
     if forgotten or packed or removed:
         hygiene.shorten_log(warehouse, table)
     return UpkeepReport(table.name, forgotten, packed, removed)
+
+
+def _pack(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> int:
+    return hygiene.pack(warehouse, table, target_mb=parameters.pack_mb, from_files=parameters.pack_from_files)

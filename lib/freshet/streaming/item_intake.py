@@ -1,0 +1,120 @@
+"""What happens in a micro-batch of records about items: their states go into `items_history`, the refused ones into
+`quarantine`.
+
+A state is known by item and moment, a refused record by its place. So a micro-batch that is repeated, or a topic that
+is read from its beginning again, changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+
+from freshet.contracts import ITEMS_HISTORY, QUARANTINE, STREAM_METRICS
+from freshet.contracts.events import SCHEMA_VERSION
+from freshet.storage.lease import lease
+from freshet.storage.small_writes import append_arrow, append_row, arrow_schema, replace_all_of
+from freshet.storage.stamps import newest_batch
+from freshet.storage.tables import Warehouse
+from freshet.streaming.item_messages import histories_with, same_rows, told_states
+from freshet.streaming.standing import StandingPlaces
+
+
+@dataclass
+class ItemIntake:
+    """The function that a stream of streaming.item_messages calls for each micro-batch. The tables must exist.
+
+    The source bounds a micro-batch: its items, with the history of each, are in the memory of this process.
+    `items_history` has other writers, so it is leased for each write, and waited for while another has it. `source`:
+    name of the mapping; `now`: wall time, UTC without a zone; `backlog`: records that wait, where the source tells.
+    """
+
+    folder: Path
+    locks: Path
+    query_id: str
+    source: str
+    now: Callable[[], datetime]
+    backlog: Callable[[], int | None] = lambda: None
+    failure: Exception | None = field(default=None, init=False)
+    _standing: StandingPlaces | None = field(default=None, init=False)
+    _figures_until: int = field(default=-1, init=False)
+
+    def __call__(self, messages: DataFrame, batch_id: int) -> None:
+        """Takes in what a micro-batch tells of items, then adds a row of figures."""
+        try:
+            self._run(messages, batch_id)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _run(self, messages: DataFrame, batch_id: int) -> None:
+        began = self.now()
+        # The session of a micro-batch is a clone of the query's; settings of any other do not reach it.
+        warehouse = Warehouse(messages.sparkSession, self.folder)
+        messages.persist()
+        try:
+            found = messages.drop("name", "category_path", "brand", "price", "available", "attributes").toArrow()
+            if not found.num_rows:
+                return
+            if self._standing is None:
+                self._figures_until = newest_batch(warehouse, STREAM_METRICS, self.query_id)
+                self._standing = StandingPlaces.of(warehouse, self.source)
+            refused = found.filter(pc.is_valid(found.column("reason_code")))
+            append_arrow(warehouse, self._new_refusals(warehouse, refused), QUARANTINE)
+            if refused.num_rows < found.num_rows:
+                self._put_in(warehouse, told_states(messages))
+        finally:
+            messages.unpersist()
+        if batch_id > self._figures_until:
+            self._keep_figures(warehouse, batch_id, began, found)
+
+    def _new_refusals(self, warehouse: Warehouse, refused: pa.Table) -> pa.Table:
+        """Rows of QUARANTINE for the refused records that do not stand there yet."""
+        assert self._standing is not None
+        if refused.num_rows:
+            _, stands = self._standing.of_batch(warehouse, refused)
+            refused = refused.filter(pa.array(~stands))
+        types = arrow_schema(QUARANTINE)
+        constants = {"source": self.source, "schema_version": SCHEMA_VERSION, "status": "refused", "replayed_as": None}
+        columns = [
+            pa.repeat(pa.scalar(constants[name], types.field(name).type), refused.num_rows) if name in constants
+            else refused.column("began" if name == "first_seen" else name)
+            for name in QUARANTINE.column_names
+        ]  # fmt: skip
+        return pa.table(columns, names=QUARANTINE.column_names)
+
+    def _put_in(self, warehouse: Warehouse, states: DataFrame) -> None:
+        with lease(self.locks, "table", ITEMS_HISTORY.name, wait=True):
+            stored = warehouse.read(ITEMS_HISTORY)
+            after = histories_with(states, stored).toArrow()
+            before = stored.join(states.select("item_id").distinct(), on="item_id", how="left_semi").toArrow()
+            # Shops tell the same again and again; a commit has every reader look.
+            if not same_rows(after, before.select(after.column_names)):
+                replace_all_of(warehouse, after, ITEMS_HISTORY, "item_id")
+
+    def _keep_figures(self, warehouse: Warehouse, batch_id: int, began: datetime, found: pa.Table) -> None:
+        finished = self.now()
+        reasons = Counter(found.column("reason_code").drop_null().to_pylist())
+        newest = pc.max(found.column("arrived")).as_py()
+        figures: dict[str, Any] = {
+            "query_id": self.query_id,
+            "batch_id": batch_id,
+            "job": "items",
+            "finished_at": finished,
+            "event_clock": newest.replace(tzinfo=None),
+            "input": found.num_rows,
+            "accepted": found.num_rows - reasons.total(),
+            "quarantined": reasons,
+            "touched_shoppers": 0,
+            "lists": 0,
+            "unknown_items": 0,
+            "backlog": self.backlog(),
+            "seconds": (finished - began).total_seconds(),
+        }
+        append_row(warehouse, figures, STREAM_METRICS)

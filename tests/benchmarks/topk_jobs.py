@@ -1,0 +1,129 @@
+"""Lists of all users as whole Spark jobs, from what is on disk to a Delta table: ours, and MLlib's."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.ml.recommendation import ALSModel
+from pyspark.sql import DataFrame, SparkSession
+from scipy.sparse import csr_matrix
+
+from freshet.contracts.shoppers import HISTORY
+from freshet.models.als_parameters import AlsParameters
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.lists import recommended
+from freshet.recommendation.recipe import Recipe
+from tests.benchmarks.als import bench_session
+from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, gowalla_data
+
+LENGTH = 20
+CLOCK = datetime(2026, 1, 1)
+
+
+def whole_jobs(rank: int, users: int, pairs: int) -> dict[str, Any]:
+    """mllib_over_ours_rank*: the lowest ratio of seconds over alternating pairs, after one small run of each."""
+    spark = bench_session("freshet-bench-topk")
+    try:
+        with tempfile.TemporaryDirectory(prefix="freshet-topk-") as folder:
+            root = Path(folder)
+            ours, mllib = _jobs(spark, root, rank, users)
+            found = [(_timed(ours, root / "ours"), _timed(mllib, root / "mllib")) for _ in range(pairs)]
+    finally:
+        spark.stop()
+    ratios = [theirs / own for own, theirs in found]
+    own, theirs = np.median(np.array(found), axis=0)
+    return {
+        f"mllib_over_ours_rank{rank}": round(min(ratios), 2),
+        f"mllib_over_ours_rank{rank}_median": round(float(np.median(ratios)), 2),
+        f"our_job_seconds_rank{rank}": round(float(own), 2),
+        f"mllib_job_seconds_rank{rank}": round(float(theirs), 2),
+    }
+
+
+def _timed(lists: Callable[[], DataFrame], table: Path) -> float:
+    started = time.perf_counter()
+    lists().write.format("delta").mode("overwrite").save(str(table))
+    return time.perf_counter() - started
+
+
+def _jobs(spark: SparkSession, root: Path, rank: int, users: int) -> tuple[Callable[[], DataFrame], ...]:
+    rng = np.random.default_rng(rank)
+    items = (rng.standard_normal((ITEMS, rank)) / np.sqrt(rank)).astype(np.float32)
+    vectors = (rng.standard_normal((users, rank)) / np.sqrt(rank)).astype(np.float32)
+    _artifact(items).save(root / "artifact")
+    histories = _histories(spark, gowalla_data().published_train, users)
+    histories.write.parquet(str(root / "histories"))
+    factors = [_factors(spark, values, root / name) for name, values in (("users", vectors), ("items", items))]
+
+    def ours() -> DataFrame:
+        known = spark.read.parquet(str(root / "histories"))
+        return recommended(known, artifact=root / "artifact", clock=CLOCK, length=LENGTH, policy="new_items")
+
+    def mllib() -> DataFrame:
+        package = spark.sparkContext._jvm.org.apache.spark.ml.recommendation
+        model = ALSModel(package.ALSModel("als", rank, *(frame._jdf for frame in factors)))
+        return model.recommendForAllUsers(LENGTH)
+
+    # Compilers of both sides, on few users.
+    recommended(
+        spark.read.parquet(str(root / "histories")).limit(500),
+        artifact=root / "artifact", clock=CLOCK, length=LENGTH, policy="new_items",
+    ).write.format("noop").mode("overwrite").save()  # fmt: skip
+    return ours, mllib
+
+
+def _artifact(factors: NDArray[np.float32]) -> Artifact:
+    weights = {"factors": 1.0}
+    return Artifact(
+        recipe=Recipe(
+            target="purchase", event_weights={"purchase": 1.0}, als=AlsParameters(factors.shape[1], 8, 0.1, 1.0, 7),
+            item_half_life_days=None, item_min_strength=0.0, user_half_life_days=None, user_min_strength=0.0,
+            neighbours=0, neighbour_half_life_days=None, own_half_lives={},
+            weights={"next_baskets": weights, "new_items": weights},
+        ),
+        items=pa.array([_item(n) for n in range(ITEMS)]), factors=factors, item_weights={}, terms={},
+    )  # fmt: skip
+
+
+def _item(number: int) -> str:
+    return f"i{number:06d}"
+
+
+def _histories(spark: SparkSession, pairs: csr_matrix, users: int) -> DataFrame:
+    """(user_id, history): Gowalla's users again and again, their items as purchases of one moment."""
+    ends, columns = pairs.indptr, pairs.indices
+
+    def drawn(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        names = np.array([_item(n) for n in range(ITEMS)])
+        for batch in batches:
+            numbers = batch.column(0).to_numpy()
+            mine = [columns[ends[n] : ends[n + 1]] for n in numbers % USERS]
+            flat = np.concatenate(mine)
+            moments = pa.array(np.full(len(flat), np.datetime64("2025-12-01", "us")), pa.timestamp("us", tz="UTC"))
+            entries = pa.StructArray.from_arrays(
+                [moments, pa.array(np.arange(len(flat))), pa.array(names[flat]), pa.repeat("purchase", len(flat)),
+                 pa.nulls(len(flat), pa.string())],
+                ["event_time", "entry_key", "item_id", "event_name", "order_id"],
+            )  # fmt: skip
+            offsets = pa.array(np.concatenate([[0], np.cumsum([len(one) for one in mine])]).astype(np.int32))
+            users_of = pa.array([f"u{n:07d}" for n in numbers])
+            histories = pa.ListArray.from_arrays(offsets, entries)
+            yield pa.RecordBatch.from_arrays([users_of, histories], ["user_id", "history"])
+
+    return spark.range(0, users, 1, 8).mapInArrow(drawn, f"user_id string, history {HISTORY.simpleString()}")
+
+
+def _factors(spark: SparkSession, values: NDArray[np.float32], folder: Path) -> DataFrame:
+    """(id, features) as MLlib keeps its factors, in Spark's memory."""
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]).cast(pa.list_(pa.float32()))
+    table = pa.table({"id": pa.array(np.arange(len(values), dtype=np.int32)), "features": flat})
+    spark.createDataFrame(table).repartition(10).write.parquet(str(folder))
+    frame = spark.read.parquet(str(folder)).persist()
+    frame.count()
+    return frame

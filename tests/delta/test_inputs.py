@@ -4,7 +4,9 @@ import gzip
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from deltalake import WriterProperties, write_deltalake
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -35,6 +37,27 @@ def test_rows_of_several_split_csv_files_are_numbered_as_they_stand(spark: Spark
     assert len(rows) == 3007
     assert all(int(row["id"]) == row["source_offset"] for row in rows)
     assert {row["source_partition"] for row in rows} == {"a day+b/one.csv", "a day+b/sub 1/two é.csv"}
+
+
+def test_rows_of_a_delta_table_are_numbered_within_their_files(spark: SparkSession, tmp_path: Path) -> None:
+    table = tmp_path / "a day+b"
+    for part, count in enumerate((3000, 7)):
+        rows = pa.table({"id": range(count), "part": [part] * count, "text": ["some text"] * count})
+        # Several groups of rows, so that one file is read in several blocks.
+        write_deltalake(table, rows, mode="append", writer_properties=WriterProperties(max_row_group_size=500))
+    before = spark.conf.get("spark.sql.files.maxPartitionBytes")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "4096")
+    try:
+        found = raw_records(spark, table, form("delta")).collect()
+    finally:
+        spark.conf.set("spark.sql.files.maxPartitionBytes", str(before))
+    assert len(found) == 3007
+    assert all(row["id"] == row["source_offset"] for row in found)
+    files = {(row["part"], row["source_partition"]) for row in found}
+    assert len(files) == 2
+    assert all(name.startswith("a day+b/part-") for _, name in files)
+    with pytest.raises(InputError, match="not a Delta table"):
+        raw_records(spark, tmp_path, form("delta"))
 
 
 def test_broken_lines_are_kept_whole(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What is told of items on a topic of its own: prices and stock as they change, each state once, and in the lists."""
 
 import json
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,13 +11,14 @@ from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEMS_HISTORY, QUARANTINE, STREAM_METRICS
-from freshet.errors import MappingError, StateError
+from freshet.errors import InputError, MappingError, StateError, TransientError
 from freshet.messages.java import spark_options
 from freshet.messages.topics import create_topic
 from freshet.steps.feeds import Topic, check_feed
 from freshet.steps.job import Job
 from freshet.steps.service import PARTS, forget_progress
 from freshet.storage.lease import lease
+from freshet.streaming import waiting
 from tests.streaming.service import MAPPING, click, lists_now, rows_of, running, served_job, until
 
 pytestmark = [pytest.mark.streaming, pytest.mark.delta]
@@ -87,15 +90,32 @@ def metrics(job: Job) -> list[dict[str, object]]:
     return [row for row in rows_of(job, STREAM_METRICS) if row["job"] == "items"]
 
 
-def test_another_writer_of_the_table_is_waited_for(spark: SparkSession, tmp_path: Path, feed: Topic) -> None:
-    job = served_job(spark, tmp_path / "home")
+def test_another_writer_of_the_table_is_waited_for(
+    spark: SparkSession, tmp_path: Path, feed: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, waited, pause = served_job(spark, tmp_path / "home"), threading.Event(), time.sleep
+
+    def seen(seconds: float) -> None:
+        waited.set()
+        pause(seconds)
+
     with running(job, feed, ("events",)):
         until((job.home.checkpoints / "service" / "items" / "query" / "offsets" / "0").exists)
+        monkeypatch.setattr(waiting.time, "sleep", seen)
         with lease(job.home.locks, "table", ITEMS_HISTORY.name):
             send(feed, feed.items, {"item_id": "i1", "price": 2})
-            until((job.home.checkpoints / "service" / "items" / "query" / "offsets" / "1").exists)
+            assert waited.wait(120)
             assert states_of(job, "i1") == []
         until(lambda: states_of(job, "i1") == [(None, 2.0, None)])
+
+
+def test_another_writer_that_does_not_end_is_told(tmp_path: Path) -> None:
+    with (
+        lease(tmp_path, "table", "x"),
+        pytest.raises(TransientError, match=r"table x is in use by process \d+ for more than 0 s"),
+        waiting.awaited_lease(tmp_path, "table", "x", seconds=0),
+    ):
+        pass
 
 
 def test_a_mapping_that_knows_no_items_and_a_missing_topic_are_told(tmp_path: Path, feed: Topic) -> None:
@@ -103,5 +123,7 @@ def test_a_mapping_that_knows_no_items_and_a_missing_topic_are_told(tmp_path: Pa
     plain.write_text(MAPPING.read_text().split("[items", maxsplit=1)[0])
     with pytest.raises(MappingError, match=r"\[items\.catalogue\]"):
         check_feed(Topic(plain, feed.name, feed.options, feed.client, feed.items), PARTS)
+    with pytest.raises(InputError, match="a topic of their own"):
+        check_feed(Topic(MAPPING, feed.name, feed.options, feed.client, feed.name), PARTS)
     with pytest.raises(StateError, match="no such topic"):
         check_feed(Topic(MAPPING, feed.name, feed.options, feed.client, "none"), PARTS)

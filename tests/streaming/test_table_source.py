@@ -1,12 +1,11 @@
 """A Delta table of the shop as the source of the stream: what is appended, once, from wherever the tables end."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.errors import InputError, MappingError, StateError
@@ -14,7 +13,7 @@ from freshet.steps.feeds import ShopTable
 from freshet.steps.ingest import ingest
 from freshet.steps.job import Job
 from freshet.steps.service import forget_progress
-from freshet.streaming.table_records import first_version
+from freshet.storage.table_positions import keep_position, version_to_begin
 from tests.factories import moment
 from tests.streaming.service import lists_now, rows_of, running, served_job, until
 
@@ -51,6 +50,11 @@ def feed(tmp_path: Path) -> ShopTable:
 
 def events_of(job: Job) -> list[tuple[str, str]]:
     return sorted((row["user_id"], row["item_id"]) for row in rows_of(job, EVENTS))
+
+
+def taken_in_as_a_file(spark: SparkSession, job: Job, feed: ShopTable) -> None:
+    params = job.settings.cleaning
+    ingest(spark, job.home, source=feed.mapping, input_path=feed.path, params=params, now=moment("2026-03-01"))
 
 
 def test_what_is_appended_becomes_events_and_lists_and_laying_out_anew_adds_nothing(
@@ -90,33 +94,59 @@ def test_a_table_that_was_ingested_as_a_file_is_streamed_from_there(
     append(feed.path, ("ann", "i5", "10:00"))
     append(feed.path, ("ann", "i6", "10:01"))
     DeltaTable(feed.path).optimize.compact()
-    ingest(spark, job.home, source=feed.mapping, input_path=feed.path, params=job.settings.cleaning,
-           now=moment("2026-03-01"))  # fmt: skip
+    taken_in_as_a_file(spark, job, feed)
     append(feed.path, ("ann", "i7", "10:02"))
     with running(job, feed, ("events",)):
         until(lambda: len(events_of(job)) == 3)
     assert events_of(job) == [("ann", "i5"), ("ann", "i6"), ("ann", "i7")]
 
 
-def test_where_an_intake_begins(spark: SparkSession, tmp_path: Path) -> None:
-    def standing(*names: str) -> DataFrame:
-        return spark.createDataFrame([(name,) for name in names], "source_partition string")
+def test_a_table_whose_files_are_old_and_new_is_streamed_from_what_was_ingested(
+    spark: SparkSession, tmp_path: Path, feed: ShopTable
+) -> None:
+    job = served_job(spark, tmp_path / "home")
+    append(feed.path, *[("ann", f"x{n}", f"10:{n % 60:02}") for n in range(3000)])
+    append(feed.path, ("ann", "i6", "11:01"))
+    append(feed.path, ("ann", "i7", "11:02"))
+    large = DeltaTable(feed.path, version=0).get_add_actions(flatten=True).column("size_bytes")[0].as_py()
+    DeltaTable(feed.path).optimize.compact(target_size=large)  # the two later files alone
+    assert DeltaTable(feed.path).version() == 3
+    taken_in_as_a_file(spark, job, feed)
+    assert len(events_of(job)) == 3002
+    with running(job, feed, ("events",)):
+        append(feed.path, ("bob", "i8", "11:03"))
+        until(lambda: len(events_of(job)) == 3003)
+    # Laid out anew and its old files gone, as when the stream stood still for long: ingested once more.
+    DeltaTable(feed.path).optimize.compact()
+    DeltaTable(feed.path).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    forget_progress(job, ("events",))
+    taken_in_as_a_file(spark, job, feed)
+    with running(job, ShopTable(feed.mapping, feed.path.parent / "home" / ".." / feed.path.name), ("events",)):
+        append(feed.path, ("cid", "i9", "11:04"))
+        until(lambda: ("cid", "i9") in events_of(job))
+    assert len(events_of(job)) == len({(row["source_partition"], row["source_offset"]) for row in rows_of(job, EVENTS)})
+    assert len(events_of(job)) == 3004
 
-    table = tmp_path / "shop"
+
+def test_where_an_intake_begins(tmp_path: Path) -> None:
+    table, kept = tmp_path / "shop", tmp_path / "kept"
     for n in range(4):
         append(table, ("ann", f"i{n}", "10:00"))
-    held = [{uri.rsplit("/", 1)[1] for uri in DeltaTable(table, version=n).file_uris()} for n in range(4)]
-    # Names of files in the order of their commits.
-    files = [f"shop/{(now - before).pop()}" for before, now in pairwise([set(), *held])]
-    assert first_version(spark, table, standing(), files_per_trigger=20) == 0
-    assert first_version(spark, table, standing("other/x"), files_per_trigger=20) == 0
+    assert version_to_begin(kept, "shop", table) == 0
+    keep_position(kept, "shop", table, 1)
+    assert version_to_begin(kept, "shop", table) == 2
+    assert version_to_begin(kept, "other", table) == 0
+    keep_position(kept, "shop", table, 3)
+    assert version_to_begin(kept, "shop", table) == 3, "its rows are known by their places"
     DeltaTable(table).create_checkpoint()
     for n in range(3):
         (table / "_delta_log" / f"{n:020d}.json").unlink()
-    assert first_version(spark, table, standing(*files), files_per_trigger=20) == 3
-    for names in ((), files[:2]):
-        with pytest.raises(StateError, match=r"no longer reaches back .* found versions from 3.*freshet ingest"):
-            first_version(spark, table, standing(*names), files_per_trigger=20)
+    assert version_to_begin(kept, "shop", table) == 3
+    for source, version in (("shop", 1), ("other", 0)):
+        if source == "shop":
+            keep_position(kept, "shop", table, version - 1)
+        with pytest.raises(StateError, match=rf"no longer reaches back .* version {version}\. Run freshet ingest"):
+            version_to_begin(kept, source, table)
 
 
 def test_rows_that_are_changed_end_the_stream_in_one_line_or_are_passed_over(
@@ -143,9 +173,9 @@ def test_columns_that_do_not_fit_are_told(spark: SparkSession, tmp_path: Path, f
     with pytest.raises(MappingError, match="item"), running(job, feed, ("events",)) as ended:
         ended()
     other = ShopTable(feed.mapping, tmp_path / "other")
-    columns = {"customer": ["ann"], "item": ["i5"], "time": ["2026-02-01"], "raw": ["x"]}
+    columns = {"customer": ["ann"], "item": ["i5"], "time": ["2026-02-01"], "raw": ["x"], "_freshet_file": ["x"]}
     write_deltalake(other.path, pa.table(columns))
-    with pytest.raises(InputError, match="a column raw"), running(job, other, ("events",)) as ended:
+    with pytest.raises(InputError, match="a column _freshet_file, raw"), running(job, other, ("events",)) as ended:
         ended()
     with pytest.raises(InputError, match="table:events"), running(job, feed, ("lists",)) as ended:
         ended()

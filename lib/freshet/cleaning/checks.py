@@ -59,6 +59,8 @@ def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime | Co
         unread = F.col("read_received_time").isNull() & said.isNotNull()
         formats = " or ".join(mapping.received_time.formats)
         problems.append(Check(unread, "bad_time", "received_time", found(f"not a time written as {formats}", said)))
+        ahead = F.col("read_received_time") > F.lit(latest)
+        problems.append(Check(ahead, "future_time", "received_time", found(f"{bound}, so in the future", said)))
     return problems
 
 

@@ -115,4 +115,5 @@ ITEMS_HISTORY = TableContract(
         Column("attributes", MapType(TEXT, TEXT), "further attributes, as text"),
     ),
     key=("item_id", "valid_from"),
+    log_days=1,
 )

@@ -2,19 +2,20 @@
 `events` itself."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from freshet.cleaning.rules import Catalogue, SourceMapping
 from freshet.cleaning.source import read_mapping
 from freshet.cleaning.source_columns import catalogue_columns
-from freshet.contracts import EVENTS, QUARANTINE
+from freshet.contracts import EVENTS
 from freshet.errors import InputError, MappingError, StateError
 from freshet.messages.topics import end_offsets, partitions_of_topics
 from freshet.steps.job import Job
+from freshet.storage.table_positions import keep_position, version_passed, version_to_begin
 from freshet.streaming.arrivals import arrivals
 from freshet.streaming.handover import (
     live_events,
@@ -28,7 +29,7 @@ from freshet.streaming.item_messages import item_messages
 from freshet.streaming.past import make_store
 from freshet.streaming.records import event_columns, file_records, json_columns, kafka_records
 from freshet.streaming.running import MicroBatches
-from freshet.streaming.table_records import TableBatches, first_version, table_rows
+from freshet.streaming.table_records import TableBatches, TablePosition, table_rows
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def check_feed(feed: Feed, parts: tuple[str, ...]) -> None:
     if not isinstance(feed, Topic):
         return
     partitions_of(feed)
+    if feed.items == feed.name:
+        raise InputError("records about items need a topic of their own", where=f"--items-topic {feed.items}")
     if feed.items is not None:
         _told_catalogue(feed, mapping)
         partitions_of(replace(feed, name=feed.items))
@@ -126,9 +129,9 @@ def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
     return parts
 
 
-def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopTable) -> DataFrame:
+def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopTable, *, is_begun: bool) -> DataFrame:
     """The stream that a new intake begins, of a topic or a table from where the tables of the home end; `taking_in`
-    makes records of what it gives."""
+    makes records of what it gives. `is_begun`: there is a checkpoint, from which it goes on."""
     params, mapping = job.settings.service, read_mapping(feed.mapping)
     if isinstance(feed, Folder):
         raw = file_records(
@@ -136,7 +139,7 @@ def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopT
         )
         return arrivals(raw, mapping, job.settings.cleaning)
     if isinstance(feed, ShopTable):
-        return _table_rows(job, session, feed, mapping)
+        return _table_rows(job, session, feed, mapping, is_begun=is_begun)
     events = job.warehouse.read(EVENTS)
     behind = next_offsets(events, source=mapping.name, topic=feed.name, partitions=partitions_of(feed))
     _check_not_made_anew(feed, behind)
@@ -210,15 +213,24 @@ def _check_not_made_anew(feed: Topic, behind: dict[int, int]) -> None:
         )  # fmt: skip
 
 
-def _table_rows(job: Job, session: SparkSession, feed: ShopTable, mapping: SourceMapping) -> DataFrame:
-    params, most = job.settings.service, job.settings.service.most_intake_files
-    tables = [job.warehouse.read(table).where(F.col("source") == mapping.name) for table in (EVENTS, QUARANTINE)]
-    events, refused = (table.select("source_partition") for table in tables)
-    begin = first_version(job.spark, feed.path, events.union(refused), files_per_trigger=most)
+def _table_rows(
+    job: Job, session: SparkSession, feed: ShopTable, mapping: SourceMapping, *, is_begun: bool
+) -> DataFrame:
+    params = job.settings.service
+    # A query that has begun goes on by its checkpoint.
+    begin = 0 if is_begun else version_to_begin(job.home.sources, mapping.name, feed.path)
     return table_rows(
-        session, mapping, table=feed.path, first_version=begin, files_per_trigger=most,
+        session, mapping, table=feed.path, first_version=begin, files_per_trigger=params.most_intake_files,
         skip_changes=params.skip_changed_commits,
     )  # fmt: skip
+
+
+def position_of(job: Job, feed: Feed, query: Path) -> TablePosition | None:
+    """The keeper of how far a table of the shop is taken in by the query with this checkpoint; None for other feeds."""
+    if not isinstance(feed, ShopTable):
+        return None
+    keep = partial(keep_position, job.home.sources, mapping_name(feed), feed.path)
+    return TablePosition(keep, partial(version_passed, query))
 
 
 def _topic_records(job: Job, session: SparkSession, feed: Topic, offsets: str, most: int) -> DataFrame:

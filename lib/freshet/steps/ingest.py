@@ -31,9 +31,10 @@ from freshet.steps.ingest_report import IngestReport, WrittenCounts, ingest_note
 from freshet.steps.ingest_rows import OwnRows, first_seen_kept, stored_keys, written_counts
 from freshet.storage.figures import extent, rows_where, value_counts
 from freshet.storage.home import Home
-from freshet.storage.input_files import input_files, input_signature, partition_name
+from freshet.storage.input_files import input_files, input_signature, partition_name, without_detours
 from freshet.storage.inputs import count_records, dealt_out, raw_records
 from freshet.storage.small_writes import replace_rows
+from freshet.storage.table_positions import keep_position, table_version
 from freshet.storage.tables import Warehouse
 
 WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS)
@@ -66,12 +67,17 @@ def ingest(
     gave before is replaced. Raises MappingError and InputError before anything is written: for a mapping or files that
     do not fit, and when no record at all could be accepted.
     """
-    mapping, files = mapped_files(source, input_path)
+    mapping = read_mapping(source)
+    is_table = mapping.input.format == "delta"
+    files = input_files(input_path, mapping.input)
+    # Before it is read: what is appended meanwhile is known by its places when it comes again.
+    version = table_version(input_path) if is_table else None
     raw = raw_records(spark, input_path, mapping.input)
     check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
     catalogue = _catalogue(spark, mapping, input_path)
     warehouse = Warehouse(spark, home.warehouse)
-    ours = OwnRows(mapping.name, [partition_name(file, input_path) for file in files])
+    table = without_detours(input_path).name if is_table else None
+    ours = OwnRows(mapping.name, [partition_name(file, input_path) for file in files], table)
     stored = stored_keys(warehouse, ours)
     read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
     with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
@@ -108,6 +114,8 @@ def ingest(
         notes=ingest_notes(mapping, counts, catalogue is not None, params),
     )
     _check_arithmetic(report, counts, found)
+    if version is not None:
+        keep_position(home.sources, mapping.name, input_path, version)
     mine = f"checked_at = '{now:%Y-%m-%dT%H:%M:%S.%fZ}' and starts_with(\"check\", '{mapping.name}/')"
     replace_rows(warehouse, quality_rows(report, now), QUALITY_METRICS, where=mine)
     return report

@@ -16,16 +16,22 @@ from freshet.storage.tables import Warehouse
 
 @dataclass(frozen=True)
 class OwnRows:
-    """The rows of events and quarantine that came with these files of the source."""
+    """The rows of events and quarantine that came with these files of the source.
+
+    With `table`, the name of a Delta table: with all files that it ever had, which are others when it was laid out
+    anew.
+    """
 
     source: str
     partitions: list[str]
+    table: str | None = None
 
     @property
     def sql(self) -> str:
         """The condition in Spark's SQL."""
-        names = ", ".join("'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'" for name in self.partitions)
-        return f"source = '{self.source}' and source_partition in ({names})"
+        if self.table is not None:
+            return f"source = '{self.source}' and startswith(source_partition, {_quoted(f'{self.table}/')})"
+        return f"source = '{self.source}' and source_partition in ({', '.join(map(_quoted, self.partitions))})"
 
     @property
     def of_source(self) -> pc.Expression:
@@ -35,12 +41,23 @@ class OwnRows:
     @property
     def expression(self) -> pc.Expression:
         """The condition for pyarrow."""
-        return self.of_source & pc.field("source_partition").isin(self.partitions)
+        return self.of_source & self.mine
+
+    @property
+    def mine(self) -> pc.Expression:
+        """For pyarrow: rows of these files, of whatever source."""
+        partition = pc.field("source_partition")
+        return partition.isin(self.partitions) if self.table is None else pc.starts_with(partition, f"{self.table}/")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def stored_keys(warehouse: Warehouse, ours: OwnRows) -> DataFrame | None:
     """Keys of this source's events from other files; None when there are none."""
-    others = ours.of_source & ~pc.field("source_partition").isin(ours.partitions)
+    others = ours.of_source & ~ours.mine
     if not rows_where(warehouse, EVENTS, others):
         return None
     stored = warehouse.read(EVENTS).where(F.col("source") == ours.source)

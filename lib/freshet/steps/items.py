@@ -67,4 +67,5 @@ ITEMS = Step(
     sections=(),
     inputs=_inputs,
     work=_work,
+    patience_seconds=30.0,  # a stream with a topic of items has the table for a second, every few seconds
 )

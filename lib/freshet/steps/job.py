@@ -4,7 +4,8 @@ import copy
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet import __version__
 from freshet.contracts import TABLES, TableContract
-from freshet.errors import DataTooSmallError, StateError
+from freshet.errors import BusyError, DataTooSmallError, StateError
 from freshet.settings import Settings
 from freshet.splitting import Windows
 from freshet.steps.titles import OTHER_TITLES, TITLES
@@ -24,6 +25,8 @@ from freshet.storage.ledger import fingerprint, read_record, write_record
 from freshet.storage.tables import Warehouse
 
 DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
+
+_LOOK_SECONDS = 0.2
 
 
 @dataclass
@@ -100,7 +103,8 @@ class Step:
     """A step: what it writes and reads, which settings decide its result, and the function that does it.
 
     `name` has a title in titles.py; `after` names the steps that must have ended before. `inputs` adds what else
-    decides the result (files, model versions). `work` returns what the record should keep.
+    decides the result (files, model versions). `work` returns what the record should keep. A table that another
+    process writes is waited for `patience_seconds`.
     """
 
     name: str
@@ -110,6 +114,7 @@ class Step:
     sections: tuple[str, ...]
     inputs: Callable[[Job], dict[str, Any]]
     work: Callable[[Job, str], dict[str, Any]]
+    patience_seconds: float = 0.0
 
     @property
     def title(self) -> str:
@@ -139,7 +144,7 @@ def run_step(step: Step, job: Job) -> StepResult:
     standing = _standing(step, job, print_, started)
     if standing is not None:
         return standing
-    with leases(job.home.locks, step.name, [table.name for table in step.writes]):
+    with _leased(step, job):
         # Again: another run may have done it until this one had the tables for itself.
         standing = _standing(step, job, print_, started)
         if standing is not None:
@@ -154,6 +159,21 @@ def run_step(step: Step, job: Job) -> StepResult:
         record = {**kept, "fingerprint": print_, "seconds": round(seconds, 2), "wrote": versions}
         write_record(job.home.steps, step.name, record)
         return StepResult(step.name, step.title, status, seconds, record)
+
+
+@contextmanager
+def _leased(step: Step, job: Job) -> Iterator[None]:
+    end, tables = time.monotonic() + step.patience_seconds, [table.name for table in step.writes]
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(leases(job.home.locks, step.name, tables))
+                break
+            except BusyError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+        yield
 
 
 def _standing(step: Step, job: Job, print_: str, started: float) -> StepResult | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,13 @@ from freshet.steps.feeds import (
     list_events,
     made_for,
     mapping_name,
+    position_of,
     taking_in,
 )
 from freshet.steps.item_refresh import ItemRefresh
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion
-from freshet.storage.lease import lease, leases
+from freshet.storage.lease import leases
 from freshet.streaming.availability import Availability
 from freshet.streaming.checkpoint import begun_checkpoint
 from freshet.streaming.compaction import Compaction
@@ -50,6 +52,7 @@ from freshet.streaming.progress import Backlogs, ProgressListener
 from freshet.streaming.query import state_layout, stream_session
 from freshet.streaming.running import RunningQuery, WithChores, started
 from freshet.streaming.upkeep import Upkeep
+from freshet.streaming.waiting import awaited_lease
 
 EVENTS_PART, LISTS_PART = "events", "lists"
 PARTS = (EVENTS_PART, LISTS_PART)
@@ -142,10 +145,14 @@ def _begun_intakes(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterato
 def _begun_item_intake(job: Job, feed: Topic, tell: Callable[[str], None]) -> RunningQuery:
     checkpoint = begun_checkpoint(_folder(job, ITEMS_QUERY), made_for(job, feed, ITEMS_QUERY))
     session = stream_session(job.spark, job.settings.stream)
-    with lease(job.home.locks, "table", ITEMS_HISTORY.name, wait=True):
+    leased = partial(
+        awaited_lease, job.home.locks, "table", ITEMS_HISTORY.name, seconds=job.settings.service.stop_seconds
+    )
+    with leased():
         job.warehouse.create(ITEMS_HISTORY)
+    upkeep = Upkeep(job.warehouse, (ITEMS_HISTORY,), job.settings.compaction, job.now)
     intake = ItemIntake(
-        job.home.warehouse, job.home.locks, f"{ITEMS_QUERY}-{checkpoint.id}", mapping_name(feed), job.now,
+        job.home.warehouse, leased, f"{ITEMS_QUERY}-{checkpoint.id}", mapping_name(feed), job.now, upkeep,
         backlog=_backlog(session, ITEMS_QUERY),
     )  # fmt: skip
     tell(f"what is told of items is taken in from topic {feed.items}")
@@ -159,7 +166,8 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     assert not isinstance(feed, EventsTable)  # refused by check_feed
     settings, params = job.settings, job.settings.service
     session = stream_session(job.spark, settings.stream)
-    records = intake_records(job, session, feed)  # first: of a feed that does not fit no checkpoint is begun
+    is_begun = (_folder(job, EVENTS_PART) / "query" / "offsets").is_dir()
+    records = intake_records(job, session, feed, is_begun=is_begun)  # first: where a feed does not fit, nothing begins
     checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
     rules = IntakeRules(
         mapping_name(feed), timedelta(hours=params.repeat_hours), params.most_collected_events, job.now,
@@ -169,7 +177,9 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     intake = EventIntake(job.home.warehouse, f"{EVENTS_PART}-{checkpoint.id}", rules)
     upkeep = Upkeep(job.warehouse, (EVENTS, QUARANTINE), settings.compaction, job.now)
     tell(f"events are taken in from {feed.place}")
-    batches = WithChores(taking_in(job, feed, intake), (upkeep.between_batches,))
+    position = position_of(job, feed, checkpoint.query)
+    chores = [upkeep.between_batches, *([] if position is None else [position.between_batches])]
+    batches = WithChores(taking_in(job, feed, intake), tuple(chores))
     return started(EVENTS_PART, records, batches, checkpoint=checkpoint.query, every_seconds=params.intake_seconds)
 
 

@@ -6,7 +6,6 @@ files that nobody knows yet, and the next entry of the log, of which one writer 
 a hard link, which the kernel refuses where the name exists, as the libraries' own commits on a local disk do it.
 """
 
-import errno
 import json
 import logging
 import os
@@ -37,8 +36,11 @@ _PLAIN_WRITER_VERSION = 2
 _COMMITS_PER_CHECKPOINT = 100
 """Where the table does not say."""
 
-_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
-"""Of a disk that knows no hard links."""
+_LONGEST_END = 256
+"""Characters. A client may send an id of a megabyte, which every reader of the log would have to read."""
+
+_HIGHEST = "\U0010ffff"
+"""No text stands behind it."""
 
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _OPENS_ANEW = ('{"metaData"', '{"protocol"')
@@ -168,13 +170,16 @@ def _statistics(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
     return {
         "numRecords": rows.num_rows,
         "minValues": {name: _json_value(both["min"]) for name, both in told.items()},
-        "maxValues": {name: _json_value(both["max"]) for name, both in told.items()},
+        "maxValues": {name: _json_value(both["max"], behind=_HIGHEST) for name, both in told.items()},
         "nullCount": {name: rows.column(name).null_count for name in contract.measured},
     }
 
 
-def _json_value(value: Any) -> Any:
-    """Times in milliseconds, cut off, as the protocol has it: readers allow for what is finer."""
+def _json_value(value: Any, *, behind: str = "") -> Any:
+    """Times in milliseconds, cut off, as the protocol has it: readers allow for what is finer. Long texts are cut too,
+    with `behind` in place of the rest."""
+    if isinstance(value, str) and len(value) > _LONGEST_END:
+        return value[:_LONGEST_END] + behind
     return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z" if isinstance(value, datetime) else value
 
 
@@ -187,8 +192,8 @@ def _committed(log: _Log, actions: list[dict[str, Any]], contract: TableContract
     }  # fmt: skip
     lines = [{"commitInfo": told}, *({"add": action} for action in actions)]
     part = log.folder / f"_commit_{uuid.uuid4()}.json.tmp"
-    part.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
     try:
+        part.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
         while True:
             log.follow(contract)
             try:
@@ -196,13 +201,9 @@ def _committed(log: _Log, actions: list[dict[str, Any]], contract: TableContract
                 break
             except FileExistsError:
                 continue
-            except OSError as error:
-                if error.errno in _NO_LINKS:
-                    raise NotPlainError from None
-                raise
         log.version, log.stamp = log.version + 1, _stamp(part)
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
     return log.version
 
 

@@ -36,6 +36,11 @@ class Home:
         return self.root / "checkpoints"
 
     @property
+    def sources(self) -> Path:
+        """How far tables of the shop are taken in."""
+        return self.root / "sources"
+
+    @property
     def report(self) -> Path:
         return self.root / "report"
 

@@ -128,6 +128,11 @@ def shorten_log(warehouse: Warehouse, contract: TableContract) -> None:
     for file in log.glob("*.crc"):
         if file.name.lstrip(".") < oldest.removesuffix(".json"):
             file.unlink(missing_ok=True)
+    began = (log / oldest).stat().st_mtime
+    for file in log.glob("_commit_*.tmp"):
+        # Of a commit that was killed before it had its place in the log.
+        if file.stat().st_mtime < began:
+            file.unlink(missing_ok=True)
 
 
 def _spark_checksum(file: Path) -> Path:

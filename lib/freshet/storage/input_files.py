@@ -5,6 +5,7 @@ import codecs
 import csv
 import gzip
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,12 @@ def _is_data(file: Path, root: Path, form: InputFormat) -> bool:
 
 def partition_name(file: Path, path: Path) -> str:
     """The source_partition of a file: its path from the folder that holds the input, with /."""
-    return file.absolute().relative_to(path.absolute().parent).as_posix()
+    return without_detours(file).relative_to(without_detours(path).parent).as_posix()
+
+
+def without_detours(path: Path) -> Path:
+    """The path from the root without `..`, as Spark names files; links stay what they are."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def piece_bytes(files: list[Path], form: InputFormat) -> list[int]:

@@ -11,7 +11,14 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from freshet.contracts.inputs import BROKEN_RECORD, InputFormat
 from freshet.errors import InputError
-from freshet.storage.input_files import csv_columns, input_files, parquet_schema, partition_name, piece_bytes
+from freshet.storage.input_files import (
+    csv_columns,
+    input_files,
+    parquet_schema,
+    partition_name,
+    piece_bytes,
+    without_detours,
+)
 
 _FILE, _BLOCK, _ROW = "_freshet_file", "_freshet_block", "_freshet_row"
 
@@ -93,13 +100,13 @@ def _partition_column(file_path: Column, files: list[Path], path: Path) -> Colum
 
 def partition_column(file_path: Column, path: Path) -> Column:
     """input_files.partition_name of the files of the input `path`, from their names as Spark gives them."""
-    root = path.absolute().parent.as_posix().rstrip("/") + "/"
+    root = without_detours(path).parent.as_posix().rstrip("/") + "/"
     # Spark gives file names with % escapes, in which + stands for itself.
     plain = F.url_decode(F.replace(file_path, F.lit("+"), F.lit("%2B")))
     return F.substring_index(plain, root, -1) if path.is_dir() else plain
 
 
-def spark_paths(files: list[Path]) -> list[str]:
+def _paths(files: list[Path]) -> list[str]:
     """File names as Spark wants them: it takes brackets and stars for patterns unless they are escaped."""
     escaped = str.maketrans({letter: f"\\{letter}" for letter in "{}[]*?\\"})
     return [str(file.absolute()).translate(escaped) for file in files]
@@ -123,7 +130,7 @@ def _csv(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame
     }
     if form.comment:
         options["comment"] = form.comment
-    return spark.read.options(**options).schema(StructType(fields)).csv(spark_paths(files))
+    return spark.read.options(**options).schema(StructType(fields)).csv(_paths(files))
 
 
 def _json(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame:
@@ -136,11 +143,11 @@ def _json(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFram
         "mode": "PERMISSIVE",
     }
     reader = spark.read.options(**options)
-    found = reader.json(spark_paths(files)).schema
+    found = reader.json(_paths(files)).schema
     fields = [field for field in found.fields if field.name != BROKEN_RECORD]
     if not fields:
         raise InputError("no line is a JSON record", where=str(files[0]), expected="one JSON object per line")
-    return reader.schema(StructType([*fields, StructField(BROKEN_RECORD, StringType())])).json(spark_paths(files))
+    return reader.schema(StructType([*fields, StructField(BROKEN_RECORD, StringType())])).json(_paths(files))
 
 
 def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:
@@ -152,7 +159,7 @@ def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:
     if path.is_dir() and all("=" in file.parent.name for file in files):
         reader = reader.option("basePath", str(path.absolute()))  # folders such as day=2020-01-31 become columns
     try:
-        return reader.parquet(*spark_paths(files))
+        return reader.parquet(*_paths(files))
     except AnalysisException as error:
         raise InputError("not a readable Parquet file", where=str(path), found=str(error).split("\n")[0]) from None
 

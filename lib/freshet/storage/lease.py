@@ -19,16 +19,13 @@ from freshet.errors import BusyError
 
 
 @contextmanager
-def lease(locks: Path, kind: str, name: str, *, wait: bool = False) -> Iterator[None]:
-    """Holds `kind` (job or table) `name` of one home. Raises BusyError at once when another process has it.
-
-    With `wait` it is waited for instead, which is for tables that others have for seconds.
-    """
+def lease(locks: Path, kind: str, name: str) -> Iterator[None]:
+    """Holds `kind` (job or table) `name` of one home. Raises BusyError at once when another process has it."""
     path = locks / f"{kind}-{name}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
             raise BusyError(

@@ -1,12 +1,13 @@
 """What happens in a micro-batch of records about items: their states go into `items_history`, the refused ones into
 `quarantine`.
 
-A state is known by item and moment, a refused record by its place. So a micro-batch that is repeated, or a topic that
-is read from its beginning again, changes nothing.
+A state is known by item and moment, a refused record by its place, as long as quarantine keeps it. So a micro-batch
+that is repeated, or a topic that is read from its beginning again, changes nothing.
 """
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +19,12 @@ from pyspark.sql import DataFrame
 
 from freshet.contracts import ITEMS_HISTORY, QUARANTINE, STREAM_METRICS
 from freshet.contracts.events import SCHEMA_VERSION
-from freshet.storage.lease import lease
 from freshet.storage.small_writes import append_arrow, append_row, arrow_schema, replace_all_of
 from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
 from freshet.streaming.item_messages import histories_with, same_rows, told_states
 from freshet.streaming.standing import StandingPlaces
+from freshet.streaming.upkeep import Upkeep
 
 
 @dataclass
@@ -31,15 +32,16 @@ class ItemIntake:
     """The function that a stream of streaming.item_messages calls for each micro-batch. The tables must exist.
 
     The source bounds a micro-batch: its items, with the history of each, are in the memory of this process.
-    `items_history` has other writers, so it is leased for each write, and waited for while another has it. `source`:
-    name of the mapping; `now`: wall time, UTC without a zone; `backlog`: records that wait, where the source tells.
+    `items_history` has other writers, so it is `leased` for each write and for its `upkeep`. `source`: name of the
+    mapping; `now`: wall time, UTC without a zone; `backlog`: records that wait, where the source tells.
     """
 
     folder: Path
-    locks: Path
+    leased: Callable[[], AbstractContextManager[None]]
     query_id: str
     source: str
     now: Callable[[], datetime]
+    upkeep: Upkeep
     backlog: Callable[[], int | None] = lambda: None
     failure: Exception | None = field(default=None, init=False)
     _standing: StandingPlaces | None = field(default=None, init=False)
@@ -90,7 +92,8 @@ class ItemIntake:
         return pa.table(columns, names=QUARANTINE.column_names)
 
     def _put_in(self, warehouse: Warehouse, states: DataFrame) -> None:
-        with lease(self.locks, "table", ITEMS_HISTORY.name, wait=True):
+        with self.leased():
+            self.upkeep.between_batches()
             stored = warehouse.read(ITEMS_HISTORY)
             after = histories_with(states, stored).toArrow()
             before = stored.join(states.select("item_id").distinct(), on="item_id", how="left_semi").toArrow()

@@ -1,7 +1,7 @@
 """A shop's own Delta table as a stream of raw records: what is appended to it, commit by commit.
 
-A record has the place that ingesting the table as a file gives it (storage.inputs). So a table whose log no longer has
-its beginning is ingested once, and streamed from there.
+A record has the place that ingesting the table gives it (storage.inputs). So a table whose log no longer has its
+beginning is ingested once, and streamed from there (storage.table_positions).
 """
 
 from collections.abc import Callable
@@ -12,22 +12,17 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source_columns import check_mapping
-from freshet.errors import InputError, StateError
-from freshet.storage.inputs import partition_column, spark_paths
+from freshet.errors import InputError
+from freshet.storage.inputs import partition_column
 from freshet.streaming.records import CARRIED, MOST_RECORD_CHARACTERS, SHOWN_CHARACTERS, micro_batch_moment
 from freshet.streaming.running import MicroBatches
 
-_FILE, _BLOCK, _ORDER = "_freshet_file", "_freshet_block", "_freshet_order"
-
-_COMMIT = StructType([StructField("add", StructType([StructField("path", StringType())]))])
-
-_FILES_READ_AGAIN = 1000
-"""At least so many of the newest files are looked at again, also where a micro-batch had more files than it has now."""
+_OWN = "_freshet_"
+_FILE, _BLOCK, _ORDER, _WRITTEN = (f"{_OWN}{name}" for name in ("file", "block", "order", "written"))
 
 
 def table_rows(
@@ -48,7 +43,7 @@ def table_rows(
     reader = reader.option("maxFilesPerTrigger", files_per_trigger)
     read = reader.option("skipChangeCommits", str(skip_changes).lower()).load(str(table.absolute()))
     check_mapping(mapping, read.schema, str(table))
-    taken = {*PLACE, *CARRIED} & {name.lower() for name in read.columns}
+    taken = {name for name in read.columns if name.lower() in (*PLACE, *CARRIED) or name.startswith(_OWN)}
     if taken:
         raise InputError(f"the table has a column {', '.join(sorted(taken))}", where=str(table), do="Rename it")
     columns = [F.col(f"`{name}`") for name in read.columns]
@@ -76,7 +71,7 @@ def placed_records(rows: DataFrame, *, table: Path) -> DataFrame:
     )
     files = [row[_FILE] for row in rows.select(_FILE).distinct().collect()]
     written = rows.sparkSession.createDataFrame(
-        [(file, _written(file)) for file in files], f"{_FILE} string, written timestamp"
+        [(file, _time_of(file)) for file in files], f"{_FILE} string, {_WRITTEN} timestamp"
     )
     named = counted.join(F.broadcast(written), on=_FILE, how="left")
     return named.select(
@@ -84,13 +79,13 @@ def placed_records(rows: DataFrame, *, table: Path) -> DataFrame:
         partition_column(F.col(_FILE), table).alias("source_partition"),
         "source_offset",
         "raw",
-        F.least("written", "began").alias("arrived"),
+        F.least(_WRITTEN, "began").alias("arrived"),
         "began",
         "too_large",
     )
 
 
-def _written(file: str) -> datetime | None:
+def _time_of(file: str) -> datetime | None:
     path = Path(unquote(urlparse(file).path))
     return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.is_file() else None
 
@@ -116,30 +111,17 @@ class TableBatches:
             rows.unpersist()
 
 
-def first_version(session: SparkSession, table: Path, standing: DataFrame, *, files_per_trigger: int) -> int:
-    """The version at which a new intake of a table begins: one before which every row stands, as late as is safe.
+@dataclass
+class TablePosition:
+    """Keeps, after each micro-batch, how far a table of the shop is taken in; `passed` tells the version."""
 
-    `standing`: source_partition of the rows that stand. Files are taken in in the order of their commits, those of a
-    micro-batch at once: a kill in it may leave any of them half taken in. So it is the version of the newest standing
-    file but so many as a micro-batch may have. Raises StateError when the log no longer reaches back that far.
-    """
-    commits = sorted((table / "_delta_log").glob("[0-9]*.json"))
-    numbered = session.read.schema(_COMMIT).json(spark_paths(commits)).where("add is not null")
-    version = F.substring_index("_metadata.file_name", ".", 1).cast("bigint").alias("version")
-    added = numbered.select(version, F.col("add.path").alias("path"))
-    # A log names files from the table's folder, with % escapes.
-    place = F.concat(F.lit(f"{table.absolute().name}/"), F.url_decode(F.replace("path", F.lit("+"), F.lit("%2B"))))
-    mine = standing.where(F.startswith("source_partition", F.lit(f"{table.absolute().name}/"))).distinct()
-    named = added.withColumn("source_partition", place).join(F.broadcast(mine), on="source_partition", how="left_semi")
-    newest = named.orderBy(F.desc("version")).limit(max(files_per_trigger, _FILES_READ_AGAIN))
-    safe = newest.agg(F.min("version").alias("safe")).collect()[0]["safe"]
-    if safe is not None:
-        return int(safe)
-    oldest = min((int(commit.name.partition(".")[0]) for commit in commits), default=-1)
-    if oldest != 0 or not mine.isEmpty():
-        raise StateError(
-            "the table's log no longer reaches back to where the intake would begin", where=str(table),
-            expected="version 0, or the newest of which rows stand in events", found=f"versions from {oldest}",
-            do="Run freshet ingest on the table once: the stream goes on from there",
-        )  # fmt: skip
-    return 0
+    keep: Callable[[int], None]
+    passed: Callable[[], int | None]
+    _kept: int = -1
+
+    def between_batches(self) -> None:
+        """Notes the version up to which all rows stand, where it is a new one."""
+        version = self.passed()
+        if version is not None and version > self._kept:
+            self.keep(version)
+            self._kept = version

@@ -116,13 +116,17 @@ def test_a_shortened_log_reads_the_same(spark: SparkSession, warehouse: Warehous
     warehouse.append(frame(spark, STREAM_METRICS, [figures(100)]), STREAM_METRICS)
     with_metrics(warehouse, 4)
     log = Path(warehouse.path(STREAM_METRICS)) / "_delta_log"
+    killed, going_on = log / "_commit_killed.json.tmp", log / "_commit_going_on.json.tmp"
+    killed.touch()
     long_ago = time.time() - 3 * 86_400
     for file in log.iterdir():
         os.utime(file, (long_ago, long_ago))
+    going_on.touch()
     append_row(warehouse, figures(4), STREAM_METRICS)
     before = metrics_rows(warehouse)
     hygiene.shorten_log(warehouse, STREAM_METRICS)
     assert [file.name for file in log.iterdir() if file.name.lstrip(".") < f"{4:020}"] == []
+    assert (killed.exists(), going_on.exists()) == (False, True)
     assert metrics_rows(warehouse) == before
     assert warehouse.read(STREAM_METRICS).count() == 6
 

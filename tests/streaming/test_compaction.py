@@ -1,140 +1,25 @@
-"""Compaction: at every phase, after every kill and for every reader the newest list of each shopper."""
+"""Compaction: at every phase and for every reader the newest list of each shopper."""
 
-import random
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.errors import ContractError
-from freshet.storage.home import Home
 from freshet.storage.lease import lease
-from freshet.storage.small_writes import append_arrow
-from freshet.storage.snapshot import table_facts
 from freshet.storage.tables import Warehouse
-from freshet.streaming.compaction import Compaction
 from freshet.streaming.compaction_parameters import CompactionParameters
-from freshet.streaming.latest import LATEST_RECOMMENDATIONS
 from freshet.streaming.list_table import with_newer_stream_lists, write_lists
 from freshet.streaming.upkeep import Upkeep
-from tests.factories import Row, frame, moment
+from tests.factories import frame, moment
+from tests.streaming.compacted_shop import PARAMETERS, Shop
 from tests.streaming.test_latest import CUT, batch_list, stream_list
 
 pytestmark = pytest.mark.streaming
-
-PARAMETERS = CompactionParameters(
-    every_minutes=10, pack_from_files=1000, pack_mb=1, tidy_minutes=10, vacuum_hours=1, events_vacuum_hours=0,
-    metrics_days=30, quarantine_days=90, model_versions=5,
-)  # fmt: skip
-MADE = moment("2020-02-01")
-Lists = dict[str, tuple[str, int]]
-
-
-class Clock:
-    """A wall clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2999, 1, 1)
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def later(self, minutes: float) -> None:
-        """Moves the clock on."""
-        self.time += timedelta(minutes=minutes)
-
-
-class Shop:
-    """A shop with a stream of micro-batches and its compactions, and what each of them has made."""
-
-    def __init__(self, spark: SparkSession, home: Home, seed: int = 1) -> None:
-        self.spark, self.home, self.random = spark, home, random.Random(seed)
-        self.warehouse, self.clock = Warehouse(spark, home.warehouse), Clock()
-        self.made: list[Row] = []
-        self.batches = 0
-        self.compaction = self.started()
-
-    def started(self, **changes: Any) -> Compaction:
-        """A new process: what it knows is in the tables."""
-        parameters = CompactionParameters(**{**vars(PARAMETERS), **changes})
-        self.compaction = Compaction(self.warehouse, self.home.locks, parameters, self.clock)
-        return self.compaction
-
-    def batch(self, *rows: Row) -> None:
-        """A micro-batch: the rows given, else those of some shoppers, of two queries and up to three generations."""
-        self.batches += 1
-        found = rows or [self._list(user) for user in self.random.sample(range(20), 6)]
-        full = [
-            {
-                "generated_at": MADE, "model_version": "1.0", "caused_by_event_time": MADE,
-                "caused_by_received_time": MADE, **row, "epoch": self.compaction.epoch,
-                "event_clock": moment(row["event_clock"]),
-            }
-            for row in found
-        ]  # fmt: skip
-        schema = to_arrow_schema(RECOMMENDATION_UPDATES.schema, timezone="UTC")
-        append_arrow(self.warehouse, pa.Table.from_pylist(full, schema=schema), RECOMMENDATION_UPDATES)
-        self.made += [{**row, "epoch": self.compaction.epoch} for row in found]
-
-    def _list(self, user: int) -> Row:
-        return stream_list(
-            f"u{user}", f"item {self.batches}", f"2020-02-{self.random.randint(1, 5):02}",
-            self.random.choice(["q1", "q2"]), self.batches, self.random.randint(1, 3),
-        )  # fmt: skip
-
-    def written(self, rows: list[Row]) -> None:
-        """The batch's lists, written by the batch."""
-        write_lists(self.warehouse, frame(self.spark, RECOMMENDATIONS, rows))
-        self.made += rows
-
-    def newest(self, recommendations: int | None = None) -> Lists:
-        """What a reader sees who has opened `recommendations` at a version, and the updates now."""
-        versions = {RECOMMENDATIONS: recommendations, RECOMMENDATION_UPDATES: None}
-        with duckdb.connect() as connection:
-            for table, version in versions.items():
-                rows = DeltaTable(self.warehouse.path(table), version=version).to_pyarrow_table()
-                connection.register(table.name, rows)
-            lists = connection.sql(LATEST_RECOMMENDATIONS).to_arrow_table().to_pylist()
-        assert len({row["user_id"] for row in lists}) == len(lists)
-        return {row["user_id"]: (row["items"][0]["item_id"], row["generation"]) for row in lists}
-
-    def expected(self) -> Lists:
-        """The slow oracle: all lists ever made, oldest first, each in place of the one before."""
-        ordered = sorted(
-            self.made,
-            key=lambda row: (
-                row["generation"], row["event_clock"], row["source"], row.get("epoch", -1), row.get("query_id", ""),
-                row.get("batch_id", -1),
-            ),
-        )  # fmt: skip
-        return {row["user_id"]: (row["items"][0]["item_id"], row["generation"]) for row in ordered}
-
-    def files(self) -> int:
-        """Live files of the updates."""
-        facts = table_facts(self.home.warehouse, RECOMMENDATION_UPDATES)
-        assert facts is not None
-        return facts["files"]
-
-    def compacted(self) -> int:
-        """One whole compaction, its merge in this thread; the files dropped."""
-        assert self.compaction.merge(self.compaction.advance()).merged
-        return self.compaction.drop()
-
-
-@pytest.fixture
-def shop(spark: SparkSession, home: Home) -> Iterator[Shop]:
-    made = Shop(spark, home)
-    made.written([batch_list(f"u{n}", "batch", 1 + n % 2) for n in range(0, 20, 2)])
-    yield made
-    made.compaction.close()
 
 
 def test_readers_see_the_newest_lists_at_every_phase(shop: Shop) -> None:
@@ -154,55 +39,6 @@ def test_readers_see_the_newest_lists_at_every_phase(shop: Shop) -> None:
         # One who opened the lists before the merge and the updates after the drop.
         assert shop.newest(opened) == shop.expected()
     assert {row["epoch"] for row in shop.warehouse.read(RECOMMENDATION_UPDATES).collect()} == {2, 3}
-
-
-def after_nothing(shop: Shop) -> None:
-    """Killed before the compaction began."""
-
-
-def after_advance(shop: Shop) -> None:
-    shop.compaction.advance()
-
-
-def after_advance_and_a_batch(shop: Shop) -> None:
-    shop.compaction.advance()
-    shop.batch()
-
-
-def after_merge(shop: Shop) -> None:
-    shop.compaction.merge(shop.compaction.advance())
-
-
-def after_merge_and_a_batch(shop: Shop) -> None:
-    ended = shop.compaction.advance()
-    shop.batch()
-    shop.compaction.merge(ended)
-
-
-def after_drop(shop: Shop) -> None:
-    after_merge_and_a_batch(shop)
-    shop.compaction.drop()
-
-
-KILLS = (after_nothing, after_advance, after_advance_and_a_batch, after_merge, after_merge_and_a_batch, after_drop)
-
-
-def test_a_kill_between_phases_loses_and_doubles_nothing(shop: Shop) -> None:
-    shop.batch()
-    shop.compacted()
-    for killed in KILLS:
-        shop.batch()
-        killed(shop)
-        shop.started()
-        opened = shop.warehouse.version(RECOMMENDATIONS)
-        assert shop.newest() == shop.expected(), killed.__name__
-        shop.batch()
-        # Nothing that only the first merge after a start has taken in may be gone already.
-        assert shop.compacted() == 0, killed.__name__
-        assert shop.newest() == shop.newest(opened) == shop.expected(), killed.__name__
-    shop.batch()
-    assert shop.compacted() > 0
-    assert shop.newest() == shop.expected()
 
 
 def test_a_restart_goes_on_with_the_highest_epoch_of_the_table(shop: Shop) -> None:
@@ -339,6 +175,7 @@ def test_tables_of_a_stream_are_tidied_in_turns(shop: Shop) -> None:
     assert first is not None
     assert (first.table, first.files_packed, first.files_removed) == (RECOMMENDATION_UPDATES.name, 2, 2)
     assert upkeep.between_batches() is None
+    upkeep._packing.wait()
     shop.clock.later(5)
     second = upkeep.between_batches()
     assert second is not None

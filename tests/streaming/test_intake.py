@@ -103,6 +103,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a wrong type of number": (json.dumps(record(3, quantity="many")).encode(), "bad_number"),
     "a clock years ahead": (json.dumps(record(4, event_time="2035-01-01T00:00:00Z")).encode(), "future_time"),
     "a clock decades behind": (json.dumps(record(5, event_time="1931-01-01T00:00:00Z")).encode(), "implausible_time"),
+    "a receipt years ahead": (json.dumps(record(9, received_time="2999-01-01T00:00:00Z")).encode(), "future_time"),
     "an unknown event": (json.dumps(record(6, event_name="stare")).encode(), "unknown_event"),
     "nobody": (json.dumps(record(7, user_id=None)).encode(), "missing_shopper"),
     "no time": (json.dumps(record(8, event_time=None)).encode(), "missing_time"),

@@ -23,6 +23,7 @@ from freshet.errors import BusyError
 from freshet.storage import hygiene
 from freshet.storage.lease import lease
 from freshet.storage.tables import Warehouse
+from freshet.streaming.beside import Beside
 from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.latest import latest_recommendations
 from freshet.streaming.list_table import write_lists
@@ -61,6 +62,7 @@ class Compaction:
         self._running: Thread | None = None
         self._outcome: CompactionReport | Exception | None = None
         self._batches = 0
+        self._packing = Beside("packing")
 
     @property
     def epoch(self) -> int:
@@ -68,13 +70,19 @@ class Compaction:
         return self._epoch
 
     def between_batches(self) -> CompactionReport | None:
-        """All that is due now: ends a compaction that is ready, begins one, packs. The report of one that ended."""
+        """All that is due now: ends a compaction that is ready, begins one, packs. The report of one that ended.
+
+        Packing goes on beside the micro-batches that follow. Until it has ended nothing is dropped of what it packs.
+        """
+        self._batches += 1
+        if self._packing.is_running():
+            return None
         report = self.finish_if_ready()
         if self.due(self.now()):
             self.begin()
-        self._batches += 1
-        if self._batches % self.parameters.pack_from_files == 0:
-            self.pack()
+        if self._batches >= self.parameters.pack_from_files:
+            self._batches = 0
+            self._packing.begin(self.pack)
         return report
 
     def due(self, now: datetime) -> bool:
@@ -148,7 +156,8 @@ class Compaction:
         return hygiene.pack(self.warehouse, RECOMMENDATION_UPDATES, target_mb=self.parameters.pack_mb, from_files=few)
 
     def close(self) -> CompactionReport | None:
-        """Waits for a merge that runs and ends it."""
+        """Waits for packing and a merge that run and ends them."""
+        self._packing.wait()
         return self.finish_if_ready(wait=True)
 
     def _run(self, epoch: int) -> None:

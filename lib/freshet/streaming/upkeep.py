@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS, TableContract
 from freshet.storage import hygiene
 from freshet.storage.tables import Warehouse
+from freshet.streaming.beside import Beside
 from freshet.streaming.compaction_parameters import CompactionParameters
 
 
@@ -24,7 +25,7 @@ class Upkeep:
     """The upkeep of `tables` by the process that writes them, between its micro-batches, a table at a time.
 
     Each gets its turn once in `tidy_minutes`, the first at once after a start. Small files are packed as soon as there
-    may be enough of them.
+    may be enough of them, beside the micro-batches that follow.
     """
 
     def __init__(
@@ -37,20 +38,28 @@ class Upkeep:
         self.warehouse, self.tables, self.parameters, self.now = warehouse, tuple(tables), parameters, now
         self._turn = 0
         self._batches = 0
+        self._packing = Beside("packing")
         self._next = now()
 
     def between_batches(self) -> UpkeepReport | None:
         """Tidies the table whose turn it is; None when it is none's."""
         self._batches += 1
-        if self._batches % self.parameters.pack_from_files == 0:
-            for table in self.tables:
-                _pack(self.warehouse, table, self.parameters)
+        if self._packing.is_running():
+            return None
+        if self._batches >= self.parameters.pack_from_files:
+            self._batches = 0
+            self._packing.begin(self._pack_all)
+            return None
         if not self.tables or self.now() < self._next:
             return None
         table = self.tables[self._turn % len(self.tables)]
         self._turn += 1
         self._next = self.now() + timedelta(minutes=self.parameters.tidy_minutes / len(self.tables))
         return tidy(self.warehouse, table, self.parameters)
+
+    def _pack_all(self) -> None:
+        for table in self.tables:
+            _pack(self.warehouse, table, self.parameters)
 
 
 def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> UpkeepReport:

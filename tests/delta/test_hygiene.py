@@ -47,7 +47,7 @@ def updates(spark: SparkSession, warehouse: Warehouse, epochs: list[int]) -> Non
 
 def test_streamed_tables_have_short_logs_and_others_the_default(spark: SparkSession, warehouse: Warehouse) -> None:
     streamed = {table.name for table in ALL_TABLES if table.streamed}
-    assert streamed == {"events", "quarantine", "recommendation_updates", "stream_metrics"}
+    assert streamed == {"events", "items_history", "quarantine", "recommendation_updates", "stream_metrics"}
     warehouse.append(frame(spark, EVENTS, [{}]), EVENTS)
     warehouse.create(QUARANTINE)
     made = [DeltaTable(warehouse.path(table)).metadata().configuration for table in (EVENTS, QUARANTINE)]

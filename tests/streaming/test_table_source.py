@@ -9,11 +9,11 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.errors import InputError, MappingError, StateError
-from freshet.steps.feeds import ShopTable
 from freshet.steps.ingest import ingest
 from freshet.steps.job import Job
 from freshet.steps.service import forget_progress
-from freshet.storage.table_positions import keep_position, version_to_begin
+from freshet.steps.shop_table import ShopTable
+from freshet.storage.table_positions import Passed, check_name, keep_position, newest, version_to_begin
 from tests.factories import moment
 from tests.streaming.service import lists_now, rows_of, running, served_job, until
 
@@ -133,20 +133,51 @@ def test_where_an_intake_begins(tmp_path: Path) -> None:
     for n in range(4):
         append(table, ("ann", f"i{n}", "10:00"))
     assert version_to_begin(kept, "shop", table) == 0
-    keep_position(kept, "shop", table, 1)
+    mine = newest(table).table_id
+    keep_position(kept, "shop", table, Passed(mine, 1))
     assert version_to_begin(kept, "shop", table) == 2
     assert version_to_begin(kept, "other", table) == 0
-    keep_position(kept, "shop", table, 3)
+    keep_position(kept, "shop", table, Passed(mine, 3))
+    keep_position(kept, "shop", table, Passed(mine, 2))  # a query that is behind an ingest
     assert version_to_begin(kept, "shop", table) == 3, "its rows are known by their places"
     DeltaTable(table).create_checkpoint()
     for n in range(3):
         (table / "_delta_log" / f"{n:020d}.json").unlink()
     assert version_to_begin(kept, "shop", table) == 3
-    for source, version in (("shop", 1), ("other", 0)):
-        if source == "shop":
-            keep_position(kept, "shop", table, version - 1)
-        with pytest.raises(StateError, match=rf"no longer reaches back .* version {version}\. Run freshet ingest"):
-            version_to_begin(kept, source, table)
+    with pytest.raises(StateError, match=r"no longer reaches back .* version 0\. Run freshet ingest"):
+        version_to_begin(kept, "other", table)
+    DeltaTable(table).delete("item = 'i1'")
+    keep_position(kept, "shop", table, newest(table))
+    with pytest.raises(StateError, match=r"changes rows.* after the next append"):
+        version_to_begin(kept, "shop", table)
+    append(table, ("ann", "i9", "10:00"))
+    assert version_to_begin(kept, "shop", table) == 5
+    other = tmp_path / "elsewhere" / "shop"
+    append(other, ("ann", "i1", "10:00"))
+    check_name(kept, "shop", table)
+    with pytest.raises(InputError, match="another table of this name"):
+        check_name(kept, "shop", other)
+
+
+def test_a_stream_that_an_ingest_has_overtaken_says_so(spark: SparkSession, tmp_path: Path, feed: ShopTable) -> None:
+    job = served_job(spark, tmp_path / "home")
+    append(feed.path, ("ann", "i5", "10:00"))
+    with running(job, feed, ("events",)):
+        until(lambda: len(events_of(job)) == 1)
+        # A stream that stood is behind; one that has nothing to do is not.
+        append(feed.path, ("ann", "i6", "10:01"))
+        until(lambda: len(events_of(job)) == 2)
+    append(feed.path, ("ann", "i7", "10:02"))
+    append(feed.path, ("ann", "i8", "10:03"))
+    DeltaTable(feed.path).optimize.compact()
+    taken_in_as_a_file(spark, job, feed)
+    with pytest.raises(StateError, match="ingested since"), running(job, feed, ("events",)) as ended:
+        ended()
+    forget_progress(job, ("events",))
+    with running(job, feed, ("events",)):
+        append(feed.path, ("ann", "i9", "10:04"))
+        until(lambda: len(events_of(job)) >= 5)
+    assert events_of(job) == [("ann", f"i{n}") for n in range(5, 10)]
 
 
 def test_rows_that_are_changed_end_the_stream_in_one_line_or_are_passed_over(

@@ -19,9 +19,10 @@ from freshet.errors import InputError
 from freshet.messages.java import spark_options
 from freshet.messages.options import kafka_options
 from freshet.settings import conf_folder, load_settings
-from freshet.steps.feeds import EventsTable, Feed, Folder, ShopTable, Topic, check_feed
+from freshet.steps.feeds import EventsTable, Feed, Folder, Topic, check_feed
 from freshet.steps.job import Job
 from freshet.steps.service import PARTS, forget_progress, serve
+from freshet.steps.shop_table import ShopTable
 
 TABLE = "table:events"
 

@@ -2,7 +2,6 @@
 `events` itself."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from freshet.contracts import EVENTS
 from freshet.errors import InputError, MappingError, StateError
 from freshet.messages.topics import end_offsets, partitions_of_topics
 from freshet.steps.job import Job
-from freshet.storage.table_positions import keep_position, version_passed, version_to_begin
+from freshet.steps.shop_table import ShopTable, shop_rows
 from freshet.streaming.arrivals import arrivals
 from freshet.streaming.handover import (
     live_events,
@@ -28,8 +27,6 @@ from freshet.streaming.handover import (
 from freshet.streaming.item_messages import item_messages
 from freshet.streaming.past import make_store
 from freshet.streaming.records import event_columns, file_records, json_columns, kafka_records
-from freshet.streaming.running import MicroBatches
-from freshet.streaming.table_records import TableBatches, TablePosition, table_rows
 
 
 @dataclass(frozen=True)
@@ -61,18 +58,6 @@ class Folder:
     @property
     def place(self) -> str:
         return f"folder {self.path.absolute()}"
-
-
-@dataclass(frozen=True)
-class ShopTable:
-    """A Delta table to which the shop appends its events, and the mapping of its rows."""
-
-    mapping: Path
-    path: Path
-
-    @property
-    def place(self) -> str:
-        return f"Delta table {self.path.absolute()}"
 
 
 @dataclass(frozen=True)
@@ -130,8 +115,8 @@ def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
 
 
 def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopTable, *, is_begun: bool) -> DataFrame:
-    """The stream that a new intake begins, of a topic or a table from where the tables of the home end; `taking_in`
-    makes records of what it gives. `is_begun`: there is a checkpoint, from which it goes on."""
+    """The stream of streaming.arrivals that a new intake begins, of a topic from where the tables of the home end; of a
+    table of the shop its rows (shop_table). `is_begun`: there is a checkpoint, from which it goes on."""
     params, mapping = job.settings.service, read_mapping(feed.mapping)
     if isinstance(feed, Folder):
         raw = file_records(
@@ -139,19 +124,11 @@ def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopT
         )
         return arrivals(raw, mapping, job.settings.cleaning)
     if isinstance(feed, ShopTable):
-        return _table_rows(job, session, feed, mapping, is_begun=is_begun)
+        return shop_rows(job, session, feed, is_begun=is_begun)
     events = job.warehouse.read(EVENTS)
     behind = next_offsets(events, source=mapping.name, topic=feed.name, partitions=partitions_of(feed))
     _check_not_made_anew(feed, behind)
     return _topic_records(job, session, feed, starting_offsets(feed.name, behind), params.most_intake_events)
-
-
-def taking_in(job: Job, feed: Topic | Folder | ShopTable, intake: MicroBatches) -> MicroBatches:
-    """`intake`, which takes in streaming.arrivals, for the micro-batches of `intake_records`."""
-    if not isinstance(feed, ShopTable):
-        return intake
-    mapping = read_mapping(feed.mapping)
-    return TableBatches(feed.path, lambda raw: arrivals(raw, mapping, job.settings.cleaning), intake)
 
 
 def item_records(job: Job, session: SparkSession, feed: Topic) -> DataFrame:
@@ -211,26 +188,6 @@ def _check_not_made_anew(feed: Topic, behind: dict[int, int]) -> None:
             found=f"partition {shrunk[0]} ends at {ends[shrunk[0]]}, the tables go on at {behind[shrunk[0]]}",
             do="Use a topic of another name, or a mapping with another name: places are known by both",
         )  # fmt: skip
-
-
-def _table_rows(
-    job: Job, session: SparkSession, feed: ShopTable, mapping: SourceMapping, *, is_begun: bool
-) -> DataFrame:
-    params = job.settings.service
-    # A query that has begun goes on by its checkpoint.
-    begin = 0 if is_begun else version_to_begin(job.home.sources, mapping.name, feed.path)
-    return table_rows(
-        session, mapping, table=feed.path, first_version=begin, files_per_trigger=params.most_intake_files,
-        skip_changes=params.skip_changed_commits,
-    )  # fmt: skip
-
-
-def position_of(job: Job, feed: Feed, query: Path) -> TablePosition | None:
-    """The keeper of how far a table of the shop is taken in by the query with this checkpoint; None for other feeds."""
-    if not isinstance(feed, ShopTable):
-        return None
-    keep = partial(keep_position, job.home.sources, mapping_name(feed), feed.path)
-    return TablePosition(keep, partial(version_passed, query))
 
 
 def _topic_records(job: Job, session: SparkSession, feed: Topic, offsets: str, most: int) -> DataFrame:

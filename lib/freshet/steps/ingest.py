@@ -34,7 +34,7 @@ from freshet.storage.home import Home
 from freshet.storage.input_files import input_files, input_signature, partition_name, without_detours
 from freshet.storage.inputs import count_records, dealt_out, raw_records
 from freshet.storage.small_writes import replace_rows
-from freshet.storage.table_positions import keep_position, table_version
+from freshet.storage.table_positions import check_name, keep_position, kept_position, newest
 from freshet.storage.tables import Warehouse
 
 WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS)
@@ -68,16 +68,17 @@ def ingest(
     do not fit, and when no record at all could be accepted.
     """
     mapping = read_mapping(source)
-    is_table = mapping.input.format == "delta"
-    files = input_files(input_path, mapping.input)
-    # Before it is read: what is appended meanwhile is known by its places when it comes again.
-    version = table_version(input_path) if is_table else None
-    raw = raw_records(spark, input_path, mapping.input)
+    input_files(input_path, mapping.input)  # tells what is no input of this form
+    # What is appended to a table meanwhile is left for the next time.
+    taken = newest(input_path) if mapping.input.format == "delta" else None
+    version = None if taken is None else taken.version
+    files = input_files(input_path, mapping.input, version=version)
+    raw = raw_records(spark, input_path, mapping.input, version=version)
     check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
     catalogue = _catalogue(spark, mapping, input_path)
+    path = without_detours(input_path)
     warehouse = Warehouse(spark, home.warehouse)
-    table = without_detours(input_path).name if is_table else None
-    ours = OwnRows(mapping.name, [partition_name(file, input_path) for file in files], table)
+    ours = OwnRows(mapping.name, [partition_name(file, input_path) for file in files], _table_name(home, mapping, path))
     stored = stored_keys(warehouse, ours)
     read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
     with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
@@ -114,11 +115,19 @@ def ingest(
         notes=ingest_notes(mapping, counts, catalogue is not None, params),
     )
     _check_arithmetic(report, counts, found)
-    if version is not None:
-        keep_position(home.sources, mapping.name, input_path, version)
+    if taken is not None:
+        keep_position(home.sources, mapping.name, path, taken)
     mine = f"checked_at = '{now:%Y-%m-%dT%H:%M:%S.%fZ}' and starts_with(\"check\", '{mapping.name}/')"
     replace_rows(warehouse, quality_rows(report, now), QUALITY_METRICS, where=mine)
     return report
+
+
+def _table_name(home: Home, mapping: SourceMapping, path: Path) -> str | None:
+    """The name of a Delta table that was taken in before: files that it had then may have been laid out anew."""
+    if mapping.input.format != "delta":
+        return None
+    check_name(home.sources, mapping.name, path)
+    return None if kept_position(home.sources, mapping.name, path) is None else path.name
 
 
 @contextmanager

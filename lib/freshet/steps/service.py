@@ -32,12 +32,11 @@ from freshet.steps.feeds import (
     list_events,
     made_for,
     mapping_name,
-    position_of,
-    taking_in,
 )
 from freshet.steps.item_refresh import ItemRefresh
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion
+from freshet.steps.shop_table import ShopTable, shop_batches, shop_position
 from freshet.storage.lease import leases
 from freshet.streaming.availability import Availability
 from freshet.streaming.checkpoint import begun_checkpoint
@@ -50,7 +49,7 @@ from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.past import opened_store
 from freshet.streaming.progress import Backlogs, ProgressListener
 from freshet.streaming.query import state_layout, stream_session
-from freshet.streaming.running import RunningQuery, WithChores, started
+from freshet.streaming.running import MicroBatches, RunningQuery, WithChores, started
 from freshet.streaming.upkeep import Upkeep
 from freshet.streaming.waiting import awaited_lease
 
@@ -150,7 +149,8 @@ def _begun_item_intake(job: Job, feed: Topic, tell: Callable[[str], None]) -> Ru
     )
     with leased():
         job.warehouse.create(ITEMS_HISTORY)
-    upkeep = Upkeep(job.warehouse, (ITEMS_HISTORY,), job.settings.compaction, job.now)
+    # While the table is leased, and not beside: others write it too.
+    upkeep = Upkeep(job.warehouse, (ITEMS_HISTORY,), job.settings.compaction, job.now, beside=False)
     intake = ItemIntake(
         job.home.warehouse, leased, f"{ITEMS_QUERY}-{checkpoint.id}", mapping_name(feed), job.now, upkeep,
         backlog=_backlog(session, ITEMS_QUERY),
@@ -166,7 +166,8 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     assert not isinstance(feed, EventsTable)  # refused by check_feed
     settings, params = job.settings, job.settings.service
     session = stream_session(job.spark, settings.stream)
-    is_begun = (_folder(job, EVENTS_PART) / "query" / "offsets").is_dir()
+    # Before its first micro-batch has ended a query has no place of its own to go on from.
+    is_begun = any(file.name.isdigit() for file in (_folder(job, EVENTS_PART) / "query" / "commits").glob("*"))
     records = intake_records(job, session, feed, is_begun=is_begun)  # first: where a feed does not fit, nothing begins
     checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
     rules = IntakeRules(
@@ -177,10 +178,15 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     intake = EventIntake(job.home.warehouse, f"{EVENTS_PART}-{checkpoint.id}", rules)
     upkeep = Upkeep(job.warehouse, (EVENTS, QUARANTINE), settings.compaction, job.now)
     tell(f"events are taken in from {feed.place}")
-    position = position_of(job, feed, checkpoint.query)
-    chores = [upkeep.between_batches, *([] if position is None else [position.between_batches])]
-    batches = WithChores(taking_in(job, feed, intake), tuple(chores))
-    return started(EVENTS_PART, records, batches, checkpoint=checkpoint.query, every_seconds=params.intake_seconds)
+    batches: MicroBatches = intake
+    chores: list[Callable[[], object]] = [upkeep.between_batches]
+    if isinstance(feed, ShopTable):
+        batches = shop_batches(job, feed, intake)
+        chores.append(shop_position(job, feed, checkpoint.query).between_batches)
+    return started(
+        EVENTS_PART, records, WithChores(batches, tuple(chores)),
+        checkpoint=checkpoint.query, every_seconds=params.intake_seconds, ended=upkeep.end_packing,
+    )  # fmt: skip
 
 
 def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[RunningQuery]:
@@ -215,8 +221,14 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[
             (compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches,
              forgetting.between_batches),
         ),
-        checkpoint=checkpoint.query, every_seconds=0, ended=store.close,
+        checkpoint=checkpoint.query, every_seconds=0,
+        ended=lambda: _closed(store.close, compaction.end_packing, upkeep.end_packing),
     )  # fmt: skip
+
+
+def _closed(*ends: Callable[[], None]) -> None:
+    for end in ends:
+        end()
 
 
 def _backlog(session: SparkSession, query: str) -> Callable[[], int | None]:

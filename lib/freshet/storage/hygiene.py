@@ -6,6 +6,7 @@ while that process writes it by Spark.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,11 @@ def pack(warehouse: Warehouse, contract: TableContract, *, target_mb: int, from_
     if int(pc.sum(is_small).as_py()) < from_files:
         return 0
     table = DeltaTable(warehouse.path(contract))
-    return int(table.optimize.compact(target_size=size, max_concurrent_tasks=1)["numFilesRemoved"])
+    try:
+        return int(table.optimize.compact(target_size=size, max_concurrent_tasks=1)["numFilesRemoved"])
+    except CommitFailedError:
+        # Another writer has removed some of them: the next call packs what is left.
+        return 0
 
 
 def forget(
@@ -130,9 +135,10 @@ def shorten_log(warehouse: Warehouse, contract: TableContract) -> None:
             file.unlink(missing_ok=True)
     began = (log / oldest).stat().st_mtime
     for file in log.glob("_commit_*.tmp"):
-        # Of a commit that was killed before it had its place in the log.
-        if file.stat().st_mtime < began:
-            file.unlink(missing_ok=True)
+        # Of a commit that was killed before it had its place in the log; those of others come and go.
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < began:
+                file.unlink()
 
 
 def _spark_checksum(file: Path) -> Path:

@@ -27,18 +27,20 @@ _PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LOOK = 65_536
 
 
-def input_files(path: Path, form: InputFormat) -> list[Path]:
+def input_files(path: Path, form: InputFormat, *, version: int | None = None) -> list[Path]:
     """The files of an input, in name order. Raises InputError when there are none, or for the first unfit one.
 
     A folder gives the files that `form.files` names, else those with the endings of the format; names that begin
-    with a dot or an underscore are left out. A Delta table gives its data files.
+    with a dot or an underscore are left out. A Delta table gives its data files, of a `version` where one is given.
     """
     if not path.exists():
         raise InputError("there is no such file or folder", where=str(path), do="Check --input")
     if form.format == "delta":
         if not (path / "_delta_log").is_dir():
             raise InputError("not a Delta table", where=str(path), expected="a folder with _delta_log")
-        return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in DeltaTable(str(path)).file_uris())
+        return sorted(
+            Path(unquote(uri.removeprefix("file://"))) for uri in DeltaTable(str(path), version=version).file_uris()
+        )
     if path.is_file():
         files = [path]
     else:

@@ -26,18 +26,20 @@ _WORTH_DEALING = 4_000_000
 """Bytes of one piece of a file. Smaller ones are read before dealing their rows out has begun to pay."""
 
 
-def raw_records(spark: SparkSession, path: Path, form: InputFormat) -> DataFrame:
+def raw_records(spark: SparkSession, path: Path, form: InputFormat, *, version: int | None = None) -> DataFrame:
     """The records of a file or folder: source columns, source_partition and source_offset.
 
     CSV columns are texts, JSON values texts within their structure, Parquet and Delta keep their types. Text formats
     have a column `_broken_record`: the whole line where it could not be parsed, else null. source_partition is the
-    file's path from the folder that holds the input; source_offset the record's number in the file, from 0. Raises
-    InputError for missing, empty and unfit files.
+    file's path from the folder that holds the input; source_offset the record's number in the file, from 0. `version`
+    is one of a Delta table, the newest where none is given. Raises InputError for missing, empty and unfit files.
     """
-    files = input_files(path, form)
+    files = input_files(path, form, version=version)
     if form.format == "delta":
+        reader = spark.read.format("delta")
+        reader = reader if version is None else reader.option("versionAsOf", version)
         # Unlike those of plain Parquet, Delta's readers do not tell a row's number.
-        frame, own_rows = spark.read.format("delta").load(str(path.absolute())), False
+        frame, own_rows = reader.load(str(path.absolute())), False
     elif form.format == "parquet":
         frame, own_rows = _parquet(spark, files, path), True
     else:

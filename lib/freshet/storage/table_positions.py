@@ -5,56 +5,103 @@ Files of a table come and go as it is laid out anew, so what stands cannot be re
 
 import json
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from deltalake import DeltaTable
 
-from freshet.errors import StateError
+from freshet.errors import InputError, StateError
 from freshet.storage.ledger import read_record, write_record
 
 
-def keep_position(folder: Path, source: str, table: Path, version: int) -> None:
-    """Notes that all rows of the table's versions up to this one stand in the tables of the home."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_record(folder, _name(source, table), {"version": version, "table": str(table)})
+class Passed(NamedTuple):
+    """A table, by the id that it got when it was made, and a version of it."""
+
+    table_id: str
+    version: int
+
+
+def newest(table: Path) -> Passed:
+    """A Delta table as it is now."""
+    opened = DeltaTable(table)
+    return Passed(str(opened.metadata().id), opened.version())
+
+
+def keep_position(folder: Path, source: str, table: Path, passed: Passed) -> None:
+    """Notes that all rows of the table's versions up to this one stand in the tables of the home; never a lower one."""
+    known = _record(folder, source, passed.table_id)
+    if known is None or known["version"] < passed.version:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_record(folder, f"{source}-{passed.table_id}", {"version": passed.version, "name": table.name})
 
 
 def kept_position(folder: Path, source: str, table: Path) -> int | None:
     """The version of `keep_position`; None for a table that was never taken in, or was made anew since."""
-    known = read_record(folder, _name(source, table))
+    known = _record(folder, source, newest(table).table_id)
     return None if known is None else int(known["version"])
 
 
-def table_version(table: Path) -> int:
-    """The newest version of a Delta table."""
-    return DeltaTable(table).version()
+def check_name(folder: Path, source: str, table: Path) -> None:
+    """Raises InputError where another table of this name was taken in: rows are known by the name of their table."""
+    mine = f"{source}-{newest(table).table_id}"
+    for file in folder.glob(f"{source}-*.json"):
+        other = read_record(folder, file.stem)
+        if file.stem != mine and other is not None and other["name"] == table.name:
+            raise InputError(
+                "another table of this name was taken in by this mapping, and rows are known by it", where=str(table),
+                do="Give the folder, or the mapping, another name",
+            )  # fmt: skip
 
 
 def version_to_begin(folder: Path, source: str, table: Path) -> int:
     """The version whose rows come next: the one behind the position, the first where there is none.
 
     Where nothing has come since, the position's own: its rows are known by their places. Raises StateError when the
-    table's log no longer has it.
+    table's log no longer has it, or when that commit has changed rows.
     """
-    known = kept_position(folder, source, table)
-    version = 0 if known is None else min(known + 1, table_version(table))
-    if not (table / "_delta_log" / f"{version:020d}.json").is_file():
+    known, now = kept_position(folder, source, table), newest(table).version
+    version = 0 if known is None else min(known + 1, now)
+    entry = table / "_delta_log" / f"{version:020d}.json"
+    if not entry.is_file():
         raise StateError(
             "the table's log no longer reaches back to where the intake would begin", where=str(table),
             expected=f"version {version}",
             do="Run freshet ingest on the table: its rows take the place of those that stand, and the stream goes on "
             "from there",
         )  # fmt: skip
+    if version == known and _changes_rows(entry):
+        raise StateError(
+            "the newest commit of the table changes rows, and a stream cannot begin there", where=str(table),
+            do="All its rows stand: start the stream after the next append",
+        )  # fmt: skip
     return version
 
 
-def version_passed(checkpoint: Path) -> int | None:
-    """The version up to which a query on a Delta table has seen all rows, by its newest offset; None before any."""
+def version_passed(checkpoint: Path) -> Passed | None:
+    """Up to where a query on a Delta table has seen all rows, by its newest offset; None before any."""
     offsets = [int(file.name) for file in (checkpoint / "offsets").glob("*") if file.name.isdigit()]
     if not offsets:
         return None
     lines = (checkpoint / "offsets" / str(max(offsets))).read_text(encoding="utf-8").splitlines()
-    return int(json.loads(lines[2])["reservoirVersion"]) - 1
+    offset = json.loads(lines[2])
+    return Passed(str(offset["reservoirId"]), int(offset["reservoirVersion"]) - 1)
 
 
-def _name(source: str, table: Path) -> str:
-    return f"{source}-{DeltaTable(table).metadata().id}"
+def check_not_overtaken(folder: Path, source: str, table: Path, checkpoint: Path) -> None:
+    """Raises StateError where an ingest has taken in more than the query has seen: it would take that in again."""
+    known, seen = kept_position(folder, source, table), version_passed(checkpoint)
+    if known is not None and seen is not None and known > seen.version:
+        raise StateError(
+            "the table was ingested since the stream stood still", where=str(table),
+            expected=f"version {seen.version}", found=f"version {known}",
+            do="Begin anew with --rebuild: nothing is lost or doubled",
+        )  # fmt: skip
+
+
+def _record(folder: Path, source: str, table_id: str) -> dict[str, Any] | None:
+    return read_record(folder, f"{source}-{table_id}")
+
+
+def _changes_rows(entry: Path) -> bool:
+    removed = [json.loads(line)["remove"] for line in entry.read_text(encoding="utf-8").splitlines()
+               if line.startswith('{"remove"')]  # fmt: skip
+    return any(one.get("dataChange", True) for one in removed)

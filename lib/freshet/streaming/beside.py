@@ -33,6 +33,12 @@ class Beside:
         if error is not None:
             raise error
 
+    def close(self) -> None:
+        """Waits for its end; an error is of no matter any more."""
+        if self._running is not None:
+            self._running.join()
+        self._running = self._error = None
+
     def _done(self, work: Callable[[], object]) -> None:
         try:
             work()

@@ -155,6 +155,10 @@ class Compaction:
         few = self.parameters.pack_from_files
         return hygiene.pack(self.warehouse, RECOMMENDATION_UPDATES, target_mb=self.parameters.pack_mb, from_files=few)
 
+    def end_packing(self) -> None:
+        """Waits for packing that goes on."""
+        self._packing.close()
+
     def close(self) -> CompactionReport | None:
         """Waits for packing and a merge that run and ends them."""
         self._packing.wait()

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -60,13 +59,8 @@ class RunningQuery:
         """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""
         if self.query.isActive:
             return
-        failure = self.batches.failure
-        if isinstance(failure, PySparkException | Py4JJavaError):
-            # What Spark did not find is told in words, wherever it was looked for.
-            known = self._known_words(str(failure))
-            raise (known or failure) from failure
-        if failure is not None:
-            raise failure
+        if self.batches.failure is not None:
+            raise self.batches.failure
         error = self.query.exception()
         if error is not None:
             raise self._in_words(error)
@@ -82,23 +76,20 @@ class RunningQuery:
 
     def _in_words(self, error: StreamingQueryException) -> FreshetError:
         text = " ".join(str(error).split())
-        return self._known_words(text) or TransientError(
-            "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
-            do="Start it again; where that ends likewise, begin anew with --rebuild",
-        )  # fmt: skip
-
-    def _known_words(self, text: str) -> FreshetError | None:
         for mark, meaning, advice in _KNOWN:
             if mark in text:
                 return StateError(meaning, where=f"stream {self.name}", do=advice)
-        return None
+        return TransientError(
+            "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
+            do="Start it again; where that ends likewise, begin anew with --rebuild",
+        )  # fmt: skip
 
 
 _GONE = (
     "the topic no longer has the records that come next: they expired, or it was made anew",
     "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
 )
-_VACUUMED = (
+VACUUMED = (
     "files of the table that come next are gone: the stream stood still for longer than the table keeps them",
     "Begin anew with --rebuild: nothing is lost or doubled; a table of the shop needs freshet ingest before it",
 )
@@ -119,7 +110,7 @@ _KNOWN = tuple(
     (mark, *meaning)
     for meaning, marks in (
         (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
-        (_VACUUMED, ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "DELTA_VERSIONS_NOT_CONTIGUOUS",
+        (VACUUMED, ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "DELTA_VERSIONS_NOT_CONTIGUOUS",
                      "DELTA_CANNOT_RECREATE", "FileNotFoundException")),
         (_MADE_ANEW, ("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",)),
         (_CHANGED, ("DELTA_SOURCE_TABLE_IGNORE_CHANGES", "DELTA_SOURCE_IGNORE_DELETE")),

@@ -10,16 +10,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source_columns import check_mapping
-from freshet.errors import InputError
+from freshet.errors import InputError, StateError
 from freshet.storage.inputs import partition_column
+from freshet.storage.table_positions import Passed
 from freshet.streaming.records import CARRIED, MOST_RECORD_CHARACTERS, SHOWN_CHARACTERS, micro_batch_moment
-from freshet.streaming.running import MicroBatches
+from freshet.streaming.running import VACUUMED, MicroBatches
+
+_GONE = ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "FileNotFoundException")
+"""Of a file that was removed before it was read."""
 
 _OWN = "_freshet_"
 _FILE, _BLOCK, _ORDER, _WRITTEN = (f"{_OWN}{name}" for name in ("file", "block", "order", "written"))
@@ -107,6 +113,11 @@ class TableBatches:
         rows.persist()
         try:
             self.batches(self.records(placed_records(rows, table=self.table)), batch_id)
+        except (PySparkException, Py4JJavaError) as error:
+            told = str(error)
+            if self.table.name in unquote(told) and any(mark in told for mark in _GONE):
+                raise StateError(VACUUMED[0], where=str(self.table), do=VACUUMED[1]) from error
+            raise
         finally:
             rows.unpersist()
 
@@ -115,13 +126,13 @@ class TableBatches:
 class TablePosition:
     """Keeps, after each micro-batch, how far a table of the shop is taken in; `passed` tells the version."""
 
-    keep: Callable[[int], None]
-    passed: Callable[[], int | None]
-    _kept: int = -1
+    keep: Callable[[Passed], None]
+    passed: Callable[[], Passed | None]
+    _kept: Passed | None = None
 
     def between_batches(self) -> None:
         """Notes the version up to which all rows stand, where it is a new one."""
-        version = self.passed()
-        if version is not None and version > self._kept:
-            self.keep(version)
-            self._kept = version
+        passed = self.passed()
+        if passed is not None and passed != self._kept:
+            self.keep(passed)
+            self._kept = passed

@@ -25,7 +25,7 @@ class Upkeep:
     """The upkeep of `tables` by the process that writes them, between its micro-batches, a table at a time.
 
     Each gets its turn once in `tidy_minutes`, the first at once after a start. Small files are packed as soon as there
-    may be enough of them, beside the micro-batches that follow.
+    may be enough of them, `beside` the micro-batches that follow or at once.
     """
 
     def __init__(
@@ -34,11 +34,13 @@ class Upkeep:
         tables: Sequence[TableContract],
         parameters: CompactionParameters,
         now: Callable[[], datetime],
+        *,
+        beside: bool = True,
     ) -> None:
         self.warehouse, self.tables, self.parameters, self.now = warehouse, tuple(tables), parameters, now
         self._turn = 0
         self._batches = 0
-        self._packing = Beside("packing")
+        self._packing, self._is_beside = Beside("packing"), beside
         self._next = now()
 
     def between_batches(self) -> UpkeepReport | None:
@@ -48,14 +50,21 @@ class Upkeep:
             return None
         if self._batches >= self.parameters.pack_from_files:
             self._batches = 0
-            self._packing.begin(self._pack_all)
-            return None
+            if not self._is_beside:
+                self._pack_all()
+            else:
+                self._packing.begin(self._pack_all)
+                return None
         if not self.tables or self.now() < self._next:
             return None
         table = self.tables[self._turn % len(self.tables)]
         self._turn += 1
         self._next = self.now() + timedelta(minutes=self.parameters.tidy_minutes / len(self.tables))
         return tidy(self.warehouse, table, self.parameters)
+
+    def end_packing(self) -> None:
+        """Waits for packing that goes on."""
+        self._packing.close()
 
     def _pack_all(self) -> None:
         for table in self.tables:

@@ -1,0 +1,60 @@
+"""A Delta table of the shop as a feed of the service."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from freshet.cleaning.source import read_mapping
+from freshet.steps.job import Job
+from freshet.storage.table_positions import (
+    check_name,
+    check_not_overtaken,
+    keep_position,
+    version_passed,
+    version_to_begin,
+)
+from freshet.streaming.arrivals import arrivals
+from freshet.streaming.running import MicroBatches
+from freshet.streaming.table_records import TableBatches, TablePosition, table_rows
+
+
+@dataclass(frozen=True)
+class ShopTable:
+    """A Delta table to which the shop appends its events, and the mapping of its rows."""
+
+    mapping: Path
+    path: Path
+
+    @property
+    def place(self) -> str:
+        return f"Delta table {self.path.absolute()}"
+
+
+def shop_rows(job: Job, session: SparkSession, feed: ShopTable, *, is_begun: bool) -> DataFrame:
+    """The stream of rows that a new intake begins, from where the tables of the home end; `is_begun`: there is a
+    checkpoint, from which it goes on. Raises InputError, MappingError and StateError where that cannot be."""
+    params, mapping = job.settings.service, read_mapping(feed.mapping)
+    check_name(job.home.sources, mapping.name, feed.path)
+    begin = 0 if is_begun else version_to_begin(job.home.sources, mapping.name, feed.path)
+    return table_rows(
+        session, mapping, table=feed.path, first_version=begin, files_per_trigger=params.most_intake_files,
+        skip_changes=params.skip_changed_commits,
+    )  # fmt: skip
+
+
+def shop_batches(job: Job, feed: ShopTable, intake: MicroBatches) -> TableBatches:
+    """`intake`, which takes in streaming.arrivals, for the micro-batches of `shop_rows`."""
+    mapping = read_mapping(feed.mapping)
+    return TableBatches(feed.path, lambda raw: arrivals(raw, mapping, job.settings.cleaning), intake)
+
+
+def shop_position(job: Job, feed: ShopTable, query: Path) -> TablePosition:
+    """The keeper of how far the table is taken in by the query with this checkpoint.
+
+    Raises StateError where an ingest has overtaken the query.
+    """
+    where = job.home.sources, read_mapping(feed.mapping).name, feed.path
+    check_not_overtaken(*where, query)
+    return TablePosition(partial(keep_position, *where), partial(version_passed, query))

@@ -32,6 +32,7 @@ from tests.streaming.service import ITEMS, promoted_in, shop_artifact
 REPOSITORY = Path(__file__).parents[2]
 TOPIC, SEED, SHOPPERS, CHUNK = "killed", 20111209, 12, 90
 PATIENCE = 240.0
+FEED_SECONDS = 3.0
 BROKER_EVERY = 10
 
 
@@ -133,7 +134,7 @@ def _killed_at(home: Home, broker: str, point: str, nth: int, registry: Registry
     began, commits = time.monotonic(), _commits(home)
     process = _started(home, broker, point, 1 if point == "swap" else nth, sent.records)
     first: float | None = None
-    turned = False
+    turned, fed = False, began
     while process.poll() is None and time.monotonic() - began < PATIENCE:
         if first is None and _commits(home) > commits:
             first = time.monotonic() - began
@@ -142,6 +143,10 @@ def _killed_at(home: Home, broker: str, point: str, nth: int, registry: Registry
             assert champion is not None
             registry.promote("freshet-recommender", 3 - champion.version)
             turned = True
+            sent.chunk()
+        if first is not None and time.monotonic() - fed > FEED_SECONDS:
+            # Points are passed in micro-batches: without records it would stand still before its last passage.
+            fed = time.monotonic()
             sent.chunk()
         time.sleep(0.05)
     if process.poll() is None:  # it did not come to its point as often: killed where it is

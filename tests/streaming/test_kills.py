@@ -7,12 +7,13 @@ from tests.streaming.killed_service import POINTS
 
 pytestmark = [pytest.mark.streaming, pytest.mark.cluster]
 
-KILLS = 10
+KILLS = len(POINTS)
+"""One at each named point, some 40 s each beside other tests; `scripts/bench.sh kill` kills as often as asked."""
 
 
-def test_a_service_and_its_broker_that_are_killed_anywhere_end_as_undisturbed_ones() -> None:
+def test_a_service_that_is_killed_anywhere_ends_as_an_undisturbed_one() -> None:
     found = kill(quick=False, kills=KILLS)
-    assert (found["kills"], found["broker_kills"]) == (KILLS, 1)
-    assert min(found[f"kills_{point}"] for point in POINTS) >= KILLS // len(POINTS)
+    assert found["kills"] == KILLS
+    assert [found[f"kills_{point}"] for point in POINTS] == [1] * KILLS
     assert (found["lost"], found["doubled"]) == (0, 0)
     assert found["records"] > KILLS * 80

@@ -20,6 +20,8 @@ from freshet.contracts import TableContract
 from freshet.storage.snapshot import column_ends
 from freshet.storage.tables import Warehouse
 
+_DAY_SECONDS = 86_400.0
+
 
 def highest_partition(warehouse: Warehouse, contract: TableContract, column: str) -> int | None:
     """The highest value of a whole-number partition column by the log alone; None when the table has no files."""
@@ -137,7 +139,7 @@ def shorten_log(warehouse: Warehouse, contract: TableContract) -> None:
     for file in log.glob("_commit_*.tmp"):
         # Of a commit that was killed before it had its place in the log; those of others come and go.
         with suppress(FileNotFoundError):
-            if file.stat().st_mtime < began:
+            if file.stat().st_mtime < began - _DAY_SECONDS:
                 file.unlink()
 
 

@@ -202,12 +202,16 @@ def _refused(home: Home) -> list[str]:
 
 
 def _lists(home: Home) -> list[str]:
-    """Every shopper's list made at the closing event, once."""
+    """Every shopper's newest list, once: made at the closing event's time, as all of them are at the end.
+
+    Before a shopper's own closing event there may be others at that time, by that of another one.
+    """
     found = {}
     for name in (RECOMMENDATIONS.name, RECOMMENDATION_UPDATES.name):
         if not (home.warehouse / name / "_delta_log").is_dir():
             continue
-        for row in DeltaTable(str(home.warehouse / name)).to_pyarrow_table().to_pylist():
+        rows = DeltaTable(str(home.warehouse / name)).to_pyarrow_table().to_pylist()
+        for row in sorted(rows, key=lambda row: (row["generation"], row.get("epoch", 0), row.get("batch_id", 0))):
             if f"{row['event_clock']:%Y-%m-%dT%H:%M:%SZ}" >= CLOSED:
                 items = [(item["item_id"], round(item["score"], 5)) for item in row["items"]]
                 found[row["user_id"]] = json.dumps([row["user_id"], items])

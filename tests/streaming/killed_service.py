@@ -1,5 +1,6 @@
 """The service as a process that kills itself, with its JVM, at the nth passage of a named point; or runs to an end."""
 
+import json
 import os
 import signal
 import sys
@@ -83,8 +84,18 @@ def armed(deadly: Deadly) -> None:
     service.champion = champion
 
 
+def listed_records(home: Path) -> int:
+    """Records of the topic of which the lists' query has seen to every one, by its newest finished micro-batch."""
+    query = Home(home).checkpoints / "service" / "lists" / "query"
+    newest = max((int(file.name) for file in (query / "commits").glob("*") if file.name.isdigit()), default=None)
+    if newest is None:
+        return 0
+    log = (query / "offsets" / str(newest)).read_text(encoding="utf-8").splitlines()
+    return sum(sum(ends.values()) for ends in json.loads(log[2]).values())
+
+
 def is_finished(warehouse: Path, records: int, shoppers: int) -> bool:
-    """Whether every record is in a table and every shopper has the list of the closing event."""
+    """Whether every record is in a table and behind the lists, and every shopper has one of the closing time."""
 
     def rows(name: str, column: str) -> list[Any]:
         path = warehouse / name
@@ -93,7 +104,7 @@ def is_finished(warehouse: Path, records: int, shoppers: int) -> bool:
         return DeltaTable(str(path)).to_pyarrow_table(columns=[column]).column(column).to_pylist()
 
     taken = len(rows(EVENTS.name, "source_offset")) + len(rows(QUARANTINE.name, "source_offset"))
-    if taken < records:
+    if min(taken, listed_records(warehouse.parent)) < records:
         return False
     closed = set()
     for name in (RECOMMENDATION_UPDATES.name, RECOMMENDATIONS.name):

@@ -15,6 +15,7 @@ from freshet.messages.topics import create_topic, end_offsets
 from freshet.settings import load_settings
 from freshet.storage.home import Home
 from freshet.storage.ledger import write_record
+from freshet.streaming.checkpoint import newest_number, source_offset
 from freshet.streaming.past import fill_store
 from tests.benchmarks.stream_load import produce, read_lists
 from tests.benchmarks.stream_shop import Shop, with_champion
@@ -81,12 +82,9 @@ class Service:
 
     def backlog(self) -> int:
         """Records of the topic of which no list was made yet: those behind the newest offsets in the checkpoint."""
-        commits = self.home.checkpoints / "service" / "lists" / "query" / "commits"
-        newest = max((int(path.name) for path in commits.iterdir() if path.name.isdigit()), default=-1)
-        read: dict[str, int] = {}
-        if newest >= 0:
-            log = (commits.parent / "offsets" / str(newest)).read_text(encoding="utf-8").splitlines()
-            read = next((json.loads(line)[TOPIC] for line in log if line.startswith(f'{{"{TOPIC}"')), {})
+        query = self.home.checkpoints / "service" / "lists" / "query"
+        newest = newest_number(query / "commits")
+        read: dict[str, int] = {} if newest is None else source_offset(query, newest)[TOPIC]
         ends = end_offsets({"bootstrap.servers": self.server}, TOPIC)
         return sum(end - read.get(str(number), 0) for number, end in ends.items())
 

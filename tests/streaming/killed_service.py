@@ -1,6 +1,5 @@
 """The service as a process that kills itself, with its JVM, at the nth passage of a named point; or runs to an end."""
 
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from freshet.settings import load_settings
 from freshet.steps.feeds import Topic
 from freshet.steps.job import Job
 from freshet.storage.home import Home
+from freshet.streaming.checkpoint import newest_number, source_offset
 from tests.streaming.service import MAPPING, QUICK
 
 POINTS = ("reading", "writing", "compaction", "swap")
@@ -87,11 +87,8 @@ def armed(deadly: Deadly) -> None:
 def listed_records(home: Path) -> int:
     """Records of the topic of which the lists' query has seen to every one, by its newest finished micro-batch."""
     query = Home(home).checkpoints / "service" / "lists" / "query"
-    newest = max((int(file.name) for file in (query / "commits").glob("*") if file.name.isdigit()), default=None)
-    if newest is None:
-        return 0
-    log = (query / "offsets" / str(newest)).read_text(encoding="utf-8").splitlines()
-    return sum(sum(ends.values()) for ends in json.loads(log[2]).values())
+    newest = newest_number(query / "commits")
+    return 0 if newest is None else sum(sum(ends.values()) for ends in source_offset(query, newest).values())
 
 
 def is_finished(warehouse: Path, records: int, shoppers: int) -> bool:

@@ -175,7 +175,7 @@ def test_tables_of_a_stream_are_tidied_in_turns(shop: Shop) -> None:
     assert first is not None
     assert (first.table, first.files_packed, first.files_removed) == (RECOMMENDATION_UPDATES.name, 2, 2)
     assert upkeep.between_batches() is None
-    upkeep._packing.wait()
+    upkeep.end_packing()
     shop.clock.later(5)
     second = upkeep.between_batches()
     assert second is not None

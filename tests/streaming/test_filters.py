@@ -1,18 +1,24 @@
 """What lists leave out or put lower while the stream runs: items that cannot be had, things taken back."""
 
+import dataclasses
+import time
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEMS_HISTORY
-from freshet.errors import InputError, MappingError
+from freshet.errors import BusyError, InputError, MappingError
 from freshet.recommendation.availability import read_unavailable
 from freshet.steps.items import ITEMS
 from freshet.steps.job import DONE, UP_TO_DATE, Job, run_step
 from freshet.storage.item_states import unavailable_items
+from freshet.storage.lease import lease
 from freshet.storage.tables import Warehouse
+from freshet.streaming import waiting
 from freshet.streaming.availability import Availability
 from tests.factories import Row, frame, moment
 from tests.streaming.service import click, feed_of, lists_now, put, running, served_job, until
@@ -100,6 +106,21 @@ def test_what_cannot_be_had_leaves_the_lists_of_a_running_stream_and_comes_back(
     told = {row["item_id"]: (row["price"], row["available"]) for row in job.warehouse.read(ITEMS_HISTORY)
             .where("valid_to is null").collect()}  # fmt: skip
     assert told == {"i7": (3.5, True), "i5": (2.0, True), "i0": (1.0, None)}
+
+
+def test_a_step_with_patience_waits_for_a_table_that_another_process_has(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, held = served_job(spark, tmp_path / "home"), ExitStack()
+    held.enter_context(lease(job.home.locks, "table", ITEMS_HISTORY.name))
+    # Not the module's own function, which every thread of this process sleeps by.
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: held.close())
+    monkeypatch.setattr(waiting, "time", clock)
+    assert with_stock(job, tmp_path, "i7,0,3.5") == DONE
+    (tmp_path / "stock.csv").write_text("sku,stock,price\ni7,1,3.5\n")
+    held.enter_context(lease(job.home.locks, "table", ITEMS_HISTORY.name))
+    with held, pytest.raises(BusyError, match="table items_history is in use"):
+        run_step(dataclasses.replace(ITEMS, patience_seconds=0.0), job)
 
 
 def test_a_refund_and_a_removal_lower_what_was_wanted(spark: SparkSession, tmp_path: Path) -> None:

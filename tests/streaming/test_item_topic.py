@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Producer
@@ -93,15 +94,16 @@ def metrics(job: Job) -> list[dict[str, object]]:
 def test_another_writer_of_the_table_is_waited_for(
     spark: SparkSession, tmp_path: Path, feed: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job, waited, pause = served_job(spark, tmp_path / "home"), threading.Event(), time.sleep
+    job, waited = served_job(spark, tmp_path / "home"), threading.Event()
 
     def seen(seconds: float) -> None:
         waited.set()
-        pause(seconds)
+        time.sleep(seconds)
 
     with running(job, feed, ("events",)):
         until((job.home.checkpoints / "service" / "items" / "query" / "offsets" / "0").exists)
-        monkeypatch.setattr(waiting.time, "sleep", seen)
+        # Not the module's own function, which every thread of this process sleeps by.
+        monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=seen))
         with lease(job.home.locks, "table", ITEMS_HISTORY.name):
             send(feed, feed.items, {"item_id": "i1", "price": 2})
             assert waited.wait(120)

@@ -11,10 +11,11 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
+from freshet.recommendation.lists import recommended_at_hand
 from freshet.recommendation.packed_histories import PackedHistories
 from freshet.storage.tables import Warehouse
 from freshet.streaming.histories import stream_events
-from freshet.streaming.made_lists import ServedModel
+from freshet.streaming.made_lists import ServedModel, rehearse
 from tests.factories import Row, event, events_frame, moment
 from tests.streaming.scenario import (
     MODEL,
@@ -25,6 +26,7 @@ from tests.streaming.scenario import (
     lists_of,
     newest_items,
 )
+from tests.streaming.service import shop_artifact
 
 pytestmark = pytest.mark.streaming
 
@@ -188,3 +190,18 @@ def test_scorer_gets_artifact_length_and_policy_of_the_model(
         "policy": MODEL.policy,
         "columns": ["user_id", "newest_received_time", "newest_event_time"],
     }
+
+
+def test_before_the_first_events_a_list_is_made_for_nobody_by_the_model_that_serves(tmp_path: Path) -> None:
+    shop_artifact().save(tmp_path / "model")
+    made: list[pa.Table] = []
+
+    def scorer(shoppers: pa.Table, histories: PackedHistories, **given: Any) -> pa.Table:
+        made.append(recommended_at_hand(shoppers, histories, threads=1, **given))
+        return made[-1]
+
+    model = ServedModel("1.0", 1, tmp_path / "model", "next_baskets")
+    rehearse(scorer, model, clock=moment("2020-02-01"), length=3)
+    # The one item that was wanted leads the list, so the history was read.
+    assert [item["item_id"] for item in made[0].column("items")[0].as_py()] == ["i0", "i1", "i2"]
+    assert made[0].column("unknown_items").to_pylist() == [0]

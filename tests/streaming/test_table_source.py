@@ -198,6 +198,19 @@ def test_rows_that_are_changed_end_the_stream_in_one_line_or_are_passed_over(
     assert events_of(passing) == [("ann", "i5"), ("bob", "i5"), ("cid", "i5")]
 
 
+def test_files_that_are_gone_before_they_were_read_are_told(
+    spark: SparkSession, tmp_path: Path, feed: ShopTable
+) -> None:
+    job = served_job(spark, tmp_path / "home")
+    append(feed.path, ("ann", "i5", "10:00"))
+    for file in feed.path.glob("*.parquet"):
+        file.unlink()
+    gone = r"files of the table that come next are gone.*freshet ingest before it"
+    with pytest.raises(StateError, match=gone), running(job, feed, ("events",)) as ended:
+        ended()
+    assert events_of(job) == []
+
+
 def test_columns_that_do_not_fit_are_told(spark: SparkSession, tmp_path: Path, feed: ShopTable) -> None:
     job = served_job(spark, tmp_path / "home")
     write_deltalake(feed.path, pa.table({"customer": ["ann"], "thing": ["i5"], "time": ["2026-02-01"]}))

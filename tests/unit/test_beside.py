@@ -8,31 +8,37 @@ from freshet.streaming.beside import Beside
 
 
 def test_work_goes_on_beside_and_its_end_is_seen() -> None:
-    beside, go_on, done = Beside("work"), threading.Event(), list[int]()
+    beside, go_on, done = Beside[int](), threading.Event(), list[int]()
 
-    def work() -> None:
+    def work() -> int:
         assert go_on.wait(10)
         done.append(1)
+        return 7
 
-    assert not beside.is_running()
-    beside.begin(work)
-    assert beside.is_running()
+    assert not beside.is_running
+    assert beside.taken() is None
+    beside.begin(work, "work")
+    assert beside.is_running
     assert done == []
     go_on.set()
-    beside.wait()
+    assert beside.taken() == 7
     assert done == [1]
-    assert not beside.is_running()
+    assert not beside.is_running
+    assert not beside.is_begun
 
 
-def test_an_error_is_raised_by_the_next_look_and_once() -> None:
-    beside = Beside("work")
+def test_an_error_is_raised_where_the_end_is_taken_and_once() -> None:
+    beside = Beside[None]()
 
     def fails() -> None:
         raise ValueError("no")
 
-    beside.begin(fails)
+    beside.begin(fails, "fails")
     with pytest.raises(ValueError, match="no"):
-        beside.wait()
-    assert not beside.is_running()
-    beside.begin(lambda: None)
-    beside.wait()
+        beside.taken()
+    assert not beside.is_running
+    beside.begin(fails, "fails")
+    beside.close()
+    assert not beside.is_begun
+    beside.begin(lambda: None, "works")
+    beside.taken()

@@ -24,15 +24,20 @@ def record_checks(
     mapping: SourceMapping, schema: StructType, *, earliest: date, latest: datetime | Column
 ) -> list[Check]:
     """What each record is checked for, the gravest first. Times must lie in [earliest, latest] (UTC)."""
-    broken = F.col(BROKEN_RECORD)
     return [
-        Check(broken.isNotNull(), "broken_record", None, found("the line cannot be read", broken)),
+        broken_record(),
         *_time_problems(mapping, earliest, latest),
         *_event_problems(mapping, schema),
         *_who_and_what_problems(mapping),
         *_number_problems(mapping),
         *[_requirement_problem(need) for need in mapping.require],
     ]
+
+
+def broken_record() -> Check:
+    """What could not be read at all."""
+    broken = F.col(BROKEN_RECORD)
+    return Check(broken.isNotNull(), "broken_record", None, found("the line cannot be read", broken))
 
 
 def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime | Column) -> list[Check]:

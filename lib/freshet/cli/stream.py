@@ -118,9 +118,9 @@ def told_feed(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
     else:
         kafka = {**kafka_options(options["pairs"], options["options_file"], os.environ), "bootstrap.servers": origin}
         feed = Topic(mapping, topic, spark_options(kafka), kafka, options["items_topic"])
-    named = topic or options["items_topic"]
-    if named is not None and not isinstance(feed, Topic):
-        raise InputError("only a broker has topics", where=f"--topic {named}", do="Leave it out, or name a broker")
+    for option, named in (("--topic", topic), ("--items-topic", options["items_topic"])):
+        if named is not None and not isinstance(feed, Topic):
+            raise InputError("only a broker has topics", where=f"{option} {named}", do="Leave it out, or name a broker")
     check_feed(feed, parts)
     return feed
 

@@ -34,7 +34,7 @@ from freshet.storage.home import Home
 from freshet.storage.input_files import input_files, input_signature, partition_name, without_detours
 from freshet.storage.inputs import count_records, dealt_out, raw_records
 from freshet.storage.small_writes import replace_rows
-from freshet.storage.table_positions import check_name, keep_position, kept_position, newest
+from freshet.storage.table_positions import Passed, check_name, keep_position, kept_position, newest
 from freshet.storage.tables import Warehouse
 
 WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS)
@@ -67,18 +67,22 @@ def ingest(
     gave before is replaced. Raises MappingError and InputError before anything is written: for a mapping or files that
     do not fit, and when no record at all could be accepted.
     """
-    mapping = read_mapping(source)
-    input_files(input_path, mapping.input)  # tells what is no input of this form
-    # What is appended to a table meanwhile is left for the next time.
+    mapping, files = mapped_files(source, input_path)
     taken = newest(input_path) if mapping.input.format == "delta" else None
+    # Of a table this version alone: what is appended meanwhile is left for the next time.
     version = None if taken is None else taken.version
-    files = input_files(input_path, mapping.input, version=version)
+    if version is not None:
+        files = input_files(input_path, mapping.input, version=version)
     raw = raw_records(spark, input_path, mapping.input, version=version)
     check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
     catalogue = _catalogue(spark, mapping, input_path)
     path = without_detours(input_path)
     warehouse = Warehouse(spark, home.warehouse)
-    ours = OwnRows(mapping.name, [partition_name(file, input_path) for file in files], _table_name(home, mapping, path))
+    ours = OwnRows(
+        mapping.name,
+        [partition_name(file, input_path) for file in files],
+        _known_table(home, mapping.name, path, taken),
+    )
     stored = stored_keys(warehouse, ours)
     read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
     with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
@@ -122,12 +126,12 @@ def ingest(
     return report
 
 
-def _table_name(home: Home, mapping: SourceMapping, path: Path) -> str | None:
+def _known_table(home: Home, source: str, path: Path, taken: Passed | None) -> str | None:
     """The name of a Delta table that was taken in before: files that it had then may have been laid out anew."""
-    if mapping.input.format != "delta":
+    if taken is None:
         return None
-    check_name(home.sources, mapping.name, path)
-    return None if kept_position(home.sources, mapping.name, path) is None else path.name
+    check_name(home.sources, source, path)
+    return None if kept_position(home.sources, source, taken.table_id) is None else path.name
 
 
 @contextmanager

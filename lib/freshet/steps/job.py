@@ -4,10 +4,10 @@ import copy
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet import __version__
 from freshet.contracts import TABLES, TableContract
-from freshet.errors import BusyError, DataTooSmallError, StateError
+from freshet.errors import DataTooSmallError, StateError
 from freshet.settings import Settings
 from freshet.splitting import Windows
 from freshet.steps.titles import OTHER_TITLES, TITLES
@@ -23,10 +23,9 @@ from freshet.storage.home import Home
 from freshet.storage.lease import leases
 from freshet.storage.ledger import fingerprint, read_record, write_record
 from freshet.storage.tables import Warehouse
+from freshet.streaming.waiting import awaited
 
 DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
-
-_LOOK_SECONDS = 0.2
 
 
 @dataclass
@@ -144,7 +143,8 @@ def run_step(step: Step, job: Job) -> StepResult:
     standing = _standing(step, job, print_, started)
     if standing is not None:
         return standing
-    with _leased(step, job):
+    held = partial(leases, job.home.locks, step.name, [table.name for table in step.writes])
+    with awaited(held, seconds=step.patience_seconds):
         # Again: another run may have done it until this one had the tables for itself.
         standing = _standing(step, job, print_, started)
         if standing is not None:
@@ -159,21 +159,6 @@ def run_step(step: Step, job: Job) -> StepResult:
         record = {**kept, "fingerprint": print_, "seconds": round(seconds, 2), "wrote": versions}
         write_record(job.home.steps, step.name, record)
         return StepResult(step.name, step.title, status, seconds, record)
-
-
-@contextmanager
-def _leased(step: Step, job: Job) -> Iterator[None]:
-    end, tables = time.monotonic() + step.patience_seconds, [table.name for table in step.writes]
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(leases(job.home.locks, step.name, tables))
-                break
-            except BusyError:
-                if time.monotonic() >= end:
-                    raise
-                time.sleep(_LOOK_SECONDS)
-        yield
 
 
 def _standing(step: Step, job: Job, print_: str, started: float) -> StepResult | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.errors import DataTooSmallError, StateError
@@ -39,7 +39,7 @@ from freshet.steps.models import RECOMMENDER, champion
 from freshet.steps.shop_table import ShopTable, shop_batches, shop_position
 from freshet.storage.lease import leases
 from freshet.streaming.availability import Availability
-from freshet.streaming.checkpoint import begun_checkpoint
+from freshet.streaming.checkpoint import begun_checkpoint, newest_number
 from freshet.streaming.compaction import Compaction
 from freshet.streaming.forgetting import Forgetting
 from freshet.streaming.intake import EventIntake, IntakeRules
@@ -49,7 +49,7 @@ from freshet.streaming.micro_batch import ListMaking, ListUpdates
 from freshet.streaming.past import opened_store
 from freshet.streaming.progress import Backlogs, ProgressListener
 from freshet.streaming.query import state_layout, stream_session
-from freshet.streaming.running import MicroBatches, RunningQuery, WithChores, started
+from freshet.streaming.running import RunningQuery, WithChores, started
 from freshet.streaming.upkeep import Upkeep
 from freshet.streaming.waiting import awaited_lease
 
@@ -157,7 +157,7 @@ def _begun_item_intake(job: Job, feed: Topic, tell: Callable[[str], None]) -> Ru
     )  # fmt: skip
     tell(f"what is told of items is taken in from topic {feed.items}")
     return started(
-        ITEMS_QUERY, item_records(job, session, feed), intake,
+        ITEMS_QUERY, item_records(job, session, feed), WithChores(intake, ()),
         checkpoint=checkpoint.query, every_seconds=job.settings.service.intake_seconds,
     )  # fmt: skip
 
@@ -167,7 +167,7 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     settings, params = job.settings, job.settings.service
     session = stream_session(job.spark, settings.stream)
     # Before its first micro-batch has ended a query has no place of its own to go on from.
-    is_begun = any(file.name.isdigit() for file in (_folder(job, EVENTS_PART) / "query" / "commits").glob("*"))
+    is_begun = newest_number(_folder(job, EVENTS_PART) / "query" / "commits") is not None
     records = intake_records(job, session, feed, is_begun=is_begun)  # first: where a feed does not fit, nothing begins
     checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
     rules = IntakeRules(
@@ -178,14 +178,14 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     intake = EventIntake(job.home.warehouse, f"{EVENTS_PART}-{checkpoint.id}", rules)
     upkeep = Upkeep(job.warehouse, (EVENTS, QUARANTINE), settings.compaction, job.now)
     tell(f"events are taken in from {feed.place}")
-    batches: MicroBatches = intake
+    batches: Callable[[DataFrame, int], None] = intake
     chores: list[Callable[[], object]] = [upkeep.between_batches]
     if isinstance(feed, ShopTable):
         batches = shop_batches(job, feed, intake)
         chores.append(shop_position(job, feed, checkpoint.query).between_batches)
     return started(
         EVENTS_PART, records, WithChores(batches, tuple(chores)),
-        checkpoint=checkpoint.query, every_seconds=params.intake_seconds, ended=upkeep.end_packing,
+        checkpoint=checkpoint.query, every_seconds=params.intake_seconds, ended=(upkeep.end_packing,),
     )  # fmt: skip
 
 
@@ -222,13 +222,8 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[
              forgetting.between_batches),
         ),
         checkpoint=checkpoint.query, every_seconds=0,
-        ended=lambda: _closed(store.close, compaction.end_packing, upkeep.end_packing),
+        ended=(store.close, compaction.end_packing, upkeep.end_packing),
     )  # fmt: skip
-
-
-def _closed(*ends: Callable[[], None]) -> None:
-    for end in ends:
-        end()
 
 
 def _backlog(session: SparkSession, query: str) -> Callable[[], int | None]:

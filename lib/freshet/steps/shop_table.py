@@ -1,5 +1,6 @@
 """A Delta table of the shop as a feed of the service."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,16 +9,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet.cleaning.source import read_mapping
 from freshet.steps.job import Job
-from freshet.storage.table_positions import (
-    check_name,
-    check_not_overtaken,
-    keep_position,
-    version_passed,
-    version_to_begin,
-)
+from freshet.storage.table_positions import check_name, check_not_overtaken, keep_position, version_to_begin
 from freshet.streaming.arrivals import arrivals
-from freshet.streaming.running import MicroBatches
-from freshet.streaming.table_records import TableBatches, TablePosition, table_rows
+from freshet.streaming.table_records import TableBatches, TablePosition, table_rows, version_passed
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ def shop_rows(job: Job, session: SparkSession, feed: ShopTable, *, is_begun: boo
     )  # fmt: skip
 
 
-def shop_batches(job: Job, feed: ShopTable, intake: MicroBatches) -> TableBatches:
+def shop_batches(job: Job, feed: ShopTable, intake: Callable[[DataFrame, int], None]) -> TableBatches:
     """`intake`, which takes in streaming.arrivals, for the micro-batches of `shop_rows`."""
     mapping = read_mapping(feed.mapping)
     return TableBatches(feed.path, lambda raw: arrivals(raw, mapping, job.settings.cleaning), intake)
@@ -56,5 +50,7 @@ def shop_position(job: Job, feed: ShopTable, query: Path) -> TablePosition:
     Raises StateError where an ingest has overtaken the query.
     """
     where = job.home.sources, read_mapping(feed.mapping).name, feed.path
-    check_not_overtaken(*where, query)
+    seen = version_passed(query)
+    if seen is not None:
+        check_not_overtaken(*where, seen)
     return TablePosition(partial(keep_position, *where), partial(version_passed, query))

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ from deltalake.exceptions import CommitFailedError
 
 from freshet.contracts import TableContract
 from freshet.storage.snapshot import column_ends
+from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
 
 _DAY_SECONDS = 86_400.0
@@ -91,7 +91,7 @@ def forget(
         group, number = but_last_of
         query = f"SELECT {group} AS one, MAX({number}) AS last FROM kept GROUP BY {group}"
         last = pa.table(QueryBuilder().register("kept", table).execute(query).read_all()).to_pylist()
-        stays = [f"({group} = {_literal(row['one'])} AND {number} = {row['last']})" for row in last]
+        stays = [f"({group} = {literal(row['one'])} AND {number} = {row['last']})" for row in last]
         where += f" AND NOT ({' OR '.join(stays)})"
     try:
         return int(table.delete(where).get("num_deleted_rows") or 0)
@@ -154,8 +154,3 @@ def _has_files(warehouse: Warehouse, contract: TableContract) -> bool:
 
 def _files(warehouse: Warehouse, contract: TableContract) -> pa.Table:
     return pa.table(DeltaTable(warehouse.path(contract)).get_add_actions(flatten=True))
-
-
-def _literal(value: Any) -> str:
-    escaped = str(value).replace("'", "''")
-    return f"'{escaped}'"

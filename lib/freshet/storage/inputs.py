@@ -1,5 +1,6 @@
 """Raw records of a source with their place, source columns untouched."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,7 +53,10 @@ def raw_records(spark: SparkSession, path: Path, form: InputFormat, *, version: 
         name = _partition_column(F.col("_metadata.file_path"), files, path)
         place = (name.alias("source_partition"), F.col("_metadata.row_index").alias("source_offset"))
         return _plain_nanos(frame.select(*columns, *place), files if form.format == "parquet" else [])
-    return _numbered(frame, columns, files, path)
+    return numbered(
+        frame, columns, file=F.col("_metadata.file_path"), block=F.col("_metadata.file_block_start"),
+        partition=lambda file: _partition_column(file, files, path),
+    )  # fmt: skip
 
 
 def dealt_out(records: DataFrame, files: list[Path], form: InputFormat) -> DataFrame:
@@ -73,13 +77,15 @@ def count_records(records: DataFrame, files: list[Path], form: InputFormat) -> i
     return sum(pq.read_metadata(file).num_rows for file in files) if form.format == "parquet" else records.count()
 
 
-def _numbered(frame: DataFrame, columns: list[Column], files: list[Path], path: Path) -> DataFrame:
-    """Rows of text files and of Delta tables numbered exactly, without sorting and without Python.
+def numbered(
+    frame: DataFrame, columns: list[Column], *, file: Column, block: Column, partition: Callable[[Column], Column]
+) -> DataFrame:
+    """`columns` of rows from text files and Delta tables, with source_partition and source_offset, without sorting.
 
-    Within a block of a file (what one task reads) rows keep their order, so monotonically increasing ids give their
-    numbers in it. A count per block gives each block's first number. Both reads split the files in the same way.
+    `file` and `block` say where a row was read, `partition` makes source_partition of the former. Within a block of a
+    file (what one task reads) rows keep their order, so monotonically increasing ids give their numbers in it. A count
+    per block gives each block's first number. Both reads split the files in the same way.
     """
-    file, block = F.col("_metadata.file_path"), F.col("_metadata.file_block_start")
     located = frame.select(
         *columns, file.alias(_FILE), block.alias(_BLOCK), F.monotonically_increasing_id().alias(_ROW)
     )
@@ -87,7 +93,7 @@ def _numbered(frame: DataFrame, columns: list[Column], files: list[Path], path: 
     before = Window.partitionBy(_FILE).orderBy(_BLOCK).rowsBetween(Window.unboundedPreceding, -1)
     starts = blocks.select(
         _FILE, _BLOCK,
-        _partition_column(F.col(_FILE), files, path).alias("source_partition"),
+        partition(F.col(_FILE)).alias("source_partition"),
         (F.coalesce(F.sum("_rows").over(before), F.lit(0)) - F.col("_first")).alias("_start"),
     )  # fmt: skip
     joined = located.join(F.broadcast(starts), on=[_FILE, _BLOCK], how="inner")

@@ -18,6 +18,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from freshet.contracts import Column, TableContract
 from freshet.errors import ContractError, listed
 from freshet.storage.blind_appends import NotPlainError, append_blind
+from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
 
 _committing = threading.Lock()
@@ -64,9 +65,8 @@ def replace_all_of(warehouse: Warehouse, rows: pa.Table, contract: TableContract
     """Puts `rows` in place of all rows that have one of their values of the text `column`. Otherwise as
     `replace_collected`."""
     values = pc.unique(rows.column(column)).to_pylist()
-    named = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
     if values:
-        _replace(warehouse, rows, contract, f"{column} IN ({named})")
+        _replace(warehouse, rows, contract, f"{column} IN ({', '.join(map(literal, values))})")
 
 
 def _replace(warehouse: Warehouse, rows: pa.Table, contract: TableContract, where: str | None) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
 from freshet.contracts import TableContract
+from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
 
 
@@ -47,6 +48,5 @@ def clear(warehouse: Warehouse, contract: TableContract) -> None:
 
 def _selected(warehouse: Warehouse, contract: TableContract, what: str, query_id: str) -> pa.Table:
     table = DeltaTable(warehouse.path(contract))
-    escaped = query_id.replace("'", "''")
-    query = f"SELECT {what} FROM stamped WHERE query_id = '{escaped}'"
+    query = f"SELECT {what} FROM stamped WHERE query_id = {literal(query_id)}"
     return pa.table(QueryBuilder().register("stamped", table).execute(query).read_all())

@@ -5,7 +5,7 @@ Files of a table come and go as it is laid out anew, so what stands cannot be re
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from deltalake import DeltaTable
 
@@ -28,21 +28,21 @@ def newest(table: Path) -> Passed:
 
 def keep_position(folder: Path, source: str, table: Path, passed: Passed) -> None:
     """Notes that all rows of the table's versions up to this one stand in the tables of the home; never a lower one."""
-    known = _record(folder, source, passed.table_id)
-    if known is None or known["version"] < passed.version:
+    known = kept_position(folder, source, passed.table_id)
+    if known is None or known < passed.version:
         folder.mkdir(parents=True, exist_ok=True)
-        write_record(folder, f"{source}-{passed.table_id}", {"version": passed.version, "name": table.name})
+        write_record(folder, _name(source, passed.table_id), {"version": passed.version, "name": table.name})
 
 
-def kept_position(folder: Path, source: str, table: Path) -> int | None:
+def kept_position(folder: Path, source: str, table_id: str) -> int | None:
     """The version of `keep_position`; None for a table that was never taken in, or was made anew since."""
-    known = _record(folder, source, newest(table).table_id)
+    known = read_record(folder, _name(source, table_id))
     return None if known is None else int(known["version"])
 
 
 def check_name(folder: Path, source: str, table: Path) -> None:
     """Raises InputError where another table of this name was taken in: rows are known by the name of their table."""
-    mine = f"{source}-{newest(table).table_id}"
+    mine = _name(source, newest(table).table_id)
     for file in folder.glob(f"{source}-*.json"):
         other = read_record(folder, file.stem)
         if file.stem != mine and other is not None and other["name"] == table.name:
@@ -58,8 +58,9 @@ def version_to_begin(folder: Path, source: str, table: Path) -> int:
     Where nothing has come since, the position's own: its rows are known by their places. Raises StateError when the
     table's log no longer has it, or when that commit has changed rows.
     """
-    known, now = kept_position(folder, source, table), newest(table).version
-    version = 0 if known is None else min(known + 1, now)
+    now = newest(table)
+    known = kept_position(folder, source, now.table_id)
+    version = 0 if known is None else min(known + 1, now.version)
     entry = table / "_delta_log" / f"{version:020d}.json"
     if not entry.is_file():
         raise StateError(
@@ -76,20 +77,10 @@ def version_to_begin(folder: Path, source: str, table: Path) -> int:
     return version
 
 
-def version_passed(checkpoint: Path) -> Passed | None:
-    """Up to where a query on a Delta table has seen all rows, by its newest offset; None before any."""
-    offsets = [int(file.name) for file in (checkpoint / "offsets").glob("*") if file.name.isdigit()]
-    if not offsets:
-        return None
-    lines = (checkpoint / "offsets" / str(max(offsets))).read_text(encoding="utf-8").splitlines()
-    offset = json.loads(lines[2])
-    return Passed(str(offset["reservoirId"]), int(offset["reservoirVersion"]) - 1)
-
-
-def check_not_overtaken(folder: Path, source: str, table: Path, checkpoint: Path) -> None:
-    """Raises StateError where an ingest has taken in more than the query has seen: it would take that in again."""
-    known, seen = kept_position(folder, source, table), version_passed(checkpoint)
-    if known is not None and seen is not None and known > seen.version:
+def check_not_overtaken(folder: Path, source: str, table: Path, seen: Passed) -> None:
+    """Raises StateError where an ingest has taken in more than a query has seen: it would take that in again."""
+    known = kept_position(folder, source, seen.table_id)
+    if known is not None and known > seen.version:
         raise StateError(
             "the table was ingested since the stream stood still", where=str(table),
             expected=f"version {seen.version}", found=f"version {known}",
@@ -97,8 +88,8 @@ def check_not_overtaken(folder: Path, source: str, table: Path, checkpoint: Path
         )  # fmt: skip
 
 
-def _record(folder: Path, source: str, table_id: str) -> dict[str, Any] | None:
-    return read_record(folder, f"{source}-{table_id}")
+def _name(source: str, table_id: str) -> str:
+    return f"{source}-{table_id}"
 
 
 def _changes_rows(entry: Path) -> bool:

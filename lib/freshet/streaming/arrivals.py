@@ -10,7 +10,7 @@ from freshet.cleaning.problems import PROBLEM_TYPE, problem
 from freshet.cleaning.rules import SourceMapping
 from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import entry_key
-from freshet.streaming.records import CARRIED, MOST_RECORD_CHARACTERS
+from freshet.streaming.records import CARRIED, TOO_LARGE
 
 KEY_HASHES = ("first", "second")
 """Two hashes of what tells events apart, by which repeats are found."""
@@ -25,8 +25,7 @@ def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters)
     read = parsed(
         raw, mapping, now=F.col("began"), params=params, arrived=F.col("arrived"), carried=CARRIED
     )  # fmt: skip
-    limit = f"larger than {MOST_RECORD_CHARACTERS:,} characters; its beginning is kept"
-    large = F.array(problem(F.lit(True), "too_large", None, limit)).cast(f"array<{PROBLEM_TYPE}>")
+    large = F.array(problem(F.lit(True), "too_large", None, TOO_LARGE)).cast(f"array<{PROBLEM_TYPE}>")
     return read.withColumn("problems", F.when(F.col("too_large"), large).otherwise(F.col("problems")))
 
 

@@ -1,46 +1,106 @@
 """Work on a table that its writer has done beside its micro-batches, which would wait for seconds otherwise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Thread
+from typing import Generic, TypeVar
+
+from freshet.contracts import TableContract
+from freshet.storage import hygiene
+from freshet.storage.tables import Warehouse
+from freshet.streaming.compaction_parameters import CompactionParameters
+
+T = TypeVar("T")
 
 
-class Beside:
-    """One piece of work at a time, in a thread of its own. An error that ended it is raised by the next look at it."""
+class Beside(Generic[T]):
+    """One piece of work at a time, in a thread of its own, whose end is taken by who had it begun."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._running: Thread | None = None
-        self._error: Exception | None = None
+    def __init__(self) -> None:
+        self._thread: Thread | None = None
+        self._ended: list[T | Exception] = []
 
-    def begin(self, work: Callable[[], object]) -> None:
-        """Begins `work`; none may be running."""
-        assert not self.is_running()
-        self._running = Thread(target=self._done, args=(work,), name=self._name, daemon=True)
-        self._running.start()
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is work whose end was not taken yet."""
+        return self._thread is not None
 
+    @property
     def is_running(self) -> bool:
         """Whether it goes on."""
-        if self._running is not None and not self._running.is_alive():
-            self.wait()
-        return self._running is not None
+        return self._thread is not None and self._thread.is_alive()
 
-    def wait(self) -> None:
-        """Waits for its end."""
-        if self._running is not None:
-            self._running.join()
-            self._running = None
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+    def begin(self, work: Callable[[], T], name: str) -> None:
+        """Begins `work`; the end of what was begun before must have been taken."""
+        assert not self.is_begun
+        self._thread = Thread(target=self._do, args=(work,), name=name, daemon=True)
+        self._thread.start()
+
+    def taken(self) -> T | None:
+        """Waits for the end and gives its result, None where nothing was begun. Raises the error that ended it."""
+        if self._thread is None:
+            return None
+        self._thread.join()
+        self._thread = None
+        ended = self._ended.pop()
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
 
     def close(self) -> None:
-        """Waits for its end; an error is of no matter any more."""
-        if self._running is not None:
-            self._running.join()
-        self._running = self._error = None
+        """Waits for the end; an error is of no matter any more."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            self._ended.clear()
 
-    def _done(self, work: Callable[[], object]) -> None:
+    def _do(self, work: Callable[[], T]) -> None:
         try:
-            work()
-        except Exception as error:  # for the thread that looks
-            self._error = error
+            self._ended.append(work())
+        except Exception as error:  # for the thread that takes the end
+            self._ended.append(error)
+
+
+class Packing:
+    """Packs the small files of tables to which micro-batches append, of which readers open every one.
+
+    As soon as there may be enough of them, beside the micro-batches that follow; at once where not `beside`.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, tables: Sequence[TableContract], parameters: CompactionParameters,
+        *, beside: bool = True,
+    ) -> None:  # fmt: skip
+        self.warehouse, self.tables, self.parameters = warehouse, tuple(tables), parameters
+        self._batches = 0
+        self._work = Beside[None]() if beside else None
+
+    def goes_on(self) -> bool:
+        """After each micro-batch: begins what is due. Whether files are being packed, which must then not be
+        removed. Raises the error that ended a packing."""
+        self._batches += 1
+        if self._work is not None:
+            if self._work.is_running:
+                return True
+            self._work.taken()
+        if self._batches < self.parameters.pack_from_files:
+            return False
+        self._batches = 0
+        if self._work is None:
+            self._pack()
+            return False
+        self._work.begin(self._pack, "packing")
+        return True
+
+    def close(self) -> None:
+        """Waits for what goes on."""
+        if self._work is not None:
+            self._work.close()
+
+    def _pack(self) -> None:
+        for table in self.tables:
+            pack(self.warehouse, table, self.parameters)
+
+
+def pack(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> int:
+    """hygiene.pack by the parameters."""
+    return hygiene.pack(warehouse, table, target_mb=parameters.pack_mb, from_files=parameters.pack_from_files)

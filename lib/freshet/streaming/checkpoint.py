@@ -1,5 +1,6 @@
 """The folder of a query's checkpoint, marked with all that must not change under it."""
 
+import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,19 @@ from freshet.errors import StateError
 from freshet.storage.ledger import fingerprint, read_record, write_record
 
 _RECORD = "made-for"
+
+
+def newest_number(folder: Path) -> int | None:
+    """The number of the newest micro-batch in `offsets` (begun) or `commits` (ended) of a query; None without any."""
+    return max((int(file.name) for file in folder.glob("*") if file.name.isdigit()), default=None)
+
+
+def source_offset(query: Path, batch_id: int) -> dict[str, Any]:
+    """Up to where a micro-batch has read the query's one source, in the source's own words."""
+    # A line for the log's version, one for the micro-batch, one for each source.
+    lines = (query / "offsets" / str(batch_id)).read_text(encoding="utf-8").splitlines()
+    offset: dict[str, Any] = json.loads(lines[2])
+    return offset
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from threading import Thread
 
 from pyspark.sql import functions as F
 
@@ -23,7 +23,7 @@ from freshet.errors import BusyError
 from freshet.storage import hygiene
 from freshet.storage.lease import lease
 from freshet.storage.tables import Warehouse
-from freshet.streaming.beside import Beside
+from freshet.streaming.beside import Beside, Packing
 from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.latest import latest_recommendations
 from freshet.streaming.list_table import write_lists
@@ -59,10 +59,8 @@ class Compaction:
         self._began = min(now(), hygiene.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
         self._merged: int | None = None
         self._ripe: int | None = None
-        self._running: Thread | None = None
-        self._outcome: CompactionReport | Exception | None = None
-        self._batches = 0
-        self._packing = Beside("packing")
+        self._merging = Beside[CompactionReport]()
+        self._packing = Packing(warehouse, (RECOMMENDATION_UPDATES,), parameters)
 
     @property
     def epoch(self) -> int:
@@ -74,20 +72,16 @@ class Compaction:
 
         Packing goes on beside the micro-batches that follow. Until it has ended nothing is dropped of what it packs.
         """
-        self._batches += 1
-        if self._packing.is_running():
+        if self._packing.goes_on():
             return None
         report = self.finish_if_ready()
         if self.due(self.now()):
             self.begin()
-        if self._batches >= self.parameters.pack_from_files:
-            self._batches = 0
-            self._packing.begin(self.pack)
         return report
 
     def due(self, now: datetime) -> bool:
         """Whether a compaction should begin: none is running, and the last began `every_minutes` ago."""
-        return self._running is None and now - self._began >= timedelta(minutes=self.parameters.every_minutes)
+        return not self._merging.is_begun and now - self._began >= timedelta(minutes=self.parameters.every_minutes)
 
     def begin(self) -> None:
         """Turns to the next epoch and merges those before in a thread of its own; nothing new is not merged."""
@@ -99,9 +93,7 @@ class Compaction:
             self._tidy(self.drop())
             return
         epoch = self.advance()
-        self._outcome = None
-        self._running = Thread(target=self._run, args=(epoch,), name=f"compaction-{epoch}", daemon=True)
-        self._running.start()
+        self._merging.begin(partial(self.merge, epoch), f"compaction-{epoch}")
 
     def finish_if_ready(self, *, wait: bool = False) -> CompactionReport | None:
         """Drops what is ripe when a begun merge stands; None while it runs or none was begun.
@@ -109,14 +101,11 @@ class Compaction:
         Raises the error that ended the merge; a `recommendations` in use by another process is none, its round is
         skipped.
         """
-        if self._running is None or (self._running.is_alive() and not wait):
+        if self._merging.is_running and not wait:
             return None
-        self._running.join()
-        self._running = None
-        outcome, started = self._outcome, time.monotonic()
-        if isinstance(outcome, Exception):
-            raise outcome
-        assert outcome is not None  # the thread leaves one or the other
+        outcome, started = self._merging.taken(), time.monotonic()
+        if outcome is None:
+            return None
         dropped = self.drop() if outcome.merged else 0
         self._tidy(dropped)
         return CompactionReport(
@@ -150,25 +139,14 @@ class Compaction:
             return 0
         return hygiene.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._ripe)
 
-    def pack(self) -> int:
-        """Packs the small files of the updates, of which a reader of the newest lists opens every one."""
-        few = self.parameters.pack_from_files
-        return hygiene.pack(self.warehouse, RECOMMENDATION_UPDATES, target_mb=self.parameters.pack_mb, from_files=few)
-
     def end_packing(self) -> None:
         """Waits for packing that goes on."""
         self._packing.close()
 
     def close(self) -> CompactionReport | None:
         """Waits for packing and a merge that run and ends them."""
-        self._packing.wait()
+        self._packing.close()
         return self.finish_if_ready(wait=True)
-
-    def _run(self, epoch: int) -> None:
-        try:
-            self._outcome = self.merge(epoch)
-        except Exception as error:  # for the thread of the micro-batches, which raises it
-            self._outcome = error
 
     def _tidy(self, dropped: int) -> None:
         hygiene.vacuum(self.warehouse, RECOMMENDATION_UPDATES, hours=self.parameters.vacuum_hours)

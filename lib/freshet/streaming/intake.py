@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +18,11 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
-from freshet.contracts.events import SCHEMA_VERSION
 from freshet.storage.small_writes import append_arrow, append_row
 from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
 from freshet.streaming.arrivals import KEY_HASHES, in_pieces, places_of, verdicts
+from freshet.streaming.intake_rows import intake_figures, refused_rows
 from freshet.streaming.recent_keys import Keys, RecentKeys, repeats_within
 from freshet.streaming.standing import StandingPlaces, recent_keys
 
@@ -153,20 +152,13 @@ class EventIntake:
         finished = self.rules.now()
         if counts.newest is not None:
             self._clock = counts.newest if self._clock is None else max(counts.newest, self._clock)
-        figures: dict[str, Any] = {
+        figures = {
             "query_id": self.query_id,
             "batch_id": batch_id,
             "job": "events",
-            "finished_at": finished,
             "event_clock": self._clock,
-            "input": counts.records,
-            "accepted": counts.records - counts.reasons.total(),
-            "quarantined": counts.reasons,
-            "touched_shoppers": 0,
-            "lists": 0,
-            "unknown_items": 0,
             "backlog": self.rules.backlog(),
-            "seconds": (finished - began).total_seconds(),
+            **intake_figures(counts.records, counts.reasons, began=began, finished=finished),
         }
         append_row(warehouse, figures, STREAM_METRICS)
 
@@ -183,14 +175,10 @@ def _refused(found: pa.Table, stands: Flags, again: Flags) -> pa.Table:
     rows = found.filter(pa.array(refused & ~stands))
     resent = pc.is_null(rows.column("reason_code"))
     told = {"reason_code": _RESENT, "field": "event_id", "message": "an earlier record has this event id"}
-    made = {name: pc.if_else(resent, text, rows.column(name)) for name, text in told.items()} | {
-        "schema_version": pa.repeat(SCHEMA_VERSION, rows.num_rows),
-        "first_seen": rows.column("began"),
-        "status": pa.repeat("refused", rows.num_rows),
-        "replayed_as": pa.nulls(rows.num_rows, pa.string()),
-    }
-    columns = [made[name] if name in made else rows.column(name) for name in QUARANTINE.column_names]
-    return pa.table(columns, names=QUARANTINE.column_names)
+    for name, text in told.items():
+        place = rows.column_names.index(name)
+        rows = rows.set_column(place, name, pc.if_else(resent, text, rows.column(name)))
+    return refused_rows(rows)
 
 
 def _place_order(found: pa.Table) -> NDArray[np.int64]:

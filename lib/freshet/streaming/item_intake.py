@@ -11,17 +11,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from freshet.cleaning.items import STATE
 from freshet.contracts import ITEMS_HISTORY, QUARANTINE, STREAM_METRICS
-from freshet.contracts.events import SCHEMA_VERSION
-from freshet.storage.small_writes import append_arrow, append_row, arrow_schema, replace_all_of
+from freshet.storage.small_writes import append_arrow, append_row, replace_all_of
 from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
+from freshet.streaming.intake_rows import intake_figures, refused_rows
 from freshet.streaming.item_messages import histories_with, same_rows, told_states
 from freshet.streaming.standing import StandingPlaces
 from freshet.streaming.upkeep import Upkeep
@@ -43,25 +43,17 @@ class ItemIntake:
     now: Callable[[], datetime]
     upkeep: Upkeep
     backlog: Callable[[], int | None] = lambda: None
-    failure: Exception | None = field(default=None, init=False)
     _standing: StandingPlaces | None = field(default=None, init=False)
     _figures_until: int = field(default=-1, init=False)
 
     def __call__(self, messages: DataFrame, batch_id: int) -> None:
         """Takes in what a micro-batch tells of items, then adds a row of figures."""
-        try:
-            self._run(messages, batch_id)
-        except Exception as error:
-            self.failure = error
-            raise
-
-    def _run(self, messages: DataFrame, batch_id: int) -> None:
         began = self.now()
         # The session of a micro-batch is a clone of the query's; settings of any other do not reach it.
         warehouse = Warehouse(messages.sparkSession, self.folder)
         messages.persist()
         try:
-            found = messages.drop("name", "category_path", "brand", "price", "available", "attributes").toArrow()
+            found = messages.drop(*STATE).toArrow()
             if not found.num_rows:
                 return
             if self._standing is None:
@@ -82,14 +74,7 @@ class ItemIntake:
         if refused.num_rows:
             _, stands = self._standing.of_batch(warehouse, refused)
             refused = refused.filter(pa.array(~stands))
-        types = arrow_schema(QUARANTINE)
-        constants = {"source": self.source, "schema_version": SCHEMA_VERSION, "status": "refused", "replayed_as": None}
-        columns = [
-            pa.repeat(pa.scalar(constants[name], types.field(name).type), refused.num_rows) if name in constants
-            else refused.column("began" if name == "first_seen" else name)
-            for name in QUARANTINE.column_names
-        ]  # fmt: skip
-        return pa.table(columns, names=QUARANTINE.column_names)
+        return refused_rows(refused.append_column("source", pa.repeat(self.source, refused.num_rows)))
 
     def _put_in(self, warehouse: Warehouse, states: DataFrame) -> None:
         with self.leased():
@@ -105,19 +90,12 @@ class ItemIntake:
         finished = self.now()
         reasons = Counter(found.column("reason_code").drop_null().to_pylist())
         newest = pc.max(found.column("arrived")).as_py()
-        figures: dict[str, Any] = {
+        figures = {
             "query_id": self.query_id,
             "batch_id": batch_id,
             "job": "items",
-            "finished_at": finished,
             "event_clock": newest.replace(tzinfo=None),
-            "input": found.num_rows,
-            "accepted": found.num_rows - reasons.total(),
-            "quarantined": reasons,
-            "touched_shoppers": 0,
-            "lists": 0,
-            "unknown_items": 0,
             "backlog": self.backlog(),
-            "seconds": (finished - began).total_seconds(),
+            **intake_figures(found.num_rows, reasons, began=began, finished=finished),
         }
         append_row(warehouse, figures, STREAM_METRICS)

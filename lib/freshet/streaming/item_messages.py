@@ -5,13 +5,14 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from freshet.cleaning.checks import broken_record
 from freshet.cleaning.items import STATE, catalogue_rows, items_history
 from freshet.cleaning.parsing import PLACE
-from freshet.cleaning.problems import Check, found, problems_of
+from freshet.cleaning.problems import Check, problems_of
 from freshet.cleaning.rules import Catalogue
 from freshet.contracts import ITEMS_HISTORY
 from freshet.contracts.inputs import BROKEN_RECORD
-from freshet.streaming.records import CARRIED, MOST_RECORD_CHARACTERS
+from freshet.streaming.records import CARRIED, TOO_LARGE
 
 _HISTORY_KEY = ("item_id", "valid_from")
 
@@ -22,11 +23,9 @@ def item_messages(raw: DataFrame, catalogue: Catalogue, null_values: tuple[str, 
     The last three are null for sound records: readable ones with the id of an item.
     """
     rows = catalogue_rows(raw, catalogue, null_values, carried=(BROKEN_RECORD, *CARRIED))
-    limit = f"larger than {MOST_RECORD_CHARACTERS:,} characters; its beginning is kept"
     checks = [
-        Check(F.col("too_large"), "too_large", None, limit),
-        Check(F.col(BROKEN_RECORD).isNotNull(), "broken_record", None,
-              found("the line cannot be read", F.col(BROKEN_RECORD))),
+        Check(F.col("too_large"), "too_large", None, TOO_LARGE),
+        broken_record(),
         Check(F.col("item_id").isNull(), "missing_item", "item_id", "there is no id of an item"),
     ]  # fmt: skip
     first = F.try_element_at(problems_of(checks), F.lit(1))

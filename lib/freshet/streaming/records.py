@@ -21,7 +21,9 @@ CARRIED = ("raw", "arrived", "began", "too_large")
 MOST_RECORD_CHARACTERS = 1_000_000
 """A larger record is refused unread: Kafka's own limit of a message is a megabyte too."""
 
-SHOWN_CHARACTERS = 10_000
+TOO_LARGE = f"larger than {MOST_RECORD_CHARACTERS:,} characters; its beginning is kept"
+
+_SHOWN = 10_000
 """Characters of a record without sense that are kept for a person to look at."""
 
 
@@ -86,8 +88,7 @@ def file_records(session: SparkSession, columns: StructType, *, folder: Path, fi
 def _json_records(values: DataFrame, schema: StructType) -> DataFrame:
     """Parsed JSON objects of (text, damaged, source_partition, source_offset, written); no text is a broken one."""
     text = F.coalesce("text", F.lit(""))
-    is_large = F.length(text) > MOST_RECORD_CHARACTERS
-    kept = F.when(is_large, F.left(text, F.lit(SHOWN_CHARACTERS))).otherwise(text)
+    kept, is_large = kept_text(text)
     began = micro_batch_moment()
     shaped = values.select(
         "source_partition", "source_offset",
@@ -103,8 +104,14 @@ def _json_records(values: DataFrame, schema: StructType) -> DataFrame:
         F.col("unreadable") | F.col("record").isNull() | F.col("record")[BROKEN_RECORD].isNotNull()
         | ~F.startswith(F.ltrim("raw"), F.lit("{"))
     )  # fmt: skip
-    broken = F.when(is_broken, F.left("raw", F.lit(SHOWN_CHARACTERS)))
+    broken = F.when(is_broken, F.left("raw", F.lit(_SHOWN)))
     return parsed.select(*columns, broken.alias(BROKEN_RECORD), "source_partition", "source_offset", *CARRIED)
+
+
+def kept_text(text: Column) -> tuple[Column, Column]:
+    """The text of a record, its beginning where it is too large, and whether it is."""
+    is_large = F.length(text) > MOST_RECORD_CHARACTERS
+    return F.when(is_large, F.left(text, F.lit(_SHOWN))).otherwise(text), is_large
 
 
 def micro_batch_moment() -> Column:

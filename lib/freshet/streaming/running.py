@@ -17,8 +17,7 @@ from freshet.streaming.query import in_few_words
 class MicroBatches(Protocol):
     """What a query calls for each micro-batch; the error that ended one stays in `failure`."""
 
-    @property
-    def failure(self) -> Exception | None: ...
+    failure: Exception | None
 
     def __call__(self, rows: DataFrame, batch_id: int, /) -> None: ...
 
@@ -30,7 +29,7 @@ class WithChores:
     A chore that fails ends the query, as a micro-batch would; repeated, that micro-batch finds what it wrote.
     """
 
-    batches: MicroBatches
+    batches: Callable[[DataFrame, int], None]
     chores: tuple[Callable[[], object], ...]
     failure: Exception | None = field(default=None, init=False)
 
@@ -47,13 +46,13 @@ class WithChores:
 
 @dataclass
 class RunningQuery:
-    """A started query with the function it calls for each micro-batch, and the one for its end."""
+    """A started query with the function it calls for each micro-batch, and those for its end."""
 
     name: str
     query: StreamingQuery
     batches: MicroBatches
     checkpoint: Path
-    ended: Callable[[], None] = lambda: None
+    ended: tuple[Callable[[], None], ...] = ()
 
     def raise_failure(self) -> None:
         """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""
@@ -72,7 +71,8 @@ class RunningQuery:
         while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
             time.sleep(0.02)
         self.query.stop()
-        self.ended()
+        for close in self.ended:
+            close()
 
     def _in_words(self, error: StreamingQueryException) -> FreshetError:
         text = " ".join(str(error).split())
@@ -89,6 +89,9 @@ _GONE = (
     "the topic no longer has the records that come next: they expired, or it was made anew",
     "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
 )
+FILE_GONE = ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "FileNotFoundException")
+"""Marks of a file that was removed before it was read."""
+
 VACUUMED = (
     "files of the table that come next are gone: the stream stood still for longer than the table keeps them",
     "Begin anew with --rebuild: nothing is lost or doubled; a table of the shop needs freshet ingest before it",
@@ -110,8 +113,7 @@ _KNOWN = tuple(
     (mark, *meaning)
     for meaning, marks in (
         (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
-        (VACUUMED, ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "DELTA_VERSIONS_NOT_CONTIGUOUS",
-                     "DELTA_CANNOT_RECREATE", "FileNotFoundException")),
+        (VACUUMED, (*FILE_GONE, "DELTA_VERSIONS_NOT_CONTIGUOUS", "DELTA_CANNOT_RECREATE")),
         (_MADE_ANEW, ("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",)),
         (_CHANGED, ("DELTA_SOURCE_TABLE_IGNORE_CHANGES", "DELTA_SOURCE_IGNORE_DELETE")),
         (_DAMAGED, ("CANNOT_LOAD_STATE", "STATE_STORE_", "Incomplete log file", "MALFORMED_LOG_FILE",
@@ -128,9 +130,9 @@ def started(
     *,
     checkpoint: Path,
     every_seconds: float,
-    ended: Callable[[], None] = lambda: None,
+    ended: tuple[Callable[[], None], ...] = (),
 ) -> RunningQuery:
-    """Starts the query `rows`; 0 seconds: a micro-batch as soon as the last has ended. `ended` is called when it has
+    """Starts the query `rows`; 0 seconds: a micro-batch as soon as the last has ended. `ended` are called when it has
     been stopped."""
     writer = rows.writeStream.queryName(name).option("checkpointLocation", str(checkpoint))
     writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")

@@ -7,28 +7,27 @@ beginning is ingested once, and streamed from there (storage.table_positions).
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.rules import SourceMapping
 from freshet.cleaning.source_columns import check_mapping
 from freshet.errors import InputError, StateError
-from freshet.storage.inputs import partition_column
+from freshet.storage.inputs import numbered, partition_column
 from freshet.storage.table_positions import Passed
-from freshet.streaming.records import CARRIED, MOST_RECORD_CHARACTERS, SHOWN_CHARACTERS, micro_batch_moment
-from freshet.streaming.running import VACUUMED, MicroBatches
-
-_GONE = ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "FileNotFoundException")
-"""Of a file that was removed before it was read."""
+from freshet.streaming.checkpoint import newest_number, source_offset
+from freshet.streaming.records import CARRIED, kept_text, micro_batch_moment
+from freshet.streaming.running import FILE_GONE, VACUUMED
 
 _OWN = "_freshet_"
-_FILE, _BLOCK, _ORDER, _WRITTEN = (f"{_OWN}{name}" for name in ("file", "block", "order", "written"))
+_FILE, _BLOCK, _WRITTEN = (f"{_OWN}{name}" for name in ("of_file", "of_block", "written"))
 
 
 def table_rows(
@@ -53,13 +52,12 @@ def table_rows(
     if taken:
         raise InputError(f"the table has a column {', '.join(sorted(taken))}", where=str(table), do="Rename it")
     columns = [F.col(f"`{name}`") for name in read.columns]
-    whole = F.to_json(F.struct(*columns))
-    is_large = F.length(whole) > MOST_RECORD_CHARACTERS
+    raw, is_large = kept_text(F.to_json(F.struct(*columns)))
     return read.select(
         *columns,
         F.input_file_name().alias(_FILE),
         F.input_file_block_start().alias(_BLOCK),
-        F.when(is_large, F.left(whole, F.lit(SHOWN_CHARACTERS))).otherwise(whole).alias("raw"),
+        raw.alias("raw"),
         micro_batch_moment().alias("began"),
         is_large.alias("too_large"),
     )
@@ -68,22 +66,19 @@ def table_rows(
 def placed_records(rows: DataFrame, *, table: Path) -> DataFrame:
     """Raw records with their places, as streaming.records gives them, of a micro-batch of `table_rows`.
 
-    A stream does not tell a row's number in its file. A file's rows come in their order, so they can be counted. A
-    record was received when its file was written, but not after the micro-batch began.
+    `rows` are kept: they are read twice. A record was received when its file was written, but not after the
+    micro-batch began.
     """
-    within = Window.partitionBy(_FILE).orderBy(_BLOCK, _ORDER)
-    counted = rows.withColumn(_ORDER, F.monotonically_increasing_id()).withColumn(
-        "source_offset", F.row_number().over(within).cast("bigint") - 1
-    )
+    columns = [F.col(f"`{name}`") for name in rows.columns if name not in (_FILE, _BLOCK)]
+    partition = partial(partition_column, path=table)
+    placed = numbered(rows, columns, file=F.col(_FILE), block=F.col(_BLOCK), partition=partition)
     files = [row[_FILE] for row in rows.select(_FILE).distinct().collect()]
     written = rows.sparkSession.createDataFrame(
         [(file, _time_of(file)) for file in files], f"{_FILE} string, {_WRITTEN} timestamp"
-    )
-    named = counted.join(F.broadcast(written), on=_FILE, how="left")
-    return named.select(
+    ).select(partition(F.col(_FILE)).alias("source_partition"), _WRITTEN)
+    return placed.join(F.broadcast(written), on="source_partition", how="left").select(
         *[F.col(f"`{name}`") for name in rows.columns if name not in (_FILE, _BLOCK, *CARRIED)],
-        partition_column(F.col(_FILE), table).alias("source_partition"),
-        "source_offset",
+        *PLACE,
         "raw",
         F.least(_WRITTEN, "began").alias("arrived"),
         "began",
@@ -102,11 +97,7 @@ class TableBatches:
 
     table: Path
     records: Callable[[DataFrame], DataFrame]
-    batches: MicroBatches
-
-    @property
-    def failure(self) -> Exception | None:
-        return self.batches.failure
+    batches: Callable[[DataFrame, int], None]
 
     def __call__(self, rows: DataFrame, batch_id: int) -> None:
         """Asks for the files of the micro-batch, then for its rows."""
@@ -115,11 +106,20 @@ class TableBatches:
             self.batches(self.records(placed_records(rows, table=self.table)), batch_id)
         except (PySparkException, Py4JJavaError) as error:
             told = str(error)
-            if self.table.name in unquote(told) and any(mark in told for mark in _GONE):
+            if self.table.name in unquote(told) and any(mark in told for mark in FILE_GONE):
                 raise StateError(VACUUMED[0], where=str(self.table), do=VACUUMED[1]) from error
             raise
         finally:
             rows.unpersist()
+
+
+def version_passed(query: Path) -> Passed | None:
+    """Up to where a query on a Delta table has seen all rows, by its newest micro-batch; None before any."""
+    newest = newest_number(query / "offsets")
+    if newest is None:
+        return None
+    offset = source_offset(query, newest)
+    return Passed(str(offset["reservoirId"]), int(offset["reservoirVersion"]) - 1)
 
 
 @dataclass

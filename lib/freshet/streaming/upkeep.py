@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS, TableContract
 from freshet.storage import hygiene
 from freshet.storage.tables import Warehouse
-from freshet.streaming.beside import Beside
+from freshet.streaming.beside import Packing, pack
 from freshet.streaming.compaction_parameters import CompactionParameters
 
 
@@ -39,23 +39,12 @@ class Upkeep:
     ) -> None:
         self.warehouse, self.tables, self.parameters, self.now = warehouse, tuple(tables), parameters, now
         self._turn = 0
-        self._batches = 0
-        self._packing, self._is_beside = Beside("packing"), beside
+        self._packing = Packing(warehouse, tables, parameters, beside=beside)
         self._next = now()
 
     def between_batches(self) -> UpkeepReport | None:
         """Tidies the table whose turn it is; None when it is none's."""
-        self._batches += 1
-        if self._packing.is_running():
-            return None
-        if self._batches >= self.parameters.pack_from_files:
-            self._batches = 0
-            if not self._is_beside:
-                self._pack_all()
-            else:
-                self._packing.begin(self._pack_all)
-                return None
-        if not self.tables or self.now() < self._next:
+        if self._packing.goes_on() or not self.tables or self.now() < self._next:
             return None
         table = self.tables[self._turn % len(self.tables)]
         self._turn += 1
@@ -65,10 +54,6 @@ class Upkeep:
     def end_packing(self) -> None:
         """Waits for packing that goes on."""
         self._packing.close()
-
-    def _pack_all(self) -> None:
-        for table in self.tables:
-            _pack(self.warehouse, table, self.parameters)
 
 
 def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> UpkeepReport:
@@ -83,13 +68,9 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
         )
     elif table is QUARANTINE:
         forgotten = hygiene.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
-    packed = _pack(warehouse, table, parameters)
+    packed = pack(warehouse, table, parameters)
     hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours
     removed = hygiene.vacuum(warehouse, table, hours=hours)
     if forgotten or packed or removed:
         hygiene.shorten_log(warehouse, table)
     return UpkeepReport(table.name, forgotten, packed, removed)
-
-
-def _pack(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> int:
-    return hygiene.pack(warehouse, table, target_mb=parameters.pack_mb, from_files=parameters.pack_from_files)

@@ -1,8 +1,9 @@
-"""A lease that others have for seconds only, waited for."""
+"""Leases that others have for seconds only, waited for."""
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from freshet.errors import BusyError, TransientError
@@ -12,16 +13,27 @@ _LOOK_SECONDS = 0.2
 
 
 @contextmanager
-def awaited_lease(locks: Path, kind: str, name: str, *, seconds: float) -> Iterator[None]:
-    """`lease`, waited for at most so long. Raises TransientError when another process has it for longer."""
+def awaited(leased: Callable[[], AbstractContextManager[None]], *, seconds: float) -> Iterator[None]:
+    """Holds what `leased` gives, waited for at most so long while it is busy; then its BusyError is raised."""
     end = time.monotonic() + seconds
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(lease(locks, kind, name))
+                stack.enter_context(leased())
                 break
-            except BusyError as error:
+            except BusyError:
                 if time.monotonic() >= end:
-                    raise TransientError(f"{error.what} for more than {seconds:g} s", where=str(locks.parent)) from None
+                    raise
                 time.sleep(_LOOK_SECONDS)
+        yield
+
+
+@contextmanager
+def awaited_lease(locks: Path, kind: str, name: str, *, seconds: float) -> Iterator[None]:
+    """`lease`, waited for at most so long. Raises TransientError when another process has it for longer."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(awaited(partial(lease, locks, kind, name), seconds=seconds))
+        except BusyError as error:
+            raise TransientError(f"{error.what} for more than {seconds:g} s", where=str(locks.parent)) from None
         yield

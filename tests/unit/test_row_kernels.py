@@ -26,13 +26,18 @@ def scaled(left: csr_matrix, right: csr_matrix, weight: float) -> NDArray[np.flo
     return weight * product / np.where(largest > 0, largest, 1)
 
 
+@pytest.mark.parametrize("columns", [14, 150, 900], ids=["in a row", "both ways", "one by one"])
 @pytest.mark.parametrize(("seed", "weight"), [(1, 1.0), (2, 0.3), (3, -2.0)])
-def test_a_product_is_added_with_each_row_s_value_of_largest_size_made_the_weight(seed: int, weight: float) -> None:
+def test_a_product_is_added_with_each_row_s_value_of_largest_size_made_the_weight(
+    seed: int, weight: float, columns: int
+) -> None:
     left, right = sparse(seed, 9, 6), sparse(seed + 10, 6, 14)
+    # Columns that nobody speaks for: a row of few pairs among many columns goes another way.
+    right = csr_matrix((right.data, right.indices, right.indptr), shape=(6, columns))
     product = (left @ right).toarray()
     assert (product.max(axis=1) < np.abs(product).max(axis=1)).any()
     assert (product == 0).all(axis=1).any()
-    before = np.random.default_rng(seed).standard_normal((9, 14)).astype(np.float32)
+    before = np.random.default_rng(seed).standard_normal((9, columns)).astype(np.float32)
     scores = before.copy()
     factors = add_scaled_product(scores, left, right, weight)
     np.testing.assert_allclose(scores, before + scaled(left, right, weight), rtol=1e-4, atol=1e-6)

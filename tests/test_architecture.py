@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...] | str] = {
         "top_k",
         "threads",
     ),
-    "streaming": ("storage", "contracts", "cleaning", "recommendation", "monitoring", "errors"),
+    "streaming": ("storage", "contracts", "cleaning", "recommendation", "monitoring", "errors", "threads"),
     "report": ("contracts", "evaluation", "monitoring", "errors"),
     "session": ("errors",),
     "class_archive": ("session",),

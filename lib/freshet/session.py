@@ -68,6 +68,21 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
     return spark_session(app, jars=jars, master=master, options={**options, **_LOCAL_FILES})
 
 
+def stream_master(master: str) -> str:
+    """The master of a service: on this machine two tasks more at a time than there are cores.
+
+    What is done beside the micro-batches, an intake or a compaction, then leaves them a place; the system's own
+    scheduler shares the cores out in milliseconds, Spark's not before a task has ended.
+    """
+    if master != "local[*]":
+        return master
+    return f"local[{_cores() + 2}]"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def task_cores(session: SparkSession) -> int:
     """Cores that one task may use: all of a local session, which trials side by side share; else spark.task.cpus.
 
@@ -78,7 +93,7 @@ def task_cores(session: SparkSession) -> int:
     if local is None:
         return int(context.getConf().get("spark.task.cpus", "1") or 1)
     if local[1] == "*":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return _cores()
     return int(local[1] or 1)
 
 

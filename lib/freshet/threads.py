@@ -1,7 +1,8 @@
 """Work that asks Spark for something, side by side in threads of the driver."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from pyspark import inheritable_thread_target
@@ -19,3 +20,17 @@ def side_by_side(work: Callable[[In], Out], given: Sequence[In], *, spark: Spark
     with ThreadPoolExecutor(at_once) as pool:
         # Each with properties of its own: Spark notes in them what a thread is at.
         return [one.result() for one in [pool.submit(inheritable_thread_target(spark)(work), each) for each in given]]
+
+
+@contextmanager
+def taking_turns(spark: SparkSession, pool: str) -> Iterator[None]:
+    """Within, Spark's tasks of this thread take turns with those of other pools; in one pool the later ones wait."""
+    context = spark.sparkContext
+    context.setLocalProperty(_POOL, pool)
+    try:
+        yield
+    finally:
+        context.setLocalProperty(_POOL, None)  # type: ignore[arg-type]  # as Spark's own documentation has it
+
+
+_POOL = "spark.scheduler.pool"

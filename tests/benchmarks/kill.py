@@ -79,19 +79,20 @@ class Sent:
         self.records += 1
 
 
-def kill(quick: bool, kills: int | None = None) -> dict[str, Any]:
+def kill(quick: bool, kills: int | None = None, passages: int = 6) -> dict[str, Any]:
     """`kills` of the service and one of the broker for every ten of them; --quick: four.
 
+    Each at one of the first `passages` times that it comes to its point: the later, the longer a run.
     lost, doubled: records that are missing from, or too many in, the tables after all of it, and lists that differ.
     """
     wished = kills or (4 if quick else 200)
     with tempfile.TemporaryDirectory(prefix="freshet-kill-") as folder:
         root = Path(folder)
         with running_broker(root / "kafka") as broker:
-            return _measured(root, broker, wished)
+            return _measured(root, broker, wished, passages)
 
 
-def _measured(root: Path, broker: str, kills: int) -> dict[str, Any]:
+def _measured(root: Path, broker: str, kills: int, passages: int) -> dict[str, Any]:
     port = int(broker.rpartition(":")[2])
     killed, plain = Home(root / "killed").prepare(), Home(root / "plain").prepare()
     for home in (killed, plain):
@@ -105,7 +106,7 @@ def _measured(root: Path, broker: str, kills: int) -> dict[str, Any]:
     for number in range(kills):
         sent.chunk()
         point = POINTS[number % len(POINTS)]
-        seconds = _killed_at(killed, broker, point, draw.randint(1, 6), registry, sent)
+        seconds = _killed_at(killed, broker, point, draw.randint(1, passages), registry, sent)
         at_points[point] += 1
         restarts += [seconds] if seconds is not None else []
         if number % BROKER_EVERY == BROKER_EVERY - 1:

@@ -19,6 +19,7 @@ from pyspark.sql.classic.dataframe import DataFrame
 
 from freshet.cli.opening import opened_job
 from freshet.recommendation import lists, scoring
+from freshet.session import stream_master
 from freshet.settings import conf_folder
 from freshet.steps import service
 from freshet.steps.feeds import Topic
@@ -28,7 +29,6 @@ from freshet.streaming import intake, micro_batch
 from freshet.streaming.parameters import StreamParameters
 from freshet.streaming.progress import ProgressListener
 from freshet.streaming.query import stream_session
-from tests.benchmarks.tasks import cores
 
 _WATCHED = (
     (scoring, "shopper_factors", "fold_in"),
@@ -97,7 +97,7 @@ def main() -> None:
         mapping = Path(str(conf_folder().joinpath("sources/shop_events.toml")))
         client = {"bootstrap.servers": server}
         spark_options = {"kafka.bootstrap.servers": server}
-        with opened_job(Path(home), None, tuple(overrides), f"local[{cores()}]") as job:
+        with opened_job(Path(home), None, tuple(overrides), stream_master("local[*]")) as job:
             serve(
                 job,
                 Topic(mapping, topic, spark_options, client),

@@ -13,6 +13,7 @@ _MODULES = {
     "run": "run",
     **dict.fromkeys(_STEPS, "step"),
     "items": "items",
+    "mend": "mend",
     "show": "show",
     "status": "status",
     "tables": "tables",

@@ -18,6 +18,7 @@ from freshet.cli.supervision import stop_with_supervisor, supervised
 from freshet.errors import InputError
 from freshet.messages.java import spark_options
 from freshet.messages.options import kafka_options
+from freshet.session import stream_master
 from freshet.settings import conf_folder, load_settings
 from freshet.steps.feeds import EventsTable, Feed, Folder, Topic, check_feed
 from freshet.steps.job import Job
@@ -85,7 +86,9 @@ def stream(only: str | None, metrics_port: int | None, no_restart: bool, **optio
     try:
         with (
             metrics_served(options["home"].absolute() / "warehouse", metrics_port) as port,
-            opened_job(options["home"], options["environment"], options["overrides"], options["master"]) as job,
+            opened_job(
+                options["home"], options["environment"], options["overrides"], stream_master(options["master"])
+            ) as job,
         ):
             if port is not None:
                 click.echo(f"freshet: figures at http://127.0.0.1:{port}/metrics", err=True)

@@ -27,6 +27,7 @@ from freshet.recommendation.terms import shopper_factors
 from freshet.registry.versions import ModelVersion
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion, registry
+from freshet.threads import taking_turns
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ class ItemRefresh:
         try:
             version = champion(self.job, RECOMMENDER)
             if version is not None:
-                refreshed(self.job, version)
+                with taking_turns(self.job.spark, "item refresh"):
+                    refreshed(self.job, version)
         except Exception as error:  # for the thread of the micro-batches, which raises it
             self._failure = error

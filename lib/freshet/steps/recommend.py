@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from pyspark.sql import DataFrame
+import pyarrow as pa
 from pyspark.sql import functions as F
 
 from freshet.contracts import (
@@ -49,10 +49,9 @@ def _inputs(job: Job) -> dict[str, Any]:
 def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     windows = job.windows()
     versions = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
-    if not any(versions.values()):
-        raise DataTooSmallError("no model serves, so there is nothing to write")
     scorer, probability, segments = versions.values()
-    written: list[Callable[[], dict[str, Any] | None]] = []
+    # Needs no model: with it a shop whose first challenger was refused has something to show all the same.
+    written: list[Callable[[], dict[str, Any] | None]] = [partial(_write_popular, job)]
     if scorer is not None:
         written.append(partial(_write_lists, job, scorer))
     if probability is not None:
@@ -61,6 +60,8 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         written.append(partial(write_segments, job, segments, windows))
     # Tables of their own each, and short jobs: alone, most of their time goes into plans and commits.
     kept = side_by_side(operator.call, written, spark=job.spark, at_once=len(written))
+    if not any(versions.values()):
+        raise DataTooSmallError("no model serves, so there is nothing to write but popular items")
     # The lists alone have something to record.
     return next(filter(None, kept), {})
 
@@ -101,16 +102,19 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     near = near.withColumn("model_version", F.lit(version.model_version))
     # As large as the catalogue, which the artifact has on the driver already.
     replace_collected(job.warehouse, near, SIMILAR_ITEMS)
-    replace_collected(job.warehouse, _popular(job), POPULAR_ITEMS)
     return {"policy": policy, "lists": count}
 
 
-def _popular(job: Job) -> DataFrame:
+def _write_popular(job: Job) -> None:
+    """What shoppers without a list of their own are served; items that cannot be had are not in it."""
     cut = job.windows().cut
     features = job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(cut))
     states = job.warehouse.read(ITEMS_HISTORY).where(F.col("valid_from") < F.lit(cut))
     newest = states.groupBy("item_id").agg(F.max_by("category_path", "valid_from").alias("category_path"))
-    return popular_items(features, newest, length=job.settings.lists.popular_length)
+    gone = job.spark.createDataFrame(pa.table({"item_id": unavailable_items(job.warehouse, cut)}))
+    features = features.join(gone, on="item_id", how="left_anti")
+    made = popular_items(features, newest, length=job.settings.lists.popular_length)
+    replace_collected(job.warehouse, made, POPULAR_ITEMS)
 
 
 RECOMMEND = Step(

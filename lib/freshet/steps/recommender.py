@@ -14,6 +14,7 @@ from freshet.errors import DataTooSmallError
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.recipe import OWN_SEEN, Recipe
 from freshet.registry.versions import ModelVersion
+from freshet.report.training import blend_svg, trials_svg
 from freshet.splitting import Windows, known_before
 from freshet.steps.fitting import (
     Fitted,
@@ -150,6 +151,8 @@ def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted)
         run.log_inputs({table.name: job.warehouse.version(table) for table in (EVENTS, ITEM_FEATURES)})
         run.log_metrics({f"validation_ndcg_{policy}": value for policy, value in result.ndcg.items()})
         run.log_text(json.dumps(result.trials, indent=1), "trials.json")
+        run.log_text(trials_svg(result.trials), "trials.svg")
+        run.log_text(blend_svg(result.artifact.recipe.weights), "blend.svg")
         run.log_trials([trial for trial in result.trials if "weights" not in trial])
         with tempfile.TemporaryDirectory(dir=job.home.mlflow) as scratch:
             final.artifact.save(Path(scratch) / SCORING)

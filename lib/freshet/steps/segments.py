@@ -14,6 +14,7 @@ from freshet.features.vector import SEGMENT_COLUMNS, SEGMENT_COLUMNS_WITHOUT_ORD
 from freshet.models.segment_names import SegmentRoles
 from freshet.models.segments import FittedSegments, fit_segments, profiles, segments_of
 from freshet.registry.versions import ModelVersion
+from freshet.report.training import silhouettes_svg
 from freshet.splitting import Windows
 from freshet.steps.job import Job, Step
 from freshet.steps.models import SEGMENTS, registry
@@ -102,6 +103,7 @@ def _registered(job: Job, fingerprint: str, shop: _Shop, fitted: FittedSegments)
         run.log_metrics({"silhouette": fitted.silhouettes[fitted.segments]})
         run.log_inputs({table.name: job.warehouse.version(table) for table in (USER_FEATURES,)})
         run.log_text(json.dumps(fitted.silhouettes, indent=1), "silhouettes.json")
+        run.log_text(silhouettes_svg(fitted.silhouettes, chosen=fitted.segments), "silhouettes.svg")
         run.log_model(fitted.model, _PATH)
         return registry(job).register(SEGMENTS, run, _PATH).version
 

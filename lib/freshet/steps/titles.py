@@ -13,5 +13,5 @@ TITLES = {
     "report": "Write the report",
 }
 
-OTHER_TITLES = {"items": "Take in states of items"}
+OTHER_TITLES = {"items": "Take in states of items", "mend": "Take refused records in again"}
 """Of steps that are no part of it."""

@@ -23,6 +23,8 @@ MOST_RECORD_CHARACTERS = 1_000_000
 
 TOO_LARGE = f"larger than {MOST_RECORD_CHARACTERS:,} characters; its beginning is kept"
 
+_WRONG_BYTE = "\ufffd"
+
 _SHOWN = 10_000
 """Characters of a record without sense that are kept for a person to look at."""
 
@@ -55,6 +57,17 @@ def kafka_records(
     )
 
 
+def kept_records(refused: DataFrame, columns: StructType) -> DataFrame:
+    """`kafka_records` of QUARANTINE rows. A text that has the mark of a wrong byte is damaged as it was."""
+    return _json_records(
+        refused.select(
+            F.col("raw").alias("text"), F.contains("raw", F.lit(_WRONG_BYTE)).alias("damaged"),
+            "source_partition", "source_offset", F.col("first_seen").alias("written"),
+        ),
+        columns,
+    )  # fmt: skip
+
+
 def file_records(session: SparkSession, columns: StructType, *, folder: Path, files_per_trigger: int) -> DataFrame:
     """`kafka_records` of a folder into which files of JSON lines are moved whole.
 
@@ -76,7 +89,7 @@ def file_records(session: SparkSession, columns: StructType, *, folder: Path, fi
     return _json_records(
         lines.where(F.trim("text") != "").select(
             "text",
-            (F.col("damaged_file") & F.contains("text", F.lit("\ufffd"))).alias("damaged"),
+            (F.col("damaged_file") & F.contains("text", F.lit(_WRONG_BYTE))).alias("damaged"),
             "source_partition",
             F.col("line").cast("bigint").alias("source_offset"),
             "written",

@@ -1,0 +1,34 @@
+"""freshet mend: refused records of a stream taken in again."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from freshet.cleaning.source import read_mapping
+from freshet.cli.opening import opened_job
+from freshet.cli.options import home_option, settings_options
+from freshet.cli.progress import run_told
+from freshet.steps.mend import MEND
+
+
+@click.command()
+@home_option
+@click.option("--source", type=click.Path(path_type=Path), required=True, help="Mapping (TOML) of the stream, mended.")
+@settings_options
+def mend(home: Path, source: Path, **settings: Any) -> None:
+    """Take refused records of a stream in again: those that the mapping makes events of by now.
+
+    Stop the stream before, and start it with --rebuild after it, so that its histories have these events too. Each
+    becomes an event once, and its row in quarantine says which. Records of files are for `freshet ingest` instead.
+
+    \b
+    Example:
+      freshet mend --source my_shop.toml
+    """
+    read_mapping(source)  # a wrong mapping is told before Spark is started
+    with opened_job(home, settings["environment"], settings["overrides"], settings["master"]) as job:
+        job.source = source
+        record = run_told(job, [MEND], Console(highlight=False))[0].record
+        click.echo(f"{record['mended']} refused records became events, {record['refused']} are refused still")

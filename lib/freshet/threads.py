@@ -26,11 +26,12 @@ def side_by_side(work: Callable[[In], Out], given: Sequence[In], *, spark: Spark
 def taking_turns(spark: SparkSession, pool: str) -> Iterator[None]:
     """Within, Spark's tasks of this thread take turns with those of other pools; in one pool the later ones wait."""
     context = spark.sparkContext
+    before = context.getLocalProperty(_POOL)
     context.setLocalProperty(_POOL, pool)
     try:
         yield
     finally:
-        context.setLocalProperty(_POOL, None)  # type: ignore[arg-type]  # as Spark's own documentation has it
+        context.setLocalProperty(_POOL, before)  # type: ignore[arg-type]  # nothing is none, as Spark documents it
 
 
 _POOL = "spark.scheduler.pool"

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.cleaning.source import read_mapping
-from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
+from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.errors import StateError
 from freshet.messages.sending import Sender
 from freshet.messages.topics import create_topic
@@ -16,11 +16,11 @@ from freshet.settings import conf_folder, load_settings
 from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 from freshet.streaming.arrivals import arrivals
-from freshet.streaming.handover import Handover, live_events, next_offsets, topic_handover
+from freshet.streaming.handover import Handover, in_order, live_events, next_offsets, topic_handover
 from freshet.streaming.past import make_store, opened_store
 from freshet.streaming.query import run_to_end, stream_session
 from freshet.streaming.records import event_columns, kafka_records
-from tests.factories import Row, event, events_frame
+from tests.factories import Row, event, events_frame, frame
 from tests.streaming.scenario import list_updates, lists_of, newest_items, parameters
 
 pytestmark = [pytest.mark.streaming, pytest.mark.delta]
@@ -49,6 +49,19 @@ def test_offsets_go_on_behind_the_last_event_of_each_partition_of_the_topic(spar
     assert next_offsets(events, source="shop_events", topic=TOPIC, partitions=3) == {0: 5, 1: 1, 2: -2}
     empty = events.where(F.lit(False))
     assert next_offsets(empty, source="shop_events", topic=TOPIC, partitions=1) == {0: -2}
+
+
+def test_events_that_were_refused_at_first_say_nothing_of_the_records_before_them(
+    spark: SparkSession, warehouse: Warehouse
+) -> None:
+    rows = [stored(1, user="ann", partition=0, offset=4), stored(2, user="bob", partition=0, offset=9)]
+    events = events_frame(spark, rows)
+    assert in_order(warehouse, events).count() == 2
+    mended = {"source": "shop_events", "source_partition": f"{TOPIC}-0", "source_offset": 9, "status": "replayed"}
+    elsewhere = {**mended, "source": "other", "source_offset": 4}
+    warehouse.replace(frame(spark, QUARANTINE, [mended, elsewhere]), QUARANTINE)
+    found = next_offsets(in_order(warehouse, events), source="shop_events", topic=TOPIC, partitions=1)
+    assert found == {0: 5}
 
 
 def test_a_hand_over_is_made_once_and_guards_its_topic(spark: SparkSession, warehouse: Warehouse, home: Home) -> None:

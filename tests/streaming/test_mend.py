@@ -10,7 +10,7 @@ from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.errors import InputError, StateError
 from freshet.settings import conf_folder, load_settings
 from freshet.steps.job import DONE, Job, run_step
-from freshet.steps.mend import MEND
+from freshet.steps.mend import mending
 from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 from tests.streaming.taken_in import events_of, lines, put, record, taken
@@ -42,10 +42,13 @@ def job(spark: SparkSession, home: Home, mapping: Path, tmp_path: Path) -> Job:
     job = Job(spark, home, load_settings("test"), source=mapping)
     for contract in (EVENTS, QUARANTINE, STREAM_METRICS):
         job.warehouse.create(contract)
-    put(tmp_path / "in", "a.json", lines(*RECORDS))
-    taken(spark, job.warehouse, read_mapping(mapping), tmp_path / "in", tmp_path / "checkpoint")
-    assert [row[2] for row in verdicts_of(job.warehouse)] == [
+    # Files are named as the partitions of a topic are, but for one.
+    put(tmp_path / "in", "clicks-1", lines(*RECORDS))
+    put(tmp_path / "in", "orders.json", lines(record(7, event_name="look")))
+    taken(spark, job.warehouse, read_mapping(mapping), tmp_path / "in", tmp_path / "checkpoint", files=2)
+    assert [row[3] for row in verdicts_of(job.warehouse)] == [
         "unknown_event", "resent", "unknown_event", "unknown_event", "unknown_event", "broken_record", "broken_record",
+        "unknown_event",
     ]  # fmt: skip
     return job
 
@@ -62,8 +65,9 @@ RECORDS = (
 )
 
 
-def verdicts_of(tables: Warehouse) -> list[tuple[int, str, str, str | None]]:
-    rows = tables.read(QUARANTINE).select("source_offset", "status", "reason_code", "replayed_as").collect()
+def verdicts_of(tables: Warehouse) -> list[tuple[str, int, str, str, str | None]]:
+    columns = ("source_partition", "source_offset", "status", "reason_code", "replayed_as")
+    rows = tables.read(QUARANTINE).select(*columns).collect()
     return sorted(tuple(row) for row in rows)
 
 
@@ -75,25 +79,26 @@ def mend_mapping(mapping: Path) -> None:
 
 
 AFTER = [
-    (1, "replayed", "unknown_event", "e2"),
-    (2, "refused", "resent", None),
-    (3, "refused", "unknown_event", None),
-    (4, "replayed", "unknown_event", "e3"),
-    (5, "refused", "unknown_event", None),
-    (6, "refused", "broken_record", None),
-    (7, "refused", "broken_record", None),
+    ("clicks-1", 1, "replayed", "unknown_event", "e2"),
+    ("clicks-1", 2, "refused", "resent", None),
+    ("clicks-1", 3, "refused", "unknown_event", None),
+    ("clicks-1", 4, "replayed", "unknown_event", "e3"),
+    ("clicks-1", 5, "refused", "unknown_event", None),
+    ("clicks-1", 6, "refused", "broken_record", None),
+    ("clicks-1", 7, "refused", "broken_record", None),
+    ("orders.json", 0, "refused", "unknown_event", None),
 ]
 """Of the two records with one id the one that was received first became the event."""
 
 
 def test_what_a_mended_mapping_makes_events_of_is_taken_in_once(job: Job, mapping: Path) -> None:
     mend_mapping(mapping)
-    result = run_step(MEND, job)
+    result = run_step(mending("clicks"), job)
     assert (result.status, result.record["mended"], result.record["refused"]) == (DONE, 2, 4)
-    assert events_of(job.warehouse) == [("e1", "a.json", 0), ("e2", "a.json", 1), ("e3", "a.json", 4)]
+    assert events_of(job.warehouse) == [("e1", "clicks-1", 0), ("e2", "clicks-1", 1), ("e3", "clicks-1", 4)]
     assert verdicts_of(job.warehouse) == AFTER
     versions = [job.warehouse.version(table) for table in (EVENTS, QUARANTINE)]
-    assert run_step(MEND, job).record["mended"] == 0
+    assert run_step(mending("clicks"), job).record["mended"] == 0
     assert [job.warehouse.version(table) for table in (EVENTS, QUARANTINE)] == versions
 
 
@@ -107,10 +112,10 @@ def test_a_mend_that_was_killed_between_its_tables_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Warehouse, "replace", killed)
         with pytest.raises(StopError):
-            run_step(MEND, job)
+            run_step(mending("clicks"), job)
     assert len(events_of(job.warehouse)) == 3
-    assert {row[1] for row in verdicts_of(job.warehouse)} == {"refused"}
-    assert run_step(MEND, job).record["mended"] == 2
+    assert {row[2] for row in verdicts_of(job.warehouse)} == {"refused"}
+    assert run_step(mending("clicks"), job).record["mended"] == 2
     assert len(events_of(job.warehouse)) == 3
     assert verdicts_of(job.warehouse) == AFTER
 
@@ -119,15 +124,17 @@ def test_a_stream_that_begins_anew_after_a_mend_adds_nothing_and_doubles_nothing
     job: Job, mapping: Path, tmp_path: Path
 ) -> None:
     mend_mapping(mapping)
-    run_step(MEND, job)
+    run_step(mending("clicks"), job)
     events = events_of(job.warehouse)
-    taken(job.spark, job.warehouse, read_mapping(mapping), tmp_path / "in", tmp_path / "another")
+    # The same event once more, at a place that stands before its own.
+    put(tmp_path / "in", "clicks-0", lines(record(2)))
+    taken(job.spark, job.warehouse, read_mapping(mapping), tmp_path / "in", tmp_path / "another", files=3)
     assert events_of(job.warehouse) == events
-    assert verdicts_of(job.warehouse) == AFTER
+    assert verdicts_of(job.warehouse) == [("clicks-0", 0, "refused", "resent", None), *AFTER]
 
 
 def test_a_home_without_a_stream_and_a_missing_mapping_are_told(spark: SparkSession, home: Home, mapping: Path) -> None:
     with pytest.raises(StateError, match="does not exist yet"):
-        run_step(MEND, Job(spark, home, load_settings("test"), source=mapping))
+        run_step(mending("clicks"), Job(spark, home, load_settings("test"), source=mapping))
     with pytest.raises(InputError, match="--source"):
-        run_step(MEND, Job(spark, home, load_settings("test")))
+        run_step(mending("clicks"), Job(spark, home, load_settings("test")))

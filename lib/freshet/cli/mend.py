@@ -1,4 +1,4 @@
-"""freshet mend: refused records of a stream taken in again."""
+"""freshet mend: refused records of a topic taken in again."""
 
 from pathlib import Path
 from typing import Any
@@ -10,25 +10,27 @@ from freshet.cleaning.source import read_mapping
 from freshet.cli.opening import opened_job
 from freshet.cli.options import home_option, settings_options
 from freshet.cli.progress import run_told
-from freshet.steps.mend import MEND
+from freshet.steps.mend import mending
 
 
 @click.command()
 @home_option
 @click.option("--source", type=click.Path(path_type=Path), required=True, help="Mapping (TOML) of the stream, mended.")
+@click.option("--topic", required=True, help="Topic from which they came.")
 @settings_options
-def mend(home: Path, source: Path, **settings: Any) -> None:
-    """Take refused records of a stream in again: those that the mapping makes events of by now.
+def mend(home: Path, source: Path, topic: str, **settings: Any) -> None:
+    """Take refused records of a topic in again: those that the mapping makes events of by now.
 
     Stop the stream before, and start it with --rebuild after it, so that its histories have these events too. Each
-    becomes an event once, and its row in quarantine says which. Records of files are for `freshet ingest` instead.
+    becomes an event once, and its row in quarantine says which. What came in files or in a table of the shop is taken
+    in again by `freshet ingest`.
 
     \b
     Example:
-      freshet mend --source my_shop.toml
+      freshet mend --source my_shop.toml --topic events
     """
     read_mapping(source)  # a wrong mapping is told before Spark is started
     with opened_job(home, settings["environment"], settings["overrides"], settings["master"]) as job:
         job.source = source
-        record = run_told(job, [MEND], Console(highlight=False))[0].record
+        record = run_told(job, [mending(topic)], Console(highlight=False))[0].record
         click.echo(f"{record['mended']} refused records became events, {record['refused']} are refused still")

@@ -20,7 +20,6 @@ from freshet.settings import Settings, load_settings
 from freshet.steps.items import ITEMS
 from freshet.steps.job import Job
 from freshet.steps.main_job import MAIN_STEPS
-from freshet.steps.mend import MEND
 from freshet.storage.home import Home
 
 
@@ -29,14 +28,14 @@ def job_command(*names: str) -> Callable[[], None]:
 
     The home must be a folder that driver and executors all see.
     """
-    steps = [step for step in (*MAIN_STEPS, ITEMS, MEND) if step.name in names]
+    steps = [step for step in (*MAIN_STEPS, ITEMS) if step.name in names]
 
     @click.command(help=" ".join(f"{step.title}." for step in steps))
     @home_option
     @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
     @click.option(
-        "--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest, main_job, items and mend."
+        "--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest, main_job and items."
     )
     @click.option(
         "--input", "input_path", type=click.Path(path_type=Path), help="File or folder, for ingest, main_job and items."

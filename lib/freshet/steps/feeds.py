@@ -17,6 +17,7 @@ from freshet.steps.job import Job
 from freshet.steps.shop_table import ShopTable, shop_rows
 from freshet.streaming.arrivals import arrivals
 from freshet.streaming.handover import (
+    in_order,
     live_events,
     live_rows,
     next_offsets,
@@ -126,7 +127,9 @@ def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopT
     if isinstance(feed, ShopTable):
         return shop_rows(job, session, feed, is_begun=is_begun)
     events = job.warehouse.read(EVENTS)
-    behind = next_offsets(events, source=mapping.name, topic=feed.name, partitions=partitions_of(feed))
+    behind = next_offsets(
+        in_order(job.warehouse, events), source=mapping.name, topic=feed.name, partitions=partitions_of(feed)
+    )
     _check_not_made_anew(feed, behind)
     return _topic_records(job, session, feed, starting_offsets(feed.name, behind), params.most_intake_events)
 

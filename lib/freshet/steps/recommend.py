@@ -109,6 +109,7 @@ def _write_popular(job: Job) -> None:
     """What shoppers without a list of their own are served; items that cannot be had are not in it."""
     cut = job.windows().cut
     features = job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(cut))
+    job.warehouse.create(ITEMS_HISTORY)  # a home that a stream alone has filled may not have it
     states = job.warehouse.read(ITEMS_HISTORY).where(F.col("valid_from") < F.lit(cut))
     newest = states.groupBy("item_id").agg(F.max_by("category_path", "valid_from").alias("category_path"))
     gone = job.spark.createDataFrame(pa.table({"item_id": unavailable_items(job.warehouse, cut)}))

@@ -1,4 +1,4 @@
-"""Values in the SQL of queries and predicates that run without Spark."""
+"""Values in the SQL of queries and predicates."""
 
 from typing import Any
 

@@ -75,24 +75,34 @@ class Packing:
         self._work = Beside[None]() if beside else None
 
     def goes_on(self) -> bool:
-        """After each micro-batch: begins what is due. Whether files are being packed, which must then not be
-        removed. Raises the error that ended a packing."""
+        """After each micro-batch: whether files are being packed, which must then not be removed. Raises the error that
+        ended a packing."""
         self._batches += 1
-        if self._work is not None:
-            if self._work.is_running:
-                return True
-            self._work.taken()
-        if self._batches < self.parameters.pack_from_files:
+        if self._work is None:
             return False
+        if self._work.is_running:
+            return True
+        self._work.taken()
+        return False
+
+    def begin_if_due(self) -> None:
+        """Packs what may be enough by now; last of what is done after a micro-batch, for else nothing would be done
+        where packing takes longer than until it is due again."""
+        if self._batches < self.parameters.pack_from_files:
+            return
         self._batches = 0
         if self._work is None:
             self._pack()
-            return False
-        self._work.begin(self._pack, "packing")
-        return True
+        else:
+            self._work.begin(self._pack, "packing")
+
+    def wait(self) -> None:
+        """Waits for what goes on. Raises the error that ended it."""
+        if self._work is not None:
+            self._work.taken()
 
     def close(self) -> None:
-        """Waits for what goes on."""
+        """Waits for what goes on; an error is of no matter any more."""
         if self._work is not None:
             self._work.close()
 

@@ -78,6 +78,7 @@ class Compaction:
         report = self.finish_if_ready()
         if self.due(self.now()):
             self.begin()
+        self._packing.begin_if_due()
         return report
 
     def due(self, now: datetime) -> bool:
@@ -155,8 +156,8 @@ class Compaction:
         self._packing.close()
 
     def close(self) -> CompactionReport | None:
-        """Waits for packing and a merge that run and ends them."""
-        self._packing.close()
+        """Waits for packing and a merge that run and ends them. Raises what ended one of them."""
+        self._packing.wait()
         return self.finish_if_ready(wait=True)
 
     def _tidy(self, dropped: int) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from freshet.contracts import EVENTS
+from freshet.cleaning.parsing import PLACE
+from freshet.contracts import EVENTS, QUARANTINE
 from freshet.errors import StateError
 from freshet.storage.appends import appended_rows
 from freshet.storage.ledger import read_record, write_record
@@ -58,7 +59,7 @@ def topic_handover(
     if known is None:
         version = warehouse.version(EVENTS)
         events = warehouse.read(EVENTS, version=version)
-        offsets = next_offsets(events, source=source, topic=topic, partitions=partitions)
+        offsets = next_offsets(in_order(warehouse, events), source=source, topic=topic, partitions=partitions)
         past(events, folder)
         write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
         return Handover(topic, version, offsets)
@@ -88,8 +89,17 @@ def starting_offsets(topic: str, offsets: dict[int, int]) -> str:
     return json.dumps({topic: {str(number): offset for number, offset in offsets.items()}})
 
 
+def in_order(warehouse: Warehouse, events: DataFrame) -> DataFrame:
+    """`events` but those that were refused at first and mended: they say nothing of the records before them."""
+    if not warehouse.exists(QUARANTINE):
+        return events
+    refused = warehouse.read(QUARANTINE).select("source", *PLACE)
+    return events.join(refused, on=["source", *PLACE], how="left_anti")
+
+
 def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int) -> dict[int, int]:
-    """Per partition of the topic the offset behind the last of its events; its oldest message where it has none.
+    """Per partition of the topic the offset behind the last of its events `in_order`; its oldest message where it has
+    none.
 
     All records before it stand in a table, for an intake writes the refused ones first.
     """

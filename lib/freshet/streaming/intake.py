@@ -132,9 +132,12 @@ class EventIntake:
         as_events, as_refused = self._standing.of_batch(warehouse, found)
         keys = np.stack([found.column(name).to_numpy() for name in KEY_HASHES], axis=1)
         sound = pc.is_null(found.column("reason_code")).to_numpy()
-        again = sound & as_refused  # it was sound and was refused: as one that was sent again
+        # Sound and yet refused: as one that was sent again, or by another mapping. A mended one is in both tables.
+        again = sound & as_refused & ~as_events
         open_ = sound & ~again
-        again[open_] = repeats_within(keys[open_], _place_order(found)[open_])
+        # What stands came first, wherever its place is.
+        order = _place_order(found) + np.where(as_events, 0, found.num_rows)
+        again[open_] = repeats_within(keys[open_], order[open_])
         again |= open_ & self._recent.seen(keys)
         again &= ~as_events
         self._remember(keys[sound & ~again], found.filter(pa.array(sound & ~again)))

@@ -1,4 +1,6 @@
-"""Refused records of a stream judged again, by a mapping that was mended or a clock that has gone on."""
+"""Refused records of a topic judged again, by a mapping that was mended or a clock that has gone on."""
+
+import re
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -14,20 +16,24 @@ _REPEATS = ("duplicate", "resent")
 """Reasons that speak of another record: its event is there."""
 
 
-def is_open() -> Column:
-    """True for rows of QUARANTINE that may become events."""
-    return (F.col("status") == "refused") & ~F.col("reason_code").isin(*_REPEATS)
+def is_open(source: str, topic: str) -> Column:
+    """True for rows of QUARANTINE that may become events: of a topic, taken in by the mapping named `source`.
+
+    Records of files and tables, by the same mapping perhaps, are not kept as they came: only their source has them.
+    """
+    of_topic = (F.col("source") == source) & F.col("source_partition").rlike(f"^{re.escape(topic)}-[0-9]+$")
+    return of_topic & (F.col("status") == "refused") & ~F.col("reason_code").isin(*_REPEATS)
 
 
 def mended_events(
     refused: DataFrame, events: DataFrame, mapping: SourceMapping, params: CleaningParameters
 ) -> DataFrame:
-    """EVENTS rows of the records among open QUARANTINE rows that are sound by `mapping` now.
+    """EVENTS rows of the records among QUARANTINE rows `refused` that are sound by `mapping` now.
 
     A record that does not say when it was received was when it was refused. Left out are event ids (with their item
     position) that `events` holds; of several records with one the first by receipt and place is taken. None for none.
     """
-    read = arrivals(kept_records(refused.where(is_open()), event_columns(mapping)), mapping, params)
+    read = arrivals(kept_records(refused, event_columns(mapping)), mapping, params)
     sound = read.where(is_sound()).select(*EVENTS.column_names)
     earlier = Window.partitionBy(*EVENTS.key).orderBy("received_time", *PLACE)
     first = sound.withColumn("_nth", F.row_number().over(earlier)).where("_nth = 1").drop("_nth")

@@ -44,8 +44,13 @@ class Upkeep:
 
     def between_batches(self) -> UpkeepReport | None:
         """Tidies the table whose turn it is; None when it is none's."""
-        if self._packing.goes_on() or not self.tables or self.now() < self._next:
+        if self._packing.goes_on():
             return None
+        report = self._tidied() if self.tables and self.now() >= self._next else None
+        self._packing.begin_if_due()
+        return report
+
+    def _tidied(self) -> UpkeepReport:
         table = self.tables[self._turn % len(self.tables)]
         self._turn += 1
         self._next = self.now() + timedelta(minutes=self.parameters.tidy_minutes / len(self.tables))

@@ -33,7 +33,6 @@ REPOSITORY = Path(__file__).parents[2]
 TOPIC, SEED, SHOPPERS, CHUNK = "killed", 20111209, 12, 90
 PATIENCE = 240.0
 FEED_SECONDS = 3.0
-BROKER_EVERY = 10
 
 
 @dataclass
@@ -79,8 +78,8 @@ class Sent:
         self.records += 1
 
 
-def kill(quick: bool, kills: int | None = None, passages: int = 6) -> dict[str, Any]:
-    """`kills` of the service and one of the broker for every ten of them; --quick: four.
+def kill(quick: bool, kills: int | None = None, passages: int = 6, per_broker: int = 10) -> dict[str, Any]:
+    """`kills` of the service and one of the broker for every `per_broker` of them; --quick: four.
 
     Each at one of the first `passages` times that it comes to its point: the later, the longer a run.
     lost, doubled: records that are missing from, or too many in, the tables after all of it, and lists that differ.
@@ -89,10 +88,10 @@ def kill(quick: bool, kills: int | None = None, passages: int = 6) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="freshet-kill-") as folder:
         root = Path(folder)
         with running_broker(root / "kafka") as broker:
-            return _measured(root, broker, wished, passages)
+            return _measured(root, broker, wished, passages, per_broker)
 
 
-def _measured(root: Path, broker: str, kills: int, passages: int) -> dict[str, Any]:
+def _measured(root: Path, broker: str, kills: int, passages: int, per_broker: int) -> dict[str, Any]:
     port = int(broker.rpartition(":")[2])
     killed, plain = Home(root / "killed").prepare(), Home(root / "plain").prepare()
     for home in (killed, plain):
@@ -109,7 +108,7 @@ def _measured(root: Path, broker: str, kills: int, passages: int) -> dict[str, A
         seconds = _killed_at(killed, broker, point, draw.randint(1, passages), registry, sent)
         at_points[point] += 1
         restarts += [seconds] if seconds is not None else []
-        if number % BROKER_EVERY == BROKER_EVERY - 1:
+        if number % per_broker == per_broker - 1:
             brokers += 1
             os.kill(int((root / "kafka" / "broker.pid").read_text()), signal.SIGKILL)
             kafka("start", root / "kafka", port)

@@ -91,7 +91,9 @@ AFTER = [
 """Of the two records with one id the one that was received first became the event."""
 
 
-def test_what_a_mended_mapping_makes_events_of_is_taken_in_once(job: Job, mapping: Path) -> None:
+def test_what_a_mended_mapping_makes_events_of_is_taken_in_once_also_where_the_stream_begins_anew(
+    job: Job, mapping: Path, tmp_path: Path
+) -> None:
     mend_mapping(mapping)
     result = run_step(mending("clicks"), job)
     assert (result.status, result.record["mended"], result.record["refused"]) == (DONE, 2, 4)
@@ -100,6 +102,12 @@ def test_what_a_mended_mapping_makes_events_of_is_taken_in_once(job: Job, mappin
     versions = [job.warehouse.version(table) for table in (EVENTS, QUARANTINE)]
     assert run_step(mending("clicks"), job).record["mended"] == 0
     assert [job.warehouse.version(table) for table in (EVENTS, QUARANTINE)] == versions
+    # The same event once more, at a place that stands before its own.
+    put(tmp_path / "in", "clicks-0", lines(record(2)))
+    events = events_of(job.warehouse)
+    taken(job.spark, job.warehouse, read_mapping(mapping), tmp_path / "in", tmp_path / "another", files=3)
+    assert events_of(job.warehouse) == events
+    assert verdicts_of(job.warehouse) == [("clicks-0", 0, "refused", "resent", None), *AFTER]
 
 
 def test_a_mend_that_was_killed_between_its_tables_is_finished_by_the_next(
@@ -118,19 +126,6 @@ def test_a_mend_that_was_killed_between_its_tables_is_finished_by_the_next(
     assert run_step(mending("clicks"), job).record["mended"] == 2
     assert len(events_of(job.warehouse)) == 3
     assert verdicts_of(job.warehouse) == AFTER
-
-
-def test_a_stream_that_begins_anew_after_a_mend_adds_nothing_and_doubles_nothing(
-    job: Job, mapping: Path, tmp_path: Path
-) -> None:
-    mend_mapping(mapping)
-    run_step(mending("clicks"), job)
-    events = events_of(job.warehouse)
-    # The same event once more, at a place that stands before its own.
-    put(tmp_path / "in", "clicks-0", lines(record(2)))
-    taken(job.spark, job.warehouse, read_mapping(mapping), tmp_path / "in", tmp_path / "another", files=3)
-    assert events_of(job.warehouse) == events
-    assert verdicts_of(job.warehouse) == [("clicks-0", 0, "refused", "resent", None), *AFTER]
 
 
 def test_a_home_without_a_stream_and_a_missing_mapping_are_told(spark: SparkSession, home: Home, mapping: Path) -> None:

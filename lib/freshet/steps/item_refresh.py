@@ -6,7 +6,6 @@ Every time from the artifact that was registered, so that an item's vector follo
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Thread
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from freshet.recommendation.terms import shopper_factors
 from freshet.registry.versions import ModelVersion
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion, registry
+from freshet.streaming.beside import Beside
 from freshet.threads import taking_turns
 
 
@@ -169,8 +169,7 @@ class ItemRefresh:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._next = job.now() + self._interval
-        self._running: Thread | None = None
-        self._failure: Exception | None = None
+        self._work = Beside[None]()
 
     @property
     def _interval(self) -> timedelta:
@@ -178,18 +177,15 @@ class ItemRefresh:
 
     def between_batches(self) -> None:
         """Begins one when it is due. Raises what ended the last one."""
-        if self._failure is not None:
-            raise self._failure
-        if self._interval and self.job.now() >= self._next and (self._running is None or not self._running.is_alive()):
+        if self._work.is_running:
+            return
+        self._work.taken()
+        if self._interval and self.job.now() >= self._next:
             self._next = self.job.now() + self._interval
-            self._running = Thread(target=self._run, name="item-refresh", daemon=True)
-            self._running.start()
+            self._work.begin(self._refresh, "item-refresh")
 
-    def _run(self) -> None:
-        try:
-            version = champion(self.job, RECOMMENDER)
-            if version is not None:
-                with taking_turns(self.job.spark, "item refresh"):
-                    refreshed(self.job, version)
-        except Exception as error:  # for the thread of the micro-batches, which raises it
-            self._failure = error
+    def _refresh(self) -> None:
+        version = champion(self.job, RECOMMENDER)
+        if version is not None:
+            with taking_turns(self.job.spark, "item refresh"):
+                refreshed(self.job, version)

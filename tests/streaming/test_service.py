@@ -1,5 +1,6 @@
 """The service as it is run: events from a folder, lists from table events, starts, stops, a checkpoint that is lost."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,9 @@ def test_lists_alone_follow_the_table_that_another_run_fills(spark: SparkSession
 def test_a_part_runs_once_in_a_home(follower: Job, tmp_path: Path) -> None:
     job, feed = follower, feed_of(tmp_path / "clicks")
     with running(job, EventsTable(), ("lists",)):
-        until((job.home.locks / "job-stream-lists.lock").exists)
+        # The file is there a moment before the lock is: the holder's number in it says that it is held.
+        lock = job.home.locks / "job-stream-lists.lock"
+        until(lambda: lock.exists() and lock.read_text() == str(os.getpid()))
         with pytest.raises(BusyError), running(job, EventsTable(), ("lists",)) as ended:
             ended()
     with pytest.raises(InputError, match="--only lists"), running(job, EventsTable(), PARTS) as ended:

@@ -71,7 +71,7 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
 def stream_master(master: str) -> str:
     """The master of a service: on this machine two tasks more at a time than there are cores.
 
-    What is done beside the micro-batches, an intake or a compaction, then leaves them a place; the system's own
+    What is done beside the micro-batches, an intake or an item refresh, then leaves them a place; the system's own
     scheduler shares the cores out in milliseconds, Spark's not before a task has ended.
     """
     if master != "local[*]":

@@ -16,7 +16,8 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StringType, Ti
 from freshet.contracts import Column, TableContract
 from freshet.errors import ContractError
 from freshet.storage import blind_appends, small_writes
-from freshet.storage.blind_appends import NotPlainError, append_blind
+from freshet.storage.blind_appends import append_blind
+from freshet.storage.data_files import NotPlainError
 from freshet.storage.small_writes import append_arrow, arrow_schema
 from freshet.storage.tables import Warehouse
 from tests.factories import moment

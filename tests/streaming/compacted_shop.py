@@ -23,7 +23,7 @@ from tests.factories import Row, frame, moment
 from tests.streaming.test_latest import stream_list
 
 PARAMETERS = CompactionParameters(
-    every_minutes=10, tasks=1, pack_from_files=1000, pack_mb=1, tidy_minutes=10, vacuum_hours=1, events_vacuum_hours=0,
+    every_minutes=10, pack_from_files=1000, pack_mb=1, tidy_minutes=10, vacuum_hours=1, events_vacuum_hours=0,
     metrics_days=30, quarantine_days=90, model_versions=5,
 )  # fmt: skip
 MADE = moment("2020-02-01")

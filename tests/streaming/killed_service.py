@@ -70,7 +70,7 @@ def armed(deadly: Deadly) -> None:
     for module, name in ((intake, "append_arrow"), (micro_batch, "take"), (micro_batch, "append_lists"),
                          (intake, "append_row"), (micro_batch, "append_row")):  # fmt: skip
         deadly.around(module, name, "writing")
-    deadly.around(compaction, "write_lists", "compaction")
+    deadly.around(compaction.MergeProcess, "run", "compaction")
     deadly.around(compaction.hygiene, "drop_partitions", "compaction")
     lookup, last = service.champion, list[str]()
 

@@ -13,6 +13,7 @@ from freshet.errors import ContractError
 from freshet.storage.lease import lease
 from freshet.storage.tables import Warehouse
 from freshet.streaming.compaction_parameters import CompactionParameters
+from freshet.streaming.list_merge import merge_lists
 from freshet.streaming.list_table import with_newer_stream_lists, write_lists
 from freshet.streaming.upkeep import Upkeep
 from tests.factories import frame, moment
@@ -136,15 +137,16 @@ def test_an_error_of_the_merge_ends_the_stream(shop: Shop) -> None:
     assert shop.compaction.drop() == 0
 
 
-@pytest.mark.parametrize(("tasks", "most_files"), [(None, 5), (1, 5), (2, 6)])
-def test_one_shopper_lies_in_one_file(
-    spark: SparkSession, warehouse: Warehouse, tasks: int | None, most_files: int
-) -> None:
+@pytest.mark.parametrize("merged", [False, True], ids=["batch", "compaction"])
+def test_one_shopper_lies_in_one_file(spark: SparkSession, warehouse: Warehouse, merged: bool) -> None:
     users = [f"{n * 7919 % 100:02}" for n in range(100)]
     rows = frame(spark, RECOMMENDATIONS, [batch_list(user, "item") for user in users]).repartition(4)
-    assert write_lists(warehouse, rows, per_file=20, tasks=tasks) == 100
+    assert write_lists(warehouse, rows, per_file=100 if merged else 20) == 100
+    if merged:
+        warehouse.create(RECOMMENDATION_UPDATES)
+        assert merge_lists(warehouse.folder, up_to=0, per_file=20) == 100
     files = pa.table(DeltaTable(warehouse.path(RECOMMENDATIONS)).get_add_actions(flatten=True)).to_pylist()
-    assert 5 <= len(files) <= most_files
+    assert len(files) == 5
     for user in users:
         assert len([1 for file in files if file["min.user_id"] <= user <= file["max.user_id"]]) == 1
     for file in DeltaTable(warehouse.path(RECOMMENDATIONS)).file_uris():

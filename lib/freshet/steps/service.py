@@ -222,7 +222,7 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[
              forgetting.between_batches),
         ),
         checkpoint=checkpoint.query, every_seconds=0,
-        ended=(store.close, compaction.end_packing, upkeep.end_packing),
+        ended=(store.close, compaction.end, upkeep.end_packing),
     )  # fmt: skip
 
 

@@ -14,40 +14,24 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyspark.sql.types import StructType
 
 from freshet.contracts import TableContract
+from freshet.storage.data_files import NotPlainError, check_plain, written_file
 
 _log = logging.getLogger(__name__)
-
-_PLAIN_WRITER_VERSION = 2
-"""Tables of later versions of the protocol may ask more of a writer: to map columns, to number rows."""
 
 _COMMITS_PER_CHECKPOINT = 100
 """Where the table does not say."""
 
-_LONGEST_END = 256
-"""Characters. A client may send an id of a megabyte, which every reader of the log would have to read."""
-
-_HIGHEST = "\U0010ffff"
-"""No text stands behind it."""
-
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _OPENS_ANEW = ('{"metaData"', '{"protocol"')
-
-
-class NotPlainError(Exception):
-    """The table asks more of its writers than this module knows."""
 
 
 @dataclass
@@ -63,8 +47,7 @@ class _Log:
     def of(folder: Path, contract: TableContract) -> "_Log":
         table = DeltaTable(folder.parent)
         contract.check_schema(StructType.fromJson(json.loads(table.schema().to_json())))
-        if table.protocol().min_writer_version > _PLAIN_WRITER_VERSION:
-            raise NotPlainError
+        check_plain(table)
         interval = int(table.metadata().configuration.get("delta.checkpointInterval", _COMMITS_PER_CHECKPOINT))
         version = table.version()
         return _Log(folder, version, _stamp(_entry(folder, version)), interval)
@@ -103,7 +86,7 @@ def append_blind(folder: Path, rows: pa.Table, contract: TableContract) -> int:
     place = folder / "_delta_log"
     with _turns[place]:
         log = _known_log(place, contract)
-    actions = [_added(folder, part, values, contract) for values, part in _parts(rows, contract)]
+    actions = [written_file(folder, part, values, contract) for values, part in _parts(rows, contract)]
     with _turns[place]:
         version = _committed(log, actions, contract)
     if (version + 1) % log.commits_per_checkpoint == 0:
@@ -142,45 +125,6 @@ def _parts(rows: pa.Table, contract: TableContract) -> Iterator[tuple[dict[str, 
             column = mine.column(name)
             mine = mine.filter(pc.is_null(column) if value is None else pc.equal(column, value))
         yield values, mine
-
-
-def _added(folder: Path, rows: pa.Table, values: dict[str, Any], contract: TableContract) -> dict[str, Any]:
-    """Writes a data file and gives the entry that adds it to the table."""
-    texts = {name: None if value is None else str(value) for name, value in values.items()}
-    parents = [f"{name}={_NO_VALUE if text is None else quote(text, safe='')}" for name, text in texts.items()]
-    place = "/".join([*parents, f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"])
-    file = folder / place
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows.drop_columns(list(values)), file, compression="snappy", store_schema=False)
-    told = file.stat()
-    return {
-        "path": quote(place, safe="/="),
-        "partitionValues": texts,
-        "size": told.st_size,
-        "modificationTime": told.st_mtime_ns // 1_000_000,
-        "dataChange": True,
-        "stats": json.dumps(_statistics(rows, contract)),
-    }
-
-
-def _statistics(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
-    """What readers skip files by."""
-    ends = {name: pc.min_max(rows.column(name)).as_py() for name in contract.measured}
-    told = {name: both for name, both in ends.items() if both["min"] is not None}
-    return {
-        "numRecords": rows.num_rows,
-        "minValues": {name: _json_value(both["min"]) for name, both in told.items()},
-        "maxValues": {name: _json_value(both["max"], behind=_HIGHEST) for name, both in told.items()},
-        "nullCount": {name: rows.column(name).null_count for name in contract.measured},
-    }
-
-
-def _json_value(value: Any, *, behind: str = "") -> Any:
-    """Times in milliseconds, cut off, as the protocol has it: readers allow for what is finer. Long texts are cut too,
-    with `behind` in place of the rest."""
-    if isinstance(value, str) and len(value) > _LONGEST_END:
-        return value[:_LONGEST_END] + behind
-    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z" if isinstance(value, datetime) else value
 
 
 def _committed(log: _Log, actions: list[dict[str, Any]], contract: TableContract) -> int:

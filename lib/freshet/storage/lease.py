@@ -19,8 +19,11 @@ from freshet.errors import BusyError
 
 
 @contextmanager
-def lease(locks: Path, kind: str, name: str) -> Iterator[None]:
-    """Holds `kind` (job or table) `name` of one home. Raises BusyError at once when another process has it."""
+def lease(locks: Path, kind: str, name: str) -> Iterator[int]:
+    """Holds `kind` (job or table) `name` of one home. Raises BusyError at once when another process has it.
+
+    Gives the open file that is locked: a process that inherits it holds the lease too, for as long as it lives.
+    """
     path = locks / f"{kind}-{name}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -35,7 +38,7 @@ def lease(locks: Path, kind: str, name: str) -> Iterator[None]:
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
+        yield handle
     finally:
         os.close(handle)
 

@@ -17,7 +17,8 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import Column, TableContract
 from freshet.errors import ContractError, listed
-from freshet.storage.blind_appends import NotPlainError, append_blind
+from freshet.storage.blind_appends import append_blind
+from freshet.storage.data_files import NotPlainError
 from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
 
@@ -35,12 +36,12 @@ def append_arrow(warehouse: Warehouse, rows: pa.Table, contract: TableContract) 
 
     The table must exist. Raises ContractError, before anything is written, listing every broken rule.
     """
-    checked = _checked(rows, contract)
+    sound = checked(rows, contract)
     if rows.num_rows:
         try:
-            append_blind(Path(warehouse.path(contract)), checked, contract)
+            append_blind(Path(warehouse.path(contract)), sound, contract)
         except NotPlainError:
-            write_deltalake(warehouse.path(contract), checked, mode="append")
+            write_deltalake(warehouse.path(contract), sound, mode="append")
     return int(rows.num_rows)
 
 
@@ -70,17 +71,18 @@ def replace_all_of(warehouse: Warehouse, rows: pa.Table, contract: TableContract
 
 
 def _replace(warehouse: Warehouse, rows: pa.Table, contract: TableContract, where: str | None) -> None:
-    checked = _checked(rows, contract)
+    sound = checked(rows, contract)
     with _committing:
         warehouse.create(contract)
-        write_deltalake(warehouse.path(contract), checked, mode="overwrite", predicate=where)
+        write_deltalake(warehouse.path(contract), sound, mode="overwrite", predicate=where)
 
 
 def _arrow_rows(rows: list[dict[str, Any]], contract: TableContract) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=arrow_schema(contract))
 
 
-def _checked(rows: pa.Table, contract: TableContract) -> pa.Table:
+def checked(rows: pa.Table, contract: TableContract) -> pa.Table:
+    """The rows in the types of the contract. Raises ContractError, listing every broken rule."""
     problems = arrow_problems(rows, contract)
     if problems:
         raise ContractError(listed(problems), where=f"table {contract.name}", do="Nothing was written")

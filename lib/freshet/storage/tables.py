@@ -94,18 +94,14 @@ class Warehouse:
         return missing
 
     def replace(
-        self, df: DataFrame, contract: TableContract, *, where: str | None = None, keys_are_unique: bool = False,
-        rows_per_file: int | None = None,
-    ) -> None:  # fmt: skip
+        self, df: DataFrame, contract: TableContract, *, where: str | None = None, keys_are_unique: bool = False
+    ) -> None:
         """Replaces the whole table, or the rows that meet the SQL condition `where`, in one commit.
 
         Rows of `df` outside `where` raise ContractError. Repeating a replace leaves the same table. With
-        `keys_are_unique` the caller vouches for that and saves sorting all rows by their key. No file gets more than
-        `rows_per_file` rows.
+        `keys_are_unique` the caller vouches for that and saves sorting all rows by their key.
         """
         options = {"replaceWhere": where} if where else {}
-        if rows_per_file is not None:
-            options["maxRecordsPerFile"] = str(rows_per_file)
         self._write(df, contract, "overwrite", options, keys_are_unique=keys_are_unique)
 
     def append(self, df: DataFrame, contract: TableContract) -> None:

@@ -21,13 +21,14 @@ from pyspark.sql import functions as F
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.errors import BusyError
 from freshet.storage import hygiene
+from freshet.storage.data_files import NotPlainError
 from freshet.storage.lease import lease
 from freshet.storage.tables import Warehouse
 from freshet.streaming.beside import Beside, Packing
 from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.latest import latest_recommendations
+from freshet.streaming.list_merge import MergeProcess
 from freshet.streaming.list_table import write_lists
-from freshet.threads import taking_turns
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Compaction:
         self._began = min(now(), hygiene.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
         self._merged: int | None = None
         self._ripe: int | None = None
+        self._process = MergeProcess()
         self._merging = Beside[CompactionReport]()
         self._packing = Packing(warehouse, (RECOMMENDATION_UPDATES,), parameters)
 
@@ -123,9 +125,9 @@ class Compaction:
         """`recommendations` := the newest list per shopper of it and of the updates up to `epoch`, in one commit."""
         started = time.monotonic()
         try:
-            with lease(self.locks, "table", RECOMMENDATIONS.name):
+            with lease(self.locks, "table", RECOMMENDATIONS.name) as lock:
                 self.warehouse.create(RECOMMENDATIONS)
-                lists = self._written(epoch)
+                lists = self._written(epoch, lock)
                 self._ripe, self._merged = self._merged, epoch
                 hygiene.vacuum(self.warehouse, RECOMMENDATIONS, hours=self.parameters.vacuum_hours)
                 hygiene.shorten_log(self.warehouse, RECOMMENDATIONS)
@@ -133,17 +135,14 @@ class Compaction:
             return CompactionReport(epoch, merged=False)
         return CompactionReport(epoch, True, lists, time.monotonic() - started)
 
-    def _written(self, epoch: int) -> int:
-        """On few tasks and in turns with the stream: on all cores the micro-batches stood still until its end, 25 s
-        at the first compaction of 900,000 lists, and took as long again to catch up."""
-        tasks = self.parameters.tasks
-        session = self.warehouse.spark.newSession()
-        session.conf.set("spark.sql.shuffle.partitions", str(tasks))
-        warehouse = Warehouse(session, self.warehouse.folder)
-        with taking_turns(session, "compaction"):
-            ended = warehouse.read(RECOMMENDATION_UPDATES).where(F.col("epoch") <= epoch)
-            newest = latest_recommendations(warehouse.read(RECOMMENDATIONS).coalesce(tasks), ended.coalesce(tasks))
-            return write_lists(warehouse, newest, tasks=tasks)
+    def _written(self, epoch: int, lock: int) -> int:
+        try:
+            return self._process.run(self.warehouse.folder, up_to=epoch, lock=lock)
+        except NotPlainError:
+            # Somebody has changed a table's features. On all cores: the micro-batches wait.
+            ended = self.warehouse.read(RECOMMENDATION_UPDATES).where(F.col("epoch") <= epoch)
+            newest = latest_recommendations(self.warehouse.read(RECOMMENDATIONS), ended)
+            return write_lists(self.warehouse, newest)
 
     def drop(self) -> int:
         """Drops the epochs that the compaction before the last had merged; the number of files."""
@@ -151,8 +150,9 @@ class Compaction:
             return 0
         return hygiene.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._ripe)
 
-    def end_packing(self) -> None:
-        """Waits for packing that goes on."""
+    def end(self) -> None:
+        """Waits for packing that goes on; a merge that runs ends without an effect."""
+        self._process.close()
         self._packing.close()
 
     def close(self) -> CompactionReport | None:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 class CompactionParameters:
     """How often lists are compacted and tables tidied, and for how long what is replaced or old is kept.
 
-    Every `every_minutes` the lists of the stream go into `recommendations`, by `tasks` tasks at once; each other table
-    is tidied once in `tidy_minutes`. A table with `pack_from_files` small files gets them packed to `pack_mb`.
+    Every `every_minutes` the lists of the stream go into `recommendations`; each other table is tidied once in
+    `tidy_minutes`. A table with `pack_from_files` small files gets them packed to `pack_mb`.
     Replaced files lie for `vacuum_hours`, those of `events` for `events_vacuum_hours`. Rows of `stream_metrics` and
     `quarantine` live so many days. Of each model the newest `model_versions` are kept, and what serves or served last
     before.
     """
 
     every_minutes: float
-    tasks: int
     pack_from_files: int
     pack_mb: int
     tidy_minutes: float
@@ -41,7 +40,6 @@ class CompactionParameters:
 
 
 _LEAST = {
-    "tasks": 1,
     "pack_from_files": 2,
     "pack_mb": 1,
     "vacuum_hours": 0,

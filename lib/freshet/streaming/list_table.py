@@ -1,4 +1,4 @@
-"""The one way in which `recommendations` is written, by the batch and by a compaction of the stream's lists."""
+"""How the batch writes `recommendations`, clustered as a compaction of the stream's lists leaves it."""
 
 from datetime import datetime
 
@@ -13,25 +13,19 @@ LISTS_PER_FILE = 20_000
 """About 6 MB with lists of 20 items: what a look for one shopper opens. A million shoppers are 50 files."""
 
 
-def write_lists(
-    warehouse: Warehouse, lists: DataFrame, *, per_file: int = LISTS_PER_FILE, tasks: int | None = None
-) -> int:
+def write_lists(warehouse: Warehouse, lists: DataFrame, *, per_file: int = LISTS_PER_FILE) -> int:
     """Replaces `recommendations` in one commit, clustered by shopper, and returns the number of lists.
 
-    Each file holds a range of user_id, so that a reader who looks for one shopper opens one file. At most `tasks` tasks
-    write them; None: as many as there are files. The caller holds the table's lease, from before it read what `lists`
-    are made of.
+    Each file holds a range of user_id, so that a reader who looks for one shopper opens one file. The caller holds the
+    table's lease, from before it read what `lists` are made of.
     """
-    if tasks == 1:  # one range needs no look for its ends
-        warehouse.replace(lists.coalesce(1).sortWithinPartitions("user_id"), RECOMMENDATIONS, rows_per_file=per_file)
-        return warehouse.read(RECOMMENDATIONS).count()
     # Ranges are found by a look at all rows before they are written: what is computed must not be computed twice.
     kept = lists.persist(StorageLevel.DISK_ONLY)
     try:
         count = kept.count()
         files = max(1, -(-count // per_file))
-        clustered = kept.repartitionByRange(min(files, tasks or files), "user_id").sortWithinPartitions("user_id")
-        warehouse.replace(clustered, RECOMMENDATIONS, rows_per_file=per_file if tasks else None)
+        clustered = kept.repartitionByRange(files, "user_id").sortWithinPartitions("user_id")
+        warehouse.replace(clustered, RECOMMENDATIONS)
     finally:
         kept.unpersist()
     return count

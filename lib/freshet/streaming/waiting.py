@@ -13,7 +13,7 @@ _LOOK_SECONDS = 0.2
 
 
 @contextmanager
-def awaited(leased: Callable[[], AbstractContextManager[None]], *, seconds: float) -> Iterator[None]:
+def awaited(leased: Callable[[], AbstractContextManager[object]], *, seconds: float) -> Iterator[None]:
     """Holds what `leased` gives, waited for at most so long while it is busy; then its BusyError is raised."""
     end = time.monotonic() + seconds
     with ExitStack() as stack:

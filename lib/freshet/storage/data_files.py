@@ -1,0 +1,110 @@
+"""Data files of Delta tables that are read and written by Arrow, and what their entries in the log say of them.
+
+For tables on a local disk that ask no more of readers and writers than files and entries of the log.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from freshet.contracts import TableContract
+
+_PLAIN_READER_VERSION, _PLAIN_WRITER_VERSION = 1, 2
+"""Tables of later versions of the protocol may ask for more: to map columns, to number rows, to leave rows out."""
+
+_LONGEST_END = 256
+"""Characters. A client may send an id of a megabyte, which every reader of the log would have to read."""
+
+_HIGHEST = "\U0010ffff"
+"""No text stands behind it."""
+
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+class NotPlainError(Exception):
+    """The table asks more of those who read or write its files than this module knows."""
+
+
+def check_plain(table: DeltaTable) -> None:
+    """Raises NotPlainError where the table asks more of its writers than files and an entry of the log."""
+    if table.protocol().min_writer_version > _PLAIN_WRITER_VERSION:
+        raise NotPlainError
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A live file of a table and the values of its partition columns, which its rows lack."""
+
+    path: Path
+    partition: dict[str, Any]
+    rows: int
+
+
+def live_files(folder: Path) -> list[DataFile]:
+    """The files of the newest version of the table in `folder`. Raises NotPlainError where they are not all there is
+    to know."""
+    table = DeltaTable(folder)
+    check_plain(table)
+    if table.protocol().min_reader_version > _PLAIN_READER_VERSION:
+        raise NotPlainError
+    actions = pa.table(table.get_add_actions())
+    if not actions.num_rows:
+        return []
+    partitions = actions.column("partition").to_pylist() if "partition" in actions.column_names else []
+    if any(count is None for count in actions.column("num_records").to_pylist()):
+        raise NotPlainError
+    return [
+        DataFile(folder / unquote(path), partitions[place] if partitions else {}, rows)
+        for place, (path, rows) in enumerate(
+            zip(actions.column("path").to_pylist(), actions.column("num_records").to_pylist(), strict=True)
+        )
+    ]
+
+
+def written_file(folder: Path, rows: pa.Table, values: dict[str, Any], contract: TableContract) -> dict[str, Any]:
+    """Writes `rows`, which have the partition `values`, as a data file and gives the entry that adds it to the table
+    in `folder`."""
+    texts = {name: None if value is None else str(value) for name, value in values.items()}
+    parents = [f"{name}={_NO_VALUE if text is None else quote(text, safe='')}" for name, text in texts.items()]
+    place = "/".join([*parents, f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"])
+    file = folder / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows.drop_columns(list(values)), file, compression="snappy", store_schema=False)
+    told = file.stat()
+    return {
+        "path": quote(place, safe="/="),
+        "partitionValues": texts,
+        "size": told.st_size,
+        "modificationTime": told.st_mtime_ns // 1_000_000,
+        "dataChange": True,
+        "stats": json.dumps(_statistics(rows, contract)),
+    }
+
+
+def _statistics(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
+    """What readers skip files by."""
+    ends = {name: pc.min_max(rows.column(name)).as_py() for name in contract.measured}
+    told = {name: both for name, both in ends.items() if both["min"] is not None}
+    return {
+        "numRecords": rows.num_rows,
+        "minValues": {name: _json_value(both["min"]) for name, both in told.items()},
+        "maxValues": {name: _json_value(both["max"], behind=_HIGHEST) for name, both in told.items()},
+        "nullCount": {name: rows.column(name).null_count for name in contract.measured},
+    }
+
+
+def _json_value(value: Any, *, behind: str = "") -> Any:
+    """Times in milliseconds, cut off, as the protocol has it: readers allow for what is finer. Long texts are cut too,
+    with `behind` in place of the rest."""
+    if isinstance(value, str) and len(value) > _LONGEST_END:
+        return value[:_LONGEST_END] + behind
+    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z" if isinstance(value, datetime) else value

@@ -19,8 +19,8 @@ REPOSITORY = Path(__file__).parents[1]
 if not hasattr(sys.modules["__main__"], "__file__"):
     sys.modules["__main__"].__file__ = __file__
 
-# Also of the sessions that tests start in processes of their own: a short life is spent in compiling, which the quick
-# compiler alone does in half the time.
+# Of the sessions that tests start in processes of their own: a short life is spent in compiling, which the quick
+# compiler alone does in half the time. The session of all tests lives for long enough to get its work back.
 os.environ["FRESHET_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
 
 # The same examples in every run, however slow the machine is.
@@ -36,13 +36,17 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         # Test frames have a few rows: more partitions are only more tasks.
         "spark.sql.shuffle.partitions": "2",
         "spark.default.parallelism": "2",
+        # Of the code of 100 plans, as Spark has it, that of the next test of a kind would be gone.
+        "spark.sql.codegen.cache.maxEntries": "2000",
         # Enough for the test frames, and small beside whatever else the machine runs.
         "spark.driver.memory": "1g",
         # Tables by name and Derby files stay out of the repository. One collector thread is enough.
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC -Dderby.system.home={folder}",
     }
-    session = spark_session("freshet-tests", jars=REPOSITORY / ".jars", master="local[2]", options=options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FRESHET_JAVA_OPTIONS")
+        session = spark_session("freshet-tests", jars=REPOSITORY / ".jars", master="local[2]", options=options)
     yield session
     session.stop()
 

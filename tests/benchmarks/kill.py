@@ -148,7 +148,7 @@ def _killed_at(home: Home, broker: str, point: str, nth: int, registry: Registry
             # Points are passed in micro-batches: without records it would stand still before its last passage.
             fed = time.monotonic()
             sent.chunk()
-        time.sleep(0.05)
+        time.sleep(0.2)
     if process.poll() is None:  # it did not come to its point as often: killed where it is
         os.killpg(process.pid, signal.SIGKILL)
     code = process.wait()

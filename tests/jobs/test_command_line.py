@@ -12,7 +12,7 @@ REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
 COMMANDS = (
     "run", "ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report", "status", "show",
-    "tables", "jobs", "produce", "stream", "items",
+    "tables", "jobs", "produce", "stream", "items", "mend",
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_help_names_every_command() -> None:
     assert all(name in done.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["run", "ingest", "show", "tables", "produce", "stream", "items"])
+@pytest.mark.parametrize("name", ["run", "ingest", "show", "tables", "produce", "stream", "items", "mend"])
 def test_help_of_a_command_has_an_example(name: str) -> None:
     done = freshet(name, "--help")
     assert done.returncode == 0
@@ -107,11 +107,14 @@ def test_several_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
 def test_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    assert "the home cannot be written" in told(freshet("build", "--home", str(file)))
+    data = str(REPO / "tests/fixtures/sources/cdnow.parquet")
+    line = told(freshet("ingest", "--source", MAPPING, "--input", data, "--home", str(file)))
+    assert "the home cannot be written" in line
 
 
 def test_missing_java_is_told(tmp_path: Path) -> None:
-    line = told(freshet("build", "--home", str(tmp_path / "h"), env={"PATH": "/nonexistent", "JAVA_HOME": ""}))
+    (tmp_path / "steps").mkdir()
+    line = told(freshet("build", "--home", str(tmp_path), env={"PATH": "/nonexistent", "JAVA_HOME": ""}))
     assert "Java was not found" in line
 
 
@@ -120,7 +123,8 @@ def test_old_java_is_told(tmp_path: Path) -> None:
     java.parent.mkdir()
     java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_392\"' >&2\n")
     java.chmod(0o755)
-    line = told(freshet("build", "--home", str(tmp_path / "h"), env={"JAVA_HOME": str(tmp_path)}))
+    (tmp_path / "steps").mkdir()
+    line = told(freshet("build", "--home", str(tmp_path), env={"JAVA_HOME": str(tmp_path)}))
     assert "too old" in line
     assert "1.8.0_392" in line
 
@@ -128,6 +132,13 @@ def test_old_java_is_told(tmp_path: Path) -> None:
 def test_status_and_show_of_an_empty_home_say_what_to_run(tmp_path: Path) -> None:
     assert "Start with `freshet run --help`" in told(freshet("status", "--home", str(tmp_path)))
     assert "Run `freshet run` first" in told(freshet("show", "17850", "--home", str(tmp_path)))
+
+
+@pytest.mark.parametrize("words", [["train"], ["mend", "--source", MAPPING, "--topic", "events"]])
+def test_a_home_that_is_mistyped_is_told_and_not_made(tmp_path: Path, words: list[str]) -> None:
+    line = told(freshet(*words, "--home", str(tmp_path / "mistyped")))
+    assert "mistyped: no run has been made here" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_status_passes_over_a_table_whose_first_write_goes_on(tmp_path: Path) -> None:

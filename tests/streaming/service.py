@@ -25,6 +25,9 @@ from tests.artifacts import artifact, both
 
 ITEMS = [f"i{n}" for n in range(10)]
 
+_LOOK_SECONDS = 0.2
+"""Between looks at the tables, which take the processor from what is waited for."""
+
 QUICK = ("service.intake_seconds=0.2", "service.swap_check_seconds=0")
 
 MAPPING = Path(str(conf_folder().joinpath("sources", "shop_events.toml")))
@@ -92,7 +95,7 @@ def until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition did not come about"
-        time.sleep(0.05)
+        time.sleep(_LOOK_SECONDS)
 
 
 def rows_of(job: Job, contract: TableContract, *columns: str) -> list[dict[str, Any]]:

@@ -69,7 +69,8 @@ def test_an_archive_of_classes_that_does_not_fit_is_passed_over_without_a_word(
 
 def test_options_that_java_refuses_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRESHET_JAVA_OPTIONS", "-XX:+UseSerialGC")  # beside the one that a local session has
-    words = [sys.executable, "-c", "from freshet.cli import main; main()", "build", "--home", str(tmp_path / "home")]
+    (tmp_path / "steps").mkdir()
+    words = [sys.executable, "-c", "from freshet.cli import main; main()", "build", "--home", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=environment)
     assert done.returncode == 1

@@ -30,7 +30,7 @@ def mend(home: Path, source: Path, topic: str, **settings: Any) -> None:
       freshet mend --source my_shop.toml --topic events
     """
     read_mapping(source)  # a wrong mapping is told before Spark is started
-    with opened_job(home, settings["environment"], settings["overrides"], settings["master"]) as job:
+    with opened_job(home, settings["environment"], settings["overrides"], settings["master"], is_begun=True) as job:
         job.source = source
         record = run_told(job, [mending(topic)], Console(highlight=False))[0].record
         click.echo(f"{record['mended']} refused records became events, {record['refused']} are refused still")

@@ -14,7 +14,7 @@ from freshet.storage.home import Home
 
 
 @contextlib.contextmanager
-def opened_job(
+def opened_job(  # noqa: PLR0913  # what the options of a command say
     home: Path,
     environment: str | None,
     overrides: tuple[str, ...],
@@ -24,14 +24,21 @@ def opened_job(
     input_path: Path | None = None,
     as_of: datetime | None = None,
     live_days: int | None = None,
+    is_begun: bool = False,
 ) -> Iterator[Job]:
-    """A job with its own Spark session, stopped at the end. Settings are checked before Spark starts."""
+    """A job with its own Spark session, stopped at the end. Settings are checked before Spark starts.
+
+    Where the home must be one that `is_begun`, StateError is raised when no step was run in it.
+    """
     if live_days is not None:
         overrides = (*overrides, f"windows.live_days={live_days}")
     settings = load_settings(environment, overrides)
     if source is not None and input_path is not None:
         mapped_files(source, input_path)  # a wrong mapping or file is told before Spark is started
-    place = Home(home.absolute()).prepare()
+    place = Home(home.absolute())
+    if is_begun:
+        place.begun()
+    place.prepare()
     log_to(place.root)
     spark = local_session("freshet", master, scratch=place.root / "scratch")
     try:

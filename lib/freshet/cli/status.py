@@ -10,7 +10,6 @@ from rich.table import Table
 from freshet.cli.options import home_option, json_option
 from freshet.cli.watch import watched
 from freshet.contracts import ALL_TABLES
-from freshet.errors import StateError
 from freshet.steps.titles import TITLES
 from freshet.storage.home import Home
 from freshet.storage.ledger import read_record
@@ -30,9 +29,7 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
       freshet status --watch
       freshet status --home .freshet --json
     """
-    place = Home(home.absolute())
-    if not place.steps.is_dir():
-        raise StateError("no run has been made here", where=str(home), do="Start with `freshet run --help`")
+    place = Home(home.absolute()).begun()
     if watch:
         watched(Console(highlight=False), place.warehouse)
         return

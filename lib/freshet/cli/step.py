@@ -34,7 +34,7 @@ def _step_command(name: str) -> click.Command:
         wishes: dict[str, Any] = {key: options[key] for key in ("source", "input_path", "live_days") if key in options}
         if "as_of" in options:
             wishes["as_of"] = parsed_moment(options["as_of"])
-        with opened_job(home, environment, overrides, master, **wishes) as job:
+        with opened_job(home, environment, overrides, master, is_begun=name != "ingest", **wishes) as job:
             results = run_told(job, steps, console)
         if as_json:
             click.echo(json.dumps({r.step: {"status": r.status, **r.record} for r in results}, default=str))

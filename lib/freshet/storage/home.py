@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from freshet.errors import SetupError
+from freshet.errors import SetupError, StateError
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ class Home:
             raise _not_writable(self.root, error.strerror or str(error)) from error
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise _not_writable(self.root, "no right to write")
+        return self
+
+    def begun(self) -> "Home":
+        """Raises StateError where no step has been run: nothing is made in a folder that was named by mistake."""
+        if not self.steps.is_dir():
+            raise StateError("no run has been made here", where=str(self.root), do="Start with `freshet run --help`")
         return self
 
 

@@ -22,6 +22,9 @@ from freshet.storage.small_writes import arrow_schema
 LISTS_PER_RANGE = 60_000
 """Of a shopper range that is in memory at once: some 60 MB with lists of 20 items, and as much while it is sorted."""
 
+_MOST_RANGES = 500
+"""Each is an open file, of which a process may have 1,024. Beyond 30 million lists ranges become larger."""
+
 _LISTS_PER_READ = 16_384
 _SAMPLED_PER_RANGE = 200
 
@@ -78,7 +81,7 @@ def newest_of(rows: pa.Table) -> pa.Table:
 def _bounds(files: Sequence[DataFile], per_range: int) -> pa.Array:
     """The user_ids at which a range ends and the next one begins, so that ranges hold about `per_range` rows."""
     rows = sum(file.rows for file in files)
-    ranges = -(-rows // per_range)
+    ranges = min(-(-rows // per_range), _MOST_RANGES)
     if ranges <= 1:
         return pa.array([], pa.string())
     step, seen, sampled = max(1, rows // (ranges * _SAMPLED_PER_RANGE)), 0, []

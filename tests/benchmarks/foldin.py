@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,14 @@ from tests.benchmarks.tasks import cores, side_by_side
 SHOPPERS, ITEMS, RANKS = 40_000, 40_981, (64, 256)
 QUICK_SHOPPERS = 8_000
 PARAMS = AlsParameters(rank=64, max_iter=5, reg_param=0.1, alpha=1.0, seed=1)
-GOWALLA_PARAMS = replace(PARAMS, alpha=20.0)
+GOWALLA_PARAMS = AlsParameters(rank=64, max_iter=8, reg_param=32.0, alpha=100.0, seed=1, reg_power=0.6)
+"""Of 46 settings of rank 64 the one of highest NDCG@20 (0.0930) on the validation part: powers 0, 0.3, 0.6 and 1, three
+or four penalties each, alpha 20 to 200. A model that follows its observations too closely loses more by a part of them:
+with alpha 20 and a penalty of 0.1 times the number of observations recall20_share was 0.972."""
+
+DRAWS = (1, 2, 3)
+"""Seeds of the four fifths."""
+
 REPEATS = 5
 CHECKED = 500
 TRAINED_SHARE = 0.8
@@ -27,7 +33,8 @@ TRAINED_SHARE = 0.8
 
 def foldin(quick: bool) -> dict[str, Any]:
     """shoppers_per_s_rank* in as many tasks as cores (median of repeats), max_error relative to an exact solve,
-    and recall20_share: Recall@20 of whole histories folded into a model of 80 % of them, over that of a full retrain.
+    and recall20_share: Recall@20 of whole histories folded into a model of 80 % of them, over that of a full retrain,
+    as the mean of three draws.
     """
     shoppers, tasks = (QUICK_SHOPPERS if quick else SHOPPERS), cores()
     found: dict[str, Any] = {"shoppers": shoppers, "items": ITEMS, "tasks": tasks, "max_error": 0.0}
@@ -74,18 +81,20 @@ def _error(
 def _recall_share() -> dict[str, float]:
     data = gowalla_data()
     train = data.published_train
-    early = _share_of_each(train, np.random.default_rng(1))
     retrained = factorised(train, GOWALLA_PARAMS, cg_steps=3, threads=cores())
-    items = factorised(early, GOWALLA_PARAMS, cg_steps=3, threads=cores()).items
-    folded = folded_in(train, items, gram_matrix(items), GOWALLA_PARAMS)
-    ours, theirs = (
-        float(judged(users, vectors, Split(train, data.test))["recall"].mean())
-        for users, vectors in ((folded, items), (retrained.users, retrained.items))
-    )
+    split = Split(train, data.test)
+    whole = float(judged(retrained.users, retrained.items, split)["recall"].mean())
+    found = []
+    for seed in DRAWS:
+        early = _share_of_each(train, np.random.default_rng(seed))
+        items = factorised(early, GOWALLA_PARAMS, cg_steps=3, threads=cores()).items
+        folded = folded_in(train, items, gram_matrix(items), GOWALLA_PARAMS)
+        found.append(float(judged(folded, items, split)["recall"].mean()))
     return {
-        "recall20_folded_in": round(ours, 4),
-        "recall20_retrained": round(theirs, 4),
-        "recall20_share": round(ours / theirs, 4),
+        "recall20_folded_in": round(float(np.mean(found)), 4),
+        "recall20_retrained": round(whole, 4),
+        "recall20_share": round(float(np.mean(found)) / whole, 4),
+        "recall20_share_lowest": round(min(found) / whole, 4),
     }
 
 

@@ -67,8 +67,9 @@ def _jobs(spark: SparkSession, root: Path, rank: int, users: int) -> tuple[Calla
 
     def mllib() -> DataFrame:
         package = spark.sparkContext._jvm.org.apache.spark.ml.recommendation
-        model = ALSModel(package.ALSModel("als", rank, *(frame._jdf for frame in factors)))
-        return model.recommendForAllUsers(LENGTH)
+        made = package.ALSModel("als", rank, *(frame._jdf for frame in factors))
+        # Only a fit gives it the names of its columns.
+        return ALSModel(made.setUserCol("user").setItemCol("item")).recommendForAllUsers(LENGTH)
 
     # Compilers of both sides, on few users.
     recommended(

@@ -35,10 +35,7 @@ def opened_job(  # noqa: PLR0913  # what the options of a command say
     settings = load_settings(environment, overrides)
     if source is not None and input_path is not None:
         mapped_files(source, input_path)  # a wrong mapping or file is told before Spark is started
-    place = Home(home.absolute())
-    if is_begun:
-        place.begun()
-    place.prepare()
+    place = Home(home.absolute()).prepare(is_begun=is_begun)
     log_to(place.root)
     spark = local_session("freshet", master, scratch=place.root / "scratch")
     try:

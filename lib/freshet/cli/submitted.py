@@ -55,10 +55,8 @@ def job_command(*names: str) -> Callable[[], None]:
         if live_days is not None:
             overrides = (*overrides, f"windows.live_days={live_days}")
         wishes: dict[str, Any] = {"source": source, "input_path": input_path, "as_of": parsed_moment(as_of)}
-        place, settings = Home(home.absolute()), load_settings(environment, overrides)
-        if not begins:
-            place.begun()
-        with _submitted(Path(sys.argv[0]).stem, place, settings, **wishes) as job:
+        name, settings = Path(sys.argv[0]).stem, load_settings(environment, overrides)
+        with _submitted(name, home, settings, is_begun=not begins, **wishes) as job:
             run_told(job, steps, Console(highlight=False))
 
     return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
@@ -77,16 +75,16 @@ def service_command(part: str, title: str) -> Callable[[], None]:
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
     def command(home: Path, environment: str | None, overrides: tuple[str, ...], **options: Any) -> None:
         feed, stop = told_feed(options, (part,)), stop_on_signals()
-        with _submitted(part, Home(home.absolute()), load_settings(environment, overrides)) as job:
+        with _submitted(part, home, load_settings(environment, overrides)) as job:
             run_parts(job, feed, (part,), rebuild=options["rebuild"], stop=stop)
 
     return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
 
 
 @contextmanager
-def _submitted(name: str, place: Home, settings: Settings, **wishes: Any) -> Iterator[Job]:
+def _submitted(name: str, home: Path, settings: Settings, *, is_begun: bool = False, **wishes: Any) -> Iterator[Job]:
     """A job with the launcher's session."""
-    place.prepare()
+    place = Home(home.absolute()).prepare(is_begun=is_begun)
     log_to(place.root)
     spark = spark_session(f"freshet {name}", jars=None, master=None)
     try:

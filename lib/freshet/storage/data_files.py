@@ -35,8 +35,9 @@ class NotPlainError(Exception):
 
 
 def check_plain(table: DeltaTable) -> None:
-    """Raises NotPlainError where the table asks more of its writers than files and an entry of the log."""
-    if table.protocol().min_writer_version > _PLAIN_WRITER_VERSION:
+    """Raises NotPlainError where the table asks more than files and an entry of the log."""
+    protocol = table.protocol()
+    if protocol.min_reader_version > _PLAIN_READER_VERSION or protocol.min_writer_version > _PLAIN_WRITER_VERSION:
         raise NotPlainError
 
 
@@ -54,19 +55,12 @@ def live_files(folder: Path) -> list[DataFile]:
     to know."""
     table = DeltaTable(folder)
     check_plain(table)
-    if table.protocol().min_reader_version > _PLAIN_READER_VERSION:
-        raise NotPlainError
-    actions = pa.table(table.get_add_actions())
-    if not actions.num_rows:
-        return []
-    partitions = actions.column("partition").to_pylist() if "partition" in actions.column_names else []
-    if any(count is None for count in actions.column("num_records").to_pylist()):
+    entries = pa.table(table.get_add_actions()).to_pylist()
+    if any(entry["num_records"] is None for entry in entries):
         raise NotPlainError
     return [
-        DataFile(folder / unquote(path), partitions[place] if partitions else {}, rows)
-        for place, (path, rows) in enumerate(
-            zip(actions.column("path").to_pylist(), actions.column("num_records").to_pylist(), strict=True)
-        )
+        DataFile(folder / unquote(entry["path"]), entry.get("partition") or {}, entry["num_records"])
+        for entry in entries
     ]
 
 

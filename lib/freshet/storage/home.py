@@ -52,8 +52,11 @@ class Home:
     def locks(self) -> Path:
         return self.root / "locks"
 
-    def prepare(self) -> "Home":
-        """Makes the folders. Raises SetupError when the root cannot be written."""
+    def prepare(self, *, is_begun: bool = False) -> "Home":
+        """Makes the folders; where the home must be one that `is_begun`, only if it is. Raises SetupError when the root
+        cannot be written."""
+        if is_begun:
+            self.begun()
         try:
             for folder in (
                 self.warehouse,

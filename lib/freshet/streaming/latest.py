@@ -4,9 +4,13 @@ from pyspark.sql import DataFrame
 
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
 
+NEWEST_FIRST = ("generation", "event_clock", "source", "epoch", "query_id", "batch_id")
+"""What tells the newest of a shopper's lists, each from its highest value down."""
+
 
 def _newest_of(batch_lists: str, stream_lists: str) -> str:
     columns = ", ".join(RECOMMENDATIONS.column_names)
+    order = ", ".join(f"{name} DESC" for name in NEWEST_FIRST)
     return f"""
 WITH all_lists AS (
   SELECT {columns}, CAST(-1 AS BIGINT) AS epoch, '' AS query_id, CAST(-1 AS BIGINT) AS batch_id
@@ -17,7 +21,7 @@ WITH all_lists AS (
 newest_first AS (
   SELECT *, ROW_NUMBER() OVER (
     PARTITION BY user_id
-    ORDER BY generation DESC, event_clock DESC, source DESC, epoch DESC, query_id DESC, batch_id DESC
+    ORDER BY {order}
   ) AS place
   FROM all_lists
 )

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from freshet.contracts import RECOMMENDATIONS
 from freshet.storage.data_files import DataFile
 from freshet.storage.small_writes import arrow_schema
+from freshet.streaming.latest import NEWEST_FIRST
 
 LISTS_PER_RANGE = 60_000
 """Of a shopper range that is in memory at once: some 60 MB with lists of 20 items, and as much while it is sorted."""
@@ -30,8 +31,6 @@ _SAMPLED_PER_RANGE = 200
 
 _UNLIKE_UPDATES = {"epoch": -1, "query_id": "", "batch_id": -1}
 """What a list of `recommendations` has in place of an update's columns: it is older than every update."""
-
-_NEWEST_FIRST = ("generation", "event_clock", "source", "epoch", "query_id", "batch_id")
 
 _ROWS = pa.schema(
     [*arrow_schema(RECOMMENDATIONS), ("epoch", pa.int64()), ("query_id", pa.string()), ("batch_id", pa.int64())]
@@ -69,8 +68,8 @@ def newest_of(rows: pa.Table) -> pa.Table:
     if not rows.num_rows:
         return rows.select(RECOMMENDATIONS.column_names)
     rows = rows.combine_chunks()
-    keys = rows.select(["user_id", *_NEWEST_FIRST]).to_batches()[0]
-    newest_first = [("user_id", "ascending"), *((name, "descending") for name in _NEWEST_FIRST)]
+    keys = rows.select(["user_id", *NEWEST_FIRST]).to_batches()[0]
+    newest_first = [("user_id", "ascending"), *((name, "descending") for name in NEWEST_FIRST)]
     order = pc.sort_indices(keys, sort_keys=newest_first)
     users = keys.column("user_id").take(order)
     is_first = np.ones(len(users), dtype=np.bool_)

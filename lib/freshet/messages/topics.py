@@ -1,8 +1,9 @@
 """Facts of the topics of a broker, and making and deleting them."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
@@ -11,6 +12,8 @@ from freshet.errors import InputError, TransientError
 
 ANSWER_SECONDS = 10.0
 """How long a broker may take to answer before it counts as absent."""
+
+Found = TypeVar("Found")
 
 LOG = logging.getLogger("freshet.kafka")
 # The client library would write about lost connections to standard error, past any line of ours.
@@ -31,25 +34,46 @@ def partitions_of_topics(options: Mapping[str, str]) -> dict[str, int]:
 
 
 def end_offsets(options: Mapping[str, str], topic: str) -> dict[int, int]:
-    """Per partition the offset of the next message to come. Raises InputError for an unknown topic, and SetupError."""
+    """Per partition the offset of the next message to come. Raises InputError for an unknown topic, and SetupError.
+
+    A partition whose leader is being chosen, as of a topic just made or of a broker that restarts, is waited for.
+    """
     partitions = partitions_of_topics(options).get(topic)
     if partitions is None:
         raise InputError("there is no such topic", where=f"topic {topic} of {_servers(options)}")
+    return _settled(options, topic, partitions)
+
+
+def _settled(options: Mapping[str, str], topic: str, partitions: int) -> dict[int, int]:
+    """The end offsets of this many partitions, as soon as the leader of each is chosen."""
     asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
-    with broker_mistakes(options):
-        admin = _admin(options)
+
+    def answered() -> dict[int, int] | None:
         answers = admin.list_offsets(asked, request_timeout=ANSWER_SECONDS)
-        return {place.partition: answer.result().offset for place, answer in answers.items()}
+        try:
+            return {place.partition: answer.result().offset for place, answer in answers.items()}
+        except KafkaException as error:
+            if error.args[0].name() in _NOT_SETTLED:
+                return None
+            raise
+
+    with broker_mistakes(options):
+        admin = _admin(options)  # must outlive its answers
+        return _awaited(admin, answered, options, f"topic {topic} has partitions without a leader")
 
 
 def create_topic(options: Mapping[str, str], topic: str, partitions: int = 2) -> None:
-    """Makes a topic without replicas. Raises InputError when it is there already, SetupError without a broker."""
+    """Makes a topic without replicas. Raises InputError when it is there already, SetupError without a broker.
+
+    Ends when every partition can be written and read: a broker promises a topic before it has it.
+    """
     made = NewTopic(topic, num_partitions=partitions, replication_factor=1)
     with broker_mistakes(options):
-        admin = _admin(options)  # must outlive its answers
+        admin = _admin(options)
         answers = admin.create_topics([made], operation_timeout=ANSWER_SECONDS)
         for answer in answers.values():
             answer.result()
+    _settled(options, topic, partitions)
 
 
 def delete_topic(options: Mapping[str, str], topic: str) -> None:
@@ -59,6 +83,17 @@ def delete_topic(options: Mapping[str, str], topic: str) -> None:
         answers = admin.delete_topics([topic], operation_timeout=ANSWER_SECONDS)
         for answer in answers.values():
             answer.result()
+    # A broker promises this before it is so, too.
+    _awaited(admin, lambda: not topic_exists(options, topic) or None, options, f"topic {topic} is still there")
+
+
+def _awaited(admin: AdminClient, answer: Callable[[], Found | None], options: Mapping[str, str], trouble: str) -> Found:
+    """The first answer that is not None. Raises TransientError when there is none in ANSWER_SECONDS."""
+    for _ in range(round(ANSWER_SECONDS / _LOOK_SECONDS)):
+        if (found := answer()) is not None:
+            return found
+        admin.poll(_LOOK_SECONDS)
+    raise TransientError(trouble, where=_servers(options), do="Are all brokers of the cluster running?")
 
 
 @contextmanager
@@ -80,9 +115,8 @@ def broker_mistakes(options: Mapping[str, str]) -> Iterator[None]:
 
 _NO_ANSWER = ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")
 
-
-_PATIENCE = 3 * ANSWER_SECONDS
-"""For answers that the library promises: it gives none when its client is gone."""
+_NOT_SETTLED = ("NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART")
+_LOOK_SECONDS = 0.05
 
 
 def _admin(options: Mapping[str, str]) -> AdminClient:

@@ -1,5 +1,6 @@
 """Items that the model does not know become part of a minor version, which the running stream takes over."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion, registry
 from freshet.storage.ledger import write_record
 from tests.artifacts import both
-from tests.factories import event, events_frame, frame
+from tests.factories import event, events_frame, frame, moment
 from tests.streaming.service import (
     ITEMS,
     click,
@@ -100,6 +101,30 @@ def test_a_model_that_knows_everything_stays_as_it_is(spark: SparkSession, job: 
     assert version is not None
     assert refreshed(job, version) is None
     assert registry(job).versions(RECOMMENDER)[0].minor == 0
+
+
+def test_of_too_many_new_items_those_of_most_shoppers_are_taken(spark: SparkSession, job: Job) -> None:
+    job = replace(job, settings=replace(job.settings, service=replace(job.settings.service, most_new_items=2)))
+    rows = [view(1, "u0", "x"), view(2, "u0", "x"), view(3, "u0", "y"), view(4, "u1", "y"), view(5, "u0", "z")]
+    job.warehouse.replace(events_frame(spark, [*rows, view(6, "u1", "z")]), EVENTS)
+    job.warehouse.replace(frame(spark, ITEMS_HISTORY, [{"item_id": "quiet", "valid_to": None}]), ITEMS_HISTORY)
+    version = champion(job, RECOMMENDER)
+    assert version is not None
+    assert refreshed(job, version) is not None
+    assert {*solved(job)[1].items.to_pylist()} == {*ITEMS, "y", "z"}
+
+
+@pytest.mark.parametrize("is_plain", [True, False], ids=["plain", "with deletion vectors"])
+def test_only_events_since_the_cut_bring_items(spark: SparkSession, job: Job, is_plain: bool) -> None:
+    rows = [{**view(1, "u0", "before"), "event_time": moment("2025-12-31")}, view(2, "u0", "after")]
+    job.warehouse.replace(events_frame(spark, rows), EVENTS)
+    if not is_plain:
+        path = job.warehouse.path(EVENTS)
+        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
+    version = champion(job, RECOMMENDER)
+    assert version is not None
+    assert refreshed(job, version) is not None
+    assert {*solved(job)[1].items.to_pylist()} == {*ITEMS, "after"}
 
 
 def test_the_running_stream_lists_a_new_item_after_the_refresh(spark: SparkSession, job: Job, tmp_path: Path) -> None:

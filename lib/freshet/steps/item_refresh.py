@@ -6,6 +6,7 @@ Every time from the artifact that was registered, so that an item's vector follo
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,9 @@ from freshet.recommendation.terms import shopper_factors
 from freshet.registry.versions import ModelVersion
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion, registry
+from freshet.storage.data_files import NotPlainError
+from freshet.storage.event_items import EventItems
+from freshet.storage.item_states import listed_items
 from freshet.streaming.beside import Beside
 from freshet.threads import taking_turns
 
@@ -38,15 +42,15 @@ class Touched:
     vectors: NDArray[np.float32]
 
 
-def refreshed(job: Job, version: ModelVersion) -> ModelVersion | None:
+def refreshed(job: Job, version: ModelVersion, seen: EventItems | None = None) -> ModelVersion | None:
     """The version with a next minor that knows the items it lacked; None when there is nothing new.
 
     New are items of table events since the run's cut and of the catalogue that the registered artifact does not have,
     at most `service.most_new_items`, those of most shoppers first. A model without factors gets them with zero
-    vectors: popularity and newness place them.
+    vectors: popularity and newness place them. `seen`, of that cut, makes a look cost what has come since its last one.
     """
     artifact = Artifact.load(registry(job).first_folder(version))
-    item_ids = _new_item_ids(job, artifact)
+    item_ids = _new_item_ids(job, artifact, seen or _event_items(job))
     if not len(item_ids):
         return None
     vectors = _vectors(job, version, artifact, item_ids)
@@ -60,22 +64,46 @@ def refreshed(job: Job, version: ModelVersion) -> ModelVersion | None:
     return store.publish_minor(RECOMMENDER, version.version, minor)
 
 
-def _new_item_ids(job: Job, artifact: Artifact) -> pa.Array:
-    """Ids that the artifact lacks, in rising order: item-sized."""
-    since = F.col("event_time") >= F.lit(job.windows().cut)
-    seen = job.warehouse.read(EVENTS).where(counts_as_taste() & since).groupBy("item_id")
-    found = seen.agg(F.approx_count_distinct(shopper_id()).alias("shoppers"))
-    if job.warehouse.exists(ITEMS_HISTORY):
-        states = job.warehouse.read(ITEMS_HISTORY).where("valid_to is null")
-        listed = states.select("item_id", F.lit(0).alias("shoppers"))
-        found = found.unionByName(listed).groupBy("item_id").agg(F.max("shoppers").alias("shoppers"))
+def _event_items(job: Job) -> EventItems:
+    return EventItems(Path(job.warehouse.path(EVENTS)), job.windows().cut)
+
+
+def _new_item_ids(job: Job, artifact: Artifact, seen: EventItems) -> pa.Array:
+    """Ids that the artifact lacks, in rising order: item-sized. Without Spark unless there are more than may be."""
+    listed = listed_items(job.warehouse)
+    known = artifact.items
+    unheard = listed.filter(pc.invert(pc.is_in(listed, value_set=known)))
+    touched = _touched_ids(job, seen)
+    touched = touched.filter(pc.invert(pc.is_in(touched, value_set=known)))
+    ids = pc.unique(pa.concat_arrays([touched, unheard]))
     most = job.settings.service.most_new_items
-    # The artifact's items are item-sized too; the catalogue's are looked up here rather than sent to Spark.
-    table = found.toArrow()
-    table = table.filter(pc.invert(pc.is_in(table.column("item_id"), value_set=artifact.items)))
-    table = table.sort_by([("shoppers", "descending"), ("item_id", "ascending")]).slice(0, most)
-    ids = table.column("item_id").combine_chunks().cast(pa.string())
+    if len(ids) > most:
+        counts = _shoppers(job, touched, seen.since)
+        places = pc.index_in(ids, value_set=counts.column("item_id").combine_chunks())
+        shoppers = pc.fill_null(counts.column("shoppers").combine_chunks().take(places), 0)
+        table = pa.table({"item_id": ids, "shoppers": shoppers})
+        table = table.sort_by([("shoppers", "descending"), ("item_id", "ascending")]).slice(0, most)
+        ids = table.column("item_id").combine_chunks()
     return ids.take(pc.sort_indices(ids))
+
+
+def _touched_ids(job: Job, seen: EventItems) -> pa.Array:
+    if not job.warehouse.exists(EVENTS):
+        return pa.array([], pa.string())
+    try:
+        return seen.ids()
+    except NotPlainError:
+        events = job.warehouse.read(EVENTS).where(counts_as_taste() & (F.col("event_time") >= F.lit(seen.since)))
+        return events.select("item_id").distinct().toArrow().column("item_id").combine_chunks().cast(pa.string())
+
+
+def _shoppers(job: Job, item_ids: pa.Array, since: datetime) -> pa.Table:
+    """(item_id, shoppers): by how many shoppers each of these items was touched, about."""
+    events = job.warehouse.read(EVENTS).where(counts_as_taste() & (F.col("event_time") >= F.lit(since)))
+    wanted = job.spark.createDataFrame(pa.table({"item_id": item_ids}))
+    mine = events.join(F.broadcast(wanted), on="item_id", how="left_semi").groupBy("item_id")
+    found = mine.agg(F.approx_count_distinct(shopper_id()).alias("shoppers")).toArrow()
+    return found.cast(pa.schema([("item_id", pa.string()), ("shoppers", pa.int64())]))
 
 
 def _vectors(job: Job, version: ModelVersion, artifact: Artifact, item_ids: pa.Array) -> NDArray[np.float32]:
@@ -170,6 +198,7 @@ class ItemRefresh:
         self.job = job
         self._next = job.now() + self._interval
         self._work = Beside[None]()
+        self._seen: EventItems | None = None
 
     @property
     def _interval(self) -> timedelta:
@@ -187,5 +216,7 @@ class ItemRefresh:
     def _refresh(self) -> None:
         version = champion(self.job, RECOMMENDER)
         if version is not None:
+            if self._seen is None or self._seen.since != self.job.windows().cut:
+                self._seen = _event_items(self.job)
             with taking_turns(self.job.spark, "item refresh"):
-                refreshed(self.job, version)
+                refreshed(self.job, version, self._seen)

@@ -23,6 +23,17 @@ def unavailable_items(warehouse: Warehouse, at: datetime) -> pa.Array:
       FROM states WHERE valid_from < '{moment}' AND known_at < '{moment}'
     ) WHERE place = 1 AND available = false
     """
+    return _ids(warehouse, query)
+
+
+def listed_items(warehouse: Warehouse) -> pa.Array:
+    """Ids of all items of the catalogue, each once; item-sized. Nothing where there is no table."""
+    if not warehouse.exists(ITEMS_HISTORY):
+        return pa.array([], pa.string())
+    return _ids(warehouse, "SELECT DISTINCT item_id FROM states WHERE valid_to IS NULL")
+
+
+def _ids(warehouse: Warehouse, query: str) -> pa.Array:
     table = DeltaTable(warehouse.path(ITEMS_HISTORY))
     found = pa.table(QueryBuilder().register("states", table).execute(query).read_all()).column("item_id")
     return found.combine_chunks().cast(pa.string())

@@ -1,0 +1,70 @@
+"""Which items the events speak of, found without Spark in the files that were not looked into before."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from freshet.storage.data_files import live_files
+
+_ROWS_PER_READ = 100_000
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+class EventItems:
+    """Ids of the items of product events since a moment (UTC): of what counts as taste, by contracts.shoppers.
+
+    It keeps them, and which files it has read: a look costs what has come since the last one. Files that pack others
+    are read once more. One thread, a batch of one file in memory at a time.
+    """
+
+    def __init__(self, folder: Path, since: datetime) -> None:
+        self._folder, self.since = folder, since
+        self._read: set[Path] = set()
+        self._ids: pa.Array = pa.array([], pa.string())
+
+    def ids(self) -> pa.Array:
+        """Every such id up to the table's newest version, in no order, each once. Raises NotPlainError."""
+        files = {file.path for file in live_files(self._folder)}
+        for path in sorted(files - self._read):
+            self._ids = _union([self._ids, *_ids_of_file(path, self.since)])
+        self._read = files
+        return self._ids
+
+
+def _ids_of_file(path: Path, since: datetime) -> list[pa.Array]:
+    with pq.ParquetFile(path, read_dictionary=["item_id"], pre_buffer=False) as parquet:
+        columns = [name for name in _COLUMNS if name in parquet.schema_arrow.names]
+        batches = parquet.iter_batches(_ROWS_PER_READ, columns=columns, use_threads=False)
+        return [_ids_of_rows(batch, since) for batch in batches]
+
+
+_COLUMNS = ("item_id", "event_time", "user_id", "anonymous_id", "flags")
+
+
+def _ids_of_rows(rows: pa.RecordBatch, since: datetime) -> pa.Array:
+    """contracts.shoppers.counts_as_taste once more, over Arrow's columns."""
+    if not {"item_id", "event_time", "flags"} <= set(rows.schema.names):
+        return pa.array([], pa.string())
+    is_wanted = pc.greater_equal(rows.column("event_time").cast(_TIME), pa.scalar(since.replace(tzinfo=UTC), _TIME))
+    shoppers = [rows.column(name).is_valid() for name in ("user_id", "anonymous_id") if name in rows.schema.names]
+    has_shopper = np.logical_or.reduce([each.to_numpy(zero_copy_only=False) for each in shoppers])
+    wanted = is_wanted.to_numpy(zero_copy_only=False) & has_shopper & ~_marked(rows.column("flags"), "non_product")
+    ids = rows.column("item_id").filter(pa.array(wanted)).drop_null()
+    return pc.unique(ids).dictionary_decode() if pa.types.is_dictionary(ids.type) else pc.unique(ids)
+
+
+def _marked(flags: pa.ListArray, flag: str) -> np.ndarray:
+    """Whether each list holds the flag."""
+    marked = np.zeros(len(flags), dtype=np.bool_)
+    holders = pc.list_parent_indices(flags).filter(pc.equal(pc.list_flatten(flags), flag))
+    marked[holders.to_numpy()] = True
+    return marked
+
+
+def _union(ids: Iterable[pa.Array]) -> pa.Array:
+    return pc.unique(pa.concat_arrays([each.cast(pa.string()) for each in ids]))

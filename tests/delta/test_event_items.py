@@ -1,0 +1,97 @@
+"""Items that events speak of: Arrow's look at files against Spark's condition for what counts as taste."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from freshet.contracts import EVENTS
+from freshet.contracts.shoppers import counts_as_taste
+from freshet.storage import hygiene
+from freshet.storage.data_files import NotPlainError
+from freshet.storage.event_items import EventItems
+from freshet.storage.tables import Warehouse
+from tests.factories import Row, event, events_frame, moment
+
+pytestmark = pytest.mark.delta
+
+SINCE = moment("2026-02-01")
+
+ROWS = [
+    event(item="early", at="2026-01-31 23:59:59.999999"),
+    event(item="first", at="2026-02-01"),
+    event(item="again", at="2026-02-02"),
+    event(item="again", at="2026-02-03", user="u2"),
+    event(item="visited", user=None, anonymous_id="cookie"),
+    event(item="nobodys", user=None),
+    event(item=None),
+    event(item="postage", flags=["late", "non_product"]),
+    event(item="late", flags=["late"]),
+    event(item="postage", flags=["non_product"]),
+    event(item="sometimes a product", flags=["non_product"]),
+    event(item="sometimes a product"),
+]
+
+
+def dated(rows: list[Row]) -> list[Row]:
+    later = moment("2026-02-05")
+    return [
+        {**row, "event_id": f"e{n}", "event_time": max(row["event_time"], later) if n > 3 else row["event_time"]}
+        for n, row in enumerate(rows)
+    ]
+
+
+def of(warehouse: Warehouse) -> EventItems:
+    return EventItems(Path(warehouse.path(EVENTS)), SINCE)
+
+
+@contextmanager
+def files_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    read: list[str] = []
+    real = pq.ParquetFile
+
+    def noted(path: Path, **options: object) -> pq.ParquetFile:
+        read.append(Path(path).name)
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "ParquetFile", noted)
+        yield read
+
+
+def test_they_are_those_of_what_counts_as_taste(spark: SparkSession, warehouse: Warehouse) -> None:
+    rows = events_frame(spark, dated(ROWS))
+    warehouse.replace(rows, EVENTS)
+    found = sorted(of(warehouse).ids().to_pylist())
+    assert found == ["again", "first", "late", "sometimes a product", "visited"]
+    counted = rows.where(counts_as_taste()).where(rows.event_time >= SINCE).select("item_id").distinct()
+    assert found == sorted(row.item_id for row in counted.collect())
+
+
+def test_a_second_look_reads_what_has_come_since(
+    spark: SparkSession, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.create(EVENTS)
+    items = of(warehouse)
+    assert items.ids().to_pylist() == []
+    for item in ("a", "b", "c"):
+        warehouse.append(events_frame(spark, [event(item=item, at="2026-02-02", event_id=item)]).coalesce(1), EVENTS)
+        with files_read(monkeypatch) as read:
+            assert item in items.ids().to_pylist()
+        assert len(read) == 1
+    with files_read(monkeypatch) as read:
+        assert sorted(items.ids().to_pylist()) == ["a", "b", "c"]
+    assert read == []
+    # Packing changes files, not what they say.
+    assert hygiene.pack(warehouse, EVENTS, target_mb=64, from_files=2) == 3
+    assert sorted(items.ids().to_pylist()) == ["a", "b", "c"]
+
+
+def test_a_table_with_more_than_files_is_told(spark: SparkSession, warehouse: Warehouse) -> None:
+    warehouse.replace(events_frame(spark, dated(ROWS)), EVENTS)
+    spark.sql(f"ALTER TABLE delta.`{warehouse.path(EVENTS)}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
+    with pytest.raises(NotPlainError):
+        of(warehouse).ids()

@@ -1,5 +1,6 @@
 """A compaction's merge by Arrow: the same lists as the SQL text gives, whatever files and ranges they come in."""
 
+import os
 import tempfile
 from pathlib import Path
 from threading import Thread
@@ -137,6 +138,19 @@ def test_a_merge_that_is_ended_changes_nothing(shop: Shop) -> None:
         shop.compaction.merge(0)
     shop.started().merge(0)
     assert shop.newest() == shop.expected()
+
+
+def test_a_merge_gives_way_to_everything_else(shop: Shop) -> None:
+    shop.batch()
+    shop.compaction.begin()
+    until(lambda: shop.compaction._process._process is not None)
+    started = shop.compaction._process._process
+    assert started is not None
+    try:
+        until(lambda: os.getpriority(os.PRIO_PROCESS, started.pid) == 19)
+        assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+    finally:
+        shop.compaction.close()
 
 
 def test_the_process_of_a_merge_has_the_lease_for_as_long_as_it_lives(shop: Shop) -> None:

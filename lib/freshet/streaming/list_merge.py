@@ -58,6 +58,8 @@ class MergeProcess:
             self._process = subprocess.Popen(
                 words, pass_fds=(lock,), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
+            # From here, so that its start gives way too.
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, _LOWEST_PRIORITY)
         told, complaint = self._process.communicate()
         if self._process.returncode:
             found = complaint.strip().splitlines()[-1:] or [f"exit code {self._process.returncode}"]
@@ -77,7 +79,6 @@ class MergeProcess:
 
 def main() -> None:
     """The other process: WAREHOUSE EPOCH. Says how many lists there are, or that Spark has to do it."""
-    os.nice(_LOWEST_PRIORITY)
     # Ctrl-C at a terminal reaches it too; whether it goes on is for the stream to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)

@@ -15,7 +15,7 @@ ALL = "everything but jobs and cli"
 MAY_IMPORT: dict[str, tuple[str, ...] | str] = {
     "errors": (),
     "contracts": ("errors",),
-    "top_k": (),
+    "top_k": ("compiled",),
     "threads": (),
     "compiled": (),
     "sparse_products": ("compiled",),

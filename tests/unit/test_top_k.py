@@ -1,5 +1,7 @@
 """Exact top-k against a full sort."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from freshet.top_k import top_k
 from tests.oracles_recommendation import best_columns
 
 
-def _agrees(scores: NDArray[np.float32], k: int) -> None:
+def _agrees(scores: NDArray[np.floating[Any]], k: int) -> None:
     columns, values = top_k(scores, k)
     for n, row in enumerate(scores):
         expected = best_columns([float(value) for value in row], k)
@@ -21,17 +23,18 @@ def _agrees(scores: NDArray[np.float32], k: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    rows=st.integers(1, 4),
+    rows=st.sampled_from([1, 3, 16, 17, 33]),
     columns=st.integers(1, 400),
     k=st.integers(1, 30),
     levels=st.sampled_from([1, 2, 5, 50, 10**6]),
     forbidden=st.sampled_from([0.0, 0.3, 0.97, 1.0]),
+    precision=st.sampled_from([np.float32, np.float64]),
 )
 def test_top_k_of_any_scores_equals_a_full_sort(
-    seed: int, rows: int, columns: int, k: int, levels: int, forbidden: float
+    seed: int, rows: int, columns: int, k: int, levels: int, forbidden: float, precision: type[np.floating[Any]]
 ) -> None:
     rng = np.random.default_rng(seed)
-    scores = (rng.integers(0, levels, (rows, columns)) - levels // 2).astype(np.float32)
+    scores = (rng.integers(0, levels, (rows, columns)) - levels // 2).astype(precision)
     scores[rng.random((rows, columns)) < forbidden] = -np.inf
     _agrees(scores, k)
 

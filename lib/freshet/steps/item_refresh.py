@@ -42,18 +42,34 @@ class Touched:
     vectors: NDArray[np.float32]
 
 
-def refreshed(job: Job, version: ModelVersion, seen: EventItems | None = None) -> ModelVersion | None:
+class Memory:
+    """What the refreshes of one run need to find out once: the items of its events so far, and X'X of its model."""
+
+    def __init__(self, job: Job) -> None:
+        self.cut = job.windows().cut
+        self.seen = EventItems(Path(job.warehouse.path(EVENTS)), self.cut)
+        self._grams: dict[int, NDArray[np.float64] | None] = {}
+
+    def user_gram(self, job: Job, version: ModelVersion) -> NDArray[np.float64] | None:
+        """`_user_gram`, which reads a vector for each shopper; they stay what they are."""
+        if version.version not in self._grams:
+            self._grams = {version.version: _user_gram(job, version)}
+        return self._grams[version.version]
+
+
+def refreshed(job: Job, version: ModelVersion, memory: Memory | None = None) -> ModelVersion | None:
     """The version with a next minor that knows the items it lacked; None when there is nothing new.
 
     New are items of table events since the run's cut and of the catalogue that the registered artifact does not have,
     at most `service.most_new_items`, those of most shoppers first. A model without factors gets them with zero
-    vectors: popularity and newness place them. `seen`, of that cut, makes a look cost what has come since its last one.
+    vectors: popularity and newness place them. With the `memory` of that cut it looks at what has come since.
     """
+    memory = memory or Memory(job)
     artifact = Artifact.load(registry(job).first_folder(version))
-    item_ids = _new_item_ids(job, artifact, seen or _event_items(job))
+    item_ids = _new_item_ids(job, artifact, memory.seen)
     if not len(item_ids):
         return None
-    vectors = _vectors(job, version, artifact, item_ids)
+    vectors = _vectors(job, artifact, item_ids, memory.user_gram(job, version))
     made = with_new_items(artifact, item_ids, vectors)
     if version.minor:
         now = Artifact.load(version.folder)
@@ -62,10 +78,6 @@ def refreshed(job: Job, version: ModelVersion, seen: EventItems | None = None) -
     store, minor = registry(job), version.minor + 1
     made.save(store.minor_folder(RECOMMENDER, version.version, minor))
     return store.publish_minor(RECOMMENDER, version.version, minor)
-
-
-def _event_items(job: Job) -> EventItems:
-    return EventItems(Path(job.warehouse.path(EVENTS)), job.windows().cut)
 
 
 def _new_item_ids(job: Job, artifact: Artifact, seen: EventItems) -> pa.Array:
@@ -106,10 +118,9 @@ def _shoppers(job: Job, item_ids: pa.Array, since: datetime) -> pa.Table:
     return found.cast(pa.schema([("item_id", pa.string()), ("shoppers", pa.int64())]))
 
 
-def _vectors(job: Job, version: ModelVersion, artifact: Artifact, item_ids: pa.Array) -> NDArray[np.float32]:
+def _vectors(job: Job, artifact: Artifact, item_ids: pa.Array, gram: NDArray[np.float64] | None) -> NDArray[np.float32]:
     """Solved where shoppers have touched an item, else by its content, else zeros."""
     vectors = content_vectors(item_ids, _contents(job), artifact)
-    gram = _user_gram(job, version)
     touched = _touched(job, artifact, item_ids) if gram is not None else None
     if gram is not None and touched is not None:
         solved = solved_items(touched.strengths, touched.vectors, gram, artifact)
@@ -198,7 +209,7 @@ class ItemRefresh:
         self.job = job
         self._next = job.now() + self._interval
         self._work = Beside[None]()
-        self._seen: EventItems | None = None
+        self._memory: Memory | None = None
 
     @property
     def _interval(self) -> timedelta:
@@ -216,7 +227,7 @@ class ItemRefresh:
     def _refresh(self) -> None:
         version = champion(self.job, RECOMMENDER)
         if version is not None:
-            if self._seen is None or self._seen.since != self.job.windows().cut:
-                self._seen = _event_items(self.job)
+            if self._memory is None or self._memory.cut != self.job.windows().cut:
+                self._memory = Memory(self.job)
             with taking_turns(self.job.spark, "item refresh"):
-                refreshed(self.job, version, self._seen)
+                refreshed(self.job, version, self._memory)

@@ -84,7 +84,7 @@ GOWALLA = Published(
 )
 
 TOPN_QUEST = Published(
-    "protocol and folds of Anelli et al., UMAP 2022; its figures could not be checked and are not shown",
+    "test parts of Anelli et al., UMAP 2022; without its training parts (see the bench), so its figures are not shown",
     ("nDCG@10", "Precision@10", "Recall@10", "fit s"),
     {},
 )

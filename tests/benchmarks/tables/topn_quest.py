@@ -1,7 +1,9 @@
-"""The five folds of "Top-N Recommendation Algorithms: A Quest for the State-of-the-Art" (Anelli et al. 2022).
+"""The five test parts of "Top-N Recommendation Algorithms: A Quest for the State-of-the-Art" (Anelli et al. 2022).
 
-Each fold is tested with the four others as training part; the regularisation is chosen once per set, by a fifth of each
-user's rows in the training part of the first fold. Means over folds.
+They are no partition but five draws of a fifth of all pairs each, and the training parts were not published: of
+MovieLens 1M 388,921 of 583,355 pairs are in one of them. A part is tested with what is in the others and not in it, so
+that there is less to learn from than in the paper, and figures are not comparable with its. The regularisation is
+chosen once per set, by a fifth of the pairs of the first training part. Means over parts.
 """
 
 import time
@@ -21,7 +23,7 @@ from tests.benchmarks.tables.trials import best, recorded
 K, KEPT = 10, 1000
 SETS = ("movielens_1m", "amazon_music", "epinions")
 GRID = {"movielens_1m": (100.0, 300.0, 1000.0), "amazon_music": (3.0, 10.0, 30.0), "epinions": (30.0, 100.0, 300.0)}
-SEED = 0
+SEED, HELD = 0, 0.2
 
 
 def topn_quest(spark: SparkSession, quick: bool, name: str) -> dict[str, Any]:
@@ -31,24 +33,29 @@ def topn_quest(spark: SparkSession, quick: bool, name: str) -> dict[str, Any]:
     fold = table["fold"].to_numpy()
     shape = users.max() + 1, items.max() + 1
     ids = [f"{n:06d}" for n in range(shape[1])]
+    every = _pairs(users, items, shape)
 
-    def split(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Split:
-        return Split(*(csr_matrix((np.ones(part.sum(), np.float32), (users[part], items[part])), shape=shape)
-                       for part in (train, test)))  # fmt: skip
+    def split(number: int) -> Split:
+        test = _pairs(users[fold == number], items[fold == number], shape)
+        return Split(_without(every, test), test)
 
-    first = fold != fold.min()
-    held = first & (np.random.default_rng(SEED).random(len(fold)) < 0.2)
+    numbers = np.unique(fold)
+    first = split(numbers[0]).known
+    held = first.copy()
+    held.data[np.random.default_rng(SEED).random(first.nnz) >= HELD] = 0
+    held.eliminate_zeros()
+    inner = Split(_without(first, held), held)
     trials = []
     for reg in GRID[name][: 1 if quick else None]:
         params = LinearItemParameters(reg, count=KEPT, dense_items=20_000)
-        ndcg = _judged(spark, split(first & ~held, held), ids, params)[0]["ndcg"].mean()
+        ndcg = _judged(spark, inner, ids, params)[0]["ndcg"].mean()
         trials.append(
-            recorded(f"topn_quest {name}", "a fifth of fold 0's training part", params, "ndcg@10", float(ndcg))
+            recorded(f"topn_quest {name}", "a fifth of the first training part", params, "ndcg@10", float(ndcg))
         )
     chosen = best(trials)
     runs = [
-        _judged(spark, split(fold != n, fold == n), ids, LinearItemParameters(**chosen.setting))
-        for n in np.unique(fold)[: 1 if quick else None]
+        _judged(spark, split(number), ids, LinearItemParameters(**chosen.setting))
+        for number in numbers[: 1 if quick else None]
     ]
     means = {metric: [float(found[metric].mean()) for found, _ in runs] for metric in ("ndcg", "precision", "recall")}
     seconds = float(np.mean([seconds for _, seconds in runs]))
@@ -60,7 +67,22 @@ def topn_quest(spark: SparkSession, quick: bool, name: str) -> dict[str, Any]:
         "fit_seconds": round(seconds, 2),
         "trials": [chosen.id],
         "settings": [chosen.setting["reg_param"]],
+        "pairs_known_of_all": [every.nnz, len(fold)],
     }
+
+
+def _pairs(users: NDArray[np.int64], items: NDArray[np.int64], shape: tuple[int, int]) -> csr_matrix:
+    """1 at each pair, however often it is given."""
+    pairs = csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=shape)
+    pairs.sum_duplicates()
+    pairs.data[:] = 1
+    return pairs
+
+
+def _without(pairs: csr_matrix, others: csr_matrix) -> csr_matrix:
+    left = pairs - pairs.multiply(others)
+    left.eliminate_zeros()
+    return left.tocsr()
 
 
 def _judged(

@@ -139,6 +139,12 @@ def test_impossible_parameters_are_refused(wrong: tuple[int, int, float, float])
         AlsParameters(*wrong, seed=1)
 
 
+@pytest.mark.parametrize("start", [0.0, -1.0, float("nan"), 101.0])
+def test_impossible_starts_are_refused(start: float) -> None:
+    with pytest.raises(ValueError, match="start must be"):
+        AlsParameters(1, 1, 0.1, 1.0, seed=1, start=start)
+
+
 @pytest.mark.parametrize("wrong", [("spark", 3, 1.0), ("auto", 0, 1.0), ("auto", 3, 0.0)])
 def test_impossible_engines_are_refused(wrong: tuple[str, int, float]) -> None:
     with pytest.raises(ValueError, match="must be"):

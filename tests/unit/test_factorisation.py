@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -44,10 +45,11 @@ def _solved(rows: csr_matrix, vectors: NDArray[np.float64], params: AlsParameter
     return np.array(solutions)
 
 
-@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_scores_equal_those_of_exact_alternating_least_squares_from_the_same_start(power: float) -> None:
-    strengths, params = _strengths(), _params(power=power)
-    X: NDArray[np.float64] = np.random.default_rng(params.seed).standard_normal((40, 4), dtype=np.float32) / np.sqrt(4)
+@pytest.mark.parametrize(("power", "start"), [(0.0, 1.0), (0.5, 1.0), (1.0, 1.0), (1.0, 0.1)])
+def test_scores_equal_those_of_exact_alternating_least_squares_from_the_same_start(power: float, start: float) -> None:
+    strengths, params = _strengths(), replace(_params(power=power), start=start)
+    drawn = np.random.default_rng(params.seed).standard_normal((40, 4), dtype=np.float32)
+    X: NDArray[np.float64] = start * drawn / np.sqrt(4)
     for _ in range(params.max_iter):
         Y = _solved(strengths.T.tocsr(), X.astype(np.float64), params)
         X = _solved(strengths, Y, params)

@@ -14,6 +14,9 @@ class AlsParameters:
     (Hu, Koren, Volinsky 2008, eq. 4; the power as in Rendle et al. 2021, "Revisiting the Performance of iALS";
     MLlib's is 1). Trainer and fold-in solve the same. A weight w of unobserved pairs is expressed by alpha: dividing
     Hu's equation by w leaves alpha / w.
+
+    `start` is the length of shoppers' starting vectors, about; engine mllib always starts at 1. From a small one the
+    strongest tastes are found first, so that few rounds keep less of what is drawn.
     """
 
     rank: int
@@ -21,8 +24,9 @@ class AlsParameters:
     reg_param: float
     alpha: float
     seed: int
-    # Recipes of models that were trained before there was a choice lack it.
+    # Recipes of models that were trained before there was a choice lack these.
     reg_power: float = 1.0
+    start: float = 1.0
 
     def __post_init__(self) -> None:
         if self.rank < 1 or self.max_iter < 1:
@@ -31,6 +35,8 @@ class AlsParameters:
             raise ValueError("reg_param and alpha must be 0 or more")
         if not 0 <= self.reg_power <= 2:
             raise ValueError("reg_power must be within 0 and 2")
+        if not 0 < self.start <= 100:
+            raise ValueError("start must be above 0 and at most 100")
 
 
 @dataclass(frozen=True)

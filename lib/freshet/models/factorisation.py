@@ -56,6 +56,7 @@ def factorised(strengths: csr_matrix, params: AlsParameters, *, cg_steps: int, t
         ridge(each.counts, reg_param=params.reg_param, reg_power=params.reg_power) for each in (users, items)
     )
     X = np.random.default_rng(params.seed).standard_normal((strengths.shape[0], params.rank), dtype=np.float32)
+    X *= np.float32(params.start)
     X /= np.sqrt(np.float32(params.rank))
     Y = np.zeros((strengths.shape[1], params.rank), dtype=np.float32)
     usual = Effort(1, cg_steps, _TOLERANCE)

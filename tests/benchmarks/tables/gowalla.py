@@ -1,23 +1,59 @@
-"""The BARS board of Gowalla (split of NGCF and LightGCN): a factor model alone, trained in one Spark job."""
+"""The BARS board of Gowalla (split of NGCF and LightGCN): factors and item neighbours, blended as the product does.
+
+Both are trained in Spark jobs. The settings of each, and the weight of the neighbours, are chosen on the validation
+part, one after the other.
+"""
 
 import time
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from pyspark.sql import SparkSession
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from scipy.sparse import csr_matrix, diags
 
 from freshet.models.als import Factoriser
 from freshet.models.als_parameters import AlsParameters, FactorisationParameters
+from freshet.models.neighbours import NeighbourParameters, item_neighbours
 from freshet.session import task_cores
-from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, fitted_vectors, gowalla_data, interactions, judged
-from tests.benchmarks.tables.judged import Split, interval
+from tests.benchmarks.tables.gowalla_data import (
+    ITEMS,
+    USERS,
+    K,
+    fitted_vectors,
+    gowalla_data,
+    interactions,
+)  # fmt: skip
+from tests.benchmarks.tables.judged import Split, interval, judged_users, lists_by, metrics, weights_matrix
+from tests.benchmarks.tables.spark_side import threads
 from tests.benchmarks.tables.trials import best, recorded
 
-_FIRST = AlsParameters(rank=1024, max_iter=5, reg_param=40.0, alpha=50.0, seed=1, reg_power=0.3)
-GRID = (_FIRST, replace(_FIRST, reg_param=120.0, reg_power=0.0), replace(_FIRST, reg_param=0.3, reg_power=1.0))
+_FACTORS = AlsParameters(rank=2048, max_iter=4, reg_param=40.0, alpha=50.0, seed=1, reg_power=0.3, start=0.01)
+FACTORS = (_FACTORS, replace(_FACTORS, max_iter=5), replace(_FACTORS, reg_param=32.0))
+NEIGHBOURS = tuple(NeighbourParameters(500, asymmetry, 0.0) for asymmetry in (1.2, 1.4, 1.6))
+WEIGHTS = (4.0, 6.0, 8.0, 11.0, 15.0)
+"""Of the neighbours' scores, each shopper's highest scaled to 1, beside standardised products of factors."""
+
 QUICK_RANK = 32
 SEEDS = (1, 2, 3)
+_IDS = [str(number) for number in range(ITEMS)]
+
+Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
+
+class Setting(NamedTuple):
+    """A factor model, and the neighbours with their weight beside it; None: factors alone."""
+
+    factors: AlsParameters
+    neighbours: NeighbourParameters | None = None
+    weight: float = 0.0
+
+    def told(self) -> dict[str, Any]:
+        """As plain values, for the record."""
+        neighbours = None if self.neighbours is None else asdict(self.neighbours)
+        return {"factors": asdict(self.factors), "neighbours": neighbours, "weight": self.weight}
 
 
 def native(spark: SparkSession) -> Factoriser:
@@ -26,46 +62,105 @@ def native(spark: SparkSession) -> Factoriser:
 
 
 def gowalla(spark: SparkSession, quick: bool) -> dict[str, Any]:
-    """Figures of the setting that the validation part chose, as means over seeds; seconds of the slowest whole job."""
+    """Figures of the setting that the validation part chose, as means over seeds; seconds of the slowest training."""
     data = gowalla_data()
-    frame = interactions(spark, data.train)
-    trials = []
-    for setting in GRID[:1] if quick else GRID:
-        params = replace(setting, rank=QUICK_RANK) if quick else setting
-        found, _ = _trained(spark, frame, params, Split(data.train, data.validation))
-        trials.append(recorded("gowalla", "validation part", params, "ndcg@20", float(found["ndcg"].mean())))
-    frame.unpersist()
-    chosen = best(trials)
-    train = data.published_train
-    frame = interactions(spark, train)
-    runs = [
-        _trained(spark, frame, AlsParameters(**{**chosen.setting, "seed": seed}), Split(train, data.test))
-        for seed in (SEEDS[:1] if quick else SEEDS)
-    ]
-    frame.unpersist()
+    chosen, trial, trials = _chosen(spark, Split(data.train, data.validation), quick)
+    split = Split(data.published_train, data.test)
+    frame, shared = interactions(spark, split.known), interactions(spark, _by_length(split.known))
+    runs = []
+    for seed in SEEDS[: 1 if quick else None]:
+        started = time.perf_counter()
+        scorers = [_taste(spark, frame, replace(chosen.factors, seed=seed))]
+        if chosen.neighbours is not None:
+            scorers.append(_similar(spark, shared, split.known, chosen.neighbours, chosen.weight))
+        seconds = time.perf_counter() - started
+        runs.append((_figures(scorers, split), seconds))
     recall, ndcg = (np.stack([found[name] for found, _ in runs]) for name in ("recall", "ndcg"))
-    seconds = max(each for _, each in runs)
+    slowest = max(seconds for _, seconds in runs)
     return {
-        "model": f"Freshet factor model, rank {chosen.setting['rank']}, Spark job",
-        "row": [float(recall.mean()), float(ndcg.mean()), seconds],
+        "model": f"Freshet factors of rank {chosen.factors.rank} + neighbours, Spark jobs",
+        "row": [float(recall.mean()), float(ndcg.mean()), slowest],
         "recall_at_20": round(float(recall.mean()), 4),
         "recall_by_seed": [round(float(value), 4) for value in recall.mean(axis=1)],
         "recall_interval_users": [round(value, 4) for value in interval(recall.mean(axis=0))],
         "ndcg_at_20": round(float(ndcg.mean()), 4),
         "ndcg_by_seed": [round(float(value), 4) for value in ndcg.mean(axis=1)],
         "ndcg_interval_users": [round(value, 4) for value in interval(ndcg.mean(axis=0))],
-        "seconds": round(seconds, 1),
-        "trials": [chosen.id],
-        "settings": [chosen.setting],
+        "seconds": round(slowest, 1),
+        "trials": [trial],
+        "settings": [chosen.told()],
+        "validation_ndcg_at_20": trials,
     }
 
 
-def _trained(
-    spark: SparkSession, frame: Any, params: AlsParameters, split: Split
-) -> tuple[dict[str, np.ndarray], float]:
-    started = time.perf_counter()
+def _chosen(spark: SparkSession, split: Split, quick: bool) -> tuple[Setting, str, list[float]]:
+    """The best setting of the validation part, its trial's id, and the values of all trials."""
+    frame, shared = interactions(spark, split.known), interactions(spark, _by_length(split.known))
+    tried, trials = [], []
+
+    def try_one(setting: Setting, scorers: list[Scores]) -> float:
+        value = float(_figures(scorers, split)["ndcg"].mean())
+        tried.append(setting)
+        trials.append(recorded("gowalla", "validation part", setting.told(), f"ndcg@{K}", value))
+        return value
+
+    few = 1 if quick else None
+    settings = [replace(each, rank=QUICK_RANK) if quick else each for each in FACTORS[:few]]
+    best_of = max(settings, key=lambda each: try_one(Setting(each), [_taste(spark, frame, each)]))
+    taste = _taste(spark, frame, best_of)
+    for params in NEIGHBOURS[:few]:
+        similar = _similar(spark, shared, split.known, params, 1.0)
+        for weight in WEIGHTS[:few]:
+            try_one(Setting(best_of, params, weight), [taste, _times(weight, similar)])
+    frame.unpersist()
+    shared.unpersist()
+    chosen = best(trials)
+    return tried[trials.index(chosen)], chosen.id, [round(trial.value, 4) for trial in trials]
+
+
+def _taste(spark: SparkSession, frame: DataFrame, params: AlsParameters) -> Scores:
+    """x'y, standardised by shopper."""
     fitted = native(spark).fit(frame, params, with_users=True)
     users, items = fitted_vectors(fitted, (USERS, ITEMS))
-    seconds = time.perf_counter() - started
     fitted.forget()
-    return judged(users, items, split), seconds
+
+    def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = users[rows] @ items.T
+        found -= found.mean(axis=1, keepdims=True)
+        found /= np.maximum(found.std(axis=1, keepdims=True), np.float32(1e-9))
+        return found
+
+    return scores
+
+
+def _similar(
+    spark: SparkSession, frame: DataFrame, known: csr_matrix, params: NeighbourParameters, weight: float
+) -> Scores:
+    """What the neighbours of all items known say, the highest of each shopper scaled to `weight`."""
+    weights = weights_matrix(item_neighbours(frame, params, threads=threads(spark)), _IDS)
+
+    def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = (known[rows] @ weights).toarray()
+        highest = np.maximum(found.max(axis=1, keepdims=True), np.float32(1e-9))
+        return np.asarray(np.float32(weight) * found / highest, dtype=np.float32)
+
+    return scores
+
+
+def _by_length(pairs: csr_matrix) -> csr_matrix:
+    """Each shopper's row scaled to length 1: who has been everywhere says less of any two places."""
+    counts = np.maximum(np.diff(pairs.indptr), 1)
+    return csr_matrix(diags(1.0 / np.sqrt(counts)) @ pairs, dtype=np.float32)
+
+
+def _times(weight: float, scores: Scores) -> Scores:
+    return lambda rows: np.float32(weight) * scores(rows)
+
+
+def _figures(scorers: list[Scores], split: Split) -> dict[str, NDArray[np.float64]]:
+    """Metrics at 20 per judged shopper, of the sum of all scores."""
+    lists = lists_by(
+        lambda rows: np.sum([scores(rows) for scores in scorers], axis=0, dtype=np.float32),
+        judged_users(split), split, K,
+    )  # fmt: skip
+    return metrics(lists, split)

@@ -31,12 +31,14 @@ from tests.benchmarks.tables.spark_side import threads
 from tests.benchmarks.tables.trials import best, recorded
 
 _FACTORS = AlsParameters(rank=2048, max_iter=4, reg_param=40.0, alpha=50.0, seed=1, reg_power=0.3, start=0.01)
-FACTORS = (_FACTORS, replace(_FACTORS, max_iter=5), replace(_FACTORS, reg_param=32.0))
-NEIGHBOURS = tuple(NeighbourParameters(500, asymmetry, 0.0) for asymmetry in (1.2, 1.4, 1.6))
-WEIGHTS = (4.0, 6.0, 8.0, 11.0, 15.0)
+FACTORS = (_FACTORS, replace(_FACTORS, reg_param=32.0))
+NEIGHBOURS = tuple(NeighbourParameters(500, asymmetry, 0.0) for asymmetry in (1.4, 1.6))
+WEIGHTS = (3.0, 4.0, 6.0, 8.0)
 """Of the neighbours' scores, each shopper's highest scaled to 1, beside standardised products of factors."""
 
 QUICK_RANK = 32
+_SHOPPERS = 256
+"""Whose scores are in memory at a time."""
 SEEDS = (1, 2, 3)
 _IDS = [str(number) for number in range(ITEMS)]
 
@@ -70,11 +72,10 @@ def gowalla(spark: SparkSession, quick: bool) -> dict[str, Any]:
     runs = []
     for seed in SEEDS[: 1 if quick else None]:
         started = time.perf_counter()
-        scorers = [_taste(spark, frame, replace(chosen.factors, seed=seed))]
-        if chosen.neighbours is not None:
-            scorers.append(_similar(spark, shared, split.known, chosen.neighbours, chosen.weight))
+        taste = _taste(spark, frame, replace(chosen.factors, seed=seed))
+        similar = None if chosen.neighbours is None else _similar(spark, shared, split.known, chosen.neighbours)
         seconds = time.perf_counter() - started
-        runs.append((_figures(scorers, split), seconds))
+        runs.append((_figures([chosen.weight], taste, similar, split)[0], seconds))
     recall, ndcg = (np.stack([found[name] for found, _ in runs]) for name in ("recall", "ndcg"))
     slowest = max(seconds for _, seconds in runs)
     return {
@@ -98,20 +99,24 @@ def _chosen(spark: SparkSession, split: Split, quick: bool) -> tuple[Setting, st
     frame, shared = interactions(spark, split.known), interactions(spark, _by_length(split.known))
     tried, trials = [], []
 
-    def try_one(setting: Setting, scorers: list[Scores]) -> float:
-        value = float(_figures(scorers, split)["ndcg"].mean())
-        tried.append(setting)
-        trials.append(recorded("gowalla", "validation part", setting.told(), f"ndcg@{K}", value))
-        return value
+    def judge(settings: list[Setting], taste: Scores, similar: Scores | None = None) -> None:
+        for setting, found in zip(
+            settings, _figures([one.weight for one in settings], taste, similar, split), strict=True
+        ):
+            tried.append(setting)
+            value = float(found["ndcg"].mean())
+            trials.append(recorded("gowalla", "validation part", setting.told(), f"ndcg@{K}", value))
 
     few = 1 if quick else None
-    settings = [replace(each, rank=QUICK_RANK) if quick else each for each in FACTORS[:few]]
-    best_of = max(settings, key=lambda each: try_one(Setting(each), [_taste(spark, frame, each)]))
-    taste = _taste(spark, frame, best_of)
-    for params in NEIGHBOURS[:few]:
-        similar = _similar(spark, shared, split.known, params, 1.0)
-        for weight in WEIGHTS[:few]:
-            try_one(Setting(best_of, params, weight), [taste, _times(weight, similar)])
+    models = {}
+    for each in FACTORS[:few]:
+        params = replace(each, rank=QUICK_RANK) if quick else each
+        models[params] = _taste(spark, frame, params)
+        judge([Setting(params)], models[params])
+    factors = tried[trials.index(best(trials))].factors
+    for neighbours in NEIGHBOURS[:few]:
+        settings = [Setting(factors, neighbours, weight) for weight in WEIGHTS[:few]]
+        judge(settings, models[factors], _similar(spark, shared, split.known, neighbours))
     frame.unpersist()
     shared.unpersist()
     chosen = best(trials)
@@ -133,16 +138,14 @@ def _taste(spark: SparkSession, frame: DataFrame, params: AlsParameters) -> Scor
     return scores
 
 
-def _similar(
-    spark: SparkSession, frame: DataFrame, known: csr_matrix, params: NeighbourParameters, weight: float
-) -> Scores:
-    """What the neighbours of all items known say, the highest of each shopper scaled to `weight`."""
+def _similar(spark: SparkSession, frame: DataFrame, known: csr_matrix, params: NeighbourParameters) -> Scores:
+    """What the neighbours of all items known say, the highest of each shopper scaled to 1."""
     weights = weights_matrix(item_neighbours(frame, params, threads=threads(spark)), _IDS)
 
     def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         found = (known[rows] @ weights).toarray()
         highest = np.maximum(found.max(axis=1, keepdims=True), np.float32(1e-9))
-        return np.asarray(np.float32(weight) * found / highest, dtype=np.float32)
+        return np.asarray(found / highest, dtype=np.float32)
 
     return scores
 
@@ -153,14 +156,17 @@ def _by_length(pairs: csr_matrix) -> csr_matrix:
     return csr_matrix(diags(1.0 / np.sqrt(counts)) @ pairs, dtype=np.float32)
 
 
-def _times(weight: float, scores: Scores) -> Scores:
-    return lambda rows: np.float32(weight) * scores(rows)
-
-
-def _figures(scorers: list[Scores], split: Split) -> dict[str, NDArray[np.float64]]:
-    """Metrics at 20 per judged shopper, of the sum of all scores."""
-    lists = lists_by(
-        lambda rows: np.sum([scores(rows) for scores in scorers], axis=0, dtype=np.float32),
-        judged_users(split), split, K,
-    )  # fmt: skip
-    return metrics(lists, split)
+def _figures(
+    weights: list[float], taste: Scores, similar: Scores | None, split: Split
+) -> list[dict[str, NDArray[np.float64]]]:
+    """For each weight of `similar` beside `taste` the metrics at 20 per judged shopper."""
+    lists: list[list[NDArray[np.int64]]] = [[] for _ in weights]
+    users = judged_users(split)
+    for start in range(0, len(users), _SHOPPERS):
+        rows = users[start : start + _SHOPPERS]
+        own = taste(rows)
+        others = similar(rows) if similar is not None else np.zeros((), np.float32)
+        for weight, found in zip(weights, lists, strict=True):
+            total = own + np.float32(weight) * others
+            found.append(lists_by(lambda _, total=total: total, rows, split, K))
+    return [metrics(np.concatenate(found), split) for found in lists]

@@ -61,7 +61,7 @@ ONLY_IN = {
 }
 """Libraries that belong to one room."""
 
-KEEPS_THE_CLOCK = ("steps", "cli", "streaming")
+KEEPS_THE_CLOCK = ("steps", "cli", "streaming", "messages")
 CLOCK_NAMES = {"now", "utcnow", "today", "current_timestamp", "current_date", "localtimestamp", "unix_timestamp"}
 CLOCK_OF_TIME = {"time", "time_ns", "monotonic", "perf_counter", "sleep", "gmtime", "localtime"}
 

@@ -90,6 +90,28 @@ def test_a_second_look_reads_what_has_come_since(
     assert sorted(items.ids().to_pylist()) == ["a", "b", "c"]
 
 
+def test_items_of_rows_that_were_replaced_are_gone(spark: SparkSession, warehouse: Warehouse) -> None:
+    warehouse.replace(events_frame(spark, [event(item="misspelt", at="2026-02-02")]), EVENTS)
+    items = of(warehouse)
+    assert items.ids().to_pylist() == ["misspelt"]
+    warehouse.replace(events_frame(spark, [event(item="mended", at="2026-02-02")]), EVENTS)
+    assert items.ids().to_pylist() == ["mended"]
+
+
+@pytest.mark.parametrize(
+    ("newest", "found"), [("2026-01-31 23:59:59.999999", []), ("2026-02-01 00:00:00.000700", ["new"])]
+)
+def test_files_of_earlier_events_alone_are_not_opened(
+    spark: SparkSession, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, newest: str, found: list[str]
+) -> None:
+    """The log tells both times without what is shorter than a millisecond: the second as if it were too early."""
+    warehouse.replace(events_frame(spark, [event(item="new", at=newest)]).coalesce(1), EVENTS)
+    items = EventItems(Path(warehouse.path(EVENTS)), moment("2026-02-01 00:00:00.000500"))
+    with files_read(monkeypatch) as opened:
+        assert items.ids().to_pylist() == found
+    assert len(opened) == len(found)
+
+
 def test_a_table_with_more_than_files_is_told(spark: SparkSession, warehouse: Warehouse) -> None:
     warehouse.replace(events_frame(spark, dated(ROWS)), EVENTS)
     spark.sql(f"ALTER TABLE delta.`{warehouse.path(EVENTS)}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")

@@ -3,18 +3,15 @@
 import json
 import os
 import signal
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
 
-from freshet.errors import InputError, SetupError, TransientError
-from freshet.messages import topics
+from freshet.errors import InputError, SetupError
 from freshet.messages.pace import Pace
 from freshet.messages.sending import Message, Sender, send_paced
 from freshet.messages.topics import create_topic, delete_topic, end_offsets, topic_exists
@@ -147,34 +144,3 @@ def test_a_killed_broker_comes_back_with_its_messages(tmp_path: Path) -> None:
     finally:
         kafka("stop", tmp_path, port)
     assert not (tmp_path / "broker.pid").exists()
-
-
-class _Unsettled:
-    """An admin client of a broker that has promised a topic: the first `refusals` answers are that it is not ready."""
-
-    def __init__(self, refusals: int) -> None:
-        self.refusals = refusals
-
-    def list_topics(self, timeout: float) -> Any:
-        return SimpleNamespace(topics={"fresh": SimpleNamespace(partitions={0: None}, error=None)})
-
-    def list_offsets(self, asked: dict[TopicPartition, Any], request_timeout: float) -> dict[TopicPartition, Any]:
-        answer: Future[Any] = Future()
-        if self.refusals > 0:
-            answer.set_exception(KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)))
-        else:
-            answer.set_result(SimpleNamespace(offset=7))
-        self.refusals -= 1
-        return dict.fromkeys(asked, answer)
-
-    def poll(self, seconds: float) -> None:
-        """What a client does with time that its caller has."""
-
-
-def test_a_topic_whose_leaders_are_being_chosen_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"bootstrap.servers": "here"}
-    monkeypatch.setattr(topics, "_admin", lambda options: _Unsettled(refusals=3))
-    assert end_offsets(options, "fresh") == {0: 7}
-    monkeypatch.setattr(topics, "_admin", lambda options: _Unsettled(refusals=10_000))
-    with pytest.raises(TransientError, match="topic fresh has partitions without a leader"):
-        end_offsets(options, "fresh")

@@ -121,10 +121,12 @@ def test_auto_trains_by_mllib_where_there_is_no_room_and_says_so(spark: SparkSes
     assert "MLlib" in said[0]
 
 
-def test_mllib_refuses_another_power_of_the_regularisation(spark: SparkSession) -> None:
+def test_mllib_refuses_another_power_of_the_regularisation_and_another_start(spark: SparkSession) -> None:
     frame = _interactions(spark, ("u1", "a", 1, 1.0))
     with pytest.raises(SettingsError, match=r"reg_power.*expected 1\.0.*found 0\.5"):
         factoriser("mllib").fit(frame, AlsParameters(2, 1, 0.1, 1.0, 1, 0.5), with_users=False)
+    with pytest.raises(SettingsError, match=r"start.*length 1.*found 0\.5"):
+        factoriser("mllib").fit(frame, AlsParameters(2, 1, 0.1, 1.0, 1, start=0.5), with_users=False)
 
 
 def test_shoppers_are_left_out_where_nobody_asks_for_them(spark: SparkSession) -> None:

@@ -1,6 +1,7 @@
 """Facts of the topics of a broker, and making and deleting them."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -59,7 +60,7 @@ def _settled(options: Mapping[str, str], topic: str, partitions: int) -> dict[in
 
     with broker_mistakes(options):
         admin = _admin(options)  # must outlive its answers
-        return _awaited(admin, answered, options, f"topic {topic} has partitions without a leader")
+        return _awaited(answered, options, f"topic {topic} has partitions without a leader")
 
 
 def create_topic(options: Mapping[str, str], topic: str, partitions: int = 2) -> None:
@@ -83,17 +84,21 @@ def delete_topic(options: Mapping[str, str], topic: str) -> None:
         answers = admin.delete_topics([topic], operation_timeout=ANSWER_SECONDS)
         for answer in answers.values():
             answer.result()
-    # A broker promises this before it is so, too.
-    _awaited(admin, lambda: not topic_exists(options, topic) or None, options, f"topic {topic} is still there")
+        # A broker promises this before it is so, too.
+        _awaited(
+            lambda: topic not in admin.list_topics(timeout=ANSWER_SECONDS).topics or None,
+            options, f"topic {topic} is still there",
+        )  # fmt: skip
 
 
-def _awaited(admin: AdminClient, answer: Callable[[], Found | None], options: Mapping[str, str], trouble: str) -> Found:
-    """The first answer that is not None. Raises TransientError when there is none in ANSWER_SECONDS."""
-    for _ in range(round(ANSWER_SECONDS / _LOOK_SECONDS)):
-        if (found := answer()) is not None:
-            return found
-        admin.poll(_LOOK_SECONDS)
-    raise TransientError(trouble, where=_servers(options), do="Are all brokers of the cluster running?")
+def _awaited(answer: Callable[[], Found | None], options: Mapping[str, str], trouble: str) -> Found:
+    """The first answer that is not None. Raises TransientError when there is none after ANSWER_SECONDS."""
+    end = time.monotonic() + ANSWER_SECONDS
+    while (found := answer()) is None:
+        if time.monotonic() > end:
+            raise TransientError(trouble, where=_servers(options), do="Are all brokers of the cluster running?")
+        time.sleep(_LOOK_SECONDS)
+    return found
 
 
 @contextmanager
@@ -115,7 +120,12 @@ def broker_mistakes(options: Mapping[str, str]) -> Iterator[None]:
 
 _NO_ANSWER = ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")
 
-_NOT_SETTLED = ("NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART")
+_NOT_SETTLED = (
+    "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "OFFSET_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART",
+    "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC",
+)  # fmt: skip
+"""What is answered while leaders are chosen."""
+
 _LOOK_SECONDS = 0.05
 
 

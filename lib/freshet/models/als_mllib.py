@@ -36,7 +36,7 @@ def indexed(interactions: DataFrame, *, column: str, index: str) -> DataFrame:
 def mllib_factors(positive: DataFrame, params: AlsParameters) -> MllibFactors:
     """Factors of rows (user_id, item_id, first_time, strength > 0), turned into the principal axes of the items.
 
-    Raises SettingsError for a reg_power that MLlib does not know, DataTooSmallError for no row.
+    Raises SettingsError for a reg_power or start that MLlib does not know, DataTooSmallError for no row.
     """
     if params.reg_power != 1.0:
         raise SettingsError(
@@ -46,6 +46,8 @@ def mllib_factors(positive: DataFrame, params: AlsParameters) -> MllibFactors:
             found=str(params.reg_power),
             do='Set search.reg_power = 1.0, or factorisation.engine = "native"',
         )
+    if params.start != 1.0:
+        raise SettingsError("MLlib draws starting vectors of length 1", where="start", found=str(params.start))
     users = indexed(positive, column="user_id", index="user_index")
     items = indexed(positive, column="item_id", index="item_index")
     numbered = (

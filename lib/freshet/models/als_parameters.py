@@ -15,8 +15,8 @@ class AlsParameters:
     MLlib's is 1). Trainer and fold-in solve the same. A weight w of unobserved pairs is expressed by alpha: dividing
     Hu's equation by w leaves alpha / w.
 
-    `start` is the length of shoppers' starting vectors, about; engine mllib always starts at 1. From a small one the
-    strongest tastes are found first, so that few rounds keep less of what is drawn.
+    `start` is the length of shoppers' starting vectors, about; MLlib's is 1. From a small one the strongest tastes are
+    found first, so that few rounds keep less of what is drawn. Not a setting: tried on published data alone so far.
     """
 
     rank: int

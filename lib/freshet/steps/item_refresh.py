@@ -48,13 +48,14 @@ class Memory:
     def __init__(self, job: Job) -> None:
         self.cut = job.windows().cut
         self.seen = EventItems(Path(job.warehouse.path(EVENTS)), self.cut)
-        self._grams: dict[int, NDArray[np.float64] | None] = {}
+        self._grams: dict[int, NDArray[np.float64]] = {}
 
     def user_gram(self, job: Job, version: ModelVersion) -> NDArray[np.float64] | None:
-        """`_user_gram`, which reads a vector for each shopper; they stay what they are."""
+        """`_user_gram`, which reads a vector for each shopper; once there, they stay what they are."""
         if version.version not in self._grams:
-            self._grams = {version.version: _user_gram(job, version)}
-        return self._grams[version.version]
+            found = _user_gram(job, version)
+            self._grams = {} if found is None else {version.version: found}
+        return self._grams.get(version.version)
 
 
 def refreshed(job: Job, version: ModelVersion, memory: Memory | None = None) -> ModelVersion | None:
@@ -105,17 +106,23 @@ def _touched_ids(job: Job, seen: EventItems) -> pa.Array:
     try:
         return seen.ids()
     except NotPlainError:
-        events = job.warehouse.read(EVENTS).where(counts_as_taste() & (F.col("event_time") >= F.lit(seen.since)))
+        events = _events_since(job, seen.since)
         return events.select("item_id").distinct().toArrow().column("item_id").combine_chunks().cast(pa.string())
 
 
 def _shoppers(job: Job, item_ids: pa.Array, since: datetime) -> pa.Table:
     """(item_id, shoppers): by how many shoppers each of these items was touched, about."""
-    events = job.warehouse.read(EVENTS).where(counts_as_taste() & (F.col("event_time") >= F.lit(since)))
+    if not len(item_ids):
+        return pa.table({"item_id": pa.array([], pa.string()), "shoppers": pa.array([], pa.int64())})
+    events = _events_since(job, since)
     wanted = job.spark.createDataFrame(pa.table({"item_id": item_ids}))
     mine = events.join(F.broadcast(wanted), on="item_id", how="left_semi").groupBy("item_id")
     found = mine.agg(F.approx_count_distinct(shopper_id()).alias("shoppers")).toArrow()
     return found.cast(pa.schema([("item_id", pa.string()), ("shoppers", pa.int64())]))
+
+
+def _events_since(job: Job, since: datetime) -> DataFrame:
+    return job.warehouse.read(EVENTS).where(counts_as_taste() & (F.col("event_time") >= F.lit(since)))
 
 
 def _vectors(job: Job, artifact: Artifact, item_ids: pa.Array, gram: NDArray[np.float64] | None) -> NDArray[np.float32]:

@@ -43,11 +43,15 @@ def check_plain(table: DeltaTable) -> None:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A live file of a table and the values of its partition columns, which its rows lack."""
+    """A live file of a table and the values of its partition columns, which its rows lack.
+
+    `highest` are the highest values of columns as the log tells them: times in milliseconds, cut off, as UTC.
+    """
 
     path: Path
     partition: dict[str, Any]
     rows: int
+    highest: dict[str, Any]
 
 
 def live_files(folder: Path) -> list[DataFile]:
@@ -59,7 +63,9 @@ def live_files(folder: Path) -> list[DataFile]:
     if any(entry["num_records"] is None for entry in entries):
         raise NotPlainError
     return [
-        DataFile(folder / unquote(entry["path"]), entry.get("partition") or {}, entry["num_records"])
+        DataFile(
+            folder / unquote(entry["path"]), entry.get("partition") or {}, entry["num_records"], entry.get("max") or {}
+        )
         for entry in entries
     ]
 

@@ -1,7 +1,7 @@
 """Which items the events speak of, found without Spark in the files that were not looked into before."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,38 +9,44 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet.storage.data_files import live_files
+from freshet.storage.data_files import DataFile, live_files
 
 _ROWS_PER_READ = 100_000
 _TIME = pa.timestamp("us", tz="UTC")
+
+_CUT_OFF = timedelta(milliseconds=1)
+"""The log's times are shorter by less than this."""
 
 
 class EventItems:
     """Ids of the items of product events since a moment (UTC): of what counts as taste, by contracts.shoppers.
 
-    It keeps them, and which files it has read: a look costs what has come since the last one. Files that pack others
-    are read once more. One thread, a batch of one file in memory at a time.
+    It keeps those of each file: a look costs what has come since the last one. Files that pack others are read once
+    more. One thread, a batch of one file in memory at a time.
     """
 
     def __init__(self, folder: Path, since: datetime) -> None:
         self._folder, self.since = folder, since
-        self._read: set[Path] = set()
-        self._ids: pa.Array = pa.array([], pa.string())
+        self._ids: dict[Path, pa.Array] = {}
 
     def ids(self) -> pa.Array:
-        """Every such id up to the table's newest version, in no order, each once. Raises NotPlainError."""
-        files = {file.path for file in live_files(self._folder)}
-        for path in sorted(files - self._read):
-            self._ids = _union([self._ids, *_ids_of_file(path, self.since)])
-        self._read = files
-        return self._ids
+        """Every such id of the table's newest version, in no order, each once. Raises NotPlainError."""
+        known = self._ids
+        self._ids = {
+            file.path: known[file.path] if file.path in known else _ids_of_file(file, self.since)
+            for file in live_files(self._folder)
+        }
+        return _union(self._ids.values())
 
 
-def _ids_of_file(path: Path, since: datetime) -> list[pa.Array]:
-    with pq.ParquetFile(path, read_dictionary=["item_id"], pre_buffer=False) as parquet:
+def _ids_of_file(file: DataFile, since: datetime) -> pa.Array:
+    newest: datetime | None = file.highest.get("event_time")
+    if newest is not None and newest + _CUT_OFF <= since.replace(tzinfo=UTC):
+        return _union([])
+    with pq.ParquetFile(file.path, read_dictionary=["item_id"], pre_buffer=False) as parquet:
         columns = [name for name in _COLUMNS if name in parquet.schema_arrow.names]
         batches = parquet.iter_batches(_ROWS_PER_READ, columns=columns, use_threads=False)
-        return [_ids_of_rows(batch, since) for batch in batches]
+        return _union(_ids_of_rows(batch, since) for batch in batches)
 
 
 _COLUMNS = ("item_id", "event_time", "user_id", "anonymous_id", "flags")
@@ -67,4 +73,4 @@ def _marked(flags: pa.ListArray, flag: str) -> np.ndarray:
 
 
 def _union(ids: Iterable[pa.Array]) -> pa.Array:
-    return pc.unique(pa.concat_arrays([each.cast(pa.string()) for each in ids]))
+    return pc.unique(pa.concat_arrays([pa.array([], pa.string()), *(each.cast(pa.string()) for each in ids)]))

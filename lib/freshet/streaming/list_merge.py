@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -58,8 +59,9 @@ class MergeProcess:
             self._process = subprocess.Popen(
                 words, pass_fds=(lock,), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
-            # From here, so that its start gives way too.
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, _LOWEST_PRIORITY)
+            # From here, so that its start gives way too; where it has ended already, the next lines tell why.
+            with suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _LOWEST_PRIORITY)
         told, complaint = self._process.communicate()
         if self._process.returncode:
             found = complaint.strip().splitlines()[-1:] or [f"exit code {self._process.returncode}"]

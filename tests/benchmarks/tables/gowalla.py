@@ -38,7 +38,7 @@ WEIGHTS = (3.0, 4.0, 6.0, 8.0)
 
 QUICK_RANK = 32
 _SHOPPERS = 256
-"""Whose scores are in memory at a time."""
+"""Whose scores are in memory at a time; fewer than `lists_by` takes at a time itself."""
 SEEDS = (1, 2, 3)
 _IDS = [str(number) for number in range(ITEMS)]
 
@@ -76,6 +76,8 @@ def gowalla(spark: SparkSession, quick: bool) -> dict[str, Any]:
         similar = None if chosen.neighbours is None else _similar(spark, shared, split.known, chosen.neighbours)
         seconds = time.perf_counter() - started
         runs.append((_figures([chosen.weight], taste, similar, split)[0], seconds))
+    frame.unpersist()
+    shared.unpersist()
     recall, ndcg = (np.stack([found[name] for found, _ in runs]) for name in ("recall", "ndcg"))
     slowest = max(seconds for _, seconds in runs)
     return {

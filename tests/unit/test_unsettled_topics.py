@@ -1,0 +1,41 @@
+"""Topics whose brokers have promised more than they can tell yet, by a client that stands in for theirs."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from freshet.errors import TransientError
+from freshet.messages import topics
+from freshet.messages.topics import end_offsets
+
+
+class _Unsettled:
+    """An admin client of a broker that has promised a topic: the first `refusals` answers are that it is not ready."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def list_topics(self, timeout: float) -> Any:
+        return SimpleNamespace(topics={"fresh": SimpleNamespace(partitions={0: None}, error=None)})
+
+    def list_offsets(self, asked: dict[TopicPartition, Any], request_timeout: float) -> dict[TopicPartition, Any]:
+        answer: Future[Any] = Future()
+        if self.refusals > 0:
+            answer.set_exception(KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)))
+        else:
+            answer.set_result(SimpleNamespace(offset=7))
+        self.refusals -= 1
+        return dict.fromkeys(asked, answer)
+
+
+def test_a_topic_whose_leaders_are_being_chosen_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"bootstrap.servers": "here"}
+    monkeypatch.setattr(topics, "_admin", lambda options: _Unsettled(refusals=3))
+    assert end_offsets(options, "fresh") == {0: 7}
+    monkeypatch.setattr(topics, "_admin", lambda options: _Unsettled(refusals=10_000))
+    monkeypatch.setattr(topics, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(TransientError, match="topic fresh has partitions without a leader"):
+        end_offsets(options, "fresh")

@@ -52,7 +52,11 @@ def _refuse_nan(values: NDArray[Float]) -> None:
 
 @compiled
 def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.int64], values: NDArray[Float]) -> None:
-    """The best of each row, from the strips whose maxima are among the k highest and the columns behind the last."""
+    """The best of each row, from the strips whose maxima are among the k highest and the columns behind the last.
+
+    What `_put` would refuse is mostly not given to it: with a call for each score a row of 41,000 took 54 us of a busy
+    core instead of 33.
+    """
     strips = highest.shape[1]
     for row in range(scores.shape[0]):
         best, places, own = values[row], columns[row], scores[row]

@@ -14,34 +14,28 @@ from freshet.storage import hygiene
 from freshet.storage.data_files import NotPlainError
 from freshet.storage.event_items import EventItems
 from freshet.storage.tables import Warehouse
-from tests.factories import Row, event, events_frame, moment
+from tests.factories import event, events_frame, moment
 
 pytestmark = pytest.mark.delta
 
 SINCE = moment("2026-02-01")
+
+LATER = "2026-02-05"
 
 ROWS = [
     event(item="early", at="2026-01-31 23:59:59.999999"),
     event(item="first", at="2026-02-01"),
     event(item="again", at="2026-02-02"),
     event(item="again", at="2026-02-03", user="u2"),
-    event(item="visited", user=None, anonymous_id="cookie"),
-    event(item="nobodys", user=None),
-    event(item=None),
-    event(item="postage", flags=["late", "non_product"]),
-    event(item="late", flags=["late"]),
-    event(item="postage", flags=["non_product"]),
-    event(item="sometimes a product", flags=["non_product"]),
-    event(item="sometimes a product"),
+    event(item="visited", at=LATER, user=None, anonymous_id="cookie"),
+    event(item="nobodys", at=LATER, user=None),
+    event(item=None, at=LATER),
+    event(item="postage", at=LATER, flags=["late", "non_product"]),
+    event(item="late", at=LATER, flags=["late"]),
+    event(item="postage", at=LATER, flags=["non_product"]),
+    event(item="sometimes a product", at=LATER, flags=["non_product"]),
+    event(item="sometimes a product", at=LATER),
 ]
-
-
-def dated(rows: list[Row]) -> list[Row]:
-    later = moment("2026-02-05")
-    return [
-        {**row, "event_id": f"e{n}", "event_time": max(row["event_time"], later) if n > 3 else row["event_time"]}
-        for n, row in enumerate(rows)
-    ]
 
 
 def of(warehouse: Warehouse) -> EventItems:
@@ -63,7 +57,7 @@ def files_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_they_are_those_of_what_counts_as_taste(spark: SparkSession, warehouse: Warehouse) -> None:
-    rows = events_frame(spark, dated(ROWS))
+    rows = events_frame(spark, ROWS)
     warehouse.replace(rows, EVENTS)
     found = sorted(of(warehouse).ids().to_pylist())
     assert found == ["again", "first", "late", "sometimes a product", "visited"]
@@ -113,7 +107,7 @@ def test_files_of_earlier_events_alone_are_not_opened(
 
 
 def test_a_table_with_more_than_files_is_told(spark: SparkSession, warehouse: Warehouse) -> None:
-    warehouse.replace(events_frame(spark, dated(ROWS)), EVENTS)
+    warehouse.replace(events_frame(spark, ROWS), EVENTS)
     spark.sql(f"ALTER TABLE delta.`{warehouse.path(EVENTS)}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
     with pytest.raises(NotPlainError):
         of(warehouse).ids()

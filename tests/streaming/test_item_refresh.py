@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from freshet.contracts import EVENTS, ITEMS_HISTORY, STREAM_METRICS, USER_FACTORS
 from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation.artifact import Artifact
-from freshet.steps.item_refresh import refreshed
+from freshet.steps.item_refresh import ItemRefresh, Memory, refreshed
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion, registry
 from freshet.storage.ledger import write_record
@@ -125,6 +125,35 @@ def test_only_events_since_the_cut_bring_items(spark: SparkSession, job: Job, is
     assert version is not None
     assert refreshed(job, version) is not None
     assert {*solved(job)[1].items.to_pylist()} == {*ITEMS, "after"}
+
+
+def test_a_refresh_goes_by_the_cut_and_the_shoppers_of_the_model_that_serves(spark: SparkSession, job: Job) -> None:
+    job.warehouse.replace(events_frame(spark, [view(1, "u0", "x")]), EVENTS)
+    refresh = ItemRefresh(job)
+    refresh._refresh()
+    assert "x" in solved(job)[1].items.to_pylist()
+    windows: dict[str, object] = dict.fromkeys(("as_of", "cut", "validation_cut"), "2026-03-01T00:00:00")
+    write_record(job.home.steps, "build", {"fingerprint": "later", "windows": {**windows, "shortened": []}})
+    job.warehouse.append(events_frame(spark, [view(2, "u0", "y")]), EVENTS)
+    refresh._refresh()
+    assert "y" not in solved(job)[1].items.to_pylist()
+
+
+def test_a_memory_knows_the_shoppers_of_each_version(spark: SparkSession, job: Job) -> None:
+    version = champion(job, RECOMMENDER)
+    assert version is not None
+    memory, later = Memory(job), replace(version, version=2)
+    first = memory.user_gram(job, version)
+    assert first is not None
+    assert memory.user_gram(job, later) is None
+    rows = [{"model_version": "2.0", "user_id": "u0", "user_index": 0, "factors": [3.0, 4.0]}]
+    job.warehouse.append(frame(spark, USER_FACTORS, rows), USER_FACTORS)
+    second = memory.user_gram(job, later)
+    assert second is not None
+    np.testing.assert_allclose(second, [[9.0, 12.0], [12.0, 16.0]])
+    again = memory.user_gram(job, version)
+    assert again is not None
+    np.testing.assert_array_equal(again, first)
 
 
 def test_the_running_stream_lists_a_new_item_after_the_refresh(spark: SparkSession, job: Job, tmp_path: Path) -> None:

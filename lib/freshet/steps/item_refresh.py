@@ -46,8 +46,7 @@ class Memory:
     """What the refreshes of one run need to find out once: the items of its events so far, and X'X of its model."""
 
     def __init__(self, job: Job) -> None:
-        self.cut = job.windows().cut
-        self.seen = EventItems(Path(job.warehouse.path(EVENTS)), self.cut)
+        self.seen = EventItems(Path(job.warehouse.path(EVENTS)), job.windows().cut)
         self._grams: dict[int, NDArray[np.float64]] = {}
 
     def user_gram(self, job: Job, version: ModelVersion) -> NDArray[np.float64] | None:
@@ -83,12 +82,11 @@ def refreshed(job: Job, version: ModelVersion, memory: Memory | None = None) -> 
 
 def _new_item_ids(job: Job, artifact: Artifact, seen: EventItems) -> pa.Array:
     """Ids that the artifact lacks, in rising order: item-sized. Without Spark unless there are more than may be."""
-    listed = listed_items(job.warehouse)
-    known = artifact.items
-    unheard = listed.filter(pc.invert(pc.is_in(listed, value_set=known)))
-    touched = _touched_ids(job, seen)
-    touched = touched.filter(pc.invert(pc.is_in(touched, value_set=known)))
-    ids = pc.unique(pa.concat_arrays([touched, unheard]))
+    touched, listed = (
+        ids.filter(pc.invert(pc.is_in(ids, value_set=artifact.items)))
+        for ids in (_touched_ids(job, seen), listed_items(job.warehouse))
+    )
+    ids = pc.unique(pa.concat_arrays([touched, listed]))
     most = job.settings.service.most_new_items
     if len(ids) > most:
         counts = _shoppers(job, touched, seen.since)
@@ -234,7 +232,7 @@ class ItemRefresh:
     def _refresh(self) -> None:
         version = champion(self.job, RECOMMENDER)
         if version is not None:
-            if self._memory is None or self._memory.cut != self.job.windows().cut:
+            if self._memory is None or self._memory.seen.since != self.job.windows().cut:
                 self._memory = Memory(self.job)
             with taking_turns(self.job.spark, "item refresh"):
                 refreshed(self.job, version, self._memory)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from freshet.storage.data_files import DataFile, live_files
 
+_COLUMNS = ("item_id", "event_time", "user_id", "anonymous_id", "flags")
 _ROWS_PER_READ = 100_000
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -49,9 +50,6 @@ def _ids_of_file(file: DataFile, since: datetime) -> pa.Array:
         return _union(_ids_of_rows(batch, since) for batch in batches)
 
 
-_COLUMNS = ("item_id", "event_time", "user_id", "anonymous_id", "flags")
-
-
 def _ids_of_rows(rows: pa.RecordBatch, since: datetime) -> pa.Array:
     """contracts.shoppers.counts_as_taste once more, over Arrow's columns."""
     if not {"item_id", "event_time", "flags"} <= set(rows.schema.names):
@@ -60,8 +58,7 @@ def _ids_of_rows(rows: pa.RecordBatch, since: datetime) -> pa.Array:
     shoppers = [rows.column(name).is_valid() for name in ("user_id", "anonymous_id") if name in rows.schema.names]
     has_shopper = np.logical_or.reduce([each.to_numpy(zero_copy_only=False) for each in shoppers])
     wanted = is_wanted.to_numpy(zero_copy_only=False) & has_shopper & ~_marked(rows.column("flags"), "non_product")
-    ids = rows.column("item_id").filter(pa.array(wanted)).drop_null()
-    return pc.unique(ids).dictionary_decode() if pa.types.is_dictionary(ids.type) else pc.unique(ids)
+    return pc.unique(rows.column("item_id").filter(pa.array(wanted)).drop_null())
 
 
 def _marked(flags: pa.ListArray, flag: str) -> np.ndarray:

@@ -18,17 +18,18 @@ from freshet.models.als import Factoriser
 from freshet.models.als_parameters import AlsParameters, FactorisationParameters
 from freshet.models.neighbours import NeighbourParameters, item_neighbours
 from freshet.session import task_cores
-from tests.benchmarks.tables.gowalla_data import (
-    ITEMS,
-    USERS,
-    K,
-    fitted_vectors,
-    gowalla_data,
-    interactions,
-)  # fmt: skip
-from tests.benchmarks.tables.judged import Split, interval, judged_users, lists_by, metrics, weights_matrix
+from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, K, fitted_vectors, gowalla_data, interactions
+from tests.benchmarks.tables.judged import (
+    Split,
+    interval,
+    judged_users,
+    lists_by,
+    metrics,
+    standardised,
+    weights_matrix,
+)
 from tests.benchmarks.tables.spark_side import threads
-from tests.benchmarks.tables.trials import best, recorded
+from tests.benchmarks.tables.trials import Trial, best, recorded
 
 _FACTORS = AlsParameters(rank=2048, max_iter=4, reg_param=40.0, alpha=50.0, seed=1, reg_power=0.3, start=0.01)
 FACTORS = (_FACTORS, replace(_FACTORS, reg_param=32.0))
@@ -80,8 +81,9 @@ def gowalla(spark: SparkSession, quick: bool) -> dict[str, Any]:
     shared.unpersist()
     recall, ndcg = (np.stack([found[name] for found, _ in runs]) for name in ("recall", "ndcg"))
     slowest = max(seconds for _, seconds in runs)
+    more = "" if chosen.neighbours is None else " + neighbours"
     return {
-        "model": f"Freshet factors of rank {chosen.factors.rank} + neighbours, Spark jobs",
+        "model": f"Freshet factors of rank {chosen.factors.rank}{more}, Spark jobs",
         "row": [float(recall.mean()), float(ndcg.mean()), slowest],
         "recall_at_20": round(float(recall.mean()), 4),
         "recall_by_seed": [round(float(value), 4) for value in recall.mean(axis=1)],
@@ -99,15 +101,15 @@ def gowalla(spark: SparkSession, quick: bool) -> dict[str, Any]:
 def _chosen(spark: SparkSession, split: Split, quick: bool) -> tuple[Setting, str, list[float]]:
     """The best setting of the validation part, its trial's id, and the values of all trials."""
     frame, shared = interactions(spark, split.known), interactions(spark, _by_length(split.known))
-    tried, trials = [], []
+    tried: dict[str, Setting] = {}
+    trials: list[Trial] = []
 
     def judge(settings: list[Setting], taste: Scores, similar: Scores | None = None) -> None:
-        for setting, found in zip(
-            settings, _figures([one.weight for one in settings], taste, similar, split), strict=True
-        ):
-            tried.append(setting)
+        figures = _figures([setting.weight for setting in settings], taste, similar, split)
+        for setting, found in zip(settings, figures, strict=True):
             value = float(found["ndcg"].mean())
             trials.append(recorded("gowalla", "validation part", setting.told(), f"ndcg@{K}", value))
+            tried[trials[-1].id] = setting
 
     few = 1 if quick else None
     models = {}
@@ -115,14 +117,14 @@ def _chosen(spark: SparkSession, split: Split, quick: bool) -> tuple[Setting, st
         params = replace(each, rank=QUICK_RANK) if quick else each
         models[params] = _taste(spark, frame, params)
         judge([Setting(params)], models[params])
-    factors = tried[trials.index(best(trials))].factors
+    factors = tried[best(trials).id].factors
     for neighbours in NEIGHBOURS[:few]:
         settings = [Setting(factors, neighbours, weight) for weight in WEIGHTS[:few]]
         judge(settings, models[factors], _similar(spark, shared, split.known, neighbours))
     frame.unpersist()
     shared.unpersist()
     chosen = best(trials)
-    return tried[trials.index(chosen)], chosen.id, [round(trial.value, 4) for trial in trials]
+    return tried[chosen.id], chosen.id, [round(trial.value, 4) for trial in trials]
 
 
 def _taste(spark: SparkSession, frame: DataFrame, params: AlsParameters) -> Scores:
@@ -131,13 +133,7 @@ def _taste(spark: SparkSession, frame: DataFrame, params: AlsParameters) -> Scor
     users, items = fitted_vectors(fitted, (USERS, ITEMS))
     fitted.forget()
 
-    def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        found = users[rows] @ items.T
-        found -= found.mean(axis=1, keepdims=True)
-        found /= np.maximum(found.std(axis=1, keepdims=True), np.float32(1e-9))
-        return found
-
-    return scores
+    return lambda rows: standardised(users[rows] @ items.T)
 
 
 def _similar(spark: SparkSession, frame: DataFrame, known: csr_matrix, params: NeighbourParameters) -> Scores:

@@ -58,6 +58,12 @@ def lists_by(
     return np.concatenate(found)
 
 
+def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row with mean 0 and deviation 1, as the product's blend has its factor term; a flat one is 0."""
+    deviations = np.maximum(scores.std(axis=1, keepdims=True), np.float32(1e-9))
+    return (scores - scores.mean(axis=1, keepdims=True)) / deviations
+
+
 def judged_users(split: Split) -> NDArray[np.int64]:
     return np.flatnonzero(np.diff(split.truth.indptr))
 

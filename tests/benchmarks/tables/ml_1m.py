@@ -27,6 +27,7 @@ from tests.benchmarks.tables.judged import (
     judged_users,
     lists_by,
     metrics,
+    standardised,
     weights_matrix,
 )
 from tests.benchmarks.tables.spark_side import DATA, MEMORY_GB, pairs_frame, threads
@@ -183,15 +184,15 @@ def _judged(spark: SparkSession, part: Part, setting: Setting) -> tuple[dict[str
         fitted = native(spark).fit(pairs, setting.factors, with_users=True)
         users, items = fitted_vectors(fitted, split.known.shape)
         fitted.forget()
-        scorers.append((1.0 - setting.share, lambda rows: _standardised(users[rows] @ items.T)))
+        scorers.append((1.0 - setting.share, lambda rows: standardised(users[rows] @ items.T)))
     if isinstance(setting.items, NextItemParameters) and sequences is not None:
         table = next_item_weights(sequences, setting.items, threads=threads(spark), memory_gb=MEMORY_GB)
         following, states = weights_matrix(table, ids), newest_states(train, setting.items)
-        scorers.append((setting.share, lambda rows: _standardised((states[rows] @ following).toarray())))
+        scorers.append((setting.share, lambda rows: standardised((states[rows] @ following).toarray())))
     elif isinstance(setting.items, LinearItemParameters) and had is not None:
         table = linear_item_weights(had, setting.items, threads=threads(spark), memory_gb=MEMORY_GB)
         weights = weights_matrix(table, ids)
-        scorers.append((setting.share, lambda rows: _standardised((split.known[rows] @ weights).toarray())))
+        scorers.append((setting.share, lambda rows: standardised((split.known[rows] @ weights).toarray())))
     lists = lists_by(
         lambda rows: np.sum([share * scores(rows) for share, scores in scorers], axis=0, dtype=np.float32),
         judged_users(split), split, K,
@@ -221,11 +222,6 @@ def newest_states(train: Ratings, params: NextItemParameters) -> csr_matrix:
     counts = back < params.steps
     values = np.float32(params.decay) ** back[counts].astype(np.float32)
     return csr_matrix((values, (row[counts], np.searchsorted(items, item[counts]))), shape=(len(users), len(items)))
-
-
-def _standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row with mean 0 and deviation 1, as the product's blend has its factor term."""
-    return (scores - scores.mean(axis=1, keepdims=True)) / scores.std(axis=1, keepdims=True)
 
 
 def _means(found: dict[str, NDArray[np.float64]]) -> dict[str, float]:

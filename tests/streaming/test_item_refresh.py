@@ -72,6 +72,7 @@ def test_a_touched_item_gets_its_shoppers_taste_and_an_untouched_one_that_of_its
         {"item_id": item, "category_path": category, "valid_to": None, "brand": None}
         for item, category in (("i1", "odd"), ("i3", "odd"), ("quiet", "odd"), ("i0", "even"))
     ]
+    states.append({"item_id": "gone", "category_path": "odd", "valid_to": moment("2026-01-15")})
     states = [{**state, "brand": "x"} for state in states]
     job.warehouse.replace(frame(spark, ITEMS_HISTORY, states), ITEMS_HISTORY)
     version = champion(job, RECOMMENDER)

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from freshet.cli.errors import UNEXPECTED
 from freshet.cli.show import show
 from freshet.contracts import TABLES
 from freshet.session import local_classes
@@ -26,6 +27,7 @@ from freshet.steps.side_by_side import run_steps
 from freshet.storage.home import Home
 from freshet.storage.lease import leases
 from freshet.storage.tables import Warehouse
+from tests.conftest import QUICK_JAVA
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
 
 REPO = Path(__file__).parents[2]
@@ -41,8 +43,8 @@ month of this shop, so the gate refuses the probability model and there are no s
 OF_THE_HOME = {"generated_at", "finished_at", "seconds", "checked_at", "first_seen", "run_id", "query_id"}
 """Wall times, and what follows from versions of tables, of which a killed run has more."""
 
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Jobs on a few rows spend their time in compiling; see conftest.py."""
+QUICK = f"{QUICK_JAVA} -XX:+UseSerialGC"
+"""Jobs on a few rows spend their time in compiling."""
 
 
 class KilledError(Exception):
@@ -178,7 +180,8 @@ def submitted(master: str, job: str, *arguments: str) -> str:
         [REPO / "scripts/submit.sh", job, "--master", master, *quick_start(), *arguments],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    trace = Path("freshet-error.log").read_text(encoding="utf-8") if done.returncode == UNEXPECTED else ""
+    assert done.returncode == 0, done.stdout + done.stderr + trace
     return done.stdout
 
 

@@ -58,5 +58,23 @@ def test_what_nobody_expected_leaves_its_trace_in_a_file(
     assert "and long" in (tmp_path / "freshet-error.log").read_text()
 
 
+def test_what_java_threw_and_why_is_told_in_the_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trace = [
+        "An error occurred while calling o7.transform.",
+        ": java.lang.VirtualMachineError: Out of space",
+        "\tat a.B.c(B.java:1)",
+        "Caused by: java.io.IOException: between",
+        "\tat a.D.e(D.java:2)",
+        "Caused by: java.io.EOFException: the root",
+        "\t... 3 more",
+    ]
+    _, line = ended(RuntimeError("\n".join(trace)), capsys)
+    told = "o7.transform.; java.lang.VirtualMachineError: Out of space; Caused by: java.io.EOFException: the root; the"
+    assert told in line
+
+
 def test_a_break_from_the_keyboard_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(KeyboardInterrupt(), capsys) == (130, "freshet: stopped\n")

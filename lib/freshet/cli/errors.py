@@ -52,8 +52,15 @@ def _unexpected(error: Exception) -> str:
         where = f"; the details are in {log}"
     except OSError:
         where = ""
-    text = str(error).strip()
-    return f"unexpected {type(error).__name__}: {text.splitlines()[0][:200] if text else 'no text'}{where}"
+    return f"unexpected {type(error).__name__}: {_in_short(str(error))}{where}"
+
+
+def _in_short(text: str) -> str:
+    """The first line, and with it what Java threw: py4j's first line tells only which call failed."""
+    lines = text.strip().splitlines() or ["no text"]
+    thrown = [line[2:] for line in lines[1:2] if line.startswith(": ")]
+    causes = [line.strip() for line in lines if line.startswith("Caused by: ")]
+    return "; ".join(part[:200] for part in (lines[0], *thrown, *causes[-1:]))
 
 
 def _fail(line: str, code: int) -> None:

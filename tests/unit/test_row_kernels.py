@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, random_array
 
-from freshet.recommendation.row_kernels import add_rows, add_scaled_product, add_vector_and_shift, picked, said
+from freshet.recommendation.row_kernels import add_rows, add_scaled_product, picked, said
 
 
 def sparse(seed: int, rows: int, columns: int) -> csr_matrix:
@@ -89,9 +89,3 @@ def test_rows_are_added_and_picked_as_from_a_dense_matrix(seed: int) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
     chosen = np.random.default_rng(seed).integers(0, 11, (7, 4))
     assert picked(part, chosen).tolist() == np.take_along_axis(part.toarray(), chosen, axis=1).tolist()
-
-
-def test_a_value_for_each_column_and_one_for_each_row_are_added() -> None:
-    scores = np.ones((2, 3), dtype=np.float32)
-    add_vector_and_shift(scores, np.array([1, 2, 3], np.float32), np.array([10, 20], np.float32))
-    assert scores.tolist() == [[12, 13, 14], [22, 23, 24]]

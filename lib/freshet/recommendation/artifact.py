@@ -48,6 +48,23 @@ class Artifact:
         return self.factors.mean(axis=0, dtype=np.float64)
 
     @cached_property
+    def _dense(self) -> dict[str, NDArray[np.float32]]:
+        return {}
+
+    def dense(self, policy: str) -> NDArray[np.float32]:
+        """[items, rank + 1] by which one product gives all that scores of `policy` have for every item: the item
+        vectors around their mean, and the weighted sum of the item terms. Computed once."""
+        if policy not in self._dense:
+            weights = self.recipe.weights[policy]
+            made = np.zeros((len(self.items), self.factors.shape[1] + 1), dtype=np.float32)
+            if self.recipe.als is not None:
+                made[:, :-1] = self.factors - self.mean_factor
+            for name, vector in self.terms.items():
+                made[:, -1] += np.float32(weights.get(name, 0.0)) * vector
+            self._dense[policy] = made
+        return self._dense[policy]
+
+    @cached_property
     def speakers(self) -> dict[str, csc_matrix]:
         """`item_weights` by scored item, each column's speaking items in rising order."""
         return {name: weights.tocsc() for name, weights in self.item_weights.items()}

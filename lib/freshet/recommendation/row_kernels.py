@@ -171,14 +171,6 @@ def _add(scores: NDArray[np.float32], ends: Places, columns: Places, values: NDA
 
 
 @compiled
-def add_vector_and_shift(scores: NDArray[np.float32], vector: NDArray[np.float32], shift: NDArray[np.float32]) -> None:
-    """Adds a value for each column and one for each row, in place."""
-    for row in range(scores.shape[0]):
-        for column in range(scores.shape[1]):
-            scores[row, column] += vector[column] + shift[row]
-
-
-@compiled
 def _pick(
     ends: Places, columns: Places, values: NDArray[np.float32], chosen: NDArray[np.int64],
     room: NDArray[np.float32], found: NDArray[np.float32],

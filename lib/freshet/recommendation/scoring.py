@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import FACTORS
-from freshet.recommendation.row_kernels import add_rows, add_scaled_product, add_vector_and_shift
+from freshet.recommendation.row_kernels import add_rows, add_scaled_product
 from freshet.recommendation.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
 
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -54,10 +54,8 @@ def scored(
     """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
-    item_part = np.zeros(block.items, dtype=np.float32)
-    for name, vector in artifact.terms.items():
-        item_part += np.float32(weights.get(name, 0.0)) * vector
-    scores = _dense_part(block, artifact, item_part, weights.get(FACTORS, 0.0), room)
+    items = artifact.dense(policy)
+    scores = _dense_part(block, artifact, items, weights.get(FACTORS, 0.0), room)
     model_parts = {}
     for model in artifact.item_weights:
         if weights.get(model, 0.0):
@@ -75,25 +73,24 @@ def scored(
         seen = block.touched(recipe.target_code).tocoo()
         scores[seen.row, seen.col] = -np.inf
     scores[:, unavailable] = -np.inf
-    return ScoredBlock(scores, item_part, model_parts, own_part)
+    return ScoredBlock(scores, items[:, -1], model_parts, own_part)
 
 
 def _dense_part(
     block: HistoryBlock,
     artifact: Artifact,
-    item_part: NDArray[np.float32],
+    items: NDArray[np.float32],
     weight: float,
     room: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
-    """weight * standardised x'y + item_part, [shoppers, items]."""
+    """weight * standardised x'y + the item terms, [shoppers, items], from `items` as of Artifact.dense."""
     scores = np.empty((block.shoppers, block.items), np.float32) if room is None else room[: block.shoppers]
     if not weight or artifact.recipe.als is None:
-        scores[:] = item_part
+        scores[:] = items[:, -1]
         return scores
     vectors = shopper_factors(block, artifact)
-    mean, deviation = factor_scale(vectors, artifact)
-    # Standardising the vectors first leaves one GEMM; NumPy's gives Python's lock to other threads, SciPy's does not.
-    scaled = (np.float32(weight) * vectors / deviation[:, None]).astype(np.float32, copy=False)
-    np.matmul(scaled, artifact.factors.T, out=scores)
-    add_vector_and_shift(scores, item_part, -np.float32(weight) * mean / deviation)
-    return scores
+    _, deviation = factor_scale(vectors, artifact)
+    # One GEMM does it all; NumPy's gives Python's lock to other threads, SciPy's does not.
+    left = np.ones((block.shoppers, items.shape[1]), np.float32)
+    left[:, :-1] = np.float32(weight) * vectors / deviation[:, None]
+    return np.matmul(left, items.T, out=scores)

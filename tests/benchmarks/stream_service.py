@@ -26,6 +26,7 @@ from freshet.steps.feeds import Topic
 from freshet.steps.service import PARTS, serve
 from freshet.storage import small_writes
 from freshet.streaming import intake, micro_batch
+from freshet.streaming.list_merge import MergeProcess
 from freshet.streaming.parameters import StreamParameters
 from freshet.streaming.progress import ProgressListener
 from freshet.streaming.query import stream_session
@@ -37,6 +38,7 @@ _WATCHED = (
     (lists, "scored", "scoring"),
     (lists, "top_k", "top_k"),
     (lists, "reasons", "reasons"),
+    (MergeProcess, "run", "merge"),
     (micro_batch, "take", "state"),
     (micro_batch, "lists_of", "make_lists"),
     (micro_batch, "append_lists", "write_lists"),

@@ -1,6 +1,7 @@
 """What lists leave out or put lower while the stream runs: items that cannot be had, things taken back."""
 
 import dataclasses
+import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -116,11 +117,23 @@ def test_a_step_with_patience_waits_for_a_table_that_another_process_has(
     # Not the module's own function, which every thread of this process sleeps by.
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: held.close())
     monkeypatch.setattr(waiting, "time", clock)
-    assert with_stock(job, tmp_path, "i7,0,3.5") == DONE
-    (tmp_path / "stock.csv").write_text("sku,stock,price\ni7,1,3.5\n")
+    told: list[str] = []
+    assert with_stock(job.heard_by(told.append), tmp_path, "i7,0,3.5") == DONE
+    assert told == [f"table items_history is in use by process {os.getpid()}: waiting until it ends"]
+    job.source, job.input_path = tmp_path / "shop.toml", tmp_path / "stock.csv"
+    job.input_path.write_text("sku,stock,price\ni7,1,3.5\n")
     held.enter_context(lease(job.home.locks, "table", ITEMS_HISTORY.name))
     with held, pytest.raises(BusyError, match="table items_history is in use"):
         run_step(dataclasses.replace(ITEMS, patience_seconds=0.0), job)
+
+
+def test_a_step_with_patience_does_not_wait_for_itself(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = served_job(spark, tmp_path / "home")
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pytest.fail))
+    with lease(job.home.locks, "job", "items"), pytest.raises(BusyError, match="job items is in use"):
+        with_stock(job, tmp_path, "i7,0,3.5")
 
 
 def test_a_refund_and_a_removal_lower_what_was_wanted(spark: SparkSession, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import duckdb
 import pyarrow as pa
@@ -20,8 +21,9 @@ from freshet.storage.lease import lease
 from freshet.storage.replacements import replace_by_parts
 from freshet.storage.small_writes import append_arrow, arrow_schema
 from freshet.storage.tables import Warehouse
+from freshet.streaming import list_merge
 from freshet.streaming.latest import LATEST_RECOMMENDATIONS
-from freshet.streaming.list_merge import MergeProcess, merge_lists
+from freshet.streaming.list_merge import MergeProcess, Rest, merge_lists
 from freshet.streaming.newest_lists import newest_lists
 from tests.factories import Row, moment
 from tests.streaming.compacted_shop import MADE, Shop
@@ -152,6 +154,27 @@ def test_a_merge_gives_way_to_everything_else(shop: Shop) -> None:
         assert os.getpriority(os.PRIO_PROCESS, 0) == before
     finally:
         shop.compaction.close()
+
+
+def test_a_merge_rests_after_each_piece_of_work_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked, slept = iter([10.0, 11.0, 11.5, 13.5, 14.0]), list[float]()
+    monkeypatch.setattr(list_merge, "time", SimpleNamespace(process_time=lambda: next(worked), sleep=slept.append))
+    rest = Rest(4.0, 9.0)
+    for _ in range(4):
+        rest()
+    # One second of work, a half, two, of whose six seconds of rest four and a half are left, a half.
+    assert slept == [3.0, 1.5, 4.5, 0.0]
+
+
+def test_newest_lists_rest_after_laying_rows_out_and_after_each_range(shop: Shop) -> None:
+    shop.batch(*(stream_list(f"u{n}", "item", "2020-02-02", batch=1) for n in range(4)))
+    files = live_files(shop.warehouse.folder / RECOMMENDATION_UPDATES.name)
+    rests, at_part = [0], list[int]()
+    for _ in newest_lists(
+        files, per_file=1, per_range=2, scratch=shop.home.root, rest=lambda: rests.append(rests[-1] + 1)
+    ):
+        at_part.append(rests[-1])
+    assert at_part == [2, 2, 3, 3]
 
 
 def test_the_process_of_a_merge_has_the_lease_for_as_long_as_it_lives(shop: Shop) -> None:

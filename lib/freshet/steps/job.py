@@ -20,7 +20,7 @@ from freshet.settings import Settings
 from freshet.splitting import Windows
 from freshet.steps.titles import OTHER_TITLES, TITLES
 from freshet.storage.home import Home
-from freshet.storage.lease import leases
+from freshet.storage.lease import lease, table_leases
 from freshet.storage.ledger import fingerprint, read_record, write_record
 from freshet.storage.tables import Warehouse
 from freshet.streaming.waiting import awaited
@@ -143,8 +143,11 @@ def run_step(step: Step, job: Job) -> StepResult:
     standing = _standing(step, job, print_, started)
     if standing is not None:
         return standing
-    held = partial(leases, job.home.locks, step.name, [table.name for table in step.writes])
-    with awaited(held, seconds=step.patience_seconds):
+    tables = partial(table_leases, job.home.locks, [table.name for table in step.writes])
+    with (
+        lease(job.home.locks, "job", step.name),
+        awaited(tables, seconds=step.patience_seconds, tell=job.tell),
+    ):
         # Again: another run may have done it until this one had the tables for itself.
         standing = _standing(step, job, print_, started)
         if standing is not None:

@@ -128,4 +128,5 @@ RECOMMEND = Step(
     sections=("lists", "interactions"),
     inputs=_inputs,
     work=_work,
+    patience_seconds=900.0,  # a stream's compaction has the table for minutes, every quarter of an hour
 )  # fmt: skip

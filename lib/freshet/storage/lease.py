@@ -49,8 +49,14 @@ def leases(locks: Path, job: str, tables: list[str]) -> Iterator[None]:
 
     Another job of this process that holds a table in this way is no hindrance.
     """
+    with lease(locks, "job", job), table_leases(locks, tables):
+        yield
+
+
+@contextmanager
+def table_leases(locks: Path, tables: list[str]) -> Iterator[None]:
+    """Those of `leases` without that of a job: for one that has its own already."""
     with ExitStack() as stack:
-        stack.enter_context(lease(locks, "job", job))
         for table in sorted(tables):
             stack.enter_context(_shared_lease(locks, table))
         yield

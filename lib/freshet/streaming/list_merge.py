@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -23,8 +25,15 @@ from freshet.streaming.newest_lists import newest_lists
 
 _LOWEST_PRIORITY = 19
 
+_PARTS, _LONGEST_REST = 6.0, 300.0
+"""At 1,000 events a second micro-batches took 0.37 to 0.48 s at the median beside a merge without rests, 0.29 to 0.32
+beside one with these, 0.27 to 0.35 alone. Of more than 60 s of work, some three million lists, a merge rests no longer
+than for five minutes in all, so that it ends before the next is due."""
 
-def merge_lists(warehouse: Path, *, up_to: int, per_file: int = LISTS_PER_FILE) -> int:
+
+def merge_lists(
+    warehouse: Path, *, up_to: int, per_file: int = LISTS_PER_FILE, rest: Callable[[], None] = lambda: None
+) -> int:
     """`recommendations` := the newest list per shopper of it and of the updates of epochs up to `up_to`, in one commit.
 
     The number of lists. Each file holds a range of user_id. The caller holds the table's lease; both tables exist.
@@ -32,8 +41,23 @@ def merge_lists(warehouse: Path, *, up_to: int, per_file: int = LISTS_PER_FILE) 
     """
     updates = live_files(warehouse / RECOMMENDATION_UPDATES.name)
     files = live_files(warehouse / RECOMMENDATIONS.name) + [one for one in updates if one.partition["epoch"] <= up_to]
-    lists = newest_lists(files, per_file=per_file, scratch=warehouse)
+    lists = newest_lists(files, per_file=per_file, scratch=warehouse, rest=rest)
     return replace_by_parts(warehouse / RECOMMENDATIONS.name, lists, RECOMMENDATIONS)
+
+
+class Rest:
+    """Called after each piece of work, sleeps so that one part in `parts` of its process's time is work; `longest`
+    seconds at most, all sleeps together."""
+
+    def __init__(self, parts: float, longest: float) -> None:
+        self._parts, self._left = parts, longest
+        self._worked = time.process_time()
+
+    def __call__(self) -> None:
+        now = time.process_time()
+        seconds = min((self._parts - 1) * (now - self._worked), self._left)
+        self._worked, self._left = now, self._left - seconds
+        time.sleep(seconds)
 
 
 class MergeProcess:
@@ -87,7 +111,7 @@ def main() -> None:
     pa.set_io_thread_count(1)
     warehouse, up_to = sys.argv[1:]
     try:
-        print(json.dumps({"lists": merge_lists(Path(warehouse), up_to=int(up_to))}))
+        print(json.dumps({"lists": merge_lists(Path(warehouse), up_to=int(up_to), rest=Rest(_PARTS, _LONGEST_REST))}))
     except NotPlainError:
         print(json.dumps({}))
     except FreshetError as error:

@@ -4,7 +4,7 @@ What LATEST_RECOMMENDATIONS says in SQL, for a compaction: Spark takes two minut
 it reads, sorts and writes them place by place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -38,23 +38,25 @@ _ROWS = pa.schema(
 
 
 def newest_lists(
-    files: Sequence[DataFile], *, per_file: int, scratch: Path, per_range: int = LISTS_PER_RANGE
-) -> Iterator[pa.Table]:
+    files: Sequence[DataFile], *, per_file: int, scratch: Path, per_range: int = LISTS_PER_RANGE,
+    rest: Callable[[], None] = lambda: None,
+) -> Iterator[pa.Table]:  # fmt: skip
     """Tables of up to `per_file` rows of `recommendations`, in the order of user_id: the newest of each shopper.
 
     `files`: of `recommendations` and `recommendation_updates`. Lists are first laid out by ranges of user_id in files
-    under `scratch` that have no name, so that a kill leaves none.
+    under `scratch` that have no name, so that a kill leaves none. `rest` is called after every piece of work.
     """
     with ExitStack() as open_files:
         bounds = _bounds(files, per_range)
         spilled = [open_files.enter_context(TemporaryFile(dir=scratch)) for _ in range(len(bounds) + 1)]
-        _lay_out(files, bounds, spilled)
+        _lay_out(files, bounds, spilled, rest)
         pending = _ROWS.empty_table().select(RECOMMENDATIONS.column_names)
         for file in spilled:
             file.seek(0)
             with pa.ipc.open_stream(file) as reader:
                 newest = newest_of(reader.read_all())
             file.truncate(0)
+            rest()
             pending = pa.concat_tables([pending, newest])
             while pending.num_rows >= per_file:
                 yield pending.slice(0, per_file)
@@ -94,7 +96,9 @@ def _bounds(files: Sequence[DataFile], per_range: int) -> pa.Array:
     return pc.unique(ids.take(np.arange(1, ranges) * len(ids) // ranges))
 
 
-def _lay_out(files: Sequence[DataFile], bounds: pa.Array, spilled: Sequence[IO[bytes]]) -> None:
+def _lay_out(
+    files: Sequence[DataFile], bounds: pa.Array, spilled: Sequence[IO[bytes]], rest: Callable[[], None]
+) -> None:
     with ExitStack() as writers:
         streams = [writers.enter_context(pa.ipc.new_stream(pa.PythonFile(file, "w"), _ROWS)) for file in spilled]
         for rows in _together(files):
@@ -107,6 +111,7 @@ def _lay_out(files: Sequence[DataFile], bounds: pa.Array, spilled: Sequence[IO[b
             for stream, begin, end in zip(streams, ends[:-1], ends[1:], strict=True):
                 if end > begin:
                     stream.write_table(sorted_rows.slice(begin, end - begin))
+            rest()
 
 
 def _together(files: Sequence[DataFile]) -> Iterator[pa.Table]:

@@ -13,17 +13,28 @@ _LOOK_SECONDS = 0.2
 
 
 @contextmanager
-def awaited(leased: Callable[[], AbstractContextManager[object]], *, seconds: float) -> Iterator[None]:
-    """Holds what `leased` gives, waited for at most so long while it is busy; then its BusyError is raised."""
-    end = time.monotonic() + seconds
+def awaited(
+    leased: Callable[[], AbstractContextManager[object]],
+    *,
+    seconds: float,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[None]:
+    """Holds what `leased` gives, waited for at most so long while it is busy; then its BusyError is raised.
+
+    Who waits tells once for what.
+    """
+    end, is_told = time.monotonic() + seconds, False
     with ExitStack() as stack:
         while True:
             try:
                 stack.enter_context(leased())
                 break
-            except BusyError:
+            except BusyError as error:
                 if time.monotonic() >= end:
                     raise
+                if not is_told:
+                    tell(f"{error.what}: waiting until it ends")
+                is_told = True
                 time.sleep(_LOOK_SECONDS)
         yield
 

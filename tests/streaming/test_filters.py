@@ -115,7 +115,8 @@ def test_a_step_with_patience_waits_for_a_table_that_another_process_has(
     job, held = served_job(spark, tmp_path / "home"), ExitStack()
     held.enter_context(lease(job.home.locks, "table", ITEMS_HISTORY.name))
     # Not the module's own function, which every thread of this process sleeps by.
-    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: held.close())
+    naps = iter([lambda: None, held.close])
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: next(naps)())
     monkeypatch.setattr(waiting, "time", clock)
     told: list[str] = []
     assert with_stock(job.heard_by(told.append), tmp_path, "i7,0,3.5") == DONE

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.models.als_parameters import AlsParameters
 from freshet.models.next_items import NextItemParameters
 from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.lists import list_batches
 from freshet.recommendation.packed_histories import PackedHistories, packed_what
 from freshet.recommendation.recipe import LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
+from freshet.recommendation.scoring import scored
 from tests.oracles_recommendation import Entry
 
 CLOCK = datetime(2020, 3, 1)
@@ -153,6 +156,15 @@ def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [pa.array(list(shoppers), pa.string()), histories(*shoppers.values())], ["user_id", "history"]
     )
+
+
+def all_scores(block: HistoryBlock, model: Artifact, policy: str, **how: Any) -> NDArray[np.float32]:
+    """Scores [shoppers, items] in one piece."""
+    room = np.empty(block.shoppers * block.items, np.float32)
+    result = scored(block, model, policy=policy, room=room, **how)
+    ((first, scores),) = result.panels(max(1, block.items))
+    assert first == 0
+    return scores
 
 
 def listed(

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from freshet.compiled import compiled
 
-_DEPTH = 32
+DEPTH = 32
 """Scores of a strip: deeper ones have fewer maxima to select from and more scores to look into; measured as best."""
 
-_ROWS = 16
-"""Rows whose maxima are taken before their strips are looked into, so that these are in the processor's cache still:
-rows of 41,000 scores took 20 us so, 23 in one go, and 28 with NumPy alone; of 4, 16 and 64 rows the middle was best."""
+_CELLS = 650_000
+"""Scores of rows whose maxima are taken before their strips are looked into, so that these are in the processor's cache
+still: rows of 41,000 scores took 20 us with 16 rows at a time, 23 in one go, and 28 with NumPy alone; of 4, 16 and 64
+rows the middle was best."""
 
 Float = TypeVar("Float", bound=np.floating)
 Found: TypeAlias = tuple[NDArray[np.int64], NDArray[Float]]
@@ -31,18 +32,33 @@ def top_k(scores: NDArray[Float], k: int) -> Found[Float]:
     """
     rows, columns = scores.shape
     k = max(0, min(k, columns))
-    strips = columns // _DEPTH
-    if k == 0 or strips <= 2 * k:  # so few strips are a detour that costs more than it saves
+    if k == 0 or columns // DEPTH <= 2 * k:  # so few strips are a detour that costs more than it saves
         _refuse_nan(scores)
         return _whole_rows(scores, k)
-    found = np.empty((rows, k), dtype=np.int64), np.empty((rows, k), dtype=scores.dtype)
-    for start in range(0, rows, _ROWS):
-        part = np.ascontiguousarray(scores[start : start + _ROWS])
-        highest = part[:, : strips * _DEPTH].reshape(len(part), _DEPTH, strips).max(axis=1)
+    best = nothing_found(rows, k, scores.dtype)
+    add_columns(best, scores, 0)
+    return best
+
+
+def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
+    """What `add_columns` begins with; it needs k scores of each row in all, or places without a column stay."""
+    return np.full((rows, k), np.iinfo(np.int64).max), np.full((rows, k), -np.inf, dtype=dtype)
+
+
+def add_columns(best: Found[Float], scores: NDArray[Float], first: int) -> None:
+    """Makes `best` the top-k of what it was and of these columns, of which the first is column `first` of the whole.
+
+    Parts come in the order of their columns. As of top_k; best is changed in place.
+    """
+    columns, values = best
+    strips = scores.shape[1] // DEPTH
+    rows = max(1, _CELLS // max(1, scores.shape[1]))
+    for start in range(0, scores.shape[0], rows):
+        part = np.ascontiguousarray(scores[start : start + rows])
+        highest = part[:, : strips * DEPTH].reshape(len(part), DEPTH, strips).max(axis=1)
         _refuse_nan(highest)
-        _refuse_nan(part[:, strips * _DEPTH :])
-        _pick(part, highest, *(each[start : start + _ROWS] for each in found))
-    return found
+        _refuse_nan(part[:, strips * DEPTH :])
+        _pick(part, highest, first, columns[start : start + rows], values[start : start + rows])
 
 
 def _refuse_nan(values: NDArray[Float]) -> None:
@@ -51,29 +67,32 @@ def _refuse_nan(values: NDArray[Float]) -> None:
 
 
 @compiled
-def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.int64], values: NDArray[Float]) -> None:
-    """The best of each row, from the strips whose maxima are among the k highest and the columns behind the last.
+def _pick(
+    scores: NDArray[Float], highest: NDArray[Float], first: int, columns: NDArray[np.int64], values: NDArray[Float]
+) -> None:
+    """Puts the best of each row among its best so far, from the strips whose maxima are high enough and the columns
+    behind the last.
 
     What `_put` would refuse is mostly not given to it: with a call for each score a row of 41,000 took 54 us of a busy
     core instead of 33.
     """
     strips = highest.shape[1]
+    bounds, nowhere = np.empty_like(values[0]), np.zeros(values.shape[1], np.int64)
     for row in range(scores.shape[0]):
         best, places, own = values[row], columns[row], scores[row]
-        best[:], places[:] = -np.inf, scores.shape[1]
+        bounds[:] = best
         for strip in range(strips):
-            if highest[row, strip] > best[-1]:
-                _put(best, places, highest[row, strip], strip)
-        edge = best[-1]
-        best[:], places[:] = -np.inf, scores.shape[1]
+            if highest[row, strip] > bounds[-1]:
+                _put(bounds, nowhere, highest[row, strip], 0)
+        edge = bounds[-1]
         for strip in range(strips):
             if highest[row, strip] >= edge:
-                for column in range(strip, _DEPTH * strips, strips):
+                for column in range(strip, DEPTH * strips, strips):
                     if own[column] >= edge:
-                        _put(best, places, own[column], column)
-        for column in range(_DEPTH * strips, scores.shape[1]):
+                        _put(best, places, own[column], first + column)
+        for column in range(DEPTH * strips, scores.shape[1]):
             if own[column] >= edge:
-                _put(best, places, own[column], column)
+                _put(best, places, own[column], first + column)
 
 
 @compiled

@@ -1,31 +1,33 @@
 """Exact top-20 of all users of Gowalla, tiled: against the matrix product alone, and against MLlib as Spark jobs."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
-from freshet.recommendation.lists import _SCORE_CELLS
-from freshet.top_k import top_k
+from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.best_items import best_items, cut
+from freshet.recommendation.scoring import NOTHING, ScoredBlock
 from tests.benchmarks.tasks import cores, side_by_side
-from tests.benchmarks.topk_jobs import whole_jobs
+from tests.benchmarks.topk_jobs import POLICY, factors_alone, whole_jobs
 
 USERS, ITEMS, RANKS, K, SEEN = 300_000, 40_981, (64, 256), 20, 27
 """Gowalla's users ten times; each has had 27 of its items."""
 
 MANY_ITEMS, THEIR_RANK, THEIR_LISTS = 1_000_000, 50, 2_000
 QUICK_USERS, QUICK_RANKS, QUICK_PAIRS = 4_000, (64,), 3
-_GEMM_ROWS = 1024
+_GEMM_BLOCKS = ((585, ITEMS), (1024, ITEMS), (512, 2048))
+"""Shoppers and items of a product; the quickest of them is what our lists are measured against."""
 
 
 def topk(quick: bool, pairs: int = 5, shoppers: int | None = None) -> dict[str, Any]:
     """ratio_to_gemm_rank*: median over pairs of (product by blocks, masking, selection) / (product alone).
 
-    In as many tasks as cores. The product alone takes the quicker of two block heights: the one that we use, and one
-    of 1,024 users. mllib_over_ours_rank*: recommendForAllUsers to a Delta table over our lists to one, as whole Spark
-    jobs from vectors (MLlib) and from histories (ours: read, folded in, masked, explained); not with --quick.
+    In as many tasks as cores. The product alone takes the quickest of three ways to cut it into blocks.
+    mllib_over_ours_rank*: recommendForAllUsers to a Delta table over our lists to one, as whole Spark jobs from vectors
+    (MLlib) and from histories (ours: read, folded in, masked, explained); not with --quick.
     lists_per_s_1m_items: of 1,000,000 items of rank 50.
     """
     users, ranks = (QUICK_USERS, QUICK_RANKS) if quick else (shoppers or USERS, RANKS)
@@ -60,35 +62,42 @@ def _pairs(seed: int, users: int, rank: int, pairs: int) -> list[tuple[float, fl
     """(seconds of the product, seconds of product, masking and selection), one after the other, `pairs` times."""
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((users, rank), dtype=np.float32)
-    items = rng.standard_normal((ITEMS, rank), dtype=np.float32)
-    seen = rng.integers(0, ITEMS, (users, SEEN))
-    rows = max(1, _SCORE_CELLS // ITEMS)
-    _seconds(vectors[: 2 * rows], items, rows, seen)
+    artifact = factors_alone(rng.standard_normal((ITEMS, rank), dtype=np.float32))
+    seen = _seen(rng, users, ITEMS)
+    _list_seconds(vectors[:1024], artifact, seen)
     found = []
     for _ in range(pairs):
-        alone = min(_seconds(vectors, items, height) for height in (rows, _GEMM_ROWS))
-        found.append((alone, _seconds(vectors, items, rows, seen)))
+        alone = min(_product_seconds(vectors, artifact.factors, *block) for block in _GEMM_BLOCKS)
+        found.append((alone, _list_seconds(vectors, artifact, seen)))
     return found
 
 
-def _seconds(
-    vectors: NDArray[np.float32], items: NDArray[np.float32], rows: int, seen: NDArray[np.int64] | None = None
-) -> float:
+def _seen(rng: np.random.Generator, users: int, items: int) -> csr_matrix:
+    columns = np.sort(rng.integers(0, items, (users, SEEN), dtype=np.int32), axis=1)
+    values = np.full(columns.size, -np.inf, np.float32)
+    return csr_matrix((values, columns.ravel(), np.arange(0, columns.size + 1, SEEN)), shape=(users, items))
+
+
+def _product_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], rows: int, columns: int) -> float:
+    room = np.empty(rows * columns, dtype=np.float32)
     started = time.perf_counter()
-    for start, scores in _blocks(vectors, items, rows):
-        if seen is not None:
-            np.put_along_axis(scores, seen[start : start + rows], np.float32(-np.inf), axis=1)
-            top_k(scores, K)
+    for start in range(0, len(vectors), rows):
+        left = vectors[start : start + rows]
+        for first in range(0, len(items), columns):
+            right = items[first : first + columns]
+            np.matmul(left, right.T, out=room[: len(left) * len(right)].reshape(len(left), len(right)))
     return time.perf_counter() - started
 
 
-def _blocks(
-    vectors: NDArray[np.float32], items: NDArray[np.float32], rows: int
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    room = np.empty((rows, len(items)), dtype=np.float32)
-    for start in range(0, len(vectors), rows):
-        block = vectors[start : start + rows]
-        yield start, np.matmul(block, items.T, out=room[: len(block)])
+def _list_seconds(vectors: NDArray[np.float32], artifact: Artifact, seen: csr_matrix) -> float:
+    size, width = cut(artifact, POLICY, K)
+    room, items = np.empty(size * width, dtype=np.float32), artifact.dense(POLICY)
+    started = time.perf_counter()
+    for start in range(0, len(vectors), size):
+        left = np.ones((len(vectors[start : start + size]), items.shape[1]), np.float32)
+        left[:, :-1] = vectors[start : start + size]
+        best_items(ScoredBlock(left, items, None, {}, None, seen[start : start + size], NOTHING, room), width, K)
+    return time.perf_counter() - started
 
 
 def _lists_per_second() -> float:
@@ -100,8 +109,7 @@ def _lists_per_second() -> float:
 def _many_items(seed: int, users: int) -> float:
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((users, THEIR_RANK), dtype=np.float32)
-    items = rng.standard_normal((MANY_ITEMS, THEIR_RANK), dtype=np.float32)
-    seen = rng.integers(0, MANY_ITEMS, (users, SEEN))
-    rows = max(1, _SCORE_CELLS // MANY_ITEMS)
-    _seconds(vectors[:rows], items, rows, seen)
-    return min(_seconds(vectors, items, rows, seen) for _ in range(3))
+    artifact = factors_alone(rng.standard_normal((MANY_ITEMS, THEIR_RANK), dtype=np.float32))
+    seen = _seen(rng, users, MANY_ITEMS)
+    _list_seconds(vectors[:1], artifact, seen)
+    return min(_list_seconds(vectors, artifact, seen) for _ in range(3))

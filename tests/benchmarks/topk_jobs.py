@@ -23,7 +23,7 @@ from freshet.recommendation.recipe import Recipe
 from tests.benchmarks.als import bench_session
 from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, gowalla_data
 
-LENGTH = 20
+LENGTH, POLICY = 20, "new_items"
 CLOCK = datetime(2026, 1, 1)
 _FEW = 500
 
@@ -58,14 +58,14 @@ def _jobs(spark: SparkSession, root: Path, rank: int, users: int) -> tuple[Calla
     rng = np.random.default_rng(rank)
     items = (rng.standard_normal((ITEMS, rank)) / np.sqrt(rank)).astype(np.float32)
     vectors = (rng.standard_normal((users, rank)) / np.sqrt(rank)).astype(np.float32)
-    _artifact(items).save(root / "artifact")
+    factors_alone(items).save(root / "artifact")
     histories = _histories(spark, gowalla_data().published_train, users)
     histories.write.parquet(str(root / "histories"))
     factors = [_factors(spark, values, root / name) for name, values in (("users", vectors), ("items", items))]
 
     def ours(shoppers: DataFrame | None = None) -> DataFrame:
         known = spark.read.parquet(str(root / "histories")) if shoppers is None else shoppers
-        return recommended(known, artifact=root / "artifact", clock=CLOCK, length=LENGTH, policy="new_items")
+        return recommended(known, artifact=root / "artifact", clock=CLOCK, length=LENGTH, policy=POLICY)
 
     package = spark.sparkContext._jvm.org.apache.spark.ml.recommendation
     made = package.ALSModel("als", rank, *(frame._jdf for frame in factors))
@@ -79,16 +79,17 @@ def _jobs(spark: SparkSession, root: Path, rank: int, users: int) -> tuple[Calla
     return ours, lambda: model.recommendForAllUsers(LENGTH)
 
 
-def _artifact(factors: NDArray[np.float32]) -> Artifact:
+def factors_alone(factors: NDArray[np.float32]) -> Artifact:
+    """An artifact of item vectors alone."""
     weights = {"factors": 1.0}
     return Artifact(
         recipe=Recipe(
             target="purchase", event_weights={"purchase": 1.0}, als=AlsParameters(factors.shape[1], 8, 0.1, 1.0, 7),
             item_half_life_days=None, item_min_strength=0.0, user_half_life_days=None, user_min_strength=0.0,
             neighbours=0, neighbour_half_life_days=None, own_half_lives={},
-            weights={"next_baskets": weights, "new_items": weights},
+            weights={"next_baskets": weights, POLICY: weights},
         ),
-        items=pa.array([_item(n) for n in range(ITEMS)]), factors=factors, item_weights={}, terms={},
+        items=pa.array([_item(n) for n in range(len(factors))]), factors=factors, item_weights={}, terms={},
     )  # fmt: skip
 
 

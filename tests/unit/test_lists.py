@@ -1,5 +1,6 @@
 """Lists and their reasons on designed data, and their independence of how rows arrive."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.als_parameters import AlsParameters
+from freshet.recommendation import best_items
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import recommended, recommended_at_hand
 from freshet.recommendation.parameters import POLICIES, ListParameters
@@ -42,6 +44,29 @@ def test_lists_hold_the_highest_scores_of_the_formula_at_positions_from_one(poli
         assert [entry["item_id"] for entry in items] == [names[column] for column, _ in expected]
         assert [entry["position"] for entry in items] == list(range(1, 8))
         np.testing.assert_allclose([entry["score"] for entry in items], [v for _, v in expected], atol=2e-4)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formula(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Panels of 64 items and blocks of 3 shoppers: neither number divides what there is.
+    monkeypatch.setattr(best_items, "_PANEL", (3, 64))
+    monkeypatch.setattr(best_items, "_WHOLE_ROWS", 100)
+    rng = np.random.default_rng(8)
+    model = random_artifact(rng, items=300, rank=4)
+    model = replace(model, item_weights={}, terms={name: np.round(v, 1) for name, v in model.terms.items()})
+    assert best_items.cut(model, policy, 1) == (3, 64)
+    names, gone = model.items.to_pylist(), np.array([0, 63, 64, 150, 299])
+    shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
+    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=1, policy=policy, unavailable=gone)
+    whole = listed(batch(dict(shoppers)), model, clock=CLOCK, length=300, policy=policy, unavailable=gone)
+    assert best_items.cut(model, policy, 300)[1] == 300
+    for row, longest in zip(found.to_pylist(), whole.to_pylist(), strict=True):
+        scores = scores_of(shoppers[row["user_id"]], model, policy, CLOCK)
+        expected = next(column for column, _ in best_columns(scores, 300) if column not in gone)
+        assert [entry["item_id"] for entry in row["items"]] == [names[expected]]
+        assert row["items"] == longest["items"][:1]
 
 
 def test_equal_scores_are_ordered_by_item_id() -> None:

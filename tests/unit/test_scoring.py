@@ -9,9 +9,8 @@ from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock, read_block
 from freshet.recommendation.parameters import POLICIES
 from freshet.recommendation.recipe import OWN_SEEN
-from freshet.recommendation.scoring import scored
 from freshet.recommendation.terms import factor_scale, own_scores, shopper_factors
-from tests.artifacts import CLOCK, artifact, both, histories, random_artifact, random_history, recipe
+from tests.artifacts import CLOCK, all_scores, artifact, both, histories, random_artifact, random_history, recipe
 from tests.oracles_recommendation import Entry, scores_of
 
 
@@ -31,7 +30,7 @@ def test_scores_equal_a_loop_over_the_formula(policy: str, items: int, rank: int
     model = random_artifact(rng, items=items, rank=rank, **changes)
     names = [*model.items.to_pylist(), "unknown"]
     shoppers = [[], *[random_history(rng, names, int(length)) for length in rng.integers(0, 25, 12)]]
-    found = scored(_block(model, *shoppers), model, policy=policy).scores
+    found = all_scores(_block(model, *shoppers), model, policy)
     assert found.dtype == np.float32
     for row, history in zip(found, shoppers, strict=True):
         np.testing.assert_allclose(row, scores_of(history, model, policy, CLOCK), atol=2e-4)
@@ -52,7 +51,7 @@ def test_a_refund_lowers_the_score_of_what_was_returned() -> None:
     model = artifact(["a", "b"], own_half_lives={"own_frequency_30d": 30.0}, weights=both(own_frequency_30d=1.0))
     kept = [_bought("a", 1), _bought("a", 2), _bought("a", 3), _bought("b", 4), _bought("b", 5)]
     returned = [*kept, _bought("b", 2, "refund")]
-    before, after = scored(_block(model, kept, returned), model, policy="next_baskets").scores
+    before, after = all_scores(_block(model, kept, returned), model, "next_baskets")
     assert after[1] < before[1]
     assert after[0] == before[0] == 1.0
 
@@ -61,20 +60,20 @@ def test_a_refund_lowers_the_score_of_what_was_returned() -> None:
 def test_new_items_leaves_out_what_had_the_target_event_even_without_a_weight(event: str) -> None:
     model = artifact(["a", "b", "c"], target=event, event_weights={"purchase": 1.0})
     history = [_bought("b", 1, event), _bought("c", 2, "refund")]
-    scores = scored(_block(model, history), model, policy="new_items").scores
+    scores = all_scores(_block(model, history), model, "new_items")
     assert np.isneginf(scores).tolist() == [[False, True, False]]
-    assert not np.isneginf(scored(_block(model, history), model, policy="next_baskets").scores).any()
+    assert not np.isneginf(all_scores(_block(model, history), model, "next_baskets")).any()
 
 
 def test_an_item_bought_and_returned_stays_out_of_new_items() -> None:
     model = artifact(["a", "b"])
     history = [_bought("a", 5), _bought("a", 1, "refund")]
-    assert np.isneginf(scored(_block(model, history), model, policy="new_items").scores).tolist() == [[True, False]]
+    assert np.isneginf(all_scores(_block(model, history), model, "new_items")).tolist() == [[True, False]]
 
 
 def test_weights_of_terms_that_an_artifact_lacks_change_nothing() -> None:
     model = artifact(["a", "b"], weights=both(factors=1.0, neighbours=1.0, item_gone=3.0, own_gone=2.0))
-    assert scored(_block(model, [_bought("a")]), model, policy="next_baskets").scores.tolist() == [[0.0, 0.0]]
+    assert all_scores(_block(model, [_bought("a")]), model, "next_baskets").tolist() == [[0.0, 0.0]]
 
 
 def test_own_terms_are_scaled_to_one_and_seen_ignores_age() -> None:

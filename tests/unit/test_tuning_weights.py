@@ -10,10 +10,9 @@ import pytest
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import read_block
 from freshet.recommendation.parameters import POLICIES
-from freshet.recommendation.scoring import scored
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.weights import Candidates, Trial, best_weights, ideal_dcg
-from tests.artifacts import CLOCK, artifact, both, cases, random_artifact, random_history
+from tests.artifacts import CLOCK, all_scores, artifact, both, cases, random_artifact, random_history
 from tests.oracles_recommendation import best_columns, ndcg_of
 
 
@@ -106,7 +105,7 @@ def test_ndcg_of_candidates_that_cover_the_catalogue_equals_ndcg_of_whole_rows(p
             cases([(user, past, truth)]).column("history"),
             items=model.items, event_names=model.recipe.event_names, clock=CLOCK,
         )  # fmt: skip
-        scores = scored(block, plain, policy=policy).scores[0]
+        scores = all_scores(block, plain, policy)[0]
         ranked = [names[c] for c, v in best_columns([float(v) for v in scores], 5) if np.isfinite(v)]
         expected.append(ndcg_of(ranked, true, 5))
     assert len(found.allowed) == len(expected)

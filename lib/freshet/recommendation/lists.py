@@ -16,15 +16,11 @@ from threadpoolctl import ThreadpoolController
 from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.availability import places_of, read_unavailable
+from freshet.recommendation.best_items import best_items, cut
 from freshet.recommendation.history_block import HistoryBlock, packed_block, read_block
 from freshet.recommendation.packed_histories import PackedHistories
 from freshet.recommendation.reasons import reasons
-from freshet.recommendation.scoring import NOTHING, scored
-from freshet.top_k import top_k
-
-_SCORE_CELLS = 24_000_000
-"""Scores of a block of shoppers, 96 MB of float32. A product of few shoppers spends its time on laying out the items'
-vectors: of 700 lists of 60,000 items, 4 million cells took 0.31 to 0.35 s on one core, 24 million 0.25 s."""
+from freshet.recommendation.scoring import NOTHING, ScoredBlock, scored
 
 _MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items", LongType())]
 
@@ -121,11 +117,12 @@ def _listed(
     unavailable: NDArray[np.int64],
 ) -> Iterator[pa.RecordBatch]:
     """The columns `others` with items and unknown_items, some shoppers at a time."""
-    size = max(1, _SCORE_CELLS // max(1, len(model.items)))
-    room = np.empty((min(size, block.shoppers), len(model.items)), dtype=np.float32)
+    size, width = cut(model, policy, length)
+    room = np.empty(min(size, block.shoppers) * width, dtype=np.float32)
     for start in range(0, block.shoppers, size):
         part = block.part(start, start + size)
-        items = _lists(part, model, room, length=length, policy=policy, unavailable=unavailable)
+        result = scored(part, model, policy=policy, unavailable=unavailable, room=room)
+        items = _lists(result, model, width, length)
         rows = others.slice(start, size)
         unknown = pa.array(part.unknown, pa.int64())
         yield pa.RecordBatch.from_arrays(
@@ -133,19 +130,9 @@ def _listed(
         )
 
 
-def _lists(
-    block: HistoryBlock,
-    model: Artifact,
-    room: NDArray[np.float32],
-    *,
-    length: int,
-    policy: str,
-    unavailable: NDArray[np.int64],
-) -> pa.ListArray:
-    result = scored(block, model, policy=policy, unavailable=unavailable, room=room)
-    columns, values = top_k(result.scores, length)
-    words = reasons(block, model, result, columns)
-    return _list_column(columns, values, words, model.items)
+def _lists(result: ScoredBlock, model: Artifact, width: int, length: int) -> pa.ListArray:
+    columns, values = best_items(result, width, length)
+    return _list_column(columns, values, reasons(model, result, columns, values), model.items)
 
 
 def _list_column(

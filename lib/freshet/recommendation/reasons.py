@@ -8,19 +8,21 @@ from scipy.sparse import csr_matrix
 
 from freshet.contracts.models import REASONS
 from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.row_kernels import picked, said
 from freshet.recommendation.scoring import ScoredBlock
 
 _BOUGHT, _SIMILAR, _TASTE, _POPULAR = range(len(REASONS))
 
 
-def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64]) -> pa.StringArray:
+def reasons(
+    artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], total: NDArray[np.float32]
+) -> pa.StringArray:
     """Per shopper and chosen column, row after row: bought_before, similar_to:<item>, taste or popular_now.
 
-    bought_before wherever the shopper's own items lift the score; else the part of it that weighs most. The item part
-    counts by how far it stands above the catalogue's mean, as it lifts all items of all shoppers. The item that
-    similar_to names is the one of the shopper's that speaks most for it in the item model that gives it most.
+    `total`: the scores of the chosen. bought_before wherever the shopper's own items lift the score; else the part of
+    it that weighs most. The item part counts by how far it stands above the catalogue's mean, as it lifts all items of
+    all shoppers. The item that similar_to names is the one of the shopper's that speaks most for it in the item model
+    that gives it most.
     """
     own = np.zeros(chosen.shape, np.float32) if result.own_part is None else _picked(result.own_part, chosen)
     told = [
@@ -29,7 +31,6 @@ def reasons(block: HistoryBlock, artifact: Artifact, result: ScoredBlock, chosen
     ]  # fmt: skip
     models = [values for values, _ in told]
     similar = np.sum(models, axis=0) if models else np.zeros(chosen.shape, np.float32)
-    total = np.take_along_axis(result.scores, chosen, axis=1)
     taste = total - result.item_part[chosen] - own - similar
     lift = result.item_part - (result.item_part.mean() if len(result.item_part) else 0.0)
     best = np.maximum(np.maximum(similar, taste), np.maximum(lift[chosen], 0.0))

@@ -5,6 +5,7 @@ minus infinity for items that the policy leaves out, and for those that cannot b
 value of largest size is scaled to 1. Weights come from the recipe in the artifact.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,12 +31,48 @@ class ModelPart(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoredBlock:
-    """Scores [shoppers, items] and their weighted parts, from which reasons are read; those of item models by name."""
+    """What scores [shoppers, items] are the sum of, weighted; `panels` adds it up, and reasons are read from it.
 
-    scores: NDArray[np.float32]
-    item_part: NDArray[np.float32]
+    left @ right' is all that is dense; the last column of `right` is that of the item terms. `whole`: that product and
+    what item models add, where there is one. `left_out`: minus infinity where an item is not for this shopper;
+    `unavailable`: columns that are for nobody. Panels are put in `room`.
+    """
+
+    left: NDArray[np.float32]
+    right: NDArray[np.float32]
+    whole: NDArray[np.float32] | None
     model_parts: dict[str, ModelPart]
     own_part: csr_matrix | None
+    left_out: csr_matrix | None
+    unavailable: NDArray[np.int64]
+    room: NDArray[np.float32]
+
+    @property
+    def item_part(self) -> NDArray[np.float32]:
+        """The weighted item terms, [items]."""
+        return self.right[:, -1]
+
+    def panels(self, width: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(first column, scores [shoppers, up to width]) of part after part of the catalogue, all in one memory; all
+        columns at once where whole rows are there already."""
+        items = len(self.right)
+        for first in range(0, max(1, items), max(1, width if self.whole is None else items)):
+            scores = self._panel(first, min(first + width, items)) if self.whole is None else self.whole
+            for part in (self.own_part, self.left_out):
+                if part is not None:
+                    add_rows(scores, part, first)
+            inside = (self.unavailable >= first) & (self.unavailable < first + scores.shape[1])
+            scores[:, self.unavailable[inside] - first] = -np.inf
+            yield first, scores
+
+    def _panel(self, first: int, stop: int) -> NDArray[np.float32]:
+        return _product(self.left, self.right[first:stop], self.room)
+
+
+def has_whole_rows(artifact: Artifact, policy: str) -> bool:
+    """Whether scores need the room of whole rows: an item model's largest value, by which it is scaled, may be at any
+    item."""
+    return any(artifact.recipe.weights[policy].get(model, 0.0) for model in artifact.item_weights)
 
 
 def scored(
@@ -43,54 +80,51 @@ def scored(
     artifact: Artifact,
     *,
     policy: str,
+    room: NDArray[np.float32],
     unavailable: NDArray[np.int64] = NOTHING,
-    room: NDArray[np.float32] | None = None,
 ) -> ScoredBlock:
     """Scores by the recipe's weights of `policy`. Under new_items a shopper's target items are minus infinity, and so
     are, for everybody, the columns `unavailable`.
 
-    `room`, [shoppers or more, items], takes the scores where it is given: new memory for each block of shoppers costs
-    as much as to fill it.
+    `room` takes the scores: as many numbers as shoppers times items with `has_whole_rows`, else times the width of
+    panels. New memory for each block of shoppers costs as much as to fill it.
     """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
-    items = artifact.dense(policy)
-    scores = _dense_part(block, artifact, items, weights.get(FACTORS, 0.0), room)
+    left, right = _dense_part(block, artifact, weights.get(FACTORS, 0.0)), artifact.dense(policy)
+    whole = _product(left, right, room) if has_whole_rows(artifact, policy) else None
     model_parts = {}
     for model in artifact.item_weights:
-        if weights.get(model, 0.0):
+        if whole is not None and weights.get(model, 0.0):
             inputs = item_model_inputs(model, block, artifact)
-            factors = add_scaled_product(scores, inputs, artifact.item_weights[model], weights[model])
+            factors = add_scaled_product(whole, inputs, artifact.item_weights[model], weights[model])
             model_parts[model] = ModelPart(inputs, factors)
     own_part = None
     for name, term in own_scores(block, recipe).items():
         if weights.get(name, 0.0):
             weighted = term * np.float32(weights[name])
             own_part = weighted if own_part is None else own_part + weighted
-    if own_part is not None:
-        add_rows(scores, own_part)
+    left_out = None
     if policy == "new_items":
-        seen = block.touched(recipe.target_code).tocoo()
-        scores[seen.row, seen.col] = -np.inf
-    scores[:, unavailable] = -np.inf
-    return ScoredBlock(scores, items[:, -1], model_parts, own_part)
+        left_out = block.touched(recipe.target_code)
+        left_out.data[:] = -np.inf
+    return ScoredBlock(left, right, whole, model_parts, own_part, left_out, unavailable, room)
 
 
-def _dense_part(
-    block: HistoryBlock,
-    artifact: Artifact,
-    items: NDArray[np.float32],
-    weight: float,
-    room: NDArray[np.float32] | None,
-) -> NDArray[np.float32]:
-    """weight * standardised x'y + the item terms, [shoppers, items], from `items` as of Artifact.dense."""
-    scores = np.empty((block.shoppers, block.items), np.float32) if room is None else room[: block.shoppers]
-    if not weight or artifact.recipe.als is None:
-        scores[:] = items[:, -1]
-        return scores
-    vectors = shopper_factors(block, artifact)
-    _, deviation = factor_scale(vectors, artifact)
-    # One GEMM does it all; NumPy's gives Python's lock to other threads, SciPy's does not.
-    left = np.ones((block.shoppers, items.shape[1]), np.float32)
-    left[:, :-1] = np.float32(weight) * vectors / deviation[:, None]
-    return np.matmul(left, items.T, out=scores)
+def _dense_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:
+    """[shoppers, rank + 1] whose product with Artifact.dense is weight * standardised x'y + the item terms."""
+    left = np.zeros((block.shoppers, artifact.factors.shape[1] + 1), np.float32)
+    left[:, -1] = 1.0
+    if weight and artifact.recipe.als is not None:
+        vectors = shopper_factors(block, artifact)
+        _, deviation = factor_scale(vectors, artifact)
+        left[:, :-1] = np.float32(weight) * vectors / deviation[:, None]
+    return left
+
+
+def _product(
+    left: NDArray[np.float32], right: NDArray[np.float32], room: NDArray[np.float32]
+) -> NDArray[np.float32]:  # fmt: skip
+    """left @ right', in `room`. NumPy's product gives Python's lock to other threads, SciPy's does not."""
+    cells = room[: len(left) * len(right)].reshape(len(left), len(right))
+    return np.matmul(left, right.T, out=cells)

@@ -161,10 +161,7 @@ def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:
 def all_scores(block: HistoryBlock, model: Artifact, policy: str, **how: Any) -> NDArray[np.float32]:
     """Scores [shoppers, items] in one piece."""
     room = np.empty(block.shoppers * block.items, np.float32)
-    result = scored(block, model, policy=policy, room=room, **how)
-    ((first, scores),) = result.panels(max(1, block.items))
-    assert first == 0
-    return scores
+    return scored(block, model, policy=policy, room=room, **how).rows()
 
 
 def listed(

@@ -16,10 +16,9 @@ from freshet.compiled import compiled
 DEPTH = 32
 """Scores of a strip: deeper ones have fewer maxima to select from and more scores to look into; measured as best."""
 
-_CELLS = 650_000
-"""Scores of rows whose maxima are taken before their strips are looked into, so that these are in the processor's cache
-still: rows of 41,000 scores took 20 us with 16 rows at a time, 23 in one go, and 28 with NumPy alone; of 4, 16 and 64
-rows the middle was best."""
+_ROWS = 16
+"""Rows whose maxima are taken before their strips are looked into, so that these are in the processor's cache still:
+rows of 41,000 scores took 20 us so, 23 in one go, and 28 with NumPy alone; of 4, 16 and 64 rows the middle was best."""
 
 Float = TypeVar("Float", bound=np.floating)
 Found: TypeAlias = tuple[NDArray[np.int64], NDArray[Float]]
@@ -32,12 +31,18 @@ def top_k(scores: NDArray[Float], k: int) -> Found[Float]:
     """
     rows, columns = scores.shape
     k = max(0, min(k, columns))
-    if k == 0 or columns // DEPTH <= 2 * k:  # so few strips are a detour that costs more than it saves
+    strips = columns // DEPTH
+    if k == 0 or strips <= 2 * k:  # so few strips are a detour that costs more than it saves
         _refuse_nan(scores)
         return _whole_rows(scores, k)
-    best = nothing_found(rows, k, scores.dtype)
-    add_columns(best, scores, 0)
-    return best
+    found, values = nothing_found(rows, k, scores.dtype)
+    for start in range(0, rows, _ROWS):
+        part = np.ascontiguousarray(scores[start : start + _ROWS])
+        highest = part[:, : strips * DEPTH].reshape(len(part), DEPTH, strips).max(axis=1)
+        _refuse_nan(highest)
+        _refuse_nan(part[:, strips * DEPTH :])
+        _pick(part, highest, found[start : start + _ROWS], values[start : start + _ROWS])
+    return found, values
 
 
 def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
@@ -48,17 +53,15 @@ def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
 def add_columns(best: Found[Float], scores: NDArray[Float], first: int) -> None:
     """Makes `best` the top-k of what it was and of these columns, of which the first is column `first` of the whole.
 
-    Parts come in the order of their columns. As of top_k; best is changed in place.
+    Parts come in the order of their columns, and each column's scores lie side by side in memory, or they are copied:
+    maxima of a few columns are then taken of many rows at a time. As of top_k; best is changed in place.
     """
-    columns, values = best
-    strips = scores.shape[1] // DEPTH
-    rows = max(1, _CELLS // max(1, scores.shape[1]))
-    for start in range(0, scores.shape[0], rows):
-        part = np.ascontiguousarray(scores[start : start + rows])
-        highest = part[:, : strips * DEPTH].reshape(len(part), DEPTH, strips).max(axis=1)
-        _refuse_nan(highest)
-        _refuse_nan(part[:, strips * DEPTH :])
-        _pick(part, highest, first, columns[start : start + rows], values[start : start + rows])
+    by_column = np.ascontiguousarray(scores.T)
+    strips = len(by_column) // DEPTH
+    highest = by_column[: strips * DEPTH].reshape(strips, DEPTH, len(scores)).max(axis=1)
+    _refuse_nan(highest)
+    _refuse_nan(by_column[strips * DEPTH :])
+    _pick_by_column(by_column, highest, first, *best)
 
 
 def _refuse_nan(values: NDArray[Float]) -> None:
@@ -67,11 +70,8 @@ def _refuse_nan(values: NDArray[Float]) -> None:
 
 
 @compiled
-def _pick(
-    scores: NDArray[Float], highest: NDArray[Float], first: int, columns: NDArray[np.int64], values: NDArray[Float]
-) -> None:
-    """Puts the best of each row among its best so far, from the strips whose maxima are high enough and the columns
-    behind the last.
+def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.int64], values: NDArray[Float]) -> None:
+    """The best of each row, from the strips whose maxima are among the k highest and the columns behind the last.
 
     What `_put` would refuse is mostly not given to it: with a call for each score a row of 41,000 took 54 us of a busy
     core instead of 33.
@@ -80,7 +80,7 @@ def _pick(
     bounds, nowhere = np.empty_like(values[0]), np.zeros(values.shape[1], np.int64)
     for row in range(scores.shape[0]):
         best, places, own = values[row], columns[row], scores[row]
-        bounds[:] = best
+        bounds[:] = -np.inf
         for strip in range(strips):
             if highest[row, strip] > bounds[-1]:
                 _put(bounds, nowhere, highest[row, strip], 0)
@@ -89,10 +89,46 @@ def _pick(
             if highest[row, strip] >= edge:
                 for column in range(strip, DEPTH * strips, strips):
                     if own[column] >= edge:
-                        _put(best, places, own[column], first + column)
+                        _put(best, places, own[column], column)
         for column in range(DEPTH * strips, scores.shape[1]):
             if own[column] >= edge:
-                _put(best, places, own[column], first + column)
+                _put(best, places, own[column], column)
+
+
+@compiled
+def _pick_by_column(
+    scores: NDArray[Float], highest: NDArray[Float], first: int, columns: NDArray[np.int64], values: NDArray[Float]
+) -> None:
+    """Puts scores [columns, rows] among the best so far; a strip is DEPTH columns in a row.
+
+    As of `_pick`, but behind the first columns the best so far are bound enough: maxima that are looked at first took
+    longer (16 us for 41,000 scores instead of 12).
+    """
+    edges = values[:, -1].copy()
+    if first == 0:
+        _raise(edges, highest, values.shape[1])
+    for strip in range(highest.shape[0]):
+        for row in range(highest.shape[1]):
+            if highest[strip, row] >= edges[row]:
+                for column in range(DEPTH * strip, DEPTH * (strip + 1)):
+                    if scores[column, row] >= edges[row]:
+                        _put(values[row], columns[row], scores[column, row], first + column)
+                        edges[row] = max(edges[row], values[row, -1])
+    for column in range(DEPTH * highest.shape[0], scores.shape[0]):
+        for row in range(scores.shape[1]):
+            if scores[column, row] >= edges[row]:
+                _put(values[row], columns[row], scores[column, row], first + column)
+
+
+@compiled
+def _raise(edges: NDArray[Float], highest: NDArray[Float], k: int) -> None:
+    """Raises edges to the k-th highest of each column of maxima, [strips, rows]."""
+    bounds, nowhere = np.full((len(edges), k), -np.inf, edges.dtype), np.zeros(k, np.int64)
+    for strip in range(highest.shape[0]):
+        for row in range(highest.shape[1]):
+            if highest[strip, row] > edges[row]:
+                _put(bounds[row], nowhere, highest[strip, row], 0)
+                edges[row] = bounds[row, -1]
 
 
 @compiled

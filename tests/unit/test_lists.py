@@ -52,7 +52,6 @@ def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formu
 ) -> None:
     # Panels of 64 items and blocks of 3 shoppers: neither number divides what there is.
     monkeypatch.setattr(best_items, "_PANEL", (3, 64))
-    monkeypatch.setattr(best_items, "_WHOLE_ROWS", 100)
     rng = np.random.default_rng(8)
     model = random_artifact(rng, items=300, rank=4)
     model = replace(model, item_weights={}, terms={name: np.round(v, 1) for name, v in model.terms.items()})

@@ -31,11 +31,11 @@ class ModelPart(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoredBlock:
-    """What scores [shoppers, items] are the sum of, weighted; `panels` adds it up, and reasons are read from it.
+    """What scores [shoppers, items] are the sum of, weighted; reasons are read from it. `rows` or `panels` adds up.
 
     left @ right' is all that is dense; the last column of `right` is that of the item terms. `whole`: that product and
     what item models add, where there is one. `left_out`: minus infinity where an item is not for this shopper;
-    `unavailable`: columns that are for nobody. Panels are put in `room`.
+    `unavailable`: columns that are for nobody. `room` takes the sums.
     """
 
     left: NDArray[np.float32]
@@ -52,21 +52,26 @@ class ScoredBlock:
         """The weighted item terms, [items]."""
         return self.right[:, -1]
 
-    def panels(self, width: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(first column, scores [shoppers, up to width]) of part after part of the catalogue, all in one memory; all
-        columns at once where whole rows are there already."""
-        items = len(self.right)
-        for first in range(0, max(1, items), max(1, width if self.whole is None else items)):
-            scores = self._panel(first, min(first + width, items)) if self.whole is None else self.whole
-            for part in (self.own_part, self.left_out):
-                if part is not None:
-                    add_rows(scores, part, first)
-            inside = (self.unavailable >= first) & (self.unavailable < first + scores.shape[1])
-            scores[:, self.unavailable[inside] - first] = -np.inf
-            yield first, scores
+    def rows(self) -> NDArray[np.float32]:
+        """Scores [shoppers, items]. To be called once: sums are taken in `room`."""
+        whole = _product(self.left, self.right, self.room) if self.whole is None else self.whole
+        return self._added(whole, 0)
 
-    def _panel(self, first: int, stop: int) -> NDArray[np.float32]:
-        return _product(self.left, self.right[first:stop], self.room)
+    def panels(self, width: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(first column, scores [shoppers, up to width]) of part after part of the catalogue, all in one memory, where
+        an item's scores are side by side. Not where there are item models, which are added to whole rows."""
+        assert self.whole is None
+        for first in range(0, len(self.right), width):
+            by_item = _product(self.right[first : first + width], self.left, self.room)
+            yield first, self._added(by_item.T, first)
+
+    def _added(self, scores: NDArray[np.float32], first: int) -> NDArray[np.float32]:
+        for part in (self.own_part, self.left_out):
+            if part is not None:
+                add_rows(scores, part, first)
+        inside = (self.unavailable >= first) & (self.unavailable < first + scores.shape[1])
+        scores[:, self.unavailable[inside] - first] = -np.inf
+        return scores
 
 
 def has_whole_rows(artifact: Artifact, policy: str) -> bool:

@@ -36,7 +36,7 @@ _WATCHED = (
     (scoring, "add_scaled_product", "item models"),
     (lists, "packed_block", "read_block"),
     (lists, "scored", "scoring"),
-    (lists, "top_k", "top_k"),
+    (lists, "best_items", "best_items"),
     (lists, "reasons", "reasons"),
     (MergeProcess, "run", "merge"),
     (micro_batch, "take", "state"),

@@ -56,7 +56,7 @@ def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formu
     model = random_artifact(rng, items=300, rank=4)
     model = replace(model, item_weights={}, terms={name: np.round(v, 1) for name, v in model.terms.items()})
     assert best_items.cut(model, policy, 1) == (3, 64)
-    names, gone = model.items.to_pylist(), np.array([0, 63, 64, 150, 299])
+    names, gone = model.items.to_pylist(), np.array([150, 0, 299, 64, 63])
     shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
     found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=1, policy=policy, unavailable=gone)
     whole = listed(batch(dict(shoppers)), model, clock=CLOCK, length=300, policy=policy, unavailable=gone)
@@ -66,6 +66,23 @@ def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formu
         expected = next(column for column, _ in best_columns(scores, 300) if column not in gone)
         assert [entry["item_id"] for entry in row["items"]] == [names[expected]]
         assert row["items"] == longest["items"][:1]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_lists_of_item_models_over_many_panels_hold_the_highest_scores_of_the_formula(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What an item model gives is scaled by its largest value, which lies in one panel only: rows have to be whole.
+    monkeypatch.setattr(best_items, "_PANEL", (3, 64))
+    rng = np.random.default_rng(9)
+    model = random_artifact(rng, items=300, rank=4)
+    assert set(model.item_weights) & set(model.recipe.weights[policy])
+    names = model.items.to_pylist()
+    shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)}
+    for user, items in _lists(model, shoppers, policy, length=1).items():
+        ((column, value),) = best_columns(scores_of(shoppers[user], model, policy, CLOCK), 1)
+        assert [entry["item_id"] for entry in items] == [names[column]]
+        np.testing.assert_allclose([entry["score"] for entry in items], [value], atol=2e-4)
 
 
 def test_equal_scores_are_ordered_by_item_id() -> None:

@@ -60,7 +60,7 @@ def said(
     return values, origins
 
 
-def add_rows(scores: NDArray[np.float32], part: csr_matrix, first: int = 0) -> None:
+def add_rows(scores: NDArray[np.float32], part: csr_matrix, first: int) -> None:
     """Adds the columns of a matrix from `first` on, as many as there are scores, in place."""
     _add(scores, *_places(part), part.data.astype(np.float32, copy=False), first)
 

@@ -35,7 +35,7 @@ class ScoredBlock:
 
     left @ right' is all that is dense; the last column of `right` is that of the item terms. `whole`: that product and
     what item models add, where there is one. `left_out`: minus infinity where an item is not for this shopper;
-    `unavailable`: columns that are for nobody. `room` takes the sums.
+    `unavailable`: columns that are for nobody, in rising order. `room` takes the sums.
     """
 
     left: NDArray[np.float32]
@@ -69,8 +69,8 @@ class ScoredBlock:
         for part in (self.own_part, self.left_out):
             if part is not None:
                 add_rows(scores, part, first)
-        inside = (self.unavailable >= first) & (self.unavailable < first + scores.shape[1])
-        scores[:, self.unavailable[inside] - first] = -np.inf
+        start, stop = np.searchsorted(self.unavailable, (first, first + scores.shape[1]))
+        scores[:, self.unavailable[start:stop] - first] = -np.inf
         return scores
 
 
@@ -113,7 +113,7 @@ def scored(
     if policy == "new_items":
         left_out = block.touched(recipe.target_code)
         left_out.data[:] = -np.inf
-    return ScoredBlock(left, right, whole, model_parts, own_part, left_out, unavailable, room)
+    return ScoredBlock(left, right, whole, model_parts, own_part, left_out, np.sort(unavailable), room)
 
 
 def _dense_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:

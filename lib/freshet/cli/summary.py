@@ -1,5 +1,6 @@
 """What a run prints at its end: what came in, what was built and what not, how good it is, where to look next."""
 
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -38,7 +39,8 @@ def print_summary(console: Console, home: Home, results: list[StepResult], secon
             console.print(f"Note: {note}")
     console.print(f"Took {seconds:.0f} s without the start of Spark.")
     console.print(f"Report: {home.report / 'index.html'}")
-    console.print(f"Next:   freshet show USER --home {home.root}   ·   freshet status --home {home.root}")
+    told = quote(str(home.root))  # the line is there to be copied, also from a folder with a space in its name
+    console.print(f"Next:   freshet show USER --home {told}   ·   freshet status --home {told}")
 
 
 def _print_arithmetic(console: Console, record: dict[str, Any]) -> None:

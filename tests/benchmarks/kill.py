@@ -13,26 +13,34 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deltalake import DeltaTable
-
-from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
+from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES
 from freshet.messages.sending import Sender
 from freshet.messages.topics import create_topic
 from freshet.registry.versions import Registry
 from freshet.storage.home import Home
 from freshet.storage.ledger import write_record
+from tests.benchmarks.killed_homes import differences, event_ids, refused
 from tests.streaming.broker import kafka, running_broker
-from tests.streaming.killed_service import CLOSED, POINTS
+from tests.streaming.killed_service import CLOSED, NOTE, POINTS
 from tests.streaming.service import ITEMS, promoted_in, shop_artifact
 
 REPOSITORY = Path(__file__).parents[2]
 TOPIC, SEED, SHOPPERS, CHUNK = "killed", 20111209, 12, 90
 PATIENCE = 240.0
 FEED_SECONDS = 3.0
+RESTART_SECONDS = 20.0
+"""What a start may take to its first commit."""
+
+ANYWHERE = "anywhere"
+"""A moment that has nothing to do with what the service does: drawn, and killed from outside."""
+
+ALL_POINTS = (*POINTS, ANYWHERE)
+MOST_DELAY = 0.5
+"""Seconds after a passage within which the service dies."""
 
 
 @dataclass
@@ -43,20 +51,20 @@ class Sent:
     draw: random.Random
     records: int = 0
     events: int = 0
+    again: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def chunk(self) -> None:
         """The next records."""
-        again: list[tuple[bytes, bytes]] = []
         for _ in range(CHUNK):
             kind = self.draw.random()
             user = f"u{self.draw.randrange(SHOPPERS)}"
-            if kind < 0.1 and again:
-                key, value = self.draw.choice(again)
+            if kind < 0.1 and self.again:
+                key, value = self.draw.choice(self.again)
             elif kind < 0.15:
                 key, value = user.encode(), b'{"event_id": "cut of'
             else:
                 key, value = user.encode(), self._event(user, "2026-02-01T10:00:00Z")
-                again.append((key, value))
+                self.again.append((key, value))
             self._send(key, value)
         self.sender.finish()
 
@@ -78,90 +86,127 @@ class Sent:
         self.records += 1
 
 
-def kill(quick: bool, kills: int | None = None, passages: int = 6, per_broker: int = 10) -> dict[str, Any]:
-    """`kills` of the service and one of the broker for every `per_broker` of them; --quick: four.
+def kill(quick: bool, kills: int | None = None, passages: int = 12, per_broker: int = 10) -> dict[str, Any]:
+    """`kills` of the service, and one of the broker under it for every `per_broker` of them; --quick: five.
 
-    Each at one of the first `passages` times that it comes to its point: the later, the longer a run.
-    lost, doubled: records that are missing from, or too many in, the tables after all of it, and lists that differ.
+    Each at one of the first `passages` times that it comes to its point, or up to half a second later: the more, the
+    longer a run. lost, doubled: records that are missing from, or too many in, the tables after all of it, and lists
+    that differ. strays: kills that were not at the point they were meant for.
     """
-    wished = kills or (4 if quick else 200)
+    wished = kills or (len(ALL_POINTS) if quick else 200)
     with tempfile.TemporaryDirectory(prefix="freshet-kill-") as folder:
         root = Path(folder)
         with running_broker(root / "kafka") as broker:
-            return _measured(root, broker, wished, passages, per_broker)
+            return _Killing(root, broker, passages, per_broker).measured(wished)
 
 
-def _measured(root: Path, broker: str, kills: int, passages: int, per_broker: int) -> dict[str, Any]:
-    port = int(broker.rpartition(":")[2])
-    killed, plain = Home(root / "killed").prepare(), Home(root / "plain").prepare()
-    for home in (killed, plain):
-        promoted_in(home, shop_artifact(), "first")
-        write_record(home.steps, "recommend", {"fingerprint": "none", "policy": "next_baskets"})
-    promoted_in(killed, shop_artifact(), "second")
-    registry = Registry(killed.mlflow)
-    create_topic({"bootstrap.servers": broker}, TOPIC)
-    sent = Sent(Sender({"bootstrap.servers": broker}, TOPIC), random.Random(SEED))
-    draw, restarts, at_points, brokers = random.Random(SEED + 1), list[float](), Counter[str](), 0
-    for number in range(kills):
-        sent.chunk()
-        point = POINTS[number % len(POINTS)]
-        seconds = _killed_at(killed, broker, point, draw.randint(1, passages), registry, sent)
-        at_points[point] += 1
-        restarts += [seconds] if seconds is not None else []
-        if number % per_broker == per_broker - 1:
-            brokers += 1
-            os.kill(int((root / "kafka" / "broker.pid").read_text()), signal.SIGKILL)
-            kafka("start", root / "kafka", port)
-    registry.promote("freshet-recommender", 1)
-    sent.close()
-    for home in (killed, plain):
-        process = _started(home, broker, "none", 0, sent.records)
-        code = process.wait(timeout=PATIENCE * 4)
-        assert code == 0, f"the run to the end ended with code {code}"
-    # As a reader with a pencil would say: each event once, and a row of quarantine for every other record.
-    assert sorted(_ids(plain)) == sorted(f"e{number + 1}" for number in range(sent.events))
-    assert len(_refused(plain)) == sent.records - sent.events
-    lost, doubled = _differences(killed, plain)
-    return {
-        "kills": sum(at_points.values()), "broker_kills": brokers, "lost": lost, "doubled": doubled,
-        "records": sent.records, "restart_p50_s": _quantile(restarts, 0.5), "restart_max_s": _quantile(restarts, 1.0),
-        **{f"kills_{point}": at_points[point] for point in POINTS}, "restarts_s": [round(s, 2) for s in restarts],
-    }  # fmt: skip
+class _Killing:
+    """Two homes fed from one topic: in the one the service is killed, in the other it runs once, undisturbed."""
 
+    def __init__(self, root: Path, broker: str, passages: int, per_broker: int) -> None:
+        self.root, self.broker, self.passages, self.per_broker = root, broker, passages, per_broker
+        self.killed, self.plain = Home(root / "killed").prepare(), Home(root / "plain").prepare()
+        for home in (self.killed, self.plain):
+            promoted_in(home, shop_artifact(), "first")
+            write_record(home.steps, "recommend", {"fingerprint": "none", "policy": "next_baskets"})
+        promoted_in(self.killed, shop_artifact(), "second")
+        self.registry = Registry(self.killed.mlflow)
+        create_topic({"bootstrap.servers": broker}, TOPIC)
+        self.sent = Sent(Sender({"bootstrap.servers": broker}, TOPIC), random.Random(SEED))
+        self.draw = random.Random(SEED + 1)
+        self.at_points, self.restarts, self.brokers = Counter[str](), list[float](), 0
+        self.under_service, self.ended = 0, 0
 
-def _killed_at(home: Home, broker: str, point: str, nth: int, registry: Registry, sent: Sent) -> float | None:
-    """Runs the service until it is dead; seconds from its start to its first commit, None when it died before."""
-    began, commits = time.monotonic(), _commits(home)
-    process = _started(home, broker, point, 1 if point == "swap" else nth, sent.records)
-    first: float | None = None
-    turned, fed = False, began
-    while process.poll() is None and time.monotonic() - began < PATIENCE:
-        if first is None and _commits(home) > commits:
-            first = time.monotonic() - began
-        if point == "swap" and first is not None and not turned:
-            champion = registry.champion("freshet-recommender")
-            assert champion is not None
-            registry.promote("freshet-recommender", 3 - champion.version)
-            turned = True
-            sent.chunk()
-        if first is not None and time.monotonic() - fed > FEED_SECONDS:
-            # Points are passed in micro-batches: without records it would stand still before its last passage.
-            fed = time.monotonic()
-            sent.chunk()
-        time.sleep(0.2)
-    if process.poll() is None:  # it did not come to its point as often: killed where it is
-        os.killpg(process.pid, signal.SIGKILL)
-    code = process.wait()
-    assert code == -signal.SIGKILL, f"ended with code {code} instead of being killed at {point}"
-    return first
+    def measured(self, kills: int) -> dict[str, Any]:
+        """All kills, then a run to the end in both homes, which are compared."""
+        for number in range(kills):
+            self.sent.chunk()
+            # Once in every round, one run earlier in each: with every point in turn.
+            with_broker = (number + number // self.per_broker) % self.per_broker == self.per_broker - 1
+            self._kill(ALL_POINTS[number % len(ALL_POINTS)], with_broker=with_broker)
+        self.registry.promote("freshet-recommender", 1)
+        self.sent.close()
+        for home in (self.killed, self.plain):
+            code = self._started(home, "none", 0).wait(timeout=PATIENCE * 4)
+            assert code == 0, f"the run to the end ended with code {code}"
+        # As a reader with a pencil would say: each event once, and a row of quarantine for every other record.
+        assert sorted(event_ids(self.plain)) == sorted(f"e{number + 1}" for number in range(self.sent.events))
+        assert len(refused(self.plain)) == self.sent.records - self.sent.events
+        lost, doubled = differences(self.killed, self.plain)
+        at_points = {f"kills_{point}": self.at_points[point] for point in ALL_POINTS}
+        killed = sum(at_points.values())
+        return {
+            "kills": killed, "broker_kills": self.brokers,
+            "broker_kills_under_service": self.under_service, "lost": lost, "doubled": doubled,
+            "records": self.sent.records, "restart_p50_s": _quantile(self.restarts, 0.5),
+            "restart_max_s": _quantile(self.restarts, 1.0), "restarts_measured": len(self.restarts),
+            "restarts_over_20_s": sum(seconds > RESTART_SECONDS for seconds in self.restarts),
+            **at_points, "strays": kills - self.ended - killed, "ended_without_broker": self.ended,
+            "restarts_s": [round(s, 2) for s in self.restarts],
+        }  # fmt: skip
 
+    def _kill(self, point: str, *, with_broker: bool) -> None:
+        """Runs the service until it is dead, and notes where it died and how long it took to its first commit."""
+        note = self.killed.root / NOTE
+        note.unlink(missing_ok=True)
+        brokers, process = self.brokers, self._started(self.killed, point, self._nth(point))
+        code = self._watched(process, point, with_broker=with_broker)
+        if self.brokers > brokers:
+            self.under_service += 1
+        elif with_broker:  # the service was dead before
+            self._kill_broker()
+        if code != -signal.SIGKILL:
+            # Without a broker a service may end by itself, to be started again.
+            assert with_broker, f"ended with code {code} instead of being killed at {point}"
+            self.ended += 1
+        elif point == ANYWHERE or (note.is_file() and note.read_text() == point):
+            self.at_points[point] += 1
 
-def _started(home: Home, broker: str, point: str, nth: int, records: int) -> "subprocess.Popen[bytes]":
-    words = [str(home.root), broker, TOPIC, point, str(nth), str(records), str(SHOPPERS)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.streaming.killed_service", *words], cwd=REPOSITORY, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'lib'}:{REPOSITORY}"}, stdout=sys.stderr,
-    )  # fmt: skip
+    def _nth(self, point: str) -> int:
+        # So often they are passed in a few micro-batches; a swap is one passage.
+        most = {"reading": 1.0, "writing": 2.0, "compaction": 0.3}.get(point, 0.0) * self.passages
+        return self.draw.randint(1, max(1, round(most)))
+
+    def _watched(self, process: "subprocess.Popen[bytes]", point: str, *, with_broker: bool) -> int:
+        """The exit code; killed here at a random moment, or where it does not come to its point in time."""
+        began, commits = time.monotonic(), _commits(self.killed)
+        end, first, fed = began + PATIENCE, 0.0, began
+        while process.poll() is None and time.monotonic() < end:
+            if not first and _commits(self.killed) > commits:
+                first = time.monotonic()
+                if commits:  # the very first start makes the tables at once
+                    self.restarts.append(first - began)
+                if with_broker:
+                    self._kill_broker()
+                if point == ANYWHERE:
+                    end = time.monotonic() + self.draw.uniform(0.0, 10.0)
+                if point == "swap":
+                    champion = self.registry.champion("freshet-recommender")
+                    assert champion is not None
+                    self.registry.promote("freshet-recommender", 3 - champion.version)
+                    self.sent.chunk()
+            if first and time.monotonic() - fed > FEED_SECONDS:
+                # Points are passed in micro-batches: without records it would stand still before its last passage.
+                fed = time.monotonic()
+                self.sent.chunk()
+            time.sleep(0.1)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+    def _kill_broker(self) -> None:
+        self.brokers += 1
+        os.kill(int((self.root / "kafka" / "broker.pid").read_text()), signal.SIGKILL)
+        kafka("start", self.root / "kafka", int(self.broker.rpartition(":")[2]))
+
+    def _started(self, home: Home, point: str, nth: int) -> "subprocess.Popen[bytes]":
+        delay = self.draw.uniform(0.0, MOST_DELAY)
+        words = [home.root, self.broker, TOPIC, point, nth, delay, self.sent.records, SHOPPERS]
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.streaming.killed_service", *map(str, words)], cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'lib'}:{REPOSITORY}"}, stdout=sys.stderr,
+            start_new_session=True,
+        )  # fmt: skip
 
 
 def _commits(home: Home) -> int:
@@ -170,52 +215,6 @@ def _commits(home: Home) -> int:
         1 for name in (EVENTS.name, RECOMMENDATION_UPDATES.name)
         for _ in (home.warehouse / name / "_delta_log").glob("*.json")
     )  # fmt: skip
-
-
-def _differences(killed: Home, plain: Home) -> tuple[int, int]:
-    """Rows that the killed home has too few and too many of, lists among them."""
-    lost = doubled = 0
-    for read in (_events, _refused, _lists):
-        found, expected = Counter(read(killed)), Counter(read(plain))
-        lost += sum((expected - found).values())
-        doubled += sum((found - expected).values())
-    return lost, doubled
-
-
-def _rows(home: Home, name: str, but: tuple[str, ...]) -> list[str]:
-    table = DeltaTable(str(home.warehouse / name)).to_pyarrow_table()
-    kept = [column for column in table.column_names if column not in but]
-    return [json.dumps(row, default=str, sort_keys=True) for row in table.select(kept).to_pylist()]
-
-
-def _ids(home: Home) -> list[str]:
-    found: list[str] = DeltaTable(str(home.warehouse / EVENTS.name)).to_pyarrow_table().column("event_id").to_pylist()
-    return found
-
-
-def _events(home: Home) -> list[str]:
-    return _rows(home, EVENTS.name, ())
-
-
-def _refused(home: Home) -> list[str]:
-    return _rows(home, QUARANTINE.name, ("first_seen",))
-
-
-def _lists(home: Home) -> list[str]:
-    """Every shopper's newest list, once: made at the closing event's time, as all of them are at the end.
-
-    Before a shopper's own closing event there may be others at that time, by that of another one.
-    """
-    found = {}
-    for name in (RECOMMENDATIONS.name, RECOMMENDATION_UPDATES.name):
-        if not (home.warehouse / name / "_delta_log").is_dir():
-            continue
-        rows = DeltaTable(str(home.warehouse / name)).to_pyarrow_table().to_pylist()
-        for row in sorted(rows, key=lambda row: (row["generation"], row.get("epoch", 0), row.get("batch_id", 0))):
-            if f"{row['event_clock']:%Y-%m-%dT%H:%M:%SZ}" >= CLOSED:
-                items = [(item["item_id"], round(item["score"], 5)) for item in row["items"]]
-                found[row["user_id"]] = json.dumps([row["user_id"], items])
-    return list(found.values())
 
 
 def _quantile(values: list[float], share: float) -> float | None:

@@ -22,8 +22,8 @@ from freshet.recommendation import lists, scoring
 from freshet.session import stream_master
 from freshet.settings import conf_folder
 from freshet.steps import service
-from freshet.steps.feeds import Topic
 from freshet.steps.service import PARTS, serve
+from freshet.steps.topic import Topic
 from freshet.storage import small_writes
 from freshet.streaming import intake, micro_batch
 from freshet.streaming.list_merge import MergeProcess

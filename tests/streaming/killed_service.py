@@ -17,8 +17,8 @@ import freshet.streaming.micro_batch as micro_batch
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.session import spark_session
 from freshet.settings import load_settings
-from freshet.steps.feeds import Topic
 from freshet.steps.job import Job
+from freshet.steps.topic import Topic
 from freshet.storage.home import Home
 from freshet.streaming.checkpoint import newest_number, source_offset
 from tests.streaming.service import MAPPING, QUICK
@@ -27,26 +27,35 @@ POINTS = ("reading", "writing", "compaction", "swap")
 
 OVERRIDES = (
     *QUICK, "service.most_intake_events=60", "service.most_list_events=60", "compaction.every_minutes=0.02",
-    "compaction.vacuum_hours=0", "service.item_refresh_minutes=0", "compaction.tidy_minutes=0.05",
+    "compaction.pack_from_files=6", "compaction.vacuum_hours=0", "service.item_refresh_minutes=0",
+    "compaction.tidy_minutes=0.05",
 )  # fmt: skip
+
+NOTE = "killed-at"
+"""File of a home that holds the point at which its service killed itself."""
 
 CLOSED = "2026-03-01T00:00:00Z"
 """Time of every shopper's last event: all last lists are made at one event clock."""
 
 
 class Deadly:
-    """Ends the process group at the nth passage of `point`."""
+    """Ends the process group `delay` seconds after the nth passage of `point`, and notes in `note` that it does."""
 
-    def __init__(self, point: str, nth: int) -> None:
-        self.point, self.left, self._lock = point, nth, threading.Lock()
+    def __init__(self, point: str, nth: int, *, delay: float, note: Path) -> None:
+        self.point, self.left, self.delay, self.note = point, nth, delay, note
+        self._lock = threading.Lock()
 
     def passed(self, point: str) -> None:
-        """Counts a passage."""
+        """Counts a passage. Meanwhile the work goes on: it dies wherever it then is."""
         with self._lock:
             if point == self.point:
                 self.left -= 1
                 if self.left == 0:
-                    os.killpg(os.getpgrp(), signal.SIGKILL)
+                    threading.Timer(self.delay, self._kill).start()
+
+    def _kill(self) -> None:
+        self.note.write_text(self.point)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
     def around(self, module: Any, name: str, point: str) -> None:
         """Marks the moments before and after a function as passages."""
@@ -112,8 +121,8 @@ def is_finished(warehouse: Path, records: int, shoppers: int) -> bool:
     return len(closed) >= shoppers
 
 
-def main(root: Path, servers: str, topic: str, point: str, nth: int, records: int, shoppers: int) -> None:
-    armed(Deadly(point, nth))
+def main(root: Path, servers: str, topic: str, point: str, nth: int, delay: float, records: int, shoppers: int) -> None:
+    armed(Deadly(point, nth, delay=delay, note=root / NOTE))
     options = {"spark.driver.memory": "1g"}
     jars = Path(__file__).parents[2] / ".jars"
     spark = spark_session("freshet-killed", jars=jars, master="local[2]", options=options)
@@ -133,4 +142,5 @@ def main(root: Path, servers: str, topic: str, point: str, nth: int, records: in
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:5], *map(int, sys.argv[5:]))  # type: ignore[call-arg]
+    home, *names, nth, delay, records, shoppers = sys.argv[1:]
+    main(Path(home), *names, int(nth), float(delay), int(records), int(shoppers))  # type: ignore[call-arg]

@@ -69,13 +69,15 @@ def promoted_in(home: Home, model: Artifact, fingerprint: str) -> ModelVersion:
 
 
 @contextmanager
-def running(job: Job, feed: Feed, parts: tuple[str, ...] = PARTS) -> Iterator[Callable[[], None]]:
+def running(
+    job: Job, feed: Feed, parts: tuple[str, ...] = PARTS, *, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Callable[[], None]]:
     """The service until the block ends; what ended it before is raised. Yields a wait for its end by itself."""
     stop, raised = threading.Event(), list[BaseException]()
 
     def work() -> None:
         try:
-            serve(job, feed, parts, stop=stop, tell=lambda text: None)
+            serve(job, feed, parts, stop=stop, tell=tell)
         except BaseException as error:
             raised.append(error)
 
@@ -135,3 +137,8 @@ def feed_of(folder: Path) -> Folder:
     """A folder of clicks."""
     folder.mkdir(exist_ok=True)
     return Folder(MAPPING, folder)
+
+
+def taken(job: Job) -> list[str]:
+    """The ids of the events taken in."""
+    return sorted(row["event_id"] for row in rows_of(job, EVENTS))

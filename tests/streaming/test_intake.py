@@ -44,6 +44,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "invalid UTF-8": (b'{"event_id": "\xff\xfe", "event_name": "view_item"}', "broken_record"),
     "deep nesting": (b'{"event_id": ' + b"[" * 3000 + b"]" * 3000 + b"}", "broken_record"),
     "a megabyte field": (json.dumps(record(1, item_id="i" * MOST_RECORD_CHARACTERS)).encode(), "too_large"),
+    "an endless id": (json.dumps(record(1, item_id="i" * 1001)).encode(), "too_large"),
     "a wrong type of time": (json.dumps(record(2, event_time={"a": 1})).encode(), "bad_time"),
     "a wrong type of number": (json.dumps(record(3, quantity="many")).encode(), "bad_number"),
     "a clock years ahead": (json.dumps(record(4, event_time="2035-01-01T00:00:00Z")).encode(), "future_time"),

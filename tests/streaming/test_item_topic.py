@@ -15,9 +15,10 @@ from freshet.contracts import ITEMS_HISTORY, QUARANTINE, STREAM_METRICS
 from freshet.errors import InputError, MappingError, StateError, TransientError
 from freshet.messages.java import spark_options
 from freshet.messages.topics import create_topic
-from freshet.steps.feeds import Topic, check_feed
+from freshet.steps.feeds import check_feed
 from freshet.steps.job import Job
 from freshet.steps.service import PARTS, forget_progress
+from freshet.steps.topic import Topic
 from freshet.storage.lease import lease
 from freshet.streaming import waiting
 from tests.streaming.service import MAPPING, click, lists_now, rows_of, running, served_job, until

@@ -1,6 +1,7 @@
 """The end of a query: stopped in the middle of a micro-batch, or failing with a long error."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.errors import StateError
-from freshet.streaming.running import RunningQuery, started
+from freshet.streaming.running import MicroBatches, RunningQuery, WithChores, started
 from tests.streaming.service import until
 
 pytestmark = pytest.mark.streaming
@@ -19,6 +20,7 @@ class Batches:
 
     def __init__(self, *, failing: bool) -> None:
         self.failure: Exception | None = None
+        self.is_ending = False
         self.failing, self.begun = failing, threading.Event()
 
     def __call__(self, rows: DataFrame, _: int) -> None:
@@ -33,7 +35,7 @@ class Batches:
             raise
 
 
-def query_of(spark: SparkSession, batches: Batches, folder: Path) -> RunningQuery:
+def query_of(spark: SparkSession, batches: MicroBatches, folder: Path) -> RunningQuery:
     rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
     return started("q", rows, batches, checkpoint=folder / "checkpoint", every_seconds=0)
 
@@ -60,3 +62,28 @@ def test_a_long_error_of_a_micro_batch_comes_back_as_it_was(
         query.raise_failure()
     assert "the micro-batch failed: StateError" in str(query.query.exception())
     assert "StackOverflowError" not in capfd.readouterr().err
+
+
+def test_a_query_that_never_rests_is_stopped_between_two_micro_batches(spark: SparkSession, tmp_path: Path) -> None:
+    begun, done = list[int](), list[int]()
+    some = threading.Event()
+
+    def batch(_: DataFrame, number: int) -> None:
+        begun.append(number)
+        some.set()
+        time.sleep(0.3)  # the work of a micro-batch: with none, there would be no moment to stop it in
+        done.append(number)
+
+    query = query_of(spark, WithChores(batch, ()), tmp_path)
+    assert some.wait(timeout=60)
+    before = len(begun)
+    query.stop(within_seconds=30)
+    assert begun == done
+    assert len(begun) <= before + 1
+    query.raise_failure()
+
+    # What was left is taken by the next start, as if it had never been begun.
+    again = query_of(spark, WithChores(batch, ()), tmp_path)
+    until(lambda: len(done) > len(begun[:before]) + 1)
+    again.stop(within_seconds=30)
+    assert done == list(range(len(done)))

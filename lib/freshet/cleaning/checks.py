@@ -17,6 +17,10 @@ from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "remove_from_cart", "purchase", "refund")
 """Events about an item: without one they say nothing, when the source has items at all."""
 
+_IDS = ("event_id", "user_id", "anonymous_id", "session_id", "item_id")
+_MOST_ID_CHARACTERS = 1000
+"""A longer one is a mistake, and would be carried from table to table with each of its events."""
+
 _COUNTED_EVENTS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
 
 
@@ -94,6 +98,13 @@ def _who_and_what_problems(mapping: SourceMapping) -> list[Check]:
             user.startswith(ANONYMOUS_PREFIX), "reserved_user_id", "user_id",
             found(f"customer ids must not begin with {ANONYMOUS_PREFIX}", user),
         ),
+    ]  # fmt: skip
+    problems += [
+        Check(
+            F.length(field) > _MOST_ID_CHARACTERS, "too_large", field,
+            f"{field} has more than {_MOST_ID_CHARACTERS:,} characters",
+        )
+        for field in _IDS if mapping.text(field) is not None
     ]  # fmt: skip
     if mapping.text("item_id") is not None:
         needs_item = F.col("event_name").isin(*ITEM_EVENTS) & F.col("item_id").isNull()

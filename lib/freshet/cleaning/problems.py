@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 REASONS = {
     "broken_record": "the line cannot be read in the source's format",
-    "too_large": "a record too large to be an event",
+    "too_large": "a record, or an id in it, too large to be an event",
     "missing_time": "no event time",
     "bad_time": "a time that no format of the mapping fits",
     "implausible_time": "a time before the earliest plausible date",

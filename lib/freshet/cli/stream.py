@@ -20,10 +20,11 @@ from freshet.messages.java import spark_options
 from freshet.messages.options import kafka_options
 from freshet.session import stream_master
 from freshet.settings import conf_folder, load_settings
-from freshet.steps.feeds import EventsTable, Feed, Folder, Topic, check_feed
+from freshet.steps.feeds import EventsTable, Feed, Folder, check_feed
 from freshet.steps.job import Job
 from freshet.steps.service import PARTS, forget_progress, serve
 from freshet.steps.shop_table import ShopTable
+from freshet.steps.topic import Topic
 
 TABLE = "table:events"
 

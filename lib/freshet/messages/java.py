@@ -1,6 +1,7 @@
 """Options of librdkafka as those of Kafka's Java client, which Spark uses."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from freshet.errors import InputError
 
@@ -12,12 +13,22 @@ _LOGINS = {
 
 _SAME = ("bootstrap.servers", "security.protocol", "client.id", "ssl.endpoint.identification.algorithm")
 
+_PEM_FILES = {
+    "ssl.certificate.location": "ssl.keystore.certificate.chain",
+    "ssl.key.location": "ssl.keystore.key",
+}
+_KEYSTORE = {
+    "ssl.keystore.location": "ssl.keystore.location",
+    "ssl.keystore.password": "ssl.keystore.password",
+}
+
 
 def spark_options(options: Mapping[str, str]) -> dict[str, str]:
     """`options` of librdkafka as options of Spark's Kafka source: `kafka.` and the Java client's name for each.
 
-    Certificates are PEM files in both. Raises InputError for an option that has no counterpart, and for a SASL
-    mechanism that is neither PLAIN nor SCRAM.
+    Certificates and keys are PEM files in both, a keystore is a PKCS#12 file. The Java client takes a key and its
+    certificate by their texts, the key as PKCS#8. Raises InputError for an option that has no counterpart, for a file
+    that cannot be read, and for a SASL mechanism that is neither PLAIN nor SCRAM.
     """
     java: dict[str, str] = {}
     left = dict(options)
@@ -30,12 +41,31 @@ def spark_options(options: Mapping[str, str]) -> dict[str, str]:
         java["sasl.jaas.config"] = _login(mechanism, left.pop("sasl.username", ""), left.pop("sasl.password", ""))
     if "ssl.ca.location" in left:
         java |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": left.pop("ssl.ca.location")}
+    java |= _own_certificate(left)
     if left:
         raise InputError(
             f"Kafka option {', '.join(sorted(left))} cannot be passed to Spark",
-            expected=", ".join([*_SAME, "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location"]),
-        )
+            expected=", ".join([*_SAME, "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
+                                *_PEM_FILES, *_KEYSTORE, "ssl.key.password"]),
+        )  # fmt: skip
     return {f"kafka.{name}": value for name, value in java.items()}
+
+
+def _own_certificate(left: dict[str, str]) -> dict[str, str]:
+    """What a client shows of itself, taken out of `left`."""
+    texts = {java: _text(left.pop(name)) for name, java in _PEM_FILES.items() if name in left}
+    store = {java: left.pop(name) for name, java in _KEYSTORE.items() if name in left}
+    kind = {"ssl.keystore.type": "PEM"} if texts else {"ssl.keystore.type": "PKCS12"} if store else {}
+    password = {"ssl.key.password": left.pop("ssl.key.password")} if "ssl.key.password" in left else {}
+    return {**kind, **texts, **store, **password}
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a PEM file"
+        raise InputError(f"a certificate or key cannot be read: {reason}", where=path) from None
 
 
 def _login(mechanism: str, name: str, password: str) -> str:

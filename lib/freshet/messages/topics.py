@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from freshet.errors import InputError, TransientError
@@ -39,15 +39,37 @@ def end_offsets(options: Mapping[str, str], topic: str) -> dict[int, int]:
 
     A partition whose leader is being chosen, as of a topic just made or of a broker that restarts, is waited for.
     """
+    return _settled(options, topic, _partitions(options, topic), OffsetSpec.latest())
+
+
+def begin_offsets(options: Mapping[str, str], topic: str) -> dict[int, int]:
+    """Per partition the offset of the oldest message that has not expired, as `end_offsets`."""
+    return _settled(options, topic, _partitions(options, topic), OffsetSpec.earliest())
+
+
+def topic_id(options: Mapping[str, str], topic: str) -> str | None:
+    """What tells a topic from one of the same name that was deleted before; None where the broker gives no ids.
+
+    Raises InputError for an unknown topic, TransientError when no broker answers.
+    """
+    with broker_mistakes(options):
+        admin = _admin(options)  # must outlive its answers
+        answer = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)[topic]
+        found = answer.result().topic_id
+    words = found.get_most_significant_bits(), found.get_least_significant_bits()
+    return "".join(f"{word & _WORD:016x}" for word in words) if any(words) else None
+
+
+def _partitions(options: Mapping[str, str], topic: str) -> int:
     partitions = partitions_of_topics(options).get(topic)
     if partitions is None:
         raise InputError("there is no such topic", where=f"topic {topic} of {_servers(options)}")
-    return _settled(options, topic, partitions)
+    return partitions
 
 
-def _settled(options: Mapping[str, str], topic: str, partitions: int) -> dict[int, int]:
-    """The end offsets of this many partitions, as soon as the leader of each is chosen."""
-    asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
+def _settled(options: Mapping[str, str], topic: str, partitions: int, spec: OffsetSpec) -> dict[int, int]:
+    """Offsets of this many partitions, as soon as the leader of each is chosen."""
+    asked = {TopicPartition(topic, number): spec for number in range(partitions)}
 
     def answered() -> dict[int, int] | None:
         answers = admin.list_offsets(asked, request_timeout=ANSWER_SECONDS)
@@ -74,7 +96,7 @@ def create_topic(options: Mapping[str, str], topic: str, partitions: int = 2) ->
         answers = admin.create_topics([made], operation_timeout=ANSWER_SECONDS)
         for answer in answers.values():
             answer.result()
-    _settled(options, topic, partitions)
+    _settled(options, topic, partitions, OffsetSpec.latest())
 
 
 def delete_topic(options: Mapping[str, str], topic: str) -> None:
@@ -127,6 +149,8 @@ _NOT_SETTLED = (
 """What is answered while leaders are chosen."""
 
 _LOOK_SECONDS = 0.05
+
+_WORD = 2**64 - 1
 
 
 def _admin(options: Mapping[str, str]) -> AdminClient:

@@ -1,7 +1,8 @@
 """Where the service's events come from: a Kafka topic, a folder of JSON lines, a Delta table of the shop, or table
 `events` itself."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,43 +11,20 @@ from pyspark.sql import DataFrame, SparkSession
 from freshet.cleaning.rules import Catalogue, SourceMapping
 from freshet.cleaning.source import read_mapping
 from freshet.cleaning.source_columns import catalogue_columns
-from freshet.contracts import EVENTS
-from freshet.errors import InputError, MappingError, StateError
-from freshet.messages.topics import end_offsets, partitions_of_topics
+from freshet.errors import InputError, MappingError
 from freshet.steps.job import Job
 from freshet.steps.shop_table import ShopTable, shop_rows
+from freshet.steps.topic import Topic, check_same, offsets_behind, partitions_of, topic_records
 from freshet.streaming.arrivals import arrivals
 from freshet.streaming.handover import (
-    in_order,
     live_events,
     live_rows,
-    next_offsets,
-    starting_offsets,
     table_handover,
     topic_handover,
 )
 from freshet.streaming.item_messages import item_messages
 from freshet.streaming.past import make_store
 from freshet.streaming.records import event_columns, file_records, json_columns, kafka_records
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A Kafka topic and the mapping of its JSON records; `items`: the topic of records about items, if there is one.
-
-    `options` are of Spark's Kafka source (kafka.bootstrap.servers among them), `client` those of the client that asks
-    for the topic's partitions.
-    """
-
-    mapping: Path
-    name: str
-    options: dict[str, str]
-    client: dict[str, str]
-    items: str | None = None
-
-    @property
-    def place(self) -> str:
-        return f"topic {self.name}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +70,7 @@ def check_feed(feed: Feed, parts: tuple[str, ...]) -> None:
         raise InputError("records about items need a topic of their own", where=f"--items-topic {feed.items}")
     if feed.items is not None:
         _told_catalogue(feed, mapping)
-        partitions_of(replace(feed, name=feed.items))
+        partitions_of(feed.of_items())
 
 
 def _told_catalogue(feed: Topic, mapping: SourceMapping) -> Catalogue:
@@ -115,7 +93,9 @@ def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
     return parts
 
 
-def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopTable, *, is_begun: bool) -> DataFrame:
+def intake_records(
+    job: Job, session: SparkSession, feed: Topic | Folder | ShopTable, *, is_begun: bool, tell: Callable[[str], None]
+) -> DataFrame:
     """The stream of streaming.arrivals that a new intake begins, of a topic from where the tables of the home end; of a
     table of the shop its rows (shop_table). `is_begun`: there is a checkpoint, from which it goes on."""
     params, mapping = job.settings.service, read_mapping(feed.mapping)
@@ -126,76 +106,48 @@ def intake_records(job: Job, session: SparkSession, feed: Topic | Folder | ShopT
         return arrivals(raw, mapping, job.settings.cleaning)
     if isinstance(feed, ShopTable):
         return shop_rows(job, session, feed, is_begun=is_begun)
-    events = job.warehouse.read(EVENTS)
-    behind = next_offsets(
-        in_order(job.warehouse, events), source=mapping.name, topic=feed.name, partitions=partitions_of(feed)
-    )
-    _check_not_made_anew(feed, behind)
-    return _topic_records(job, session, feed, starting_offsets(feed.name, behind), params.most_intake_events)
+    behind = None if is_begun else offsets_behind(job, feed)
+    return topic_records(job, session, feed, behind=behind, most=params.most_intake_events, tell=tell)
 
 
 def item_records(job: Job, session: SparkSession, feed: Topic) -> DataFrame:
     """The stream of streaming.item_messages that a new intake of what is told of items begins: all its topic has."""
     mapping = read_mapping(feed.mapping)
     catalogue = _told_catalogue(feed, mapping)
-    assert feed.items is not None  # asked for where there is such a topic
+    topic = feed.of_items()
+    check_same(job, topic, None)
     raw = kafka_records(
-        session, json_columns([name for _, name in catalogue_columns(catalogue)]), topic=feed.items,
+        session, json_columns([name for _, name in catalogue_columns(catalogue)]), topic=topic.name,
         offsets="earliest", most_per_trigger=job.settings.service.most_item_records, options=feed.options,
     )  # fmt: skip
     return item_messages(raw, catalogue, mapping.null_values)
 
 
-def list_events(job: Job, session: SparkSession, feed: Feed, folder: Path) -> DataFrame:
+def list_events(
+    job: Job, session: SparkSession, feed: Feed, folder: Path, *, is_begun: bool, tell: Callable[[str], None]
+) -> DataFrame:
     """The stream of STREAM_EVENT that lists are made from.
 
     Straight from a topic, where there is one; else from table `events`, which the intake of another feed fills. What
-    the tables held when the stream was begun is in the store in `folder`, beside the hand-over.
+    the tables held when the stream was begun is in the store in `folder`, beside the hand-over. `is_begun`: there is a
+    checkpoint, from which it goes on.
     """
+    params = job.settings.service
 
     def past(events: DataFrame, where: Path) -> None:
         most, most_per_file = job.settings.interactions.max_events, job.settings.stream.max_events_per_slice
         make_store(events, where, most=most, most_per_file=most_per_file)
 
     if isinstance(feed, Topic):
-        source = mapping_name(feed)
         hand = topic_handover(
-            job.warehouse, folder, source=source, topic=feed.name, partitions=partitions_of(feed), past=past
+            job.warehouse, folder, source=mapping_name(feed), topic=feed.name, partitions=partitions_of(feed), past=past
         )
-        records = _topic_records(job, session, feed, hand.starting_offsets, job.settings.service.most_list_events)
-        return live_events(records)
+        behind = None if is_begun else hand.offsets
+        return live_events(topic_records(job, session, feed, behind=behind, most=params.most_list_events, tell=tell))
     version = table_handover(job.warehouse, folder, past=past)
-    return live_rows(session, job.warehouse, after=version, most_files=job.settings.service.most_list_files)
+    return live_rows(session, job.warehouse, after=version, most_files=params.most_list_files)
 
 
 def mapping_name(feed: Topic | Folder | ShopTable) -> str:
     """The name of the source in the tables."""
     return read_mapping(feed.mapping).name
-
-
-def partitions_of(feed: Topic) -> int:
-    """Raises StateError for an unknown topic, TransientError where no broker answers."""
-    found = partitions_of_topics(feed.client).get(feed.name)
-    if found is None:
-        raise StateError("there is no such topic", where=feed.place, do="Create it, or check --topic")
-    return found
-
-
-def _check_not_made_anew(feed: Topic, behind: dict[int, int]) -> None:
-    """A record is known by its place in the topic: those of a topic made anew would pass for the old ones."""
-    ends = end_offsets(feed.client, feed.name)
-    shrunk = [partition for partition, offset in behind.items() if offset > ends.get(partition, offset)]
-    if shrunk:
-        raise StateError(
-            "the topic ends before what the tables hold of it, so it was made anew", where=feed.place,
-            found=f"partition {shrunk[0]} ends at {ends[shrunk[0]]}, the tables go on at {behind[shrunk[0]]}",
-            do="Use a topic of another name, or a mapping with another name: places are known by both",
-        )  # fmt: skip
-
-
-def _topic_records(job: Job, session: SparkSession, feed: Topic, offsets: str, most: int) -> DataFrame:
-    mapping = read_mapping(feed.mapping)
-    raw = kafka_records(
-        session, event_columns(mapping), topic=feed.name, offsets=offsets, most_per_trigger=most, options=feed.options
-    )
-    return arrivals(raw, mapping, job.settings.cleaning)

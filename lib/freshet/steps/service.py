@@ -25,7 +25,6 @@ from freshet.recommendation.packed_histories import PackedHistories
 from freshet.steps.feeds import (
     EventsTable,
     Feed,
-    Topic,
     check_feed,
     intake_records,
     item_records,
@@ -37,6 +36,7 @@ from freshet.steps.item_refresh import ItemRefresh
 from freshet.steps.job import Job
 from freshet.steps.models import RECOMMENDER, champion
 from freshet.steps.shop_table import ShopTable, shop_batches, shop_position
+from freshet.steps.topic import Topic
 from freshet.storage.lease import leases
 from freshet.streaming.availability import Availability
 from freshet.streaming.checkpoint import begun_checkpoint, newest_number
@@ -111,6 +111,8 @@ def serve(job: Job, feed: Feed, parts: tuple[str, ...], *, stop: threading.Event
                         raise StateError("the stream ended by itself", where=one.name, do="Start it again")
         finally:
             for one in running:
+                one.begin_ending()
+            for one in running:
                 one.stop(within_seconds=job.settings.service.stop_seconds)
 
 
@@ -166,9 +168,8 @@ def _begun_intake(job: Job, feed: Feed, tell: Callable[[str], None]) -> RunningQ
     assert not isinstance(feed, EventsTable)  # refused by check_feed
     settings, params = job.settings, job.settings.service
     session = stream_session(job.spark, settings.stream)
-    # Before its first micro-batch has ended a query has no place of its own to go on from.
-    is_begun = newest_number(_folder(job, EVENTS_PART) / "query" / "commits") is not None
-    records = intake_records(job, session, feed, is_begun=is_begun)  # first: where a feed does not fit, nothing begins
+    # First: where a feed does not fit, nothing begins.
+    records = intake_records(job, session, feed, is_begun=_is_begun(job, EVENTS_PART), tell=tell)
     checkpoint = begun_checkpoint(_folder(job, EVENTS_PART), made_for(job, feed, EVENTS_PART))
     rules = IntakeRules(
         mapping_name(feed), timedelta(hours=params.repeat_hours), params.most_collected_events, job.now,
@@ -196,7 +197,7 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[
     session = stream_session(job.spark, settings.stream)
     parts = made_for(job, feed, LISTS_PART) | state_layout(session)
     checkpoint = begun_checkpoint(_folder(job, LISTS_PART), parts)
-    events = list_events(job, session, feed, checkpoint.folder)
+    events = list_events(job, session, feed, checkpoint.folder, is_begun=_is_begun(job, LISTS_PART), tell=tell)
     compaction = Compaction(job.warehouse, job.home.locks, settings.compaction, job.now)
     availability = Availability(job.warehouse, job.home.availability, settings.service.swap_check_seconds, job.now)
 
@@ -224,6 +225,11 @@ def _begun_lists(job: Job, feed: Feed, tell: Callable[[str], None]) -> Iterator[
         checkpoint=checkpoint.query, every_seconds=0,
         ended=(store.close, compaction.end, upkeep.end_packing),
     )  # fmt: skip
+
+
+def _is_begun(job: Job, query: str) -> bool:
+    """Before its first micro-batch has ended a query has no place of its own to go on from."""
+    return newest_number(_folder(job, query) / "query" / "commits") is not None
 
 
 def _backlog(session: SparkSession, query: str) -> Callable[[], int | None]:

@@ -25,7 +25,7 @@ from freshet.streaming.arrivals import is_sound
 from freshet.streaming.histories import stream_events
 
 _RECORD = "handover"
-_EARLIEST = -2
+EARLIEST = -2
 """Kafka's own number for the oldest message there is."""
 
 Past = Callable[[DataFrame, Path], None]
@@ -107,7 +107,7 @@ def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int)
     mine = events.where((F.col("source") == source) & F.startswith("source_partition", F.lit(f"{topic}-")))
     newest = mine.groupBy("source_partition").agg(F.max("source_offset").alias("newest")).collect()
     found = {name.fullmatch(row["source_partition"]): row["newest"] for row in newest}
-    return {**dict.fromkeys(range(partitions), _EARLIEST), **{int(m[1]): last + 1 for m, last in found.items() if m}}
+    return {**dict.fromkeys(range(partitions), EARLIEST), **{int(m[1]): last + 1 for m, last in found.items() if m}}
 
 
 def live_events(arrived: DataFrame) -> DataFrame:

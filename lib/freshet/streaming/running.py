@@ -15,9 +15,13 @@ from freshet.streaming.query import in_few_words
 
 
 class MicroBatches(Protocol):
-    """What a query calls for each micro-batch; the error that ended one stays in `failure`."""
+    """What a query calls for each micro-batch; the error that ended one stays in `failure`.
+
+    Once `is_ending` is set, the next call ends the query before it has done anything.
+    """
 
     failure: Exception | None
+    is_ending: bool
 
     def __call__(self, rows: DataFrame, batch_id: int, /) -> None: ...
 
@@ -32,9 +36,13 @@ class WithChores:
     batches: Callable[[DataFrame, int], None]
     chores: tuple[Callable[[], object], ...]
     failure: Exception | None = field(default=None, init=False)
+    is_ending: bool = field(default=False, init=False)
 
     def __call__(self, rows: DataFrame, batch_id: int) -> None:
         """The micro-batch, then the chores."""
+        if self.is_ending:
+            # Not by returning: Spark would take the micro-batch for done.
+            raise EndingError
         try:
             self.batches(rows, batch_id)
             for chore in self.chores:
@@ -42,6 +50,10 @@ class WithChores:
         except Exception as error:
             self.failure = error
             raise
+
+
+class EndingError(Exception):
+    """A micro-batch that was not begun, since its query is to end: the next start takes it."""
 
 
 @dataclass
@@ -58,27 +70,38 @@ class RunningQuery:
         """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""
         if self.query.isActive:
             return
-        if self.batches.failure is not None:
-            raise self.batches.failure
-        error = self.query.exception()
-        if error is not None:
-            raise self._in_words(error)
+        failure, error = self.batches.failure, self.query.exception()
+        if failure is not None:
+            # A source's records are read in a micro-batch of ours: what is wrong with them comes to light there, too.
+            raise (None if isinstance(failure, FreshetError) else self._in_known_words(failure)) or failure
+        if error is not None and not self.batches.is_ending:
+            raise self._in_known_words(error) or self._in_words(error)
+
+    def begin_ending(self) -> None:
+        """Lets the query end with the micro-batch that it is at."""
+        self.batches.is_ending = True
 
     def stop(self, *, within_seconds: float) -> None:
         """Ends the query between two micro-batches; after the given time in the middle of one, which is then repeated
         by the next start."""
+        self.begin_ending()
         end = time.monotonic() + within_seconds
+        # A steady stream leaves hardly a moment between two micro-batches: the next one ends it.
         while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
             time.sleep(0.02)
         self.query.stop()
         for close in self.ended:
             close()
 
-    def _in_words(self, error: StreamingQueryException) -> FreshetError:
-        text = " ".join(str(error).split())
+    def _in_known_words(self, error: Exception) -> StateError | None:
+        text = str(error)
         for mark, meaning, advice in _KNOWN:
             if mark in text:
                 return StateError(meaning, where=f"stream {self.name}", do=advice)
+        return None
+
+    def _in_words(self, error: StreamingQueryException) -> TransientError:
+        text = " ".join(str(error).split())
         return TransientError(
             "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
             do="Start it again; where that ends likewise, begin anew with --rebuild",
@@ -109,9 +132,15 @@ _DAMAGED = (
     "Begin anew with --rebuild: nothing is lost or doubled",
 )
 
+_FULL = (
+    "the disk is full",
+    "Free some space and start it again: nothing is lost or doubled",
+)
+
 _KNOWN = tuple(
     (mark, *meaning)
     for meaning, marks in (
+        (_FULL, ("No space left on device",)),
         (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
         (VACUUMED, (*FILE_GONE, "DELTA_VERSIONS_NOT_CONTIGUOUS", "DELTA_CANNOT_RECREATE")),
         (_MADE_ANEW, ("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",)),

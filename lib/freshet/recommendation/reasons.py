@@ -38,7 +38,8 @@ def reasons(
     words[(taste == best) & (taste > 0)] = _TASTE
     words[(similar == best) & (similar > 0)] = _SIMILAR
     words[own > 0] = _BOUGHT
-    words[result.cold] = _POPULAR
+    if result.cold is not None:
+        words[result.cold] = _POPULAR
     origins = np.full(chosen.shape, -1)
     said_by = np.argmax(models, axis=0) if models else origins
     for number, (_, speaking) in enumerate(told):

@@ -38,8 +38,8 @@ class ScoredBlock:
 
     left @ right' is all that is dense; the last column of `right` is that of the item terms. `whole`: that product and
     what item models add, where there is one. `left_out`: minus infinity where an item is not for this shopper;
-    `unavailable`: columns that are for nobody, in rising order. `room` takes the sums. Rows `cold` are not
-    that sum but `popularity` [items].
+    `unavailable`: columns that are for nobody, in rising order. `room` takes the sums. Rows `cold`, None
+    where there are none, are not that sum but `popularity` [items].
     """
 
     left: NDArray[np.float32]
@@ -50,7 +50,7 @@ class ScoredBlock:
     left_out: csr_matrix | None
     unavailable: NDArray[np.int64]
     room: NDArray[np.float32]
-    cold: NDArray[np.int64]
+    cold: NDArray[np.bool_] | None
     popularity: NDArray[np.float32]
 
     @property
@@ -73,8 +73,9 @@ class ScoredBlock:
 
     def _added(self, scores: NDArray[np.float32], first: int) -> NDArray[np.float32]:
         end = first + scores.shape[1]
-        if len(self.cold):
-            scores[self.cold] = self.popularity[first:end]
+        if self.cold is not None:
+            # In the order of the memory, whichever that is: row after row of a panel takes ten times as long.
+            np.copyto(scores, self.popularity[first:end], where=self.cold[:, None])
         for part in (self.own_part, self.left_out):
             if part is not None:
                 add_rows(scores, part, first)
@@ -129,12 +130,13 @@ def scored(
     )
 
 
-def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rows of shoppers without known items, and the scores of their items; no rows of an artifact without them."""
+def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.bool_] | None, NDArray[np.float32]]:
+    """Which rows are of shoppers without known items, and the scores of their items; None where no row is."""
     popularity = artifact.recent_popularity
     if popularity is None:
-        return NOTHING, np.empty(0, dtype=np.float32)
-    return np.flatnonzero(np.bincount(block.row, minlength=block.shoppers) == 0), popularity
+        return None, np.empty(0, dtype=np.float32)
+    cold = np.bincount(block.row, minlength=block.shoppers) == 0
+    return (cold if cold.any() else None), popularity
 
 
 def _dense_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Small artifacts and histories for tests of scoring, lists and the search."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,11 @@ def random_history(rng: np.random.Generator, items: Sequence[str], length: int) 
     return entries
 
 
+def bought(item: str, days_ago: float = 1.0) -> Entry:
+    """A purchase in an order of its own so many days before CLOCK."""
+    return (CLOCK - timedelta(days=days_ago), item, "purchase", f"o{days_ago}")
+
+
 def history_rows(history: Sequence[Entry] | None) -> list[dict[str, Any]] | None:
     """Entries as rows, newest first, as `newest_history` gives them."""
     if history is None:
@@ -170,6 +175,18 @@ def listed(
     """The lists of a batch (user_id, history) as one table; `other` as in `list_batches`."""
     made = list_batches(batch, model, clock=clock, length=length, policy=policy, **other)
     return pa.Table.from_batches(made, LISTS)
+
+
+def items_listed(
+    model: Artifact,
+    shoppers: dict[str, list[Entry] | None],
+    policy: str = "next_baskets",
+    length: int = 3,
+    **other: Any,
+) -> dict[str, list[dict[str, Any]]]:
+    """The items of each shopper's list at CLOCK; `other` as in `list_batches`."""
+    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=length, policy=policy, **other)
+    return {row["user_id"]: row["items"] for row in found.to_pylist()}
 
 
 LISTS = pa.schema(

@@ -19,6 +19,9 @@ from freshet.report.page_data import (
 )
 from freshet.report.page_figures import Batch, Bin, Figure, Live, Propensity, Quality, Segment, Segments
 
+SECTIONS = ["intake", "windows", "quality", "recipe", "live", "shoppers", "segments", "propensity", "models"]
+"""Of every report, in order."""
+
 CUT = datetime(2024, 3, 1)
 AS_OF = datetime(2024, 3, 31, 18, 20)
 

@@ -72,6 +72,7 @@ MOST_FILE_LINES, MOST_FUNCTION_LINES = 250, 70
 
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(REPOSITORY / "jobs").rglob("*.py")])
 LIBRARY = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
+TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
 
 
 def room(path: Path) -> str:
@@ -192,13 +193,24 @@ def test_pure_rooms_know_no_session_path_or_environment() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_files_and_functions_are_short_and_explained(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines < MOST_FILE_LINES, f"{path.name} has {lines} lines"
+    assert too_long(path) == []
     assert "utils" not in path.stem
-    assert lines == 0 or ast.get_docstring(tree(path)), "a module says what it is for"
-    long = {node.name: node.end_lineno - node.lineno + 1 for node in functions(path) if node.end_lineno}
-    assert {name: count for name, count in long.items() if count >= MOST_FUNCTION_LINES} == {}
+    assert path.stat().st_size == 0 or ast.get_docstring(tree(path)), "a module says what it is for"
     assert [node.name for node in _public(tree(path)) if not ast.get_docstring(node)] == []
+
+
+def test_files_and_functions_of_tests_are_short_too() -> None:
+    assert len(TESTS) > 100
+    assert [told for path in TESTS for told in too_long(path)] == []
+
+
+def too_long(path: Path) -> list[str]:
+    """What of a file is not short: itself, and functions."""
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    whole = [f"{path.name} has {lines} lines"] if lines >= MOST_FILE_LINES else []
+    counts = {node: node.end_lineno - node.lineno + 1 for node in functions(path) if node.end_lineno}
+    long = {node: count for node, count in counts.items() if count >= MOST_FUNCTION_LINES}
+    return whole + [f"{place(path, node)}: {node.name} has {count} lines" for node, count in long.items()]
 
 
 def _public(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:

@@ -96,7 +96,8 @@ def _list_seconds(vectors: NDArray[np.float32], artifact: Artifact, seen: csr_ma
     for start in range(0, len(vectors), size):
         left = np.ones((len(vectors[start : start + size]), items.shape[1]), np.float32)
         left[:, :-1] = vectors[start : start + size]
-        best_items(ScoredBlock(left, items, None, {}, None, seen[start : start + size], NOTHING, room), width, K)
+        mine = seen[start : start + size]
+        best_items(ScoredBlock(left, items, None, {}, None, mine, NOTHING, room, None, items[:, -1]), width, K)
     return time.perf_counter() - started
 
 

@@ -1,6 +1,7 @@
 """A small designed shop: two kinds of shoppers, each with an own half of the catalogue; orders on most weeks."""
 
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -51,9 +52,9 @@ def shop_rows() -> list[str]:
     return rows
 
 
-def write_shop(folder: Path) -> tuple[Path, Path]:
-    """Writes mapping and data; their paths."""
+def write_shop(folder: Path, more: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Writes mapping and data, with `more` lines at the end; their paths."""
     mapping, data = folder / "small_shop.toml", folder / "orders.csv"
     mapping.write_text(_MAPPING)
-    data.write_text("\n".join(shop_rows()) + "\n")
+    data.write_text("\n".join([*shop_rows(), *more]) + "\n")
     return mapping, data

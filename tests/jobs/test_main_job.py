@@ -2,49 +2,38 @@
 the same on a real standalone cluster: the first step as a job of its own, then all, never killed."""
 
 import json
-import os
 import re
-import socket
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 from click.testing import CliRunner
-from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from freshet.cli.errors import UNEXPECTED
 from freshet.cli.show import show
-from freshet.contracts import TABLES
-from freshet.session import local_classes
+from freshet.contracts.operations import TASKS
+from freshet.registry.store import DATABASE
 from freshet.settings import load_settings
 from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
 from freshet.steps.main_job import MAIN_STEPS
+from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS
 from freshet.steps.side_by_side import run_steps
 from freshet.storage.home import Home
 from freshet.storage.lease import leases
 from freshet.storage.tables import Warehouse
-from tests.conftest import QUICK_JAVA
+from tests.jobs.cluster import COMPARED, cluster, comparable, rows_of, submitted
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
+from tests.report_data import SECTIONS
 
 REPO = Path(__file__).parents[2]
 WITH_SEVERAL_TABLES = ("ingest", "build", "recommend")
-COMPARED = (
-    "events", "quality_metrics", "items_history", "interactions", "user_features", "item_features",
-    "recommendations", "recommendation_updates", "stream_metrics", "similar_items", "popular_items",
-    "user_segments", "segment_profiles",
-)  # fmt: skip
-"""What the main job writes, but for factors, whose last digits follow from how rows are spread. Everybody buys in every
-month of this shop, so the gate refuses the probability model and there are no scores."""
-
-OF_THE_HOME = {"generated_at", "finished_at", "seconds", "checked_at", "first_seen", "run_id", "query_id"}
-"""Wall times, and what follows from versions of tables, of which a killed run has more."""
-
-QUICK = f"{QUICK_JAVA} -XX:+UseSerialGC"
-"""Jobs on a few rows spend their time in compiling."""
+REFUSED = ("o1,c1,i1,some day,1,2", "o2,c2,i2,2025-01-02 09:00,many,3")
+"""Lines that no event is made of."""
 
 
 class KilledError(Exception):
@@ -55,7 +44,7 @@ class KilledError(Exception):
 def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[StepResult]]:
     """A local run that was killed once in every step and started again."""
     folder = tmp_path_factory.mktemp("shop")
-    mapping, data = write_shop(folder)
+    mapping, data = write_shop(folder, REFUSED)
     settings = load_settings("test", OVERRIDES)
     job = Job(spark, Home(folder / "home").prepare(), settings, source=mapping, input_path=data)
     results = []
@@ -91,12 +80,13 @@ def test_every_step_ends_with_tables_or_a_reason(finished: tuple[Job, list[StepR
 
 def test_intake_adds_up(finished: tuple[Job, list[StepResult]]) -> None:
     record = finished[1][0].record
-    assert record["raw_rows"] == len(shop_rows()) - 1
-    assert record["accepted"] + sum(record["refused"].values()) == record["raw_rows"]
+    assert record["raw_rows"] == len(shop_rows()) - 1 + len(REFUSED)
+    assert sum(record["refused"].values()) == len(REFUSED)
+    assert record["accepted"] + len(REFUSED) == record["raw_rows"]
 
 
 def test_lists_are_of_the_shoppers_own_half(finished: tuple[Job, list[StepResult]]) -> None:
-    rows = DeltaTable(str(finished[0].home.warehouse / "recommendations")).to_pyarrow_table().to_pylist()
+    rows = rows_of(finished[0].home.root, "recommendations")
     assert len(rows) == SHOPPERS
     for row in rows:
         half = range(0, 15) if int(row["user_id"][1:]) % 2 else range(15, 30)
@@ -105,12 +95,54 @@ def test_lists_are_of_the_shoppers_own_half(finished: tuple[Job, list[StepResult
         assert [item["position"] for item in row["items"]] == list(range(1, len(row["items"]) + 1))
 
 
-def test_second_run_is_up_to_date_and_makes_no_commit(finished: tuple[Job, list[StepResult]]) -> None:
+def test_served_lists_are_judged_beside_popularity_and_are_better(finished: tuple[Job, list[StepResult]]) -> None:
+    job, _ = finished
+    test = [row for row in rows_of(job.home.root, "evaluation_results") if row["split"] == "test"]
+    for task in TASKS[:2]:
+        figures = {row["model"]: row for row in test if (row["task"], row["metric"], row["k"]) == (task, "ndcg", 10)}
+        popular = [row for model, row in figures.items() if model.startswith("popularity/")]
+        assert len(popular) == 2, sorted(figures)
+        for row in figures.values():
+            assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1, row
+            assert row["users"] == figures["served"]["users"] > 0
+        assert all(figures["served"]["low"] > row["value"] for row in popular), figures
+
+
+def test_the_gate_decides_once_on_each_model_and_says_why(finished: tuple[Job, list[StepResult]]) -> None:
+    rows = rows_of(finished[0].home.root, "model_decisions")
+    decided = sorted((row["model_name"], row["model_version"], row["accepted"]) for row in rows)
+    assert decided == [(PROPENSITY, "1.0", False), (RECOMMENDER, "1.0", True), (SEGMENTS, "1.0", True)]
+    reasons = {row["model_name"]: row["reasons"] for row in rows}
+    assert "no better than" in reasons[PROPENSITY][0]
+    assert any("against popularity/" in reason for reason in reasons[RECOMMENDER])
+    assert all(row["reasons"] and all(row["reasons"]) and row["metrics"] for row in rows)
+
+
+def test_report_has_every_section_and_shows_a_list(finished: tuple[Job, list[StepResult]]) -> None:
+    home = finished[0].home.root
+    page = (home / "report/index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<section id="(\w+)"', page) == SECTIONS
+    shoppers = page.partition('<section id="shoppers"')[2].partition("</section>")[0]
+    shown = re.findall(r'<span class="id">(c\d+)</span>', shoppers)
+    assert shown
+    rows = rows_of(home, "recommendation_updates") + rows_of(home, "recommendations")
+    newest = {user: max((r for r in rows if r["user_id"] == user), key=lambda r: r["event_clock"]) for user in shown}
+    # Of an item without a name the id stands for it.
+    firsts = [f'<span class="position">1</span><span class="what">{newest[user]["items"][0]["item_id"]}<'
+              for user in shown]  # fmt: skip
+    assert [first for first in firsts if first not in shoppers] == []
+
+
+def test_second_run_is_up_to_date_and_makes_no_commit_and_no_model(finished: tuple[Job, list[StepResult]]) -> None:
     job, _ = finished
     before = {path.name: _newest_commit(path) for path in job.home.warehouse.iterdir()}
+    runs, versions = _in_registry(job.home)
+    assert runs >= 3
+    assert versions == 3
     again = run_steps(job, MAIN_STEPS, MagicMock())
     assert [result.status for result in again] == [UP_TO_DATE] * len(MAIN_STEPS)
     assert {path.name: _newest_commit(path) for path in job.home.warehouse.iterdir()} == before
+    assert _in_registry(job.home) == (runs, versions)
 
 
 def test_a_step_with_nothing_to_do_runs_beside_whoever_writes_its_tables(
@@ -126,7 +158,7 @@ def test_show_tells_the_newest_list_with_its_reasons(finished: tuple[Job, list[S
     told = CliRunner().invoke(show, [*words, "--json"])
     assert told.exit_code == 0, told.output
     known = json.loads(told.output)
-    rows = DeltaTable(str(finished[0].home.warehouse / "recommendation_updates")).to_pyarrow_table().to_pylist()
+    rows = rows_of(finished[0].home.root, "recommendation_updates")
     newest = max((row for row in rows if row["user_id"] == "c0"), key=lambda row: row["event_clock"])
     assert [item["item_id"] for item in known["now"]["items"]] == [item["item_id"] for item in newest["items"]]
     assert known["before"]["source"] == "batch"
@@ -149,40 +181,21 @@ def test_readme_lines_read_the_lists_without_spark(
         assert "c0" in capsys.readouterr().out
 
 
+def _in_registry(home: Home) -> tuple[int, int]:
+    """How many runs and model versions MLflow has, those that were deleted too."""
+    with closing(sqlite3.connect(home.mlflow / DATABASE)) as database:
+        counts = [database.execute(f"SELECT COUNT(*) FROM {table}").fetchone() for table in ("runs", "model_versions")]
+    return counts[0][0], counts[1][0]
+
+
 def _newest_commit(table: Path) -> str:
     return max(path.name for path in (table / "_delta_log").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
 def master() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "FRESHET_CLUSTER_PORT": str(port), "FRESHET_CLUSTER_SECONDS": "900"}
-    started = subprocess.run(
-        [REPO / "scripts/cluster.sh", "start"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert started.returncode == 0, started.stderr
-    yield started.stdout.strip()
-    subprocess.run([REPO / "scripts/cluster.sh", "stop"], check=True)
-
-
-def quick_start() -> list[str]:
-    """Options of spark-submit by which driver and executors, on this machine, load classes as local sessions do."""
-    driver = local_classes(REPO / ".jars", QUICK)
-    executor = {name.replace(".driver.", ".executor."): value for name, value in driver.items()}
-    return [part for name, value in (driver | executor).items() for part in ("--conf", f"{name}={value}")]
-
-
-def submitted(master: str, job: str, *arguments: str) -> str:
-    """What the job told."""
-    done = subprocess.run(
-        [REPO / "scripts/submit.sh", job, "--master", master, *quick_start(), *arguments],
-        capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
-    trace = Path("freshet-error.log").read_text(encoding="utf-8") if done.returncode == UNEXPECTED else ""
-    assert done.returncode == 0, done.stdout + done.stderr + trace
-    return done.stdout
+    with cluster() as address:
+        yield address
 
 
 @pytest.mark.cluster
@@ -190,7 +203,7 @@ def test_the_main_job_on_a_cluster_gives_the_tables_of_the_killed_local_run(
     finished: tuple[Job, list[StepResult]], master: str, tmp_path: Path
 ) -> None:
     near, far = finished[0].home.root, tmp_path / "far"
-    mapping, data = write_shop(tmp_path)
+    mapping, data = write_shop(tmp_path, REFUSED)
     options = ["--home", str(far), "--env", "test", *[part for one in OVERRIDES for part in ("--set", one)]]
     subprocess.run([REPO / "scripts/package.sh"], check=True, capture_output=True)
     options += ["--source", str(mapping), "--input", str(data)]
@@ -198,25 +211,8 @@ def test_the_main_job_on_a_cluster_gives_the_tables_of_the_killed_local_run(
     told = submitted(master, "main_job", *options)
     assert re.search(r"Take in raw records +up to date", told), told
     for name in COMPARED:
-        ours, theirs = _comparable(far, name), _comparable(near, name)
+        ours, theirs = comparable(far, name), comparable(near, name)
         assert len(ours) == len(theirs) > 0, name
         for left, right in zip(ours, theirs, strict=True):
             # Sums in another order may differ in their last digits.
             assert left == pytest.approx(right, abs=1e-3), name
-
-
-def _comparable(home: Path, name: str) -> list[dict[str, Any]]:
-    """The rows in order of their key, flat, without what tells of the home or the hour."""
-    rows = DeltaTable(str(home / "warehouse" / name)).to_pyarrow_table().to_pylist()
-    key = [column for column in TABLES[name].key if column not in OF_THE_HOME]
-    return [_flat("", row) for row in sorted(rows, key=lambda row: [str(row[column]) for column in key])]
-
-
-def _flat(place: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        parts = [(key, part) for key, part in value.items() if key not in OF_THE_HOME]
-    elif isinstance(value, list):
-        parts = list(enumerate(value))
-    else:
-        return {place: value if isinstance(value, float) else str(value)}
-    return {inner: leaf for key, part in parts for inner, leaf in _flat(f"{place}/{key}", part).items()}

@@ -7,11 +7,10 @@ import pytest
 
 from freshet.report.page import rendered
 from tests.browser import Browser, chromium, opened_browser
-from tests.report_data import empty_page, report_page
+from tests.report_data import SECTIONS, empty_page, report_page
 
 pytestmark = pytest.mark.browser
 
-SECTIONS = ["intake", "windows", "quality", "recipe", "live", "shoppers", "segments", "propensity", "models"]
 SIZES = [(390, 844), (1280, 900)]
 
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => { one.open = true; })"

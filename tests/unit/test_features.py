@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import ITEM_FEATURES, USER_FEATURES
+from freshet.features.interactions import InteractionParameters, interactions
 from freshet.features.items import item_features
 from freshet.features.labels import labels
 from freshet.features.users import user_features, user_features_at
@@ -114,13 +115,15 @@ def test_nothing_that_comes_or_is_received_later_moves_an_earlier_date(spark: Sp
     rows = oracle.random_events(7, count=300, names=SHOP)
     known = [row for row in rows if max(row["event_time"], row["received_time"]) < as_of]
     assert 0 < len(known) < len(rows)
-    for made in (
-        lambda df: user_features_at(df, CUTS[:2]),
-        lambda df: item_features(df, as_of=as_of, target="purchase"),
+    # So few events count that later ones, were they known, would take the place of earlier ones.
+    wishes = InteractionParameters(weights={"purchase": 1.0, "view_item": 0.25}, half_life_days=30.0, max_events=10)
+    for keys, made in (
+        (["user_id"], lambda df: user_features_at(df, CUTS[:2])),
+        (["item_id"], lambda df: item_features(df, as_of=as_of, target="purchase")),
+        (["user_id", "item_id"], lambda df: interactions(df, as_of=as_of, half_life_days=30.0, params=wishes)),
     ):
         with_all, with_known = made(events_frame(spark, rows)), made(events_frame(spark, known))
-        key = "user_id" if "user_id" in with_all.columns else "item_id"
-        assert rows_by(with_all, "as_of", key) == rows_by(with_known, "as_of", key) != {}
+        assert rows_by(with_all, "as_of", *keys) == rows_by(with_known, "as_of", *keys) != {}
 
 
 def test_no_events_and_no_cuts(spark: SparkSession) -> None:

@@ -1,7 +1,6 @@
-"""Lists and their reasons on designed data, and their independence of how rows arrive."""
+"""Lists on designed data, and their independence of how rows arrive."""
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,24 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
-from freshet.models.als_parameters import AlsParameters
 from freshet.recommendation import best_items
-from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import recommended, recommended_at_hand
 from freshet.recommendation.parameters import POLICIES, ListParameters
-from tests.artifacts import CLOCK, artifact, batch, both, history_rows, listed, packed, random_artifact, random_history
+from tests.artifacts import (
+    CLOCK,
+    artifact,
+    batch,
+    both,
+    bought,
+    history_rows,
+    items_listed,
+    listed,
+    packed,
+    random_artifact,
+    random_history,
+)
 from tests.factories import local_frame
-from tests.oracles_recommendation import Entry, best_columns, scores_of
-
-
-def _bought(item: str, days_ago: float = 1.0) -> Entry:
-    return (CLOCK - timedelta(days=days_ago), item, "purchase", f"o{days_ago}")
-
-
-def _lists(
-    model: Artifact, shoppers: dict[str, list[Entry] | None], policy: str = "next_baskets", length: int = 3
-) -> dict[str, list[dict[str, object]]]:
-    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=length, policy=policy)
-    return {row["user_id"]: row["items"] for row in found.to_pylist()}
+from tests.oracles_recommendation import best_columns, scores_of
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -39,7 +37,7 @@ def test_lists_hold_the_highest_scores_of_the_formula_at_positions_from_one(poli
     model = random_artifact(rng, items=30, rank=4)
     names = model.items.to_pylist()
     shoppers = {f"u{n}": random_history(rng, names, 12) for n in range(8)}
-    for user, items in _lists(model, shoppers, policy, length=7).items():
+    for user, items in items_listed(model, shoppers, policy, length=7).items():
         expected = best_columns(scores_of(shoppers[user], model, policy, CLOCK), 7)
         assert [entry["item_id"] for entry in items] == [names[column] for column, _ in expected]
         assert [entry["position"] for entry in items] == list(range(1, 8))
@@ -79,7 +77,7 @@ def test_lists_of_item_models_over_many_panels_hold_the_highest_scores_of_the_fo
     assert set(model.item_weights) & set(model.recipe.weights[policy])
     names = model.items.to_pylist()
     shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)}
-    for user, items in _lists(model, shoppers, policy, length=1).items():
+    for user, items in items_listed(model, shoppers, policy, length=1).items():
         ((column, value),) = best_columns(scores_of(shoppers[user], model, policy, CLOCK), 1)
         assert [entry["item_id"] for entry in items] == [names[column]]
         np.testing.assert_allclose([entry["score"] for entry in items], [value], atol=2e-4)
@@ -87,97 +85,27 @@ def test_lists_of_item_models_over_many_panels_hold_the_highest_scores_of_the_fo
 
 def test_equal_scores_are_ordered_by_item_id() -> None:
     model = artifact(["a", "b", "c", "d"], terms={"item_new": [0, 1, 1, 0]}, weights=both(item_new=1.0))
-    assert [entry["item_id"] for entry in _lists(model, {"u": []}, length=4)["u"]] == ["b", "c", "a", "d"]
+    assert [entry["item_id"] for entry in items_listed(model, {"u": []}, length=4)["u"]] == ["b", "c", "a", "d"]
 
 
 def test_new_items_never_lists_a_had_item_and_may_be_shorter() -> None:
     model = artifact(["a", "b", "c"], terms={"item_popular": [3, 2, 1]}, weights=both(item_popular=1.0))
-    lists = _lists(model, {"u": [_bought("a"), _bought("b", 300)], "all": [_bought(i) for i in "abc"]}, "new_items")
+    lists = items_listed(model, {"u": [bought("a"), bought("b", 300)], "all": [bought(i) for i in "abc"]}, "new_items")
     assert [(entry["item_id"], entry["position"]) for entry in lists["u"]] == [("c", 1)]
     assert lists["all"] == []
-
-
-@pytest.mark.parametrize("history", [[], None, [_bought("unknown")]])
-def test_a_history_without_known_items_gets_the_list_of_the_catalogue(history: list[Entry] | None) -> None:
-    rng = np.random.default_rng(0)
-    model = random_artifact(rng, items=12, rank=3)
-    found = listed(batch({"u": history}), model, clock=CLOCK, length=4, policy="next_baskets").to_pylist()[0]
-    popular = best_columns([float(v) for v in model.terms["item_popular"]], 4)
-    assert [entry["item_id"] for entry in found["items"]] == [model.items[column].as_py() for column, _ in popular]
-    assert {entry["reason"] for entry in found["items"]} == {"popular_now"}
-    assert found["unknown_items"] == (1 if history else 0)
-
-
-def test_reasons_name_the_part_that_lifts_an_item_most() -> None:
-    model = artifact(
-        ["bought", "liked", "near", "popular"],
-        # The shopper's one item lies in the same direction as `liked`, and against the two others.
-        factors=[[1.0], [1.0], [-1.0], [-1.0]],
-        neighbours=[[0, 0, 0.8, 0], [0] * 4, [0] * 4, [0] * 4],
-        terms={"item_popular": [0, 0, 0, 9]},
-        als=AlsParameters(1, 1, 0.1, 1.0, 1),
-        own_half_lives={"own_seen": None},
-        weights=both(factors=1.0, neighbours=3.0, own_seen=0.1, item_popular=1.0),
-    )
-    reasons = {entry["item_id"]: entry["reason"] for entry in _lists(model, {"u": [_bought("bought")]}, length=4)["u"]}
-    assert reasons == {
-        "bought": "bought_before",
-        "liked": "taste",
-        "near": "similar_to:bought",
-        "popular": "popular_now",
-    }
-
-
-def test_similar_to_names_the_item_that_says_most_ties_by_item_id() -> None:
-    near = np.zeros((5, 5))
-    near[0, 3], near[1, 3], near[2, 3] = 0.2, 0.9, 0.3
-    near[0, 4], near[1, 4], near[2, 4] = 0.4, 0.4, 0.4
-    model = artifact(
-        ["a", "b", "c", "x", "y"], neighbours=near, neighbour_half_life_days=10.0, weights=both(neighbours=1.0)
-    )
-    fresh, faded = [_bought("a"), _bought("b"), _bought("c")], [_bought("a"), _bought("b", 40), _bought("c")]
-    lists = _lists(model, {"fresh": fresh, "faded": faded, "none": []}, "new_items", length=2)
-    reasons = {(user, e["item_id"]): e["reason"] for user, items in lists.items() for e in items}
-    assert reasons["fresh", "x"] == "similar_to:b"
-    assert reasons["faded", "x"] == "similar_to:c"
-    assert reasons["fresh", "y"] == "similar_to:a"
-    assert {reason for (user, _), reason in reasons.items() if user == "none"} == {"popular_now"}
-
-
-def test_similar_to_names_an_item_by_the_model_that_gives_most() -> None:
-    linear, following = np.zeros((3, 3)), np.zeros((3, 3))
-    linear[0, 2], following[1, 2] = 1.0, 1.0
-    lists = {}
-    for weight in (0.5, 2.0):
-        model = artifact(
-            ["a", "b", "x"], linear_items=linear, next_items=following, linear_half_life_days=None,
-            weights=both(linear_items=1.0, next_items=weight),
-        )  # fmt: skip
-        lists[weight] = _lists(model, {"u": [_bought("a", 1), _bought("b", 2)]}, "new_items", length=1)["u"]
-    assert [(entry["item_id"], entry["reason"]) for entry in lists[0.5]] == [("x", "similar_to:a")]
-    assert [(entry["item_id"], entry["reason"]) for entry in lists[2.0]] == [("x", "similar_to:b")]
-    assert [entry["score"] for entry in lists[2.0]] == [3.0]
-
-
-def test_similar_to_names_what_speaks_against_an_item_where_the_model_counts_against_itself() -> None:
-    linear = np.zeros((3, 3))
-    linear[0, 2], linear[1, 2] = 0.25, -2.0
-    model = artifact(["a", "b", "x"], linear_items=linear, weights=both(linear_items=-1.0))
-    found = _lists(model, {"u": [_bought("a", 1), _bought("b", 2)]}, "new_items", length=1)["u"]
-    assert [(entry["item_id"], entry["reason"]) for entry in found] == [("x", "similar_to:b")]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_one_item_one_shopper_gives_a_list_of_at_most_one(policy: str) -> None:
     model = random_artifact(np.random.default_rng(0), items=1, rank=3)
     only = model.items[0].as_py()
-    found = _lists(model, {"u": [_bought(only)]}, policy, length=20)["u"]
+    found = items_listed(model, {"u": [bought(only)]}, policy, length=20)["u"]
     assert [entry["item_id"] for entry in found] == ([only] if policy == "next_baskets" else [])
 
 
 def test_an_empty_catalogue_gives_empty_lists_and_no_rows_give_none() -> None:
     model = artifact([], weights=both(factors=1.0, neighbours=1.0))
-    assert _lists(model, {"u": [_bought("a")]}) == {"u": []}
+    assert items_listed(model, {"u": [bought("a")]}) == {"u": []}
     some = random_artifact(np.random.default_rng(0), items=4, rank=2)
     assert listed(batch({}), some, clock=CLOCK, length=3, policy="new_items").num_rows == 0
 

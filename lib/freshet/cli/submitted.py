@@ -14,6 +14,7 @@ from freshet.cli.errors import ended_with_a_line
 from freshet.cli.options import home_option, parsed_moment
 from freshet.cli.progress import run_told
 from freshet.cli.stream import feed_options, run_parts, stop_on_signals, told_feed
+from freshet.errors import InputError
 from freshet.logs import log_to
 from freshet.session import spark_session
 from freshet.settings import Settings, load_settings
@@ -26,12 +27,20 @@ from freshet.storage.home import Home
 def job_command(*names: str) -> Callable[[], None]:
     """The main function of a job script that runs these steps, each as soon as those that it needs have ended.
 
-    The home must be a folder that driver and executors all see.
+    The home must be a folder that driver and executors all see. Raises InputError for a name that no step has.
     """
-    steps = [step for step in (*MAIN_STEPS, ITEMS) if step.name in names]
+    known = (*MAIN_STEPS, ITEMS)
+    unknown = set(names) - {step.name for step in known}
+    if unknown or not names:
+        raise InputError(
+            "no such step", where=Path(sys.argv[0]).name, expected=f"some of {', '.join(step.name for step in known)}",
+            found=", ".join(sorted(unknown)) or "none",
+        )  # fmt: skip
+    steps = [step for step in known if step.name in names]
     begins = bool({MAIN_STEPS[0].name, ITEMS.name} & set(names))
+    title = " ".join(f"{step.title}." for step in steps)
 
-    @click.command(help=" ".join(f"{step.title}." for step in steps))
+    @click.command(help=title + _example("--source my_shop.toml --input events/" if begins else ""))
     @home_option
     @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
@@ -68,7 +77,7 @@ def service_command(part: str, title: str) -> Callable[[], None]:
     It does not start again by itself: that is for the cluster's manager to do.
     """
 
-    @click.command(help=title)
+    @click.command(help=title + _example("--from 127.0.0.1:9092 --topic events"))
     @home_option
     @feed_options
     @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
@@ -79,6 +88,17 @@ def service_command(part: str, title: str) -> Callable[[], None]:
             run_parts(job, feed, (part,), rebuild=options["rebuild"], stop=stop)
 
     return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
+
+
+def _example(options: str) -> str:
+    """What the help of a script ends with."""
+    words = (
+        "scripts/submit.sh",
+        Path(sys.argv[0]).stem,
+        "--master spark://127.0.0.1:7077 --home /data/freshet",
+        options,
+    )
+    return f"\n\n\b\nExample:\n  {' '.join(words).rstrip()}"
 
 
 @contextmanager

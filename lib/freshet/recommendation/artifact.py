@@ -22,6 +22,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.errors import StateError
 from freshet.recommendation.fold_in import gram_matrix
+from freshet.recommendation.item_terms import RECENT_POPULARITY
 from freshet.recommendation.recipe import ITEM_MODELS, NEIGHBOURS, NEXT_ITEMS, Recipe
 
 _SPARSE_PARTS = ("data", "indices", "indptr")
@@ -63,6 +64,11 @@ class Artifact:
                 made[:, -1] += np.float32(weights.get(name, 0.0)) * vector
             self._dense[policy] = made
         return self._dense[policy]
+
+    @cached_property
+    def recent_popularity(self) -> NDArray[np.float32] | None:
+        """By item, what orders the lists of shoppers of whom nothing is known; None where there is no such term."""
+        return next((self.terms[name] for name in RECENT_POPULARITY if name in self.terms), None)
 
     @cached_property
     def speakers(self) -> dict[str, csc_matrix]:

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 POPULARITY_WINDOWS_DAYS = (7, 14, 30, 90, 365)
 NEW_WITHIN_DAYS = (60, 120)
 
+RECENT_POPULARITY = ("item_popular_30d", "item_popular_90d", "item_popular_365d", "item_popular_all")
+"""Terms by which the catalogue is ordered for shoppers of whom nothing is known: the first that an artifact has. There
+is no first where, in that window, as many took one item as another, as where nothing was sold."""
+
 
 def item_terms(features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float32]]:
     """Terms by name for rows of contract ITEM_FEATURES, in their order; each standardised over the items.

@@ -44,9 +44,10 @@ def recommended(
     items array<position, item_id, score, reason> and unknown_items.
 
     Lists hold at most `length` items, fewer when the policy leaves fewer; ties by item_id. An empty history, or one
-    of unknown items only, gets the catalogue's list. `unknown_items` counts history entries that the model does not
-    know. `clock` (UTC) is the moment against which ages are taken; `artifact` must be readable on every worker, and so
-    must `unavailable`, a file of recommendation.availability: its items are in nobody's list.
+    of unknown items only, gets what was popular lately, for the reason popular_now. `unknown_items` counts history
+    entries that the model does not know. `clock` (UTC) is the moment against which ages are taken; `artifact` must be
+    readable on every worker, and so must `unavailable`, a file of recommendation.availability: its items are in
+    nobody's list.
     """
     folder, left_out = str(artifact), None if unavailable is None else str(unavailable)
 

@@ -21,8 +21,8 @@ def reasons(
 
     `total`: the scores of the chosen. bought_before wherever the shopper's own items lift the score; else the part of
     it that weighs most. The item part counts by how far it stands above the catalogue's mean, as it lifts all items of
-    all shoppers. The item that similar_to names is the one of the shopper's that speaks most for it in the item model
-    that gives it most.
+    all shoppers; of shoppers without known items there is nothing else. The item that similar_to names is the one of
+    the shopper's that speaks most for it in the item model that gives it most.
     """
     own = np.zeros(chosen.shape, np.float32) if result.own_part is None else _picked(result.own_part, chosen)
     told = [
@@ -38,6 +38,8 @@ def reasons(
     words[(taste == best) & (taste > 0)] = _TASTE
     words[(similar == best) & (similar > 0)] = _SIMILAR
     words[own > 0] = _BOUGHT
+    if result.cold is not None:
+        words[result.cold] = _POPULAR
     origins = np.full(chosen.shape, -1)
     said_by = np.argmax(models, axis=0) if models else origins
     for number, (_, speaking) in enumerate(told):

@@ -3,6 +3,9 @@
 score = w_f * standardised x'y + sum of w * item models + sum of w * own terms + sum of w * item terms,
 minus infinity for items that the policy leaves out, and for those that cannot be had. Of an item model each shopper's
 value of largest size is scaled to 1. Weights come from the recipe in the artifact.
+
+Of a shopper without known items there would be the item terms alone, which a search may weigh below 0 to correct the
+other terms, or leave out: recent popularity takes their place, whatever its weight.
 """
 
 from collections.abc import Iterator
@@ -35,7 +38,8 @@ class ScoredBlock:
 
     left @ right' is all that is dense; the last column of `right` is that of the item terms. `whole`: that product and
     what item models add, where there is one. `left_out`: minus infinity where an item is not for this shopper;
-    `unavailable`: columns that are for nobody, in rising order. `room` takes the sums.
+    `unavailable`: columns that are for nobody, in rising order. `room` takes the sums. Rows `cold`, None
+    where there are none, are not that sum but `popularity` [items].
     """
 
     left: NDArray[np.float32]
@@ -46,6 +50,8 @@ class ScoredBlock:
     left_out: csr_matrix | None
     unavailable: NDArray[np.int64]
     room: NDArray[np.float32]
+    cold: NDArray[np.bool_] | None
+    popularity: NDArray[np.float32]
 
     @property
     def item_part(self) -> NDArray[np.float32]:
@@ -66,10 +72,14 @@ class ScoredBlock:
             yield first, self._added(by_item.T, first)
 
     def _added(self, scores: NDArray[np.float32], first: int) -> NDArray[np.float32]:
+        end = first + scores.shape[1]
+        if self.cold is not None:
+            # In the order of the memory, whichever that is: row after row of a panel takes ten times as long.
+            np.copyto(scores, self.popularity[first:end], where=self.cold[:, None])
         for part in (self.own_part, self.left_out):
             if part is not None:
                 add_rows(scores, part, first)
-        start, stop = np.searchsorted(self.unavailable, (first, first + scores.shape[1]))
+        start, stop = np.searchsorted(self.unavailable, (first, end))
         scores[:, self.unavailable[start:stop] - first] = -np.inf
         return scores
 
@@ -88,8 +98,9 @@ def scored(
     room: NDArray[np.float32],
     unavailable: NDArray[np.int64] = NOTHING,
 ) -> ScoredBlock:
-    """Scores by the recipe's weights of `policy`. Under new_items a shopper's target items are minus infinity, and so
-    are, for everybody, the columns `unavailable`.
+    """Scores by the recipe's weights of `policy`; of shoppers without known items recent popularity, where the artifact
+    has it. Under new_items a shopper's target items are minus infinity, and so are, for everybody, the columns
+    `unavailable`.
 
     `room` takes the scores: as many numbers as shoppers times items with `has_whole_rows`, else times the width of
     panels. New memory for each block of shoppers costs as much as to fill it.
@@ -113,7 +124,19 @@ def scored(
     if policy == "new_items":
         left_out = block.touched(recipe.target_code)
         left_out.data[:] = -np.inf
-    return ScoredBlock(left, right, whole, model_parts, own_part, left_out, np.sort(unavailable), room)
+    cold, popularity = _cold(block, artifact)
+    return ScoredBlock(
+        left, right, whole, model_parts, own_part, left_out, np.sort(unavailable), room, cold, popularity
+    )
+
+
+def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.bool_] | None, NDArray[np.float32]]:
+    """Which rows are of shoppers without known items, and the scores of their items; None where no row is."""
+    popularity = artifact.recent_popularity
+    if popularity is None:
+        return None, np.empty(0, dtype=np.float32)
+    cold = np.bincount(block.row, minlength=block.shoppers) == 0
+    return (cold if cold.any() else None), popularity
 
 
 def _dense_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:

@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable, Schema
+from pyspark.sql.types import StructType
+
+from freshet.contracts import RECOMMENDATIONS
 
 REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
+CDNOW = str(REPO / "tests/fixtures/sources/cdnow.parquet")
 COMMANDS = (
     "run", "ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report", "status", "show",
     "tables", "jobs", "produce", "stream", "items", "mend",
@@ -107,8 +112,7 @@ def test_several_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
 def test_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    data = str(REPO / "tests/fixtures/sources/cdnow.parquet")
-    line = told(freshet("ingest", "--source", MAPPING, "--input", data, "--home", str(file)))
+    line = told(freshet("ingest", "--source", MAPPING, "--input", CDNOW, "--home", str(file)))
     assert "the home cannot be written" in line
 
 
@@ -132,6 +136,15 @@ def test_old_java_is_told(tmp_path: Path) -> None:
 def test_status_and_show_of_an_empty_home_say_what_to_run(tmp_path: Path) -> None:
     assert "Start with `freshet run --help`" in told(freshet("status", "--home", str(tmp_path)))
     assert "Run `freshet run` first" in told(freshet("show", "17850", "--home", str(tmp_path)))
+
+
+def test_show_of_a_table_changed_by_hand_is_told(tmp_path: Path) -> None:
+    columns = [column for column in RECOMMENDATIONS.columns if column.name not in ("event_clock", "items")]
+    changed = StructType([RECOMMENDATIONS.schema[column.name] for column in columns])
+    DeltaTable.create(str(tmp_path / "warehouse/recommendations"), schema=Schema.from_json(changed.json()))
+    line = told(freshet("show", "17850", "--home", str(tmp_path)))
+    assert "table recommendations: 2 problems: (1) column event_clock (timestamp) is missing; (2) column items" in line
+    assert "See `freshet tables recommendations` for its columns" in line
 
 
 @pytest.mark.parametrize("words", [["train"], ["mend", "--source", MAPPING, "--topic", "events"]])

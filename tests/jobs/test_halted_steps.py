@@ -1,0 +1,50 @@
+"""What stops a step: before it writes anything, or between two of its tables so that the next run mends it."""
+
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable, Field
+from deltalake.schema import PrimitiveType
+from pyspark.sql import SparkSession
+
+from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
+from freshet.errors import ContractError
+from freshet.settings import load_settings
+from freshet.steps.intake import INGEST
+from freshet.steps.job import Job, run_step
+from freshet.storage.home import Home
+from freshet.storage.ledger import read_record
+from tests.jobs.small_shop import OVERRIDES, write_shop
+
+pytestmark = [pytest.mark.jobs, pytest.mark.delta]
+
+
+def job_in(spark: SparkSession, folder: Path) -> Job:
+    mapping, data = write_shop(folder)
+    home = Home(folder / "home").prepare()
+    return Job(spark, home, load_settings("test", OVERRIDES), source=mapping, input_path=data)
+
+
+def with_other_columns(job: Job, contract: TableContract, *names: str) -> None:
+    """The table as somebody has changed it by hand."""
+    job.warehouse.create(contract)
+    fields = [Field(name, PrimitiveType("string")) for name in names]
+    DeltaTable(job.warehouse.path(contract)).alter.add_columns(fields)
+
+
+def test_a_table_changed_by_hand_stops_a_step_before_its_first_write(spark: SparkSession, tmp_path: Path) -> None:
+    job = job_in(spark, tmp_path)
+    job.warehouse.create(EVENTS)
+    before = job.warehouse.version(EVENTS)
+    with_other_columns(job, ITEMS_HISTORY, "mood")
+    with_other_columns(job, QUALITY_METRICS, "note", "who")
+    with pytest.raises(ContractError) as caught:
+        run_step(INGEST, job)
+    assert caught.value.line() == (
+        "3 problems: (1) table items_history: column mood is not in the contract; "
+        "(2) table quality_metrics: column note is not in the contract; "
+        "(3) table quality_metrics: column who is not in the contract. "
+        "Nothing was written. `freshet tables NAME` shows the columns that a table must have"
+    )
+    assert (job.warehouse.version(EVENTS), job.warehouse.exists(QUARANTINE)) == (before, False)
+    assert read_record(job.home.steps, "ingest") is None

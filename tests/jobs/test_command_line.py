@@ -93,6 +93,17 @@ def test_bad_as_of_is_told(tmp_path: Path) -> None:
     assert "expected 2011-12-09" in line
 
 
+def test_as_of_outside_the_data_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    words = ["run", "--source", MAPPING, "--input", CDNOW, "--home", str(tmp_path / "h"), "--env", "test"]
+    done = freshet(*words, "--as-of", "2030-01-01", "--master", "local[2]")
+    # Java tells of its modules before, whenever it starts.
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("WARNING: Using incubator modules")]
+    assert done.returncode == 1
+    assert "--as-of 2030-01-01 00:00:00: as_of is outside the data; expected a moment after 1997-" in line
+    assert line.endswith("Nothing was written: give another --as-of, or none")
+    assert list((tmp_path / "h/warehouse").iterdir()) == list((tmp_path / "h/steps").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [("search.depth=3", "search.depth is not a setting"), ("gate.k=0", "k and min_users must be 1 or more"),

@@ -1,5 +1,6 @@
 """What stops a step: before it writes anything, or between two of its tables so that the next run mends it."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,14 @@ from deltalake.schema import PrimitiveType
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
-from freshet.errors import ContractError
+from freshet.errors import ContractError, InputError
 from freshet.settings import load_settings
+from freshet.steps.build import BUILD
 from freshet.steps.intake import INGEST
-from freshet.steps.job import Job, run_step
+from freshet.steps.job import DONE, Job, run_step
 from freshet.storage.home import Home
 from freshet.storage.ledger import read_record
+from tests.factories import event, events_frame
 from tests.jobs.small_shop import OVERRIDES, write_shop
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
@@ -48,3 +51,19 @@ def test_a_table_changed_by_hand_stops_a_step_before_its_first_write(spark: Spar
     )
     assert (job.warehouse.version(EVENTS), job.warehouse.exists(QUARANTINE)) == (before, False)
     assert read_record(job.home.steps, "ingest") is None
+
+
+def test_a_wished_moment_must_be_within_all_events_that_will_stand(spark: SparkSession, tmp_path: Path) -> None:
+    job = job_in(spark, tmp_path)
+    job.warehouse.append(events_frame(spark, [event(at="2026-06-01", source="another")]), EVENTS)
+    before, outside = job.warehouse.version(EVENTS), datetime(2026, 8, 1)
+    job.as_of = outside
+    with pytest.raises(InputError, match=r"as_of is outside the data.*Nothing was written: give another --as-of"):
+        run_step(INGEST, job)
+    assert (job.warehouse.version(EVENTS), job.warehouse.exists(QUARANTINE)) == (before, False)
+    # Later than all events of the shop, and earlier than that of the other source.
+    job.as_of = datetime(2026, 5, 1)
+    assert run_step(INGEST, job).status == DONE
+    job.as_of = outside
+    with pytest.raises(InputError, match=r"as_of is outside the data.*The events stand: give another --as-of"):
+        run_step(BUILD, job)

@@ -4,12 +4,14 @@ Each table is written in one commit that replaces what the same files gave befor
 two tables is mended by running it again, and running it twice changes nothing.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -42,6 +44,9 @@ WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_
 
 _FEW = 500_000
 """Refused records (some 100 bytes each) that may be sent to every worker."""
+
+_MISTAKE = re.compile(r"\[?[\w.]*(DATETIME_PATTERN|PARAMETER_VALUE\.PATTERN|PatternSyntax|INVALID_TIMEZONE)[^\n]*")
+"""How Spark tells of a mistake of the mapping, among all that it tells."""
 
 
 def mapped_files(source: Path, input_path: Path) -> tuple[SourceMapping, list[Path]]:
@@ -148,16 +153,18 @@ def _kept(records: DataFrame | None) -> Iterator[DataFrame | None]:
 
 @contextmanager
 def _mapping_mistakes(source: Path) -> Iterator[None]:
-    """Patterns that only Spark can judge are found when they are first used: as errors of the mapping."""
+    """Patterns and zones that only Spark can judge are found when they are first used: as errors of the mapping."""
     try:
         yield
-    except PySparkException as error:
-        text = str(error)
-        if "DATETIME_PATTERN" in text or "PARAMETER_VALUE.PATTERN" in text or "PatternSyntax" in text:
-            raise MappingError(
-                "a time format or regular expression cannot be used", where=str(source), found=text[:200]
-            ) from None
-        raise
+    except (Py4JJavaError, PySparkException) as error:
+        # The former where two tasks have failed at once.
+        mistake = _MISTAKE.search(str(error))
+        if mistake is None:
+            raise
+        raise MappingError(
+            "a time format, time zone or regular expression cannot be used", where=str(source),
+            found=mistake.group()[:200],
+        ) from None  # fmt: skip
 
 
 def _busy_days(events: DataFrame, params: CleaningParameters) -> DataFrame | None:

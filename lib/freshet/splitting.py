@@ -13,6 +13,9 @@ from pyspark.sql import functions as F
 from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.errors import InputError
 
+MOST_DAYS = 36_500
+"""Of a window: a hundred years. Calendars end, and a number that long was meant to be another."""
+
 
 @dataclass(frozen=True)
 class WindowParameters:
@@ -24,8 +27,8 @@ class WindowParameters:
     horizon_days: int
 
     def __post_init__(self) -> None:
-        if self.live_days < 0 or self.horizon_days < 1:
-            raise ValueError("live_days must be 0 or more and horizon_days 1 or more")
+        if not (0 <= self.live_days <= MOST_DAYS and 1 <= self.horizon_days <= MOST_DAYS):
+            raise ValueError(f"live_days must be 0 to {MOST_DAYS} and horizon_days 1 to {MOST_DAYS}")
         shares = (self.short_live_share, self.short_validation_share)
         if min(shares) <= 0 or sum(shares) >= 1:
             raise ValueError("short_live_share and short_validation_share must be above 0 and leave time to learn from")

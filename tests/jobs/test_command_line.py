@@ -10,7 +10,9 @@ import pytest
 from deltalake import DeltaTable, Schema
 from pyspark.sql.types import StructType
 
+from freshet.cli.options import parsed_moment
 from freshet.contracts import RECOMMENDATIONS
+from freshet.errors import InputError
 
 REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
@@ -93,6 +95,13 @@ def test_bad_as_of_is_told(tmp_path: Path) -> None:
     assert "expected 2011-12-09" in line
 
 
+@pytest.mark.parametrize("as_of", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00"])
+def test_an_as_of_whose_zone_leads_out_of_the_calendar_is_told(as_of: str) -> None:
+    with pytest.raises(InputError, match="not a date; expected 2011-12-09") as caught:
+        parsed_moment(as_of)
+    assert caught.value.where == f"--as-of {as_of}"
+
+
 def test_as_of_outside_the_data_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     words = ["run", "--source", MAPPING, "--input", CDNOW, "--home", str(tmp_path / "h"), "--env", "test"]
     done = freshet(*words, "--as-of", "2030-01-01", "--master", "local[2]")
@@ -102,6 +111,12 @@ def test_as_of_outside_the_data_is_told_and_nothing_is_written(tmp_path: Path) -
     assert "--as-of 2030-01-01 00:00:00: as_of is outside the data; expected a moment after 1997-" in line
     assert line.endswith("Nothing was written: give another --as-of, or none")
     assert list((tmp_path / "h/warehouse").iterdir()) == list((tmp_path / "h/steps").iterdir()) == []
+
+
+def test_more_live_days_than_calendars_have_are_told(tmp_path: Path) -> None:
+    words = ["run", "--source", MAPPING, "--input", CDNOW, "--home", str(tmp_path / "h"), "--live-days", "999999"]
+    assert "windows: live_days must be 0 to 36500 and horizon_days 1 to 36500" in told(freshet(*words))
+    assert not (tmp_path / "h").exists()
 
 
 @pytest.mark.parametrize(

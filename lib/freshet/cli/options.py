@@ -46,9 +46,10 @@ def parsed_moment(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        # On the first and the last day of the calendar a zone may lead out of it.
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         raise InputError("not a date", where=f"--as-of {text}", expected="2011-12-09 or 2011-12-09T12:50:00") from None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def job_options(command: F) -> F:

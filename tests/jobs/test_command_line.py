@@ -12,7 +12,8 @@ from pyspark.sql.types import StructType
 
 from freshet.cli.options import parsed_moment
 from freshet.contracts import RECOMMENDATIONS
-from freshet.errors import InputError
+from freshet.errors import InputError, SetupError
+from freshet.storage.home import Home
 
 REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
@@ -140,6 +141,18 @@ def test_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     file.touch()
     line = told(freshet("ingest", "--source", MAPPING, "--input", CDNOW, "--home", str(file)))
     assert "the home cannot be written" in line
+
+
+def test_a_home_without_the_right_to_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The folders are all there, and whoever runs the tests may be allowed everything.
+    Home(tmp_path).prepare()
+    monkeypatch.setattr("freshet.storage.home.os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(SetupError) as caught:
+        Home(tmp_path).prepare()
+    assert caught.value.line() == (
+        f"{tmp_path}: the home cannot be written; expected a folder with the right to write; found no right to write. "
+        "Choose another with --home"
+    )
 
 
 def test_missing_java_is_told(tmp_path: Path) -> None:

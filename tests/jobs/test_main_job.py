@@ -180,7 +180,8 @@ def submitted(master: str, job: str, *arguments: str) -> str:
         [REPO / "scripts/submit.sh", job, "--master", master, *quick_start(), *arguments],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
-    trace = Path("freshet-error.log").read_text(encoding="utf-8") if done.returncode == UNEXPECTED else ""
+    log = re.search(r"the details are in (.*)", done.stderr) if done.returncode == UNEXPECTED else None
+    trace = Path(log.group(1)).read_text(encoding="utf-8") if log is not None else ""
     assert done.returncode == 0, done.stdout + done.stderr + trace
     return done.stdout
 

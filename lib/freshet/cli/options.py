@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from freshet.cli.errors import remember_home
 from freshet.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,8 +23,14 @@ def home_option(command: F) -> F:
         default=".freshet",
         envvar="FRESHET_HOME",
         show_default=True,
+        callback=_remembered,
         help="Folder of everything a run makes.",
     )(command)
+
+
+def _remembered(context: click.Context, option: click.Parameter, home: Path) -> Path:
+    remember_home(home)
+    return home
 
 
 def json_option(command: F) -> F:

@@ -1,7 +1,11 @@
 """What stops a step: before it writes anything, or between two of its tables so that the next run mends it."""
 
+import dataclasses
+import errno
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable, Field
@@ -13,13 +17,16 @@ from freshet.errors import ContractError, InputError
 from freshet.settings import load_settings
 from freshet.steps.build import BUILD
 from freshet.steps.intake import INGEST
-from freshet.steps.job import DONE, Job, run_step
+from freshet.steps.job import DONE, Job, Step, run_step
 from freshet.storage.home import Home
 from freshet.storage.ledger import read_record
+from freshet.storage.tables import Warehouse
 from tests.factories import event, events_frame
 from tests.jobs.small_shop import OVERRIDES, write_shop
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
+
+NOW = datetime(2026, 1, 1)
 
 
 def job_in(spark: SparkSession, folder: Path) -> Job:
@@ -33,6 +40,13 @@ def with_other_columns(job: Job, contract: TableContract, *names: str) -> None:
     job.warehouse.create(contract)
     fields = [Field(name, PrimitiveType("string")) for name in names]
     DeltaTable(job.warehouse.path(contract)).alter.add_columns(fields)
+
+
+def rows_of(job: Job, step: Step) -> dict[str, list[str]]:
+    """By table of the step, its rows in an order of their own."""
+    return {
+        table.name: sorted(str(row.asDict()) for row in job.warehouse.read(table).collect()) for table in step.writes
+    }
 
 
 def test_a_table_changed_by_hand_stops_a_step_before_its_first_write(spark: SparkSession, tmp_path: Path) -> None:
@@ -67,3 +81,33 @@ def test_a_wished_moment_must_be_within_all_events_that_will_stand(spark: SparkS
     job.as_of = outside
     with pytest.raises(InputError, match=r"as_of is outside the data.*The events stand: give another --as-of"):
         run_step(BUILD, job)
+
+
+def test_a_disk_that_is_full_at_the_second_table_leaves_what_the_next_run_mends(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Job, "now", staticmethod(lambda: NOW))
+    job = job_in(spark, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Warehouse, "replace", _full_at_the_second(Warehouse.replace))
+        with pytest.raises(OSError, match="No space left"):
+            run_step(INGEST, job)
+    assert [job.warehouse.exists(table) for table in (EVENTS, QUARANTINE)] == [True, False]
+    assert read_record(job.home.steps, "ingest") is None
+    assert run_step(INGEST, job).status == DONE
+    undisturbed = dataclasses.replace(job, home=Home(tmp_path / "undisturbed").prepare())
+    assert run_step(INGEST, undisturbed).status == DONE
+    assert rows_of(job, INGEST) == rows_of(undisturbed, INGEST)
+    assert job.warehouse.read(EVENTS).count() > 0
+
+
+def _full_at_the_second(write: Callable[..., None]) -> Callable[..., None]:
+    written = []
+
+    def until_full(warehouse: Warehouse, df: Any, contract: TableContract, **options: Any) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(warehouse, df, contract, **options)
+        written.append(contract.name)
+
+    return until_full

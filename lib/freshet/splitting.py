@@ -13,6 +13,9 @@ from pyspark.sql import functions as F
 from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.errors import InputError
 
+MOST_DAYS = 36_500
+"""Of a window: a hundred years. Calendars end, and a number that long was meant to be another."""
+
 
 @dataclass(frozen=True)
 class WindowParameters:
@@ -24,8 +27,8 @@ class WindowParameters:
     horizon_days: int
 
     def __post_init__(self) -> None:
-        if self.live_days < 0 or self.horizon_days < 1:
-            raise ValueError("live_days must be 0 or more and horizon_days 1 or more")
+        if not (0 <= self.live_days <= MOST_DAYS and 1 <= self.horizon_days <= MOST_DAYS):
+            raise ValueError(f"live_days must be 0 to {MOST_DAYS} and horizon_days 1 to {MOST_DAYS}")
         shares = (self.short_live_share, self.short_validation_share)
         if min(shares) <= 0 or sum(shares) >= 1:
             raise ValueError("short_live_share and short_validation_share must be above 0 and leave time to learn from")
@@ -58,12 +61,7 @@ def run_windows(first: datetime, newest: datetime, as_of: datetime | None, param
     """
     just_after = newest + timedelta(microseconds=1)
     as_of = just_after if as_of is None else as_of
-    if not first < as_of <= _midnight(newest) + timedelta(days=1):
-        raise InputError(
-            "as_of is outside the data",
-            where=f"--as-of {as_of:%Y-%m-%d %H:%M:%S}",
-            expected=f"a moment after {first:%Y-%m-%d %H:%M:%S} and up to the end of {newest:%Y-%m-%d}",
-        )
+    check_as_of(as_of, first, newest)
     end = min(as_of, just_after)
     cut = _midnight(as_of) - timedelta(days=params.live_days) if params.live_days else as_of
     horizon = timedelta(days=-(-(end - cut) // timedelta(days=1)) if params.live_days else params.horizon_days)
@@ -75,6 +73,17 @@ def run_windows(first: datetime, newest: datetime, as_of: datetime | None, param
     # as_of may lie up to a day after the last event, longer than all the data: shares are taken before the end.
     validation_cut = max(first, _whole_second(min(cut, end) - span * params.short_validation_share))
     return Windows(as_of, cut, validation_cut, shortened=True)
+
+
+def check_as_of(as_of: datetime, first: datetime, newest: datetime, *, do: str = "") -> None:
+    """Raises InputError, with what to `do`, when `as_of` is not within data from `first` to `newest`."""
+    if not first < as_of <= _midnight(newest) + timedelta(days=1):
+        raise InputError(
+            "as_of is outside the data",
+            where=f"--as-of {as_of:%Y-%m-%d %H:%M:%S}",
+            expected=f"a moment after {first:%Y-%m-%d %H:%M:%S} and up to the end of {newest:%Y-%m-%d}",
+            do=do,
+        )
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -2,17 +2,21 @@
 
 import dataclasses
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from freshet.contracts import STREAM_METRICS, TableContract
+from freshet.contracts import EVENTS, STREAM_METRICS, TableContract
 from freshet.errors import ContractError
+from freshet.storage.columns import check_standing
 from freshet.storage.small_writes import append_row
+from freshet.storage.snapshot import rows_where, some_rows
 from freshet.storage.tables import Warehouse
 from tests.factories import frame
 
@@ -52,6 +56,17 @@ def test_a_column_that_takes_null_is_read_as_null_and_added_by_the_next_writer(w
     assert warehouse.version(STREAM_METRICS) == version
 
 
+def test_a_look_without_spark_reads_null_too_and_steps_may_begin(warehouse: Warehouse) -> None:
+    made_by(warehouse, without("state_shoppers"))
+    check_standing(warehouse.folder, [STREAM_METRICS, EVENTS])
+    (found,) = rows_where(warehouse.folder, STREAM_METRICS, "query_id", "q")
+    assert (found["state_shoppers"], found["job"]) == (None, "lists")
+    assert set(found) == set(STREAM_METRICS.column_names)
+    named = ["job", "state_shoppers"]
+    rows = some_rows(warehouse.folder, STREAM_METRICS, columns=named, where=pc.field("query_id") == "q", at_most=2)
+    assert rows == [{"job": "lists", "state_shoppers": None}]
+
+
 def test_a_write_of_spark_adds_the_column_too(spark: SparkSession, warehouse: Warehouse) -> None:
     made_by(warehouse, without("state_shoppers"))
     warehouse.append(frame(spark, STREAM_METRICS, [row(1, state_shoppers=3)]), STREAM_METRICS)
@@ -70,6 +85,10 @@ def test_a_table_of_a_later_release_is_left_alone(warehouse: Warehouse) -> None:
     schema = to_arrow_schema(STREAM_METRICS.schema, timezone="UTC").append(pa.field("of_the_future", pa.string()))
     later = pa.Table.from_pylist([row(0, of_the_future="x")], schema=schema)
     write_deltalake(warehouse.path(STREAM_METRICS), later, mode="append", schema_mode="merge")
-    for use in (warehouse.read, warehouse.create):
+    look = partial(rows_where, warehouse.folder, column="query_id", value="q")
+    some = partial(some_rows, warehouse.folder, columns=["job"], where=pc.field("query_id") == "q", at_most=1)
+    for use in (warehouse.read, warehouse.create, warehouse.require, look, some):
         with pytest.raises(ContractError, match="of_the_future is not in the contract"):
             use(STREAM_METRICS)
+    with pytest.raises(ContractError, match="of_the_future is not in the contract"):
+        check_standing(warehouse.folder, [STREAM_METRICS])

@@ -1,6 +1,7 @@
 """A standalone cluster for tests: jobs submitted to it, and what of two homes' tables has to be the same."""
 
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -54,7 +55,8 @@ def submitted(master: str, job: str, *arguments: str) -> str:
         [REPOSITORY / "scripts/submit.sh", job, "--master", master, *_quick_start(), *arguments],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
-    trace = Path("freshet-error.log").read_text(encoding="utf-8") if done.returncode == UNEXPECTED else ""
+    log = re.search(r"the details are in (.*)", done.stderr) if done.returncode == UNEXPECTED else None
+    trace = Path(log.group(1)).read_text(encoding="utf-8") if log is not None else ""
     assert done.returncode == 0, done.stdout + done.stderr + trace
     return done.stdout
 

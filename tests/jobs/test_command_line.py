@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from deltalake import DeltaTable, Schema
+from pyspark.sql.types import StructType
 
 from freshet.cli.main import freshet as command_line
+from freshet.cli.options import parsed_moment
+from freshet.contracts import RECOMMENDATIONS
+from freshet.errors import InputError, SetupError
+from freshet.storage.home import Home
 
 REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
+CDNOW = str(REPO / "tests/fixtures/sources/cdnow.parquet")
 COMMANDS = (
     "run", "ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report", "items", "mend", "show",
     "status", "tables", "jobs", "produce", "stream",
@@ -94,6 +101,30 @@ def test_bad_as_of_is_told(tmp_path: Path) -> None:
     assert "expected 2011-12-09" in line
 
 
+@pytest.mark.parametrize("as_of", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00"])
+def test_an_as_of_whose_zone_leads_out_of_the_calendar_is_told(as_of: str) -> None:
+    with pytest.raises(InputError, match="not a date; expected 2011-12-09") as caught:
+        parsed_moment(as_of)
+    assert caught.value.where == f"--as-of {as_of}"
+
+
+def test_as_of_outside_the_data_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    words = ["run", "--source", MAPPING, "--input", CDNOW, "--home", str(tmp_path / "h"), "--env", "test"]
+    done = freshet(*words, "--as-of", "2030-01-01", "--master", "local[2]")
+    # Java tells of its modules before, whenever it starts.
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("WARNING: Using incubator modules")]
+    assert done.returncode == 1
+    assert "--as-of 2030-01-01 00:00:00: as_of is outside the data; expected a moment after 1997-" in line
+    assert line.endswith("Nothing was written: give another --as-of, or none")
+    assert list((tmp_path / "h/warehouse").iterdir()) == list((tmp_path / "h/steps").iterdir()) == []
+
+
+def test_more_live_days_than_calendars_have_are_told(tmp_path: Path) -> None:
+    words = ["run", "--source", MAPPING, "--input", CDNOW, "--home", str(tmp_path / "h"), "--live-days", "999999"]
+    assert "windows: live_days must be 0 to 36500 and horizon_days 1 to 36500" in told(freshet(*words))
+    assert not (tmp_path / "h").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [("search.depth=3", "search.depth is not a setting"), ("gate.k=0", "k and min_users must be 1 or more"),
@@ -113,9 +144,20 @@ def test_several_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
 def test_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    data = str(REPO / "tests/fixtures/sources/cdnow.parquet")
-    line = told(freshet("ingest", "--source", MAPPING, "--input", data, "--home", str(file)))
+    line = told(freshet("ingest", "--source", MAPPING, "--input", CDNOW, "--home", str(file)))
     assert "the home cannot be written" in line
+
+
+def test_a_home_without_the_right_to_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The folders are all there, and whoever runs the tests may be allowed everything.
+    Home(tmp_path).prepare()
+    monkeypatch.setattr("freshet.storage.home.os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(SetupError) as caught:
+        Home(tmp_path).prepare()
+    assert caught.value.line() == (
+        f"{tmp_path}: the home cannot be written; expected a folder with the right to write; found no right to write. "
+        "Choose another with --home"
+    )
 
 
 def test_missing_java_is_told(tmp_path: Path) -> None:
@@ -138,6 +180,15 @@ def test_old_java_is_told(tmp_path: Path) -> None:
 def test_status_and_show_of_an_empty_home_say_what_to_run(tmp_path: Path) -> None:
     assert "Start with `freshet run --help`" in told(freshet("status", "--home", str(tmp_path)))
     assert "Run `freshet run` first" in told(freshet("show", "17850", "--home", str(tmp_path)))
+
+
+def test_show_of_a_table_changed_by_hand_is_told(tmp_path: Path) -> None:
+    columns = [column for column in RECOMMENDATIONS.columns if column.name not in ("event_clock", "items")]
+    changed = StructType([RECOMMENDATIONS.schema[column.name] for column in columns])
+    DeltaTable.create(str(tmp_path / "warehouse/recommendations"), schema=Schema.from_json(changed.json()))
+    line = told(freshet("show", "17850", "--home", str(tmp_path)))
+    assert "table recommendations: 2 problems: (1) column event_clock (timestamp) is missing; (2) column items" in line
+    assert "See `freshet tables recommendations` for its columns" in line
 
 
 @pytest.mark.parametrize("words", [["train"], ["mend", "--source", MAPPING, "--topic", "events"]])

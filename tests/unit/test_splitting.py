@@ -1,5 +1,6 @@
 """The windows of a run, and splits of events."""
 
+import dataclasses
 from datetime import datetime, timedelta
 
 import pytest
@@ -96,6 +97,18 @@ def test_windows_follow_each_other_and_leave_time_to_learn(
     elif end - first >= timedelta(minutes=1):
         assert windows.validation_cut < min(windows.cut, end)
         assert windows.validation_cut - first >= (end - first) * 0.69
+
+
+@pytest.mark.parametrize("days", [(-1, 28), (36_501, 28), (30, 0), (30, 36_501)])
+def test_windows_that_no_calendar_holds_are_refused(days: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="live_days must be 0 to 36500 and horizon_days 1 to 36500"):
+        dataclasses.replace(parameters(), live_days=days[0], horizon_days=days[1])
+
+
+@pytest.mark.parametrize("days", [(36_500, 28), (0, 36_500)])
+def test_the_longest_windows_are_shortened_to_the_data(days: tuple[int, int]) -> None:
+    longest = dataclasses.replace(parameters(), live_days=days[0], horizon_days=days[1])
+    assert run_windows(FIRST, NEWEST, None, longest).shortened
 
 
 @pytest.mark.parametrize("wrong", [(-1, 0.1, 0.1), (1, 0.5, 0.5), (1, 0.0, 0.2), (1, -0.1, 0.2), (1, 0.2, 0.0)])

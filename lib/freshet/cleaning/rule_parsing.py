@@ -11,6 +11,8 @@ from freshet.contracts.events import GA4_EVENT_NAMES
 
 NAMED_FORMATS = ("iso", "unix_s", "unix_ms", "unix_us", "days")
 _PATTERN_LETTERS = "GyMLdQqEaHhKkmsSVzOXxD"
+_FILES_ONLY, _FOLDERS_ONLY = ("Factory", "ROC", "localtime", "posixrules"), ("posix/", "right/")
+"""Files of the system's zones, which Python reads, that are no zones to Java."""
 _NUMBER_TESTS = ("below", "above", "at_least", "at_most")
 
 
@@ -45,13 +47,14 @@ def number_rule(value: Any, where: str, problems: list[str]) -> NumberRule | Non
 def time_rule(table: TomlTable) -> TimeRule:
     """The rule of [time] or [received_time]."""
     formats = table.texts("formats", table.texts("format", ("iso",)))
+    if not formats:
+        table.problem("formats", "needs at least one")
     for pattern in formats:
         if pattern not in NAMED_FORMATS and (wrong := _wrong_pattern(pattern)):
             table.problem("formats", f"has '{pattern}': {wrong}")
-    zone = table.text("zone", "UTC") or "UTC"
-    try:
-        ZoneInfo(zone)
-    except (ValueError, OSError, KeyError):
+    named = table.text("zone")
+    zone = "UTC" if named is None else named
+    if not _is_zone(zone):
         table.problem("zone", f"must be an IANA zone such as Europe/London or UTC, is '{zone}'")
     origin = str(table.raw("origin") or "1970-01-01")
     try:
@@ -157,6 +160,17 @@ def _ga4(name: str, where: str, problems: list[str]) -> str:
             f"{where} must be a GA4 event name, is '{name}'{nearest(name, GA4_EVENT_NAMES)}; known: {known}"
         )
     return name
+
+
+def _is_zone(name: str) -> bool:
+    """Whether Java too knows the zone, by which times are read, as far as its name tells."""
+    if not name or name in _FILES_ONLY or name.startswith(_FOLDERS_ONLY):
+        return False
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
 
 
 def _wrong_pattern(pattern: str) -> str:

@@ -1,6 +1,7 @@
 """What is to be known of all records of an input before any of them is written."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,11 +12,15 @@ from freshet.cleaning.parameters import CleaningParameters
 
 @dataclass(frozen=True)
 class Overview:
-    """How many `judged` records are accepted and refused, and the limits beyond which the former are outliers."""
+    """How many `judged` records are accepted and refused, and the limits beyond which the former are outliers.
+
+    `span` holds the first and the newest event_time of those accepted, UTC; None where there are none.
+    """
 
     accepted: int
     refused: int
     limits: dict[str, Limits]
+    span: tuple[datetime, datetime] | None
 
 
 def overview(records: DataFrame, params: CleaningParameters) -> Overview:
@@ -24,10 +29,12 @@ def overview(records: DataFrame, params: CleaningParameters) -> Overview:
     is_product = is_accepted & ~F.array_contains("flags", "non_product")
     row = records.agg(
         F.count_if(is_accepted).alias("accepted"), F.count_if(~is_accepted).alias("refused"),
-        *log_quantiles(is_product, params),
+        F.min(F.when(is_accepted, F.col("event_time"))).alias("first"),
+        F.max(F.when(is_accepted, F.col("event_time"))).alias("newest"), *log_quantiles(is_product, params),
     ).first()  # fmt: skip
     assert row is not None  # an aggregate without grouping has exactly one row
-    return Overview(row["accepted"], row["refused"], limits_from(row.asDict(), params))
+    span = (row["first"], row["newest"]) if row["accepted"] else None
+    return Overview(row["accepted"], row["refused"], limits_from(row.asDict(), params), span)
 
 
 def main_refusal(records: DataFrame) -> tuple[str, int, str]:

@@ -1,23 +1,37 @@
 """The one place where errors become a line on standard error and an exit code."""
 
+import errno
+import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 
 import click
 
-from freshet.errors import FreshetError, TransientError
+from freshet.errors import FreshetError, SetupError, TransientError
 
 TRY_AGAIN, UNEXPECTED = 75, 70
 """Codes of sysexits.h: what failed may work at the next try; an error that nobody thought of."""
 
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_RIGHT_IN_WORDS = ("AccessDeniedException", *map(os.strerror, _NO_RIGHT))
+
+_home: ContextVar[Path | None] = ContextVar("home", default=None)
+
+
+def remember_home(home: Path) -> None:
+    """Tells in which home the command works: what is wrong with it is told as that, and traces are left in it."""
+    _home.set(home.absolute())
 
 
 def ended_with_a_line(work: Callable[[], object]) -> None:
     """Runs `work`; a mistake of the user ends the process with one line and code 1 (2 for wrong options, TRY_AGAIN
     where trying again may help)."""
+    _home.set(None)
     try:
         work()
     except click.exceptions.Exit as stop:
@@ -34,25 +48,60 @@ def ended_with_a_line(work: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         _fail("stopped", 130)
     except Exception as error:
-        _fail(_unexpected(error), 1 if _is_disk_full(error) else UNEXPECTED)
+        _fail(*_line_and_code(error))
 
 
 def _is_disk_full(error: Exception) -> bool:
     return any(words in str(error) for words in _NO_SPACE)
 
 
-def _unexpected(error: Exception) -> str:
+def _line_and_code(error: Exception) -> tuple[str, int]:
     if _is_disk_full(error):
-        return "the disk is full; no table was half-written. Free some space, or choose another --home, and run again"
+        line = "the disk is full; no table was half-written. Free some space, or choose another --home, and run again"
+        return line, 1
+    home = _home.get()
+    forbidden = None if home is None else _forbidden(error, home)
+    if forbidden is not None:
+        return forbidden.line(), 1
     if isinstance(error, OSError):
-        return f"{error.filename or 'the system'}: {error.strerror or error}"
-    log = Path("freshet-error.log").absolute()
-    try:
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        where = f"; the details are in {log}"
-    except OSError:
-        where = ""
-    return f"unexpected {type(error).__name__}: {_in_short(str(error))}{where}"
+        return f"{error.filename or 'the system'}: {error.strerror or error}", UNEXPECTED
+    return f"unexpected {type(error).__name__}: {_in_short(str(error))}{_traced(error)}", UNEXPECTED
+
+
+def _forbidden(error: Exception, home: Path) -> SetupError | None:
+    """The error as one of the home, where a right to something in it is missing; else None."""
+    where, roots = str(home), {home, home.resolve()}
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno not in _NO_RIGHT or not isinstance(error.filename, str):
+            return None
+        where, reason = error.filename, os.strerror(error.errno)
+        if not any(Path(where).absolute().is_relative_to(root) for root in roots):
+            return None
+    else:
+        # Spark and Delta tell of it in words alone, with the path on the same line.
+        inside = re.compile("|".join(re.escape(str(root)) + r"(?![\w.-])" for root in roots))
+        lines = [line for line in str(error).splitlines() if inside.search(line)]
+        reason = next((words for words in _NO_RIGHT_IN_WORDS if any(words in line for line in lines)), "")
+        if not reason:
+            return None
+    return SetupError(
+        "the home cannot be used", where=where, expected="the right to read and to write", found=reason,
+        do="Choose another --home or make this one writable, and run again",
+    )  # fmt: skip
+
+
+def _traced(error: Exception) -> str:
+    """Leaves the trace in the home, else in the working folder; the words that say where, empty where neither can be
+    written."""
+    for folder in (_home.get(), Path()):
+        if folder is not None:
+            try:
+                log = folder.absolute() / "freshet-error.log"
+                log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            except OSError:
+                continue
+            return f"; the details are in {log}"
+    return ""
 
 
 def _in_short(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from freshet.cli.errors import remember_home
 from freshet.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,8 +23,14 @@ def home_option(command: F) -> F:
         default=".freshet",
         envvar="FRESHET_HOME",
         show_default=True,
+        callback=_remembered,
         help="Folder of everything a run makes.",
     )(command)
+
+
+def _remembered(context: click.Context, option: click.Parameter, home: Path) -> Path:
+    remember_home(home)
+    return home
 
 
 def json_option(command: F) -> F:
@@ -46,9 +53,10 @@ def parsed_moment(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        # On the first and the last day of the calendar a zone may lead out of it.
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         raise InputError("not a date", where=f"--as-of {text}", expected="2011-12-09 or 2011-12-09T12:50:00") from None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def job_options(command: F) -> F:

@@ -11,17 +11,22 @@ from freshet.errors import StateError
 from freshet.features.interactions import interactions
 from freshet.features.items import item_features
 from freshet.features.users import user_features
-from freshet.splitting import Windows, run_windows
+from freshet.splitting import Windows, check_as_of, run_windows
 from freshet.steps.job import Job, Step
 from freshet.steps.target import target_event
 from freshet.storage.figures import extent
 
 
 def planned_windows(job: Job) -> Windows:
-    """The windows for the home's events and the wished as_of. Raises StateError when there are no events."""
+    """The windows for the home's events and the wished as_of.
+
+    Raises StateError when there are no events, InputError when as_of is outside of them.
+    """
     span = extent(job.warehouse, EVENTS, "event_time")
     if span is None:
         raise StateError("there are no accepted events", where=str(job.home.root), do="Look into table quarantine")
+    if job.as_of is not None:
+        check_as_of(job.as_of, *span, do="The events stand: give another --as-of, or none")
     return run_windows(span[0], span[1], job.as_of, job.settings.windows)
 
 

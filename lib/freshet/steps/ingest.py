@@ -4,12 +4,14 @@ Each table is written in one commit that replaces what the same files gave befor
 two tables is mended by running it again, and running it twice changes nothing.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -27,6 +29,7 @@ from freshet.cleaning.source_columns import check_catalogue, check_mapping
 from freshet.cleaning.summary import Overview, main_refusal, overview
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
 from freshet.errors import InputError, MappingError, StateError
+from freshet.splitting import check_as_of
 from freshet.steps.ingest_report import IngestReport, WrittenCounts, ingest_notes, quality_rows
 from freshet.steps.ingest_rows import OwnRows, first_seen_kept, stored_keys, written_counts
 from freshet.storage.figures import extent, rows_where, value_counts
@@ -41,6 +44,9 @@ WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_
 
 _FEW = 500_000
 """Refused records (some 100 bytes each) that may be sent to every worker."""
+
+_MISTAKE = re.compile(r"\[?[\w.]*(DATETIME_PATTERN|PARAMETER_VALUE\.PATTERN|PatternSyntax|INVALID_TIMEZONE)[^\n]*")
+"""How Spark tells of a mistake of the mapping, among all that it tells."""
 
 
 def mapped_files(source: Path, input_path: Path) -> tuple[SourceMapping, list[Path]]:
@@ -59,13 +65,14 @@ def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
 
 
 def ingest(
-    spark: SparkSession, home: Home, *, source: Path, input_path: Path, params: CleaningParameters, now: datetime
-) -> IngestReport:
+    spark: SparkSession, home: Home, *, source: Path, input_path: Path, params: CleaningParameters, now: datetime,
+    as_of: datetime | None = None,
+) -> IngestReport:  # fmt: skip
     """Takes the files at `input_path` in by the mapping `source`; what came of every record, as figures.
 
     `now` (UTC) is the run's time: later events are refused, refused records are first seen then. What the same files
     gave before is replaced. Raises MappingError and InputError before anything is written: for a mapping or files that
-    do not fit, and when no record at all could be accepted.
+    do not fit, when no record at all could be accepted, and when `as_of`, the wish of a run, would be outside the data.
     """
     mapping, files = mapped_files(source, input_path)
     taken = newest(input_path) if mapping.input.format == "delta" else None
@@ -78,11 +85,8 @@ def ingest(
     catalogue = _catalogue(spark, mapping, input_path)
     path = without_detours(input_path)
     warehouse = Warehouse(spark, home.warehouse)
-    ours = OwnRows(
-        mapping.name,
-        [partition_name(file, input_path) for file in files],
-        _known_table(home, mapping.name, path, taken),
-    )
+    partitions = [partition_name(file, input_path) for file in files]
+    ours = OwnRows(mapping.name, partitions, _known_table(home, mapping.name, path, taken))
     stored = stored_keys(warehouse, ours)
     read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
     with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
@@ -91,6 +95,7 @@ def ingest(
         records = judged(read, mapping, repeats=repeats, stored=stored)
         found = overview(records, params)
         _check_acceptable(found, records, input_path)
+        _check_wish(as_of, found, warehouse, ours)
         events = accepted(records, mapping)
         refused_before = rows_where(warehouse, QUARANTINE, ours.expression)
         replaced = rows_where(warehouse, EVENTS, ours.expression) + refused_before
@@ -148,16 +153,18 @@ def _kept(records: DataFrame | None) -> Iterator[DataFrame | None]:
 
 @contextmanager
 def _mapping_mistakes(source: Path) -> Iterator[None]:
-    """Patterns that only Spark can judge are found when they are first used: as errors of the mapping."""
+    """Patterns and zones that only Spark can judge are found when they are first used: as errors of the mapping."""
     try:
         yield
-    except PySparkException as error:
-        text = str(error)
-        if "DATETIME_PATTERN" in text or "PARAMETER_VALUE.PATTERN" in text or "PatternSyntax" in text:
-            raise MappingError(
-                "a time format or regular expression cannot be used", where=str(source), found=text[:200]
-            ) from None
-        raise
+    except (Py4JJavaError, PySparkException) as error:
+        # The former where two tasks have failed at once.
+        mistake = _MISTAKE.search(str(error))
+        if mistake is None:
+            raise
+        raise MappingError(
+            "a time format, time zone or regular expression cannot be used", where=str(source),
+            found=mistake.group()[:200],
+        ) from None  # fmt: skip
 
 
 def _busy_days(events: DataFrame, params: CleaningParameters) -> DataFrame | None:
@@ -210,6 +217,15 @@ def _check_acceptable(found: Overview, records: DataFrame, input_path: Path) -> 
         found=f"{rows} times {reason}, such as: {example}",
         do="Correct the mapping or the --input; nothing was written",
     )  # fmt: skip
+
+
+def _check_wish(as_of: datetime | None, found: Overview, warehouse: Warehouse, ours: OwnRows) -> None:
+    """Raises InputError when `as_of` is outside the events that will stand: those of other files, and those found."""
+    if as_of is None or found.span is None:
+        return
+    others = extent(warehouse, EVENTS, "event_time", ~ours.expression) if warehouse.exists(EVENTS) else None
+    first, newest = found.span if others is None else (min(others[0], found.span[0]), max(others[1], found.span[1]))
+    check_as_of(as_of, first, newest, do="Nothing was written: give another --as-of, or none")
 
 
 def _check_arithmetic(report: IngestReport, counts: WrittenCounts, found: Overview) -> None:

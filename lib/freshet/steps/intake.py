@@ -22,8 +22,9 @@ def _inputs(job: Job) -> dict[str, Any]:
 def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     source, input_path = _wished(job)
     report = ingest(
-        job.spark, job.home, source=source, input_path=input_path, params=job.settings.cleaning, now=job.now()
-    )
+        job.spark, job.home, source=source, input_path=input_path, params=job.settings.cleaning, now=job.now(),
+        as_of=job.as_of,
+    )  # fmt: skip
     return dataclasses.asdict(report)
 
 

@@ -19,6 +19,7 @@ from freshet.errors import DataTooSmallError, StateError
 from freshet.settings import Settings
 from freshet.splitting import Windows
 from freshet.steps.titles import OTHER_TITLES, TITLES
+from freshet.storage.columns import check_standing
 from freshet.storage.home import Home
 from freshet.storage.lease import lease, table_leases
 from freshet.storage.ledger import fingerprint, read_record, write_record
@@ -135,7 +136,8 @@ def run_step(step: Step, job: Job) -> StepResult:
     """Runs a step unless its record shows that nothing it depends on has changed.
 
     The record is written last, so a killed step is run again. Raises BusyError when it has something to do and runs
-    already, or another process writes one of its tables in this home.
+    already, or another process writes one of its tables in this home, and ContractError, before anything is written,
+    when one of its tables was changed by hand.
     """
     started = time.monotonic()
     # Once: the fingerprint of an intake reads all of its files. What changes behind it is seen by the next run.
@@ -152,6 +154,8 @@ def run_step(step: Step, job: Job) -> StepResult:
         standing = _standing(step, job, print_, started)
         if standing is not None:
             return standing
+        # All before the first is written: a step that stops between two of them leaves the first ahead of the others.
+        check_standing(job.home.warehouse, step.writes)
         try:
             kept = step.work(job, print_)
             status = DONE

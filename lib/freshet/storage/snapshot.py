@@ -10,16 +10,12 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from freshet.contracts import TableContract
-
-
-def _has_commit(folder: Path, contract: TableContract) -> bool:
-    """False as well where a first write goes on, or was killed before its commit."""
-    return any((folder / contract.name / "_delta_log").glob("*.json"))
+from freshet.storage.columns import has_commit, missing_columns
 
 
 def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
     """Rows, version and live files of a table, None when there is none. Reads the log only."""
-    if not _has_commit(folder, contract):
+    if not has_commit(folder, contract):
         return None
     table = DeltaTable(str(folder / contract.name))
     actions = pa.table(table.get_add_actions(flatten=True))
@@ -28,12 +24,16 @@ def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
 
 
 def rows_where(folder: Path, contract: TableContract, column: str, value: Any) -> list[dict[str, Any]]:
-    """The rows whose column equals a value; empty when the table does not exist."""
-    if not _has_commit(folder, contract):
+    """The rows whose column equals a value; empty when the table does not exist.
+
+    Columns that an older product did not write are null. Raises ContractError when the columns were changed by hand.
+    """
+    if not has_commit(folder, contract):
         return []
-    dataset = DeltaTable(str(folder / contract.name)).to_pyarrow_dataset()
-    rows: list[dict[str, Any]] = dataset.to_table(filter=ds.field(column) == value).to_pylist()
-    return rows
+    table = DeltaTable(str(folder / contract.name))
+    unwritten = dict.fromkeys(missing_columns(table, contract).names)
+    rows = table.to_pyarrow_dataset().to_table(filter=ds.field(column) == value).to_pylist()
+    return [{**row, **unwritten} for row in rows]
 
 
 def some_rows(
@@ -41,18 +41,22 @@ def some_rows(
 ) -> list[dict[str, Any]]:
     """The named columns of the first rows, in the table's file order, that meet a pyarrow condition.
 
-    Only the named columns are read, and only files that may hold such rows. Empty when the table does not exist.
+    Only the named columns are read, and only files that may hold such rows. As in `rows_where`, there may be no table,
+    columns that an older product did not write are null, and ContractError is raised.
     """
-    if not _has_commit(folder, contract):
+    if not has_commit(folder, contract):
         return []
-    dataset = DeltaTable(str(folder / contract.name)).to_pyarrow_dataset()
-    rows: list[dict[str, Any]] = dataset.scanner(columns=list(columns), filter=where).head(at_most).to_pylist()
-    return rows
+    table = DeltaTable(str(folder / contract.name))
+    missing = missing_columns(table, contract).names
+    unwritten = dict.fromkeys(name for name in columns if name in missing)
+    found = [name for name in columns if name not in missing]
+    rows = table.to_pyarrow_dataset().scanner(columns=found, filter=where).head(at_most).to_pylist()
+    return [{**row, **unwritten} for row in rows]
 
 
 def column_ends(folder: Path, contract: TableContract, column: str) -> tuple[Any, Any] | None:
     """The lowest and highest value of a column by the log alone; None when there is no table or a file lacks them."""
-    if not _has_commit(folder, contract):
+    if not has_commit(folder, contract):
         return None
     actions = pa.table(DeltaTable(str(folder / contract.name)).get_add_actions(flatten=True))
     low, high = f"min.{column}", f"max.{column}"

@@ -7,7 +7,6 @@ Every write checks the whole frame against its contract in the pass that writes 
 and only then the rows are counted again to list every mismatch.
 """
 
-import json
 from pathlib import Path
 
 from deltalake import DeltaTable, Schema
@@ -15,10 +14,10 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from freshet.contracts import TableContract
 from freshet.errors import ContractError, StateError, listed
+from freshet.storage.columns import has_commit, missing_columns
 
 _GUARD = "freshet contract guard"
 _RUN_EARLIER = "Run the earlier steps first: `freshet status` shows which have run"
@@ -36,7 +35,7 @@ class Warehouse:
 
     def exists(self, contract: TableContract) -> bool:
         """Whether the table has a commit; the folders of a creation that was killed before it do not count."""
-        return any((self.folder / contract.name / "_delta_log").glob("*.json"))
+        return has_commit(self.folder, contract)
 
     def version(self, contract: TableContract) -> int:
         """The newest version of the table; -1 when there is no table."""
@@ -45,7 +44,7 @@ class Warehouse:
     def require(self, contract: TableContract) -> None:
         """Raises StateError when the table does not exist, ContractError when its columns were changed."""
         self._must_exist(contract)
-        self._missing_columns(DeltaTable(self.path(contract)), contract)
+        missing_columns(DeltaTable(self.path(contract)), contract)
 
     def read(self, contract: TableContract, version: int | None = None) -> DataFrame:
         """The table, at a version when one is given.
@@ -81,17 +80,9 @@ class Warehouse:
     def _widen(self, contract: TableContract) -> None:
         """Adds the columns that an older product did not write."""
         table = DeltaTable(self.path(contract))
-        missing = self._missing_columns(table, contract)
+        missing = missing_columns(table, contract)
         if missing.fields:
             table.alter.add_columns(Schema.from_json(missing.json()).fields)
-
-    @staticmethod
-    def _missing_columns(table: DeltaTable, contract: TableContract) -> StructType:
-        """Columns that may be added; ContractError for other differences. Spark takes half a second to open a table."""
-        found = StructType.fromJson(json.loads(table.schema().to_json()))
-        missing = StructType([contract.schema[c.name] for c in contract.addable(found)])
-        contract.check_schema(StructType([*found, *missing]))
-        return missing
 
     def replace(
         self, df: DataFrame, contract: TableContract, *, where: str | None = None, keys_are_unique: bool = False

@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.streaming.recent_keys import Keys, RecentKeys, repeats_within
+from freshet.streaming.recent_keys import Keys, RecentKeys, keys_of, repeats_within
 
 pytestmark = pytest.mark.unit
 
@@ -51,3 +52,20 @@ def test_of_equal_keys_all_but_the_first_in_order_are_repeats(pairs, random) -> 
     found = repeats_within(keys(pairs), np.array(order, dtype=np.int64))
     first = {pair: min(order[n] for n, other in enumerate(pairs) if other == pair) for pair in pairs}
     assert found.tolist() == [order[n] != first[pair] for n, pair in enumerate(pairs)]
+
+
+IDS = st.one_of(st.none(), st.text(max_size=3))
+POSITIONS = st.one_of(st.none(), st.integers(0, 3), st.integers(2**31 - 2, 2**31 - 1))
+
+
+@given(st.lists(st.tuples(IDS, POSITIONS), max_size=12))
+def test_events_have_one_key_exactly_when_id_and_position_are_equal(events) -> None:  # type: ignore[no-untyped-def]
+    ids, positions = [one for one, _ in events], [place for _, place in events]
+    made = keys_of(pa.table({"event_id": pa.array(ids, pa.string()), "item_position": pa.array(positions, pa.int32())}))
+    assert made.shape == (len(events), 2)
+    # Neither no id nor no position is anything that an event may have.
+    plain = [(one or "", -1 if place is None else place) for one, place in events]
+    for a, key in enumerate(made.tolist()):
+        for b, other in enumerate(made.tolist()):
+            assert (key == other) == (plain[a] == plain[b])
+            assert (key[0] == other[0]) == (key[1] == other[1])

@@ -30,7 +30,7 @@ def value_counts(
     Meant for columns of few values. Raises StateError when there is no table.
     """
     counts: dict[str, Counter[str | None]] = {name: Counter() for name in columns}
-    for batch in _batches(warehouse, contract, columns, where):
+    for batch in batches_where(warehouse, contract, columns, where):
         for name in columns:
             values = batch.column(name)
             flat = pc.list_flatten(values) if pa.types.is_list(values.type) else values
@@ -44,7 +44,7 @@ def smallest_texts(
 ) -> dict[str, str]:
     """Per value of column `by` the first in order of column `text`. Raises StateError when there is no table."""
     smallest: dict[str, str] = {}
-    for batch in _batches(warehouse, contract, [by, text], where):
+    for batch in batches_where(warehouse, contract, [by, text], where):
         for value in pc.unique(batch.column(by)).to_pylist():
             first = pc.min(batch.column(text).filter(pc.equal(batch.column(by), value))).as_py()
             smallest[value] = min(first, smallest.get(value, first))
@@ -58,7 +58,7 @@ def extent(
 
     None when there is no such row. Raises StateError when there is no table.
     """
-    batches = _batches(warehouse, contract, [column], where)
+    batches = batches_where(warehouse, contract, [column], where)
     found = [pc.min_max(batch.column(column)) for batch in batches if batch.num_rows]
     if not found:
         return None
@@ -72,7 +72,9 @@ def _dataset(warehouse: Warehouse, contract: TableContract) -> ds.Dataset:
     return DeltaTable(warehouse.path(contract)).to_pyarrow_dataset()
 
 
-def _batches(
+def batches_where(
     warehouse: Warehouse, contract: TableContract, columns: Sequence[str], where: pc.Expression | None = None
 ) -> Iterator[pa.RecordBatch]:
+    """The rows that meet the condition, in no order and in batches that may be empty. Raises StateError when there is
+    no table."""
     yield from _dataset(warehouse, contract).to_batches(columns=list(columns), filter=where)

@@ -12,9 +12,6 @@ from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import entry_key
 from freshet.streaming.records import CARRIED, TOO_LARGE
 
-KEY_HASHES = ("first", "second")
-"""Two hashes of what tells events apart, by which repeats are found."""
-
 
 def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters) -> DataFrame:
     """EVENTS columns, problems and CARRIED of streaming records (streaming.records).
@@ -34,18 +31,13 @@ def is_sound() -> Column:
     return F.size("problems") == 0
 
 
-def key_hashes() -> list[Column]:
-    """KEY_HASHES of EVENTS columns."""
-    return [entry_key().alias("first"), F.xxhash64(F.lit("second"), "event_id", "item_position").alias("second")]
-
-
 def verdicts(records: DataFrame) -> DataFrame:
-    """EVENTS columns, KEY_HASHES, raw, began, reason_code, field and message of `arrivals`; the last three are null
-    for sound records."""
+    """EVENTS columns, raw, began, reason_code, field and message of `arrivals`; the last three are null for sound
+    records."""
     first = F.try_element_at("problems", F.lit(1))
     message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
     return records.select(
-        *EVENTS.column_names, *key_hashes(), "raw", "began", first["reason_code"].alias("reason_code"),
+        *EVENTS.column_names, "raw", "began", first["reason_code"].alias("reason_code"),
         first["field"].alias("field"), F.when(~is_sound(), message).alias("message"),
     )  # fmt: skip
 
@@ -59,5 +51,5 @@ def in_pieces(records: DataFrame, count: int) -> list[DataFrame]:
     """The records of `arrivals` in so many parts; those with one event id are in one of them."""
     if count == 1:
         return [records]
-    part = F.pmod(key_hashes()[0], F.lit(count))
+    part = F.pmod(entry_key(), F.lit(count))
     return [records.where(part == number) for number in range(count)]

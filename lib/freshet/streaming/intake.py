@@ -21,9 +21,9 @@ from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.storage.small_writes import append_arrow, append_row
 from freshet.storage.stamps import newest_batch
 from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import KEY_HASHES, in_pieces, places_of, verdicts
+from freshet.streaming.arrivals import in_pieces, places_of, verdicts
 from freshet.streaming.intake_rows import intake_figures, refused_rows
-from freshet.streaming.recent_keys import Keys, RecentKeys, repeats_within
+from freshet.streaming.recent_keys import Keys, RecentKeys, keys_of, repeats_within
 from freshet.streaming.standing import StandingPlaces, recent_keys
 
 Flags = NDArray[np.bool_]
@@ -130,7 +130,7 @@ class EventIntake:
         """Which records stand in a table already, and which are sent again."""
         assert self._standing is not None
         as_events, as_refused = self._standing.of_batch(warehouse, found)
-        keys = np.stack([found.column(name).to_numpy() for name in KEY_HASHES], axis=1)
+        keys = keys_of(found)
         sound = pc.is_null(found.column("reason_code")).to_numpy()
         # Sound and yet refused: as one that was sent again, or by another mapping. A mended one is in both tables.
         again = sound & as_refused & ~as_events

@@ -8,10 +8,33 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Keys = NDArray[np.int64]
 """[keys, 2]"""
+
+
+KEY = ("event_id", "item_position")
+"""Columns of EVENTS that tell events apart."""
+
+_HASHES = (("freshet of today", 0x9E3779B97F4A7C15), ("another of these", 0xC2B2AE3D27D4EB4F))
+"""For each half the key of its hash, and by what a position is multiplied: any odd number."""
+
+
+def keys_of(events: pa.Table | pa.RecordBatch) -> Keys:
+    """The key of each row of (event_id, item_position): SipHash of the id, to which the position adds.
+
+    No id counts as an empty one, no position as -1.
+    """
+    ids = pc.fill_null(events.column("event_id"), "").to_numpy(zero_copy_only=False)
+    places = pc.fill_null(events.column("item_position"), -1).to_numpy(zero_copy_only=False).astype(np.uint64)
+    halves = [
+        pd.util.hash_array(ids, hash_key=key, categorize=False) + places * np.uint64(factor) for key, factor in _HASHES
+    ]
+    return np.stack(halves, axis=1).view(np.int64).reshape(-1, 2)
 
 
 @dataclass

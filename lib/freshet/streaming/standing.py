@@ -1,19 +1,23 @@
-"""What of a source stands in the tables already: asked at a start, and until a stream has passed it."""
+"""What of a source stands in the tables already: asked at a start, and until a stream has passed it.
+
+Without Spark, whose first plans take as long as the rest of a start.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
+from freshet.cleaning.parsing import PLACE
 from freshet.contracts import EVENTS, QUARANTINE, TableContract
+from freshet.storage.figures import batches_where
 from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import KEY_HASHES, key_hashes
-from freshet.streaming.recent_keys import RecentKeys
+from freshet.streaming.recent_keys import KEY, RecentKeys, keys_of
 
 Flags = NDArray[np.bool_]
 
@@ -28,8 +32,13 @@ class StandingPlaces:
     @staticmethod
     def of(warehouse: Warehouse, source: str) -> "StandingPlaces":
         """As the tables are now. Partitions are few: those of a topic, or the files of a folder."""
-        rows = taken_in(warehouse, source).collect()
-        return StandingPlaces(source, {row["source_partition"]: row["newest"] for row in rows})
+        newest: dict[str, int] = {}
+        for table in (EVENTS, QUARANTINE):
+            for rows in batches_where(warehouse, table, PLACE, pc.field("source") == source):
+                last = pa.table(rows).group_by(PLACE[0]).aggregate([(PLACE[1], "max")])
+                for partition, offset in zip(*(last.column(n).to_pylist() for n in range(2)), strict=True):
+                    newest[partition] = max(offset, newest.get(partition, -1))
+        return StandingPlaces(source, newest)
 
     def of_batch(self, warehouse: Warehouse, found: pa.Table) -> tuple[Flags, Flags]:
         """Which records (source_partition, source_offset) stand in events, and which in quarantine.
@@ -50,8 +59,8 @@ class StandingPlaces:
     def _flags(self, warehouse: Warehouse, table: TableContract, found: pa.Table, reached: dict[str, int]) -> Flags:
         """Records of `found` whose place the table holds."""
         last = pc.max(found.column("source_offset")).as_py()
-        rows = warehouse.read(table).where((F.col("source") == self.source) & _from(reached))
-        places = rows.where(F.col("source_offset") <= last).select("source_partition", "source_offset").toArrow()
+        mine = (pc.field("source") == self.source) & _from(reached) & (pc.field("source_offset") <= last)
+        places = pa.Table.from_batches(batches_where(warehouse, table, PLACE, mine), _PLACES)
         result = np.zeros(found.num_rows, dtype=bool)
         partitions = found.column("source_partition").to_numpy(zero_copy_only=False)
         offsets = found.column("source_offset").to_numpy()
@@ -61,16 +70,18 @@ class StandingPlaces:
         return result
 
 
-def _from(begins: dict[str, int]) -> Column:
-    """Rows of these partitions from the given offsets on."""
-    condition = F.lit(False)
-    for partition, first in begins.items():
-        condition = condition | ((F.col("source_partition") == partition) & (F.col("source_offset") >= first))
-    return condition
+def _from(begins: dict[str, int]) -> pc.Expression:
+    """Rows of these partitions from the given offsets on. There is at least one."""
+    conditions = (
+        (pc.field("source_partition") == partition) & (pc.field("source_offset") >= first)
+        for partition, first in begins.items()
+    )
+    return reduce(or_, conditions)
 
 
 def recent_keys(warehouse: Warehouse, source: str, found: pa.Table, window: timedelta) -> RecentKeys:
-    """The keys of a source's events that were received within `window` before the first micro-batch `found`.
+    """The keys of a source's events that were received within `window` before the first micro-batch `found`, which has
+    rows.
 
     Left out are places of that micro-batch and behind it: those are no earlier records.
     """
@@ -78,20 +89,14 @@ def recent_keys(warehouse: Warehouse, source: str, found: pa.Table, window: time
     later = _from(dict(zip(*(begins.column(n).to_pylist() for n in range(2)), strict=True)))
     oldest = pc.min(found.column("received_time")).as_py()
     recent = RecentKeys()
-    events = warehouse.read(EVENTS).where((F.col("source") == source) & ~later)
+    wanted = (pc.field("source") == source) & ~later
     if oldest is not None:
-        events = events.where(F.col("received_time") >= F.lit(oldest.replace(tzinfo=None) - window))
-    keys = events.select(*key_hashes(), "received_time").toArrow()
-    if keys.num_rows:
-        newest = pc.max(keys.column("received_time")).as_py().replace(tzinfo=None)
-        recent.add(np.stack([keys.column(name).to_numpy() for name in KEY_HASHES], axis=1), newest)
+        since = pa.scalar(oldest.replace(tzinfo=None) - window, pa.timestamp("us", "UTC"))
+        wanted &= pc.field("received_time") >= since
+    for events in batches_where(warehouse, EVENTS, (*KEY, "received_time"), wanted):
+        if events.num_rows:
+            recent.add(keys_of(events), pc.max(events.column("received_time")).as_py().replace(tzinfo=None))
     return recent
 
 
-def taken_in(warehouse: Warehouse, source: str) -> DataFrame:
-    """(source_partition, newest) per partition of a source: the highest offset that stands in a table."""
-    places = [
-        warehouse.read(table).where(F.col("source") == source).select("source_partition", "source_offset")
-        for table in (EVENTS, QUARANTINE)
-    ]
-    return places[0].unionByName(places[1]).groupBy("source_partition").agg(F.max("source_offset").alias("newest"))
+_PLACES = pa.schema([("source_partition", pa.string()), ("source_offset", pa.int64())])

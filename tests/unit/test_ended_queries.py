@@ -34,6 +34,8 @@ def query_of(error: Exception | None, failure: Exception | None = None) -> Runni
 @pytest.mark.parametrize(
     ("told", "line"),
     [
+        ("[INVALID_TIMEZONE] The timezone: Mars/Utopia", "of the mapping cannot be used"),
+        ("[INVALID_PARAMETER_VALUE.PATTERN] [+", "of the mapping cannot be used"),
         ("java.io.IOException: No space left on device", "the disk is full.*nothing is lost"),
         ("[KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE] Some data", "no longer has the records.*--rebuild"),
         ("[CANNOT_LOAD_STATE_STORE.UNCATEGORIZED] it broke", "the checkpoint is damaged.*--rebuild"),

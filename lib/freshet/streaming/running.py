@@ -137,9 +137,15 @@ _FULL = (
     "Free some space and start it again: nothing is lost or doubled",
 )
 
+_MAPPING = (
+    "a time zone, time format or regular expression of the mapping cannot be used",
+    "Correct the mapping, and begin anew with --rebuild: nothing is lost or doubled",
+)
+
 _KNOWN = tuple(
     (mark, *meaning)
     for meaning, marks in (
+        (_MAPPING, ("INVALID_TIMEZONE", "DATETIME_PATTERN", "PARAMETER_VALUE.PATTERN", "PatternSyntax")),
         (_FULL, ("No space left on device",)),
         (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
         (VACUUMED, (*FILE_GONE, "DELTA_VERSIONS_NOT_CONTIGUOUS", "DELTA_CANNOT_RECREATE")),

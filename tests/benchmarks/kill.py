@@ -86,8 +86,10 @@ class Sent:
         self.records += 1
 
 
-def kill(quick: bool, kills: int | None = None, passages: int = 12, per_broker: int = 10) -> dict[str, Any]:
-    """`kills` of the service, and one of the broker under it for every `per_broker` of them; --quick: five.
+def kill(
+    quick: bool, kills: int | None = None, brokers: int | None = None, passages: int = 12, seed: int = SEED
+) -> dict[str, Any]:
+    """`kills` of the service, and under it `brokers` of the broker, a tenth as many if not told; --quick: five.
 
     Each at one of the first `passages` times that it comes to its point, or up to half a second later: the more, the
     longer a run. lost, doubled: records that are missing from, or too many in, the tables after all of it, and lists
@@ -97,14 +99,15 @@ def kill(quick: bool, kills: int | None = None, passages: int = 12, per_broker: 
     with tempfile.TemporaryDirectory(prefix="freshet-kill-") as folder:
         root = Path(folder)
         with running_broker(root / "kafka") as broker:
-            return _Killing(root, broker, passages, per_broker).measured(wished)
+            per_broker = wished // brokers if brokers else 10
+            return _Killing(root, broker, passages, per_broker, seed).measured(wished)
 
 
 class _Killing:
     """Two homes fed from one topic: in the one the service is killed, in the other it runs once, undisturbed."""
 
-    def __init__(self, root: Path, broker: str, passages: int, per_broker: int) -> None:
-        self.root, self.broker, self.passages, self.per_broker = root, broker, passages, per_broker
+    def __init__(self, root: Path, broker: str, passages: int, per_broker: int, seed: int) -> None:
+        self.root, self.broker, self.passages, self.per_broker, self.seed = root, broker, passages, per_broker, seed
         self.killed, self.plain = Home(root / "killed").prepare(), Home(root / "plain").prepare()
         for home in (self.killed, self.plain):
             promoted_in(home, shop_artifact(), "first")
@@ -112,8 +115,8 @@ class _Killing:
         promoted_in(self.killed, shop_artifact(), "second")
         self.registry = Registry(self.killed.mlflow)
         create_topic({"bootstrap.servers": broker}, TOPIC)
-        self.sent = Sent(Sender({"bootstrap.servers": broker}, TOPIC), random.Random(SEED))
-        self.draw = random.Random(SEED + 1)
+        self.sent = Sent(Sender({"bootstrap.servers": broker}, TOPIC), random.Random(seed))
+        self.draw = random.Random(seed + 1)
         self.at_points, self.restarts, self.brokers = Counter[str](), list[float](), 0
         self.under_service, self.ended = 0, 0
 
@@ -136,7 +139,7 @@ class _Killing:
         at_points = {f"kills_{point}": self.at_points[point] for point in ALL_POINTS}
         killed = sum(at_points.values())
         return {
-            "kills": killed, "broker_kills": self.brokers,
+            "seed": self.seed, "kills": killed, "broker_kills": self.brokers,
             "broker_kills_under_service": self.under_service, "lost": lost, "doubled": doubled,
             "records": self.sent.records, "restart_p50_s": _quantile(self.restarts, 0.5),
             "restart_max_s": _quantile(self.restarts, 1.0), "restarts_measured": len(self.restarts),

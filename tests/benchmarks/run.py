@@ -57,6 +57,8 @@ OPTIONS: dict[str, tuple[type, str]] = {
     "pairs": (int, "alternating pairs of what is compared"),
     "trials": (int, "settings tried on each source"),
     "kills": (int, "kills of the service"),
+    "brokers": (int, "kills of the broker under it"),
+    "seed": (int, "what is drawn"),
     "minutes": (float, "how long events are sent"),
     "events": (int, "events that have waited in the topic"),
     "batches": (int, "micro-batches of lists"),

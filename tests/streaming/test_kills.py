@@ -13,7 +13,7 @@ asked, and later in each run."""
 
 
 def test_a_service_that_is_killed_anywhere_ends_as_an_undisturbed_one() -> None:
-    found = kill(quick=False, kills=KILLS, passages=3, per_broker=KILLS)
+    found = kill(quick=False, kills=KILLS, brokers=1, passages=3)
     assert (found["kills"] + found["ended_without_broker"], found["broker_kills_under_service"]) == (KILLS, 1)
     assert [found[f"kills_{point}"] for point in POINTS] == [1] * len(POINTS)
     assert (found["lost"], found["doubled"], found["strays"]) == (0, 0, 0)

@@ -1,10 +1,11 @@
 """What ended a query, in one line that says what to do."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.errors import StreamingQueryException
+from pyspark.errors import PySparkException, StreamingQueryException
 
 from freshet.errors import FreshetError, StateError, TransientError
 from freshet.streaming.running import RunningQuery, WithChores
@@ -46,7 +47,7 @@ def query_of(error: Exception | None, failure: Exception | None = None) -> Runni
     ],
 )
 def test_known_ends_are_told_in_words_wherever_they_came_to_light(told: str, line: str) -> None:
-    for query in (query_of(StreamingQueryException(told)), query_of(None, failure=RuntimeError(told))):
+    for query in (query_of(StreamingQueryException(told)), query_of(None, failure=PySparkException(told))):
         with pytest.raises(StateError, match=line):
             query.raise_failure()
 
@@ -55,7 +56,8 @@ def test_an_unknown_end_may_pass_and_our_own_errors_stay_as_they_were() -> None:
     with pytest.raises(TransientError, match=r"the stream stopped.*a wire came loose"):
         query_of(StreamingQueryException("a wire came loose")).raise_failure()
     ours = FreshetError("of ours, which quotes: No space left on device")
-    for failure in (ours, ValueError("not known")):
+    full = OSError(errno.ENOSPC, "No space left on device")  # told in the same words wherever it comes from
+    for failure in (ours, full, ValueError("not known")):
         with pytest.raises(type(failure)) as raised:
             query_of(None, failure=failure).raise_failure()
         assert raised.value is failure

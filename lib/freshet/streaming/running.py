@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pyspark.errors import StreamingQueryException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from freshet.errors import FreshetError, StateError, TransientError
+from freshet.errors import StateError, TransientError
 from freshet.streaming.query import in_few_words
 
 
@@ -73,7 +74,8 @@ class RunningQuery:
         failure, error = self.batches.failure, self.query.exception()
         if failure is not None:
             # A source's records are read in a micro-batch of ours: what is wrong with them comes to light there, too.
-            raise (None if isinstance(failure, FreshetError) else self._in_known_words(failure)) or failure
+            is_spark_s = isinstance(failure, Py4JJavaError | PySparkException)
+            raise (self._in_known_words(failure) if is_spark_s else None) or failure
         if error is not None and not self.batches.is_ending:
             raise self._in_known_words(error) or self._in_words(error)
 

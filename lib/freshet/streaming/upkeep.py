@@ -65,7 +65,10 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
     """All upkeep of one table; nothing where the table does not exist."""
     if not warehouse.exists(table):
         return UpkeepReport(table.name, 0, 0, 0)
-    forgotten = 0
+    forgotten, hours = 0, parameters.vacuum_hours
+    if table in _OF_TWO_WRITERS:
+        # A file of the other one may lie there whose commit is just to come.
+        hours = max(hours, 1)
     if table is STREAM_METRICS:
         # The last row of a query tells, after a start, whether its micro-batch stands, and the event clock.
         forgotten = hygiene.forget(
@@ -74,8 +77,13 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
     elif table is QUARANTINE:
         forgotten = hygiene.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
     packed = pack(warehouse, table, parameters)
-    hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours
+    if table is EVENTS:
+        hours = parameters.events_vacuum_hours
     removed = hygiene.vacuum(warehouse, table, hours=hours)
     if forgotten or packed or removed:
         hygiene.shorten_log(warehouse, table)
     return UpkeepReport(table.name, forgotten, packed, removed)
+
+
+_OF_TWO_WRITERS = (STREAM_METRICS, QUARANTINE)
+"""Tables that several queries append to at the same time."""

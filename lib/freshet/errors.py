@@ -3,6 +3,9 @@
 Every mistake of a user ends in one of these and is printed as one line, never as a stack trace.
 """
 
+NO_SPACE = ("No space left on device", "Disk quota exceeded")
+"""How a full disk is told, by whomever."""
+
 
 class FreshetError(Exception):
     """Base of all errors that a user can cause and mend.

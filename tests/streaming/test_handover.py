@@ -16,7 +16,7 @@ from freshet.settings import conf_folder, load_settings
 from freshet.storage.home import Home
 from freshet.storage.tables import Warehouse
 from freshet.streaming.arrivals import arrivals
-from freshet.streaming.handover import Handover, in_order, live_events, next_offsets, topic_handover
+from freshet.streaming.handover import Handover, in_order, live_events, next_offsets, starting_offsets, topic_handover
 from freshet.streaming.past import make_store, opened_store
 from freshet.streaming.query import run_to_end, stream_session
 from freshet.streaming.records import event_columns, kafka_records
@@ -114,8 +114,8 @@ def test_history_and_topic_together_give_each_event_once(
         hand = topic_handover(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, past=past)
         session = stream_session(spark, parameters())
         raw = kafka_records(
-            session, event_columns(mapping), topic=TOPIC, offsets=hand.starting_offsets, most_per_trigger=100,
-            options={"kafka.bootstrap.servers": broker},
+            session, event_columns(mapping), topic=TOPIC, offsets=starting_offsets(hand.topic, hand.offsets),
+            most_per_trigger=100, options={"kafka.bootstrap.servers": broker},
         )  # fmt: skip
         live = live_events(arrivals(raw, mapping, load_settings().cleaning))
         store = opened_store(folder, most=10)

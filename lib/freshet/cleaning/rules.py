@@ -1,8 +1,11 @@
-"""The parts of a source mapping: where a value comes from and how it is read. Plain data, parsed in source_parsing."""
+"""The parts of a source mapping: where a value comes from and how it is read. Plain data, parsed in rule_parsing."""
 
 from dataclasses import dataclass
 
 from freshet.contracts.inputs import InputFormat
+
+MISTAKES_FOUND_LATE = ("DATETIME_PATTERN", "PARAMETER_VALUE.PATTERN", "PatternSyntax", "INVALID_TIMEZONE")
+"""Marks of Spark's errors about patterns and zones that only it can judge, when they are first used."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import click
 
-from freshet.errors import FreshetError, SetupError, TransientError
+from freshet.errors import NO_SPACE, FreshetError, SetupError, TransientError
 
 TRY_AGAIN, UNEXPECTED = 75, 70
 """Codes of sysexits.h: what failed may work at the next try; an error that nobody thought of."""
 
-_NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_RIGHT_IN_WORDS = ("AccessDeniedException", *map(os.strerror, _NO_RIGHT))
 
@@ -52,7 +51,7 @@ def ended_with_a_line(work: Callable[[], object]) -> None:
 
 
 def _is_disk_full(error: Exception) -> bool:
-    return any(words in str(error) for words in _NO_SPACE)
+    return any(words in str(error) for words in NO_SPACE)
 
 
 def _line_and_code(error: Exception) -> tuple[str, int]:

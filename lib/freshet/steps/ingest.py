@@ -23,7 +23,7 @@ from freshet.cleaning.items import catalogue_items, item_states, items_history, 
 from freshet.cleaning.judging import accepted, judged, narrowed, quarantined, repeated_records
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
-from freshet.cleaning.rules import SourceMapping
+from freshet.cleaning.rules import MISTAKES_FOUND_LATE, SourceMapping
 from freshet.cleaning.source import read_mapping
 from freshet.cleaning.source_columns import check_catalogue, check_mapping
 from freshet.cleaning.summary import Overview, main_refusal, overview
@@ -45,7 +45,7 @@ WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_
 _FEW = 500_000
 """Refused records (some 100 bytes each) that may be sent to every worker."""
 
-_MISTAKE = re.compile(r"\[?[\w.]*(DATETIME_PATTERN|PARAMETER_VALUE\.PATTERN|PatternSyntax|INVALID_TIMEZONE)[^\n]*")
+_MISTAKE = re.compile(rf"\[?[\w.]*({'|'.join(map(re.escape, MISTAKES_FOUND_LATE))})[^\n]*")
 """How Spark tells of a mistake of the mapping, among all that it tells."""
 
 

@@ -88,9 +88,8 @@ def check_same(job: Job, feed: Topic, behind: dict[int, int] | None) -> None:
     ends = end_offsets(feed.client, feed.name) if behind else {}
     for partition, offset in (behind or {}).items():
         if offset > ends.get(partition, offset):
-            raise _made_anew(
-                feed, f"partition {partition} ends at {ends[partition]}, the tables go on at {offset}"
-            )  # fmt: skip
+            found = f"partition {partition} ends at {ends[partition]}, the tables go on at {offset}"
+            raise _made_anew(feed, found)
     if known is None and now is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, record, {"id": now})
@@ -105,12 +104,10 @@ def _made_anew(feed: Topic, found: str) -> StateError:
 
 def _still_there(feed: Topic, behind: dict[int, int], tell: Callable[[str], None]) -> dict[int, int]:
     """`behind`, or where a partition begins if that is later: records between have expired, which is told."""
-    begins = begin_offsets(feed.client, feed.name)
+    begins, found = begin_offsets(feed.client, feed.name), dict(behind)
     for partition, offset in behind.items():
-        first = begins.get(partition, offset)
-        if offset != EARLIEST and first > offset:
-            tell(f"{first - offset:,} records of {feed.place}, partition {partition}, expired before they were read")
-    return {
-        partition: offset if offset == EARLIEST else max(offset, begins.get(partition, offset))
-        for partition, offset in behind.items()
-    }
+        missed = begins.get(partition, offset) - offset
+        if offset != EARLIEST and missed > 0:
+            tell(f"{missed:,} records of {feed.place}, partition {partition}, expired before they were read")
+            found[partition] += missed
+    return found

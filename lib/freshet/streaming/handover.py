@@ -41,10 +41,6 @@ class Handover:
     events_version: int
     offsets: dict[int, int]
 
-    @property
-    def starting_offsets(self) -> str:
-        return starting_offsets(self.topic, self.offsets)
-
 
 def topic_handover(
     warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, past: Past

@@ -17,15 +17,12 @@ Keys = NDArray[np.int64]
 """[keys, 2]"""
 
 
-KEY = ("event_id", "item_position")
-"""Columns of EVENTS that tell events apart."""
-
 _HASHES = (("freshet of today", 0x9E3779B97F4A7C15), ("another of these", 0xC2B2AE3D27D4EB4F))
 """For each half the key of its hash, and by what a position is multiplied: any odd number."""
 
 
 def keys_of(events: pa.Table | pa.RecordBatch) -> Keys:
-    """The key of each row of (event_id, item_position): SipHash of the id, to which the position adds.
+    """The key of each row of EVENT_KEY: SipHash of the id, to which the position adds.
 
     No id counts as an empty one, no position as -1.
     """

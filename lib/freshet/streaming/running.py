@@ -11,7 +11,8 @@ from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from freshet.errors import StateError, TransientError
+from freshet.cleaning.rules import MISTAKES_FOUND_LATE
+from freshet.errors import NO_SPACE, StateError, TransientError
 from freshet.streaming.query import in_few_words
 
 
@@ -147,8 +148,8 @@ _MAPPING = (
 _KNOWN = tuple(
     (mark, *meaning)
     for meaning, marks in (
-        (_MAPPING, ("INVALID_TIMEZONE", "DATETIME_PATTERN", "PARAMETER_VALUE.PATTERN", "PatternSyntax")),
-        (_FULL, ("No space left on device",)),
+        (_MAPPING, MISTAKES_FOUND_LATE),
+        (_FULL, NO_SPACE),
         (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
         (VACUUMED, (*FILE_GONE, "DELTA_VERSIONS_NOT_CONTIGUOUS", "DELTA_CANNOT_RECREATE")),
         (_MADE_ANEW, ("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",)),

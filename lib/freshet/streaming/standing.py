@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from freshet.cleaning.judging import EVENT_KEY
 from freshet.cleaning.parsing import PLACE
 from freshet.contracts import EVENTS, QUARANTINE, TableContract
 from freshet.storage.figures import batches_where
 from freshet.storage.tables import Warehouse
-from freshet.streaming.recent_keys import KEY, RecentKeys, keys_of
+from freshet.streaming.recent_keys import RecentKeys, keys_of
 
 Flags = NDArray[np.bool_]
 
@@ -35,8 +36,7 @@ class StandingPlaces:
         newest: dict[str, int] = {}
         for table in (EVENTS, QUARANTINE):
             for rows in batches_where(warehouse, table, PLACE, pc.field("source") == source):
-                last = pa.table(rows).group_by(PLACE[0]).aggregate([(PLACE[1], "max")])
-                for partition, offset in zip(*(last.column(n).to_pylist() for n in range(2)), strict=True):
+                for partition, offset in _by_partition(pa.table(rows), "max").items():
                     newest[partition] = max(offset, newest.get(partition, -1))
         return StandingPlaces(source, newest)
 
@@ -45,12 +45,8 @@ class StandingPlaces:
 
         The tables are asked only for micro-batches that begin before the stream has passed what stood.
         """
-        begins = found.group_by("source_partition").aggregate([("source_offset", "min")])
-        reached = {
-            partition: first
-            for partition, first in zip(*(begins.column(n).to_pylist() for n in range(2)), strict=True)
-            if first <= self.newest.get(partition, -1)
-        }
+        begins = _by_partition(found, "min")
+        reached = {partition: first for partition, first in begins.items() if first <= self.newest.get(partition, -1)}
         nothing = np.zeros(found.num_rows, dtype=bool)
         if not reached:
             return nothing, nothing.copy()
@@ -70,6 +66,12 @@ class StandingPlaces:
         return result
 
 
+def _by_partition(places: pa.Table, which: str) -> dict[str, int]:
+    """Per partition the first (min) or the last (max) offset of rows of PLACE."""
+    ends = places.group_by(PLACE[0]).aggregate([(PLACE[1], which)])
+    return dict(zip(*(ends.column(n).to_pylist() for n in range(2)), strict=True))
+
+
 def _from(begins: dict[str, int]) -> pc.Expression:
     """Rows of these partitions from the given offsets on. There is at least one."""
     conditions = (
@@ -85,15 +87,14 @@ def recent_keys(warehouse: Warehouse, source: str, found: pa.Table, window: time
 
     Left out are places of that micro-batch and behind it: those are no earlier records.
     """
-    begins = found.group_by("source_partition").aggregate([("source_offset", "min")])
-    later = _from(dict(zip(*(begins.column(n).to_pylist() for n in range(2)), strict=True)))
+    later = _from(_by_partition(found, "min"))
     oldest = pc.min(found.column("received_time")).as_py()
     recent = RecentKeys()
     wanted = (pc.field("source") == source) & ~later
     if oldest is not None:
         since = pa.scalar(oldest.replace(tzinfo=None) - window, pa.timestamp("us", "UTC"))
         wanted &= pc.field("received_time") >= since
-    for events in batches_where(warehouse, EVENTS, (*KEY, "received_time"), wanted):
+    for events in batches_where(warehouse, EVENTS, (*EVENT_KEY, "received_time"), wanted):
         if events.num_rows:
             recent.add(keys_of(events), pc.max(events.column("received_time")).as_py().replace(tzinfo=None))
     return recent

@@ -19,9 +19,10 @@ LAST = 500
 RATE = 1000.0
 SHOPPERS, QUICK_SHOPPERS = 20_000, 2_000
 PAST_EVENTS = 50
+"""Of a shopper before the service starts, and the most of a history: the state is full from the start."""
 LOOKS = 10
 _TABLES = ("recommendation_updates", "stream_metrics", "events")
-_UPKEEP = ("compaction.every_minutes=3.0", "compaction.tidy_minutes=3.0")
+_UPKEEP = ("compaction.every_minutes=3.0", "compaction.tidy_minutes=3.0", f"interactions.max_events={PAST_EVENTS}")
 """Four times as often as usual, so that a run of an hour sees what a service of half a day would."""
 
 

@@ -14,10 +14,8 @@ import freshet.steps.service as service
 import freshet.streaming.compaction as compaction
 import freshet.streaming.intake as intake
 import freshet.streaming.micro_batch as micro_batch
+from freshet.cli.opening import opened_job
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
-from freshet.session import spark_session
-from freshet.settings import load_settings
-from freshet.steps.job import Job
 from freshet.steps.topic import Topic
 from freshet.storage.home import Home
 from freshet.streaming.checkpoint import newest_number, source_offset
@@ -123,22 +121,18 @@ def is_finished(warehouse: Path, records: int, shoppers: int) -> bool:
 
 def main(root: Path, servers: str, topic: str, point: str, nth: int, delay: float, records: int, shoppers: int) -> None:
     armed(Deadly(point, nth, delay=delay, note=root / NOTE))
-    options = {"spark.driver.memory": "1g"}
-    jars = Path(__file__).parents[2] / ".jars"
-    spark = spark_session("freshet-killed", jars=jars, master="local[2]", options=options)
-    job = Job(spark, Home(root).prepare(), load_settings("test", OVERRIDES))
     feed = Topic(MAPPING, topic, {"kafka.bootstrap.servers": servers}, {"bootstrap.servers": servers})
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def watch() -> None:
         while not stop.wait(1.0):
-            if point == "none" and is_finished(job.home.warehouse, records, shoppers):
+            if point == "none" and is_finished(Home(root).warehouse, records, shoppers):
                 stop.set()
 
     threading.Thread(target=watch, daemon=True).start()
-    service.serve(job, feed, service.PARTS, stop=stop, tell=lambda text: None)
-    spark.stop()
+    with opened_job(root, "test", OVERRIDES, "local[2]", asks_models=True) as job:
+        service.serve(job, feed, service.PARTS, stop=stop, tell=lambda text: None)
 
 
 if __name__ == "__main__":

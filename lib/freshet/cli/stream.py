@@ -88,7 +88,11 @@ def stream(only: str | None, metrics_port: int | None, no_restart: bool, **optio
         with (
             metrics_served(options["home"].absolute() / "warehouse", metrics_port) as port,
             opened_job(
-                options["home"], options["environment"], options["overrides"], stream_master(options["master"])
+                options["home"],
+                options["environment"],
+                options["overrides"],
+                stream_master(options["master"]),
+                asks_models=True,
             ) as job,
         ):
             if port is not None:

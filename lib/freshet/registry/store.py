@@ -2,8 +2,9 @@
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,17 +35,36 @@ def opened_client(folder: Path) -> "MlflowClient":
     The first opening makes the database's schema (about 1.5 s) and the first of a process imports MLflow (about 2 s),
     so call it only where it is needed.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    # These tell of each migration at level INFO.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    _import_quietly()
     from mlflow.tracking import MlflowClient
 
     folder.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{(folder / DATABASE).resolve()}"
     with told_as_freshet_error(folder):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def imported_beside() -> None:
+    """Begins to import MLflow in a thread, for a process that needs it and has something to wait for before.
+
+    A client that is opened meanwhile waits until it is done; an import that fails is told there, where it is tried
+    again.
+    """
+
+    def imported() -> None:
+        with suppress(ImportError):
+            _import_quietly()
+
+    threading.Thread(target=imported, name="import of MLflow", daemon=True).start()
+
+
+def _import_quietly() -> None:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    # These tell of each migration at level INFO.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    import mlflow.tracking  # noqa: F401  # into the process
 
 
 def experiment_id(client: "MlflowClient", folder: Path) -> str:

@@ -18,10 +18,10 @@ from tests.benchmarks.tasks import cores, side_by_side
 SHOPPERS, ITEMS, RANKS = 40_000, 40_981, (64, 256)
 QUICK_SHOPPERS = 8_000
 PARAMS = AlsParameters(rank=64, max_iter=5, reg_param=0.1, alpha=1.0, seed=1)
-GOWALLA_PARAMS = AlsParameters(rank=64, max_iter=8, reg_param=32.0, alpha=100.0, seed=1, reg_power=0.6)
-"""Of 46 settings of rank 64 the one of highest NDCG@20 (0.0930) on the validation part: powers 0, 0.3, 0.6 and 1, three
-or four penalties each, alpha 20 to 200. A model that follows its observations too closely loses more by a part of them:
-with alpha 20 and a penalty of 0.1 times the number of observations recall20_share was 0.972."""
+GOWALLA_PARAMS = AlsParameters(rank=64, max_iter=8, reg_param=128.0, alpha=250.0, seed=1, reg_power=0.6)
+"""Of 17 settings of rank 64 those within a hundredth of the highest NDCG@20 on the validation part (0.0978), and of
+these the one of the highest share there (0.9897, NDCG@20 0.0972). A model that follows its observations too closely
+loses more by a part of them: with alpha 20 and a penalty of 0.1 times their number the share was 0.972."""
 
 DRAWS = (1, 2, 3)
 """Seeds of the four fifths."""

@@ -1,6 +1,7 @@
-"""The BARS board of Gowalla (split of NGCF and LightGCN): factors and item neighbours, blended as the product does.
+"""The BARS board of Gowalla (split of NGCF and LightGCN): factors, item neighbours and popularity, blended as the
+product does.
 
-Both are trained in Spark jobs. The settings of each, and the weight of the neighbours, are chosen on the validation
+The models are trained in Spark jobs. The settings of each, and the weights of the blend, are chosen on the validation
 part, one after the other.
 """
 
@@ -31,11 +32,16 @@ from tests.benchmarks.tables.judged import (
 from tests.benchmarks.tables.spark_side import threads
 from tests.benchmarks.tables.trials import Trial, best, recorded
 
-_FACTORS = AlsParameters(rank=2048, max_iter=4, reg_param=40.0, alpha=50.0, seed=1, reg_power=0.3, start=0.01)
-FACTORS = (_FACTORS, replace(_FACTORS, reg_param=32.0))
-NEIGHBOURS = tuple(NeighbourParameters(500, asymmetry, 0.0) for asymmetry in (1.4, 1.6))
-WEIGHTS = (3.0, 4.0, 6.0, 8.0)
-"""Of the neighbours' scores, each shopper's highest scaled to 1, beside standardised products of factors."""
+FACTORS = (
+    AlsParameters(rank=256, max_iter=8, reg_param=64.0, alpha=100.0, seed=1, reg_power=0.5),
+    AlsParameters(rank=512, max_iter=6, reg_param=64.0, alpha=100.0, seed=1, reg_power=0.5),
+    AlsParameters(rank=512, max_iter=6, reg_param=128.0, alpha=100.0, seed=1, reg_power=0.3),
+    AlsParameters(rank=1024, max_iter=4, reg_param=40.0, alpha=50.0, seed=1, reg_power=0.3, start=0.01),
+)
+NEIGHBOURS = tuple(NeighbourParameters(500, asymmetry, 0.0) for asymmetry in (1.2, 1.4))
+WEIGHTS = tuple((similar, popular) for similar in (4.0, 6.0, 8.0) for popular in (0.3, 0.45, 0.6))
+"""Of the neighbours' scores, each shopper's highest scaled to 1, and of the square root of an item's shoppers,
+standardised over the items, beside standardised products of factors."""
 
 QUICK_RANK = 32
 _SHOPPERS = 256
@@ -47,16 +53,22 @@ Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 class Setting(NamedTuple):
-    """A factor model, and the neighbours with their weight beside it; None: factors alone."""
+    """A factor model, and what stands beside it: neighbours, with their weight, and the weight of popularity."""
 
     factors: AlsParameters
     neighbours: NeighbourParameters | None = None
-    weight: float = 0.0
+    similar: float = 0.0
+    popular: float = 0.0
 
     def told(self) -> dict[str, Any]:
         """As plain values, for the record."""
         neighbours = None if self.neighbours is None else asdict(self.neighbours)
-        return {"factors": asdict(self.factors), "neighbours": neighbours, "weight": self.weight}
+        return {
+            "factors": asdict(self.factors),
+            "neighbours": neighbours,
+            "similar": self.similar,
+            "popular": self.popular,
+        }
 
 
 def native(spark: SparkSession) -> Factoriser:
@@ -76,12 +88,12 @@ def gowalla(spark: SparkSession, quick: bool) -> dict[str, Any]:
         taste = _taste(spark, frame, replace(chosen.factors, seed=seed))
         similar = None if chosen.neighbours is None else _similar(spark, shared, split.known, chosen.neighbours)
         seconds = time.perf_counter() - started
-        runs.append((_figures([chosen.weight], taste, similar, split)[0], seconds))
+        runs.append((_figures([chosen], taste, similar, split)[0], seconds))
     frame.unpersist()
     shared.unpersist()
     recall, ndcg = (np.stack([found[name] for found, _ in runs]) for name in ("recall", "ndcg"))
     slowest = max(seconds for _, seconds in runs)
-    more = "" if chosen.neighbours is None else " + neighbours"
+    more = "" if chosen.neighbours is None else " + neighbours + popularity"
     return {
         "model": f"Freshet factors of rank {chosen.factors.rank}{more}, Spark jobs",
         "row": [float(recall.mean()), float(ndcg.mean()), slowest],
@@ -105,7 +117,7 @@ def _chosen(spark: SparkSession, split: Split, quick: bool) -> tuple[Setting, st
     trials: list[Trial] = []
 
     def judge(settings: list[Setting], taste: Scores, similar: Scores | None = None) -> None:
-        figures = _figures([setting.weight for setting in settings], taste, similar, split)
+        figures = _figures(settings, taste, similar, split)
         for setting, found in zip(settings, figures, strict=True):
             value = float(found["ndcg"].mean())
             trials.append(recorded("gowalla", "validation part", setting.told(), f"ndcg@{K}", value))
@@ -119,7 +131,7 @@ def _chosen(spark: SparkSession, split: Split, quick: bool) -> tuple[Setting, st
         judge([Setting(params)], models[params])
     factors = tried[best(trials).id].factors
     for neighbours in NEIGHBOURS[:few]:
-        settings = [Setting(factors, neighbours, weight) for weight in WEIGHTS[:few]]
+        settings = [Setting(factors, neighbours, *weights) for weights in WEIGHTS[:few]]
         judge(settings, models[factors], _similar(spark, shared, split.known, neighbours))
     frame.unpersist()
     shared.unpersist()
@@ -154,17 +166,23 @@ def _by_length(pairs: csr_matrix) -> csr_matrix:
     return csr_matrix(diags(1.0 / np.sqrt(counts)) @ pairs, dtype=np.float32)
 
 
+def _popularity(known: csr_matrix) -> NDArray[np.float32]:
+    """By item, as the product's term item_popular_all."""
+    values = np.sqrt(np.asarray(known.sum(axis=0), dtype=np.float32).ravel())
+    return (values - values.mean()) / values.std()
+
+
 def _figures(
-    weights: list[float], taste: Scores, similar: Scores | None, split: Split
+    settings: list[Setting], taste: Scores, similar: Scores | None, split: Split
 ) -> list[dict[str, NDArray[np.float64]]]:
-    """For each weight of `similar` beside `taste` the metrics at 20 per judged shopper."""
-    lists: list[list[NDArray[np.int64]]] = [[] for _ in weights]
-    users = judged_users(split)
+    """For the weights of each setting the metrics at 20 per judged shopper."""
+    lists: list[list[NDArray[np.int64]]] = [[] for _ in settings]
+    users, popular = judged_users(split), _popularity(split.known)
     for start in range(0, len(users), _SHOPPERS):
         rows = users[start : start + _SHOPPERS]
         own = taste(rows)
         others = similar(rows) if similar is not None else np.zeros((), np.float32)
-        for weight, found in zip(weights, lists, strict=True):
-            total = own + np.float32(weight) * others
+        for setting, found in zip(settings, lists, strict=True):
+            total = own + np.float32(setting.similar) * others + np.float32(setting.popular) * popular
             found.append(lists_by(lambda _, total=total: total, rows, split, K))
     return [metrics(np.concatenate(found), split) for found in lists]

@@ -50,18 +50,21 @@ def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
     return np.full((rows, k), np.iinfo(np.int64).max), np.full((rows, k), -np.inf, dtype=dtype)
 
 
-def add_columns(best: Found[Float], scores: NDArray[Float], first: int) -> None:
-    """Makes `best` the top-k of what it was and of these columns, of which the first is column `first` of the whole.
+def add_columns(
+    best: Found[Float], scores: NDArray[Float], columns: NDArray[np.int64], rows: NDArray[np.int64] | None = None
+) -> None:
+    """Makes rows `rows` of `best`, all if not told, the top-k of what they were and of these scores [rows, columns].
 
-    Parts come in the order of their columns, and each column's scores lie side by side in memory, or they are copied:
-    maxima of a few columns are then taken of many rows at a time. As of top_k; best is changed in place.
+    `columns`: which columns of the whole these are, in any order, each in one call. Each column's scores lie side by
+    side in memory, or they are copied: maxima of a few columns are then taken of many rows at a time. As of top_k;
+    best is changed in place.
     """
     by_column = np.ascontiguousarray(scores.T)
     strips = len(by_column) // DEPTH
     highest = by_column[: strips * DEPTH].reshape(strips, DEPTH, len(scores)).max(axis=1)
     _refuse_nan(highest)
     _refuse_nan(by_column[strips * DEPTH :])
-    _pick_by_column(by_column, highest, first, *best)
+    _pick_by_column(by_column, highest, columns, np.arange(len(scores)) if rows is None else rows, *best)
 
 
 def _refuse_nan(values: NDArray[Float]) -> None:
@@ -73,7 +76,7 @@ def _refuse_nan(values: NDArray[Float]) -> None:
 def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.int64], values: NDArray[Float]) -> None:
     """The best of each row, from the strips whose maxima are among the k highest and the columns behind the last.
 
-    What `_put` would refuse is mostly not given to it: with a call for each score a row of 41,000 took 54 us of a busy
+    What `put` would refuse is mostly not given to it: with a call for each score a row of 41,000 took 54 us of a busy
     core instead of 33.
     """
     strips = highest.shape[1]
@@ -83,41 +86,45 @@ def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.i
         bounds[:] = -np.inf
         for strip in range(strips):
             if highest[row, strip] > bounds[-1]:
-                _put(bounds, nowhere, highest[row, strip], 0)
+                put(bounds, nowhere, highest[row, strip], 0)
         edge = bounds[-1]
         for strip in range(strips):
             if highest[row, strip] >= edge:
                 for column in range(strip, DEPTH * strips, strips):
                     if own[column] >= edge:
-                        _put(best, places, own[column], column)
+                        put(best, places, own[column], column)
         for column in range(DEPTH * strips, scores.shape[1]):
             if own[column] >= edge:
-                _put(best, places, own[column], column)
+                put(best, places, own[column], column)
 
 
 @compiled
 def _pick_by_column(
-    scores: NDArray[Float], highest: NDArray[Float], first: int, columns: NDArray[np.int64], values: NDArray[Float]
-) -> None:
+    scores: NDArray[Float], highest: NDArray[Float], names: NDArray[np.int64], rows: NDArray[np.int64],
+    columns: NDArray[np.int64], values: NDArray[Float],
+) -> None:  # fmt: skip
     """Puts scores [columns, rows] among the best so far; a strip is DEPTH columns in a row.
 
     As of `_pick`, but behind the first columns the best so far are bound enough: maxima that are looked at first took
     longer (16 us for 41,000 scores instead of 12).
     """
-    edges = values[:, -1].copy()
-    if first == 0:
+    edges = np.empty(len(rows), scores.dtype)
+    for row in range(len(rows)):
+        edges[row] = values[rows[row], -1]
+    if np.isinf(edges).any():
         _raise(edges, highest, values.shape[1])
     for strip in range(highest.shape[0]):
         for row in range(highest.shape[1]):
             if highest[strip, row] >= edges[row]:
                 for column in range(DEPTH * strip, DEPTH * (strip + 1)):
                     if scores[column, row] >= edges[row]:
-                        _put(values[row], columns[row], scores[column, row], first + column)
-                        edges[row] = max(edges[row], values[row, -1])
+                        best = values[rows[row]]
+                        put(best, columns[rows[row]], scores[column, row], names[column])
+                        edges[row] = max(edges[row], best[-1])
     for column in range(DEPTH * highest.shape[0], scores.shape[0]):
         for row in range(scores.shape[1]):
             if scores[column, row] >= edges[row]:
-                _put(values[row], columns[row], scores[column, row], first + column)
+                put(values[rows[row]], columns[rows[row]], scores[column, row], names[column])
 
 
 @compiled
@@ -126,13 +133,14 @@ def _raise(edges: NDArray[Float], highest: NDArray[Float], k: int) -> None:
     bounds, nowhere = np.full((len(edges), k), -np.inf, edges.dtype), np.zeros(k, np.int64)
     for strip in range(highest.shape[0]):
         for row in range(highest.shape[1]):
-            if highest[strip, row] > edges[row]:
-                _put(bounds[row], nowhere, highest[strip, row], 0)
-                edges[row] = bounds[row, -1]
+            if highest[strip, row] > bounds[row, -1]:
+                put(bounds[row], nowhere, highest[strip, row], 0)
+    for row in range(len(edges)):
+        edges[row] = max(edges[row], bounds[row, -1])
 
 
 @compiled
-def _put(best: NDArray[Float], places: NDArray[np.int64], value: Float, place: int) -> None:
+def put(best: NDArray[Float], places: NDArray[np.int64], value: Float, place: int) -> None:
     """Puts a value in its place among the best, if it is one of them; of equal ones the lower place is better."""
     last = len(best) - 1
     if value < best[last] or (value == best[last] and place > places[last]):

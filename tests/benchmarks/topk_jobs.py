@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from freshet.contracts.shoppers import HISTORY
-from freshet.models.als_parameters import AlsParameters
+from freshet.models.factorisation import Factors
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import recommended
 from freshet.recommendation.recipe import Recipe
 from tests.benchmarks.als import bench_session
+from tests.benchmarks.foldin import GOWALLA_PARAMS
 from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, gowalla_data
 
 LENGTH, POLICY = 20, "new_items"
@@ -28,13 +30,14 @@ CLOCK = datetime(2026, 1, 1)
 _FEW = 500
 
 
-def whole_jobs(rank: int, users: int, pairs: int) -> dict[str, Any]:
+def whole_jobs(trained: Factors, users: int, pairs: int) -> dict[str, Any]:
     """mllib_over_ours_rank*: the lowest ratio of seconds over alternating pairs, after one small run of each."""
+    rank = trained.items.shape[1]
     spark = bench_session("freshet-bench-topk")
     try:
         with tempfile.TemporaryDirectory(prefix="freshet-topk-") as folder:
             root = Path(folder)
-            ours, mllib = _jobs(spark, root, rank, users)
+            ours, mllib = _jobs(spark, root, trained, users)
             found = [(_timed(ours, root / "ours"), _timed(mllib, root / "mllib")) for _ in range(pairs)]
     finally:
         spark.stop()
@@ -54,10 +57,8 @@ def _timed(lists: Callable[[], DataFrame], table: Path) -> float:
     return time.perf_counter() - started
 
 
-def _jobs(spark: SparkSession, root: Path, rank: int, users: int) -> tuple[Callable[[], DataFrame], ...]:
-    rng = np.random.default_rng(rank)
-    items = (rng.standard_normal((ITEMS, rank)) / np.sqrt(rank)).astype(np.float32)
-    vectors = (rng.standard_normal((users, rank)) / np.sqrt(rank)).astype(np.float32)
+def _jobs(spark: SparkSession, root: Path, trained: Factors, users: int) -> tuple[Callable[[], DataFrame], ...]:
+    items, vectors = trained.items, trained.users[np.arange(users) % len(trained.users)]
     factors_alone(items).save(root / "artifact")
     histories = _histories(spark, gowalla_data().published_train, users)
     histories.write.parquet(str(root / "histories"))
@@ -68,7 +69,7 @@ def _jobs(spark: SparkSession, root: Path, rank: int, users: int) -> tuple[Calla
         return recommended(known, artifact=root / "artifact", clock=CLOCK, length=LENGTH, policy=POLICY)
 
     package = spark.sparkContext._jvm.org.apache.spark.ml.recommendation
-    made = package.ALSModel("als", rank, *(frame._jdf for frame in factors))
+    made = package.ALSModel("als", items.shape[1], *(frame._jdf for frame in factors))
     # Only a fit gives it the names of its columns.
     model = ALSModel(made.setUserCol("user").setItemCol("item"))
 
@@ -84,7 +85,7 @@ def factors_alone(factors: NDArray[np.float32]) -> Artifact:
     weights = {"factors": 1.0}
     return Artifact(
         recipe=Recipe(
-            target="purchase", event_weights={"purchase": 1.0}, als=AlsParameters(factors.shape[1], 8, 0.1, 1.0, 7),
+            target="purchase", event_weights={"purchase": 1.0}, als=replace(GOWALLA_PARAMS, rank=factors.shape[1]),
             item_half_life_days=None, item_min_strength=0.0, user_half_life_days=None, user_min_strength=0.0,
             neighbours=0, neighbour_half_life_days=None, own_half_lives={},
             weights={"next_baskets": weights, POLICY: weights},

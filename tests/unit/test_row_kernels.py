@@ -85,7 +85,7 @@ def test_rows_are_added_and_picked_as_from_a_dense_matrix(seed: int) -> None:
     part = sparse(seed, 7, 11)
     scores = np.random.default_rng(seed).standard_normal((7, 11)).astype(np.float32)
     expected = scores + part.toarray()
-    add_rows(scores, part, 0)
+    add_rows(scores, part)
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
     chosen = np.random.default_rng(seed).integers(0, 11, (7, 4))
     assert picked(part, chosen).tolist() == np.take_along_axis(part.toarray(), chosen, axis=1).tolist()

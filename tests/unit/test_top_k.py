@@ -54,8 +54,10 @@ def test_top_k_of_parts_equals_a_full_sort_of_the_whole(
     scores = (rng.integers(0, levels, (19, k + sum(parts))) - levels // 2).astype(np.float32)
     scores[rng.random(scores.shape) < forbidden] = -np.inf
     best = nothing_found(19, k, scores.dtype)
-    for part in np.split(np.arange(scores.shape[1]), np.cumsum(parts)):
-        add_columns(best, scores[:, part], int(part[0]) if len(part) else 0)
+    halves = np.split(rng.permutation(19), [rng.integers(20)])
+    for part in np.split(rng.permutation(scores.shape[1]), np.cumsum(parts)):
+        for rows in halves:
+            add_columns(best, scores[np.ix_(rows, part)], part, rows)
     for n, row in enumerate(scores):
         expected = best_columns([float(value) for value in row], k)
         assert list(zip(best[0][n].tolist(), best[1][n].tolist(), strict=True)) == expected
@@ -109,4 +111,4 @@ def test_a_score_that_is_not_a_number_is_refused(columns: int, place: int) -> No
     with pytest.raises(ValueError, match="not a number"):
         top_k(scores, 3)
     with pytest.raises(ValueError, match="not a number"):
-        add_columns(nothing_found(2, 3, scores.dtype), scores, 0)
+        add_columns(nothing_found(2, 3, scores.dtype), scores, np.arange(columns))

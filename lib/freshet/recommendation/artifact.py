@@ -14,6 +14,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,8 @@ from scipy.sparse import csc_matrix, csr_matrix
 from freshet.errors import StateError
 from freshet.recommendation.fold_in import gram_matrix
 from freshet.recommendation.item_terms import RECENT_POPULARITY
-from freshet.recommendation.recipe import ITEM_MODELS, NEIGHBOURS, NEXT_ITEMS, Recipe
+from freshet.recommendation.recipe import FACTORS, ITEM_MODELS, NEIGHBOURS, NEXT_ITEMS, Recipe
+from freshet.recommendation.search_order import SearchOrder, search_order
 
 _SPARSE_PARTS = ("data", "indices", "indptr")
 
@@ -49,21 +51,46 @@ class Artifact:
         return self.factors.mean(axis=0, dtype=np.float64)
 
     @cached_property
-    def _dense(self) -> dict[str, NDArray[np.float32]]:
-        return {}
+    def _by_policy(self) -> dict[str, dict[str, Any]]:
+        return {"dense": {}, "order": {}, "terms": {}}
 
     def dense(self, policy: str) -> NDArray[np.float32]:
         """[items, rank + 1] by which one product gives all that scores of `policy` have for every item: the item
         vectors around their mean, and the weighted sum of the item terms. Computed once."""
-        if policy not in self._dense:
-            weights = self.recipe.weights[policy]
-            made = np.zeros((len(self.items), self.factors.shape[1] + 1), dtype=np.float32)
-            if self.recipe.als is not None:
-                made[:, :-1] = self.factors - self.mean_factor
+        kept: dict[str, NDArray[np.float32]] = self._by_policy["dense"]
+        if policy not in kept:
+            kept[policy] = self._vectors(policy)
+        return kept[policy]
+
+    def search_order(self, policy: str) -> SearchOrder:
+        """`dense` in the order of a search, instead of it. Computed once."""
+        kept: dict[str, SearchOrder] = self._by_policy["order"]
+        if policy not in kept:
+            vectors = self._vectors(policy)
+            square = float(np.einsum("ij,ij->", vectors[:, :-1], vectors[:, :-1])) / max(1, len(vectors))
+            weight = abs(self.recipe.weights[policy].get(FACTORS, 0.0))
+            # A shopper's vector is scaled such that scores have this weight for a deviation: were all directions of the
+            # item vectors alike, it would be so long.
+            scale = weight * np.sqrt(self.factors.shape[1] / square) if square > 0 else 0.0
+            kept[policy] = search_order(vectors, scale=float(scale))
+        return kept[policy]
+
+    def item_part(self, policy: str) -> NDArray[np.float32]:
+        """[items]: the weighted sum of the item terms. Computed once."""
+        kept: dict[str, NDArray[np.float32]] = self._by_policy["terms"]
+        if policy not in kept:
+            made = np.zeros(len(self.items), dtype=np.float32)
             for name, vector in self.terms.items():
-                made[:, -1] += np.float32(weights.get(name, 0.0)) * vector
-            self._dense[policy] = made
-        return self._dense[policy]
+                made += np.float32(self.recipe.weights[policy].get(name, 0.0)) * vector
+            kept[policy] = made
+        return kept[policy]
+
+    def _vectors(self, policy: str) -> NDArray[np.float32]:
+        made = np.zeros((len(self.items), self.factors.shape[1] + 1), dtype=np.float32)
+        if self.recipe.als is not None:
+            made[:, :-1] = self.factors - self.mean_factor
+        made[:, -1] = self.item_part(policy)
+        return made
 
     @cached_property
     def recent_popularity(self) -> NDArray[np.float32] | None:

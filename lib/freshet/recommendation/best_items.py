@@ -1,11 +1,11 @@
 """The best items of scored shoppers, and how many shoppers and items are scored at a time."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from freshet.recommendation.artifact import Artifact
+from freshet.recommendation.bounded_search import searched
 from freshet.recommendation.scoring import ScoredBlock, has_whole_rows
-from freshet.top_k import DEPTH, add_columns, nothing_found, top_k
+from freshet.top_k import DEPTH, Found, top_k
 
 _SCORE_CELLS = 24_000_000
 """Scores of a block of shoppers, 96 MB of float32. A product of few shoppers spends its time on laying out the items'
@@ -26,15 +26,24 @@ def cut(artifact: Artifact, policy: str, length: int) -> tuple[int, int]:
     return shoppers, width
 
 
-def best_items(result: ScoredBlock, width: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def best_items(result: ScoredBlock, width: int, length: int) -> Found[np.float32]:
     """Columns and scores [shoppers, length] of the best, best first, ties by lower column; fewer of fewer items.
 
     `width` as `cut` gives it. Minus infinity is the score of what cannot be listed.
     """
-    items = len(result.right)
-    if width >= items:
+    if result.order is None:
         return top_k(result.rows(), length)
-    best = nothing_found(len(result.left), length, np.dtype(np.float32))
-    for first, scores in result.panels(width):
-        add_columns(best, scores, first)
+    left_out = np.zeros(len(result.item_part), dtype=np.bool_)
+    left_out[result.order.places[result.unavailable]] = True
+    warm = np.arange(len(result.left)) if result.cold is None else np.flatnonzero(~result.cold)
+    best = searched(
+        result.left, result.order, result.own(),
+        left_out=left_out, rows=warm, width=width, length=length, room=result.room,
+    )  # fmt: skip
+    if result.cold is not None:
+        # The same for each: of a shopper without known items nothing is left out.
+        scores = result.popularity.copy()
+        scores[result.unavailable] = -np.inf
+        columns, values = top_k(scores[None, :], length)
+        best[0][result.cold], best[1][result.cold] = columns, values
     return best

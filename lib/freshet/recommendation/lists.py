@@ -122,7 +122,9 @@ def _listed(
     room = np.empty(min(size, block.shoppers) * width, dtype=np.float32)
     for start in range(0, block.shoppers, size):
         part = block.part(start, start + size)
-        result = scored(part, model, policy=policy, unavailable=unavailable, room=room)
+        result = scored(
+            part, model, policy=policy, unavailable=unavailable, room=room, for_search=width < len(model.items)
+        )
         items = _lists(result, model, width, length)
         rows = others.slice(start, size)
         unknown = pa.array(part.unknown, pa.int64())

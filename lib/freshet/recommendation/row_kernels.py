@@ -60,9 +60,9 @@ def said(
     return values, origins
 
 
-def add_rows(scores: NDArray[np.float32], part: csr_matrix, first: int) -> None:
-    """Adds the columns of a matrix from `first` on, as many as there are scores, in place."""
-    _add(scores, *_places(part), part.data.astype(np.float32, copy=False), first)
+def add_rows(scores: NDArray[np.float32], part: csr_matrix) -> None:
+    """Adds a matrix of the same shape in place."""
+    _add(scores, *_places(part), part.data.astype(np.float32, copy=False))
 
 
 def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -164,14 +164,10 @@ def _say(  # noqa: PLR0913 - a kernel takes plain arrays
 
 
 @compiled
-def _add(
-    scores: NDArray[np.float32], ends: Places, columns: Places, values: NDArray[np.float32], first: int
-) -> None:  # fmt: skip
+def _add(scores: NDArray[np.float32], ends: Places, columns: Places, values: NDArray[np.float32]) -> None:
     for row in range(len(ends) - 1):
         for n in range(ends[row], ends[row + 1]):
-            column = np.int64(columns[n]) - first
-            if 0 <= column < scores.shape[1]:
-                scores[row, column] += values[n]
+            scores[row, columns[n]] += values[n]
 
 
 @compiled

@@ -8,7 +8,6 @@ Of a shopper without known items there would be the item terms alone, which a se
 other terms, or leave out: recent popularity takes their place, whatever its weight.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.history_block import HistoryBlock
 from freshet.recommendation.recipe import FACTORS
 from freshet.recommendation.row_kernels import add_rows, add_scaled_product
+from freshet.recommendation.search_order import SearchOrder
 from freshet.recommendation.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
 
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -34,16 +34,19 @@ class ModelPart(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoredBlock:
-    """What scores [shoppers, items] are the sum of, weighted; reasons are read from it. `rows` or `panels` adds up.
+    """What scores [shoppers, items] are the sum of, weighted; reasons are read from it.
 
-    left @ right' is all that is dense; the last column of `right` is that of the item terms. `whole`: that product and
-    what item models add, where there is one. `left_out`: minus infinity where an item is not for this shopper;
-    `unavailable`: columns that are for nobody, in rising order. `room` takes the sums. Rows `cold`, None
-    where there are none, are not that sum but `popularity` [items].
+    left @ right' is all that is dense; the last number of a row of `right` is that of the item terms, `item_part`
+    [items]. For a search `right` is None, and `order` has the same rows. `whole`: that product and what item models
+    add, where there is one. `left_out`: minus infinity where an item is not for this shopper; `unavailable`: columns
+    that are for nobody, in rising order. `room` takes the sums. Rows `cold`, None where there are none, are not that
+    sum but `popularity` [items].
     """
 
     left: NDArray[np.float32]
-    right: NDArray[np.float32]
+    right: NDArray[np.float32] | None
+    order: SearchOrder | None
+    item_part: NDArray[np.float32]
     whole: NDArray[np.float32] | None
     model_parts: dict[str, ModelPart]
     own_part: csr_matrix | None
@@ -53,35 +56,26 @@ class ScoredBlock:
     cold: NDArray[np.bool_] | None
     popularity: NDArray[np.float32]
 
-    @property
-    def item_part(self) -> NDArray[np.float32]:
-        """The weighted item terms, [items]."""
-        return self.right[:, -1]
-
     def rows(self) -> NDArray[np.float32]:
-        """Scores [shoppers, items]. To be called once: sums are taken in `room`."""
-        whole = _product(self.left, self.right, self.room) if self.whole is None else self.whole
-        return self._added(whole, 0)
-
-    def panels(self, width: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(first column, scores [shoppers, up to width]) of part after part of the catalogue, all in one memory, where
-        an item's scores are side by side. Not where there are item models, which are added to whole rows."""
-        assert self.whole is None
-        for first in range(0, len(self.right), width):
-            by_item = _product(self.right[first : first + width], self.left, self.room)
-            yield first, self._added(by_item.T, first)
-
-    def _added(self, scores: NDArray[np.float32], first: int) -> NDArray[np.float32]:
-        end = first + scores.shape[1]
+        """Scores [shoppers, items]. To be called once: sums are taken in `room`. Not of a block for a search."""
+        scores = self.whole
+        if scores is None:
+            assert self.right is not None
+            scores = _product(self.left, self.right, self.room)
         if self.cold is not None:
-            # In the order of the memory, whichever that is: row after row of a panel takes ten times as long.
-            np.copyto(scores, self.popularity[first:end], where=self.cold[:, None])
+            np.copyto(scores, self.popularity, where=self.cold[:, None])
         for part in (self.own_part, self.left_out):
             if part is not None:
-                add_rows(scores, part, first)
-        start, stop = np.searchsorted(self.unavailable, (first, end))
-        scores[:, self.unavailable[start:stop] - first] = -np.inf
+                add_rows(scores, part)
+        scores[:, self.unavailable] = -np.inf
         return scores
+
+    def own(self) -> csr_matrix:
+        """All that is added to scores by shopper and item, [shoppers, items]."""
+        parts = [part for part in (self.own_part, self.left_out) if part is not None]
+        return (
+            sum(parts[1:], parts[0]) if parts else csr_matrix((len(self.left), len(self.item_part)), dtype=np.float32)
+        )
 
 
 def has_whole_rows(artifact: Artifact, policy: str) -> bool:
@@ -97,18 +91,20 @@ def scored(
     policy: str,
     room: NDArray[np.float32],
     unavailable: NDArray[np.int64] = NOTHING,
+    for_search: bool = False,
 ) -> ScoredBlock:
     """Scores by the recipe's weights of `policy`; of shoppers without known items recent popularity, where the artifact
     has it. Under new_items a shopper's target items are minus infinity, and so are, for everybody, the columns
     `unavailable`.
 
-    `room` takes the scores: as many numbers as shoppers times items with `has_whole_rows`, else times the width of
-    panels. New memory for each block of shoppers costs as much as to fill it.
+    `room` takes the scores: as many numbers as shoppers times items, or `for_search`, which excludes `has_whole_rows`,
+    times the items of a product. New memory for each block of shoppers costs as much as to fill it.
     """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
-    left, right = _dense_part(block, artifact, weights.get(FACTORS, 0.0)), artifact.dense(policy)
-    whole = _product(left, right, room) if has_whole_rows(artifact, policy) else None
+    left = _dense_part(block, artifact, weights.get(FACTORS, 0.0))
+    right, order = (None, artifact.search_order(policy)) if for_search else (artifact.dense(policy), None)
+    whole = _product(left, right, room) if right is not None and has_whole_rows(artifact, policy) else None
     model_parts = {}
     for model in artifact.item_weights:
         if whole is not None and weights.get(model, 0.0):
@@ -126,8 +122,9 @@ def scored(
         left_out.data[:] = -np.inf
     cold, popularity = _cold(block, artifact)
     return ScoredBlock(
-        left, right, whole, model_parts, own_part, left_out, np.sort(unavailable), room, cold, popularity
-    )
+        left, right, order, artifact.item_part(policy), whole, model_parts, own_part, left_out, np.sort(unavailable),
+        room, cold, popularity,
+    )  # fmt: skip
 
 
 def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.bool_] | None, NDArray[np.float32]]:

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
+from tests.benchmarks.tables.gowalla import popularity
+from tests.benchmarks.tables.gowalla_data import is_late
 from tests.benchmarks.tables.judged import Split, lists_of, metrics, weights_matrix
 from tests.benchmarks.tables.ml_1m import NEXT, Ratings, newest_states, time_split
 from tests.benchmarks.tables.ml_100k import stratified
@@ -71,3 +73,14 @@ def test_a_state_holds_what_came_in_the_newest_steps_and_fades_by_step() -> None
     states = newest_states(Ratings(users, items, times), replace(NEXT[0], decay=0.5, steps=3))
     # User 7: item 3 alone at first is four steps back and counts no more; 1, then 2 and 3 at once, then 1 again.
     assert states.toarray().tolist() == [[1.25, 0.5, 0.5], [0.0, 1.0, 0.0]]
+
+
+def test_the_last_fifth_of_each_list_rounded_up_is_late_and_none_of_fewer_than_five() -> None:
+    users = np.repeat([0, 2, 3, 4], [10, 4, 5, 11])
+    expected = [n >= 8 for n in range(10)] + [False] * 4 + [n >= 4 for n in range(5)] + [n >= 8 for n in range(11)]
+    assert is_late(users).tolist() == expected
+
+
+def test_popularity_is_the_standardised_root_of_an_items_shoppers() -> None:
+    known = csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]], np.float32))
+    assert popularity(known) == pytest.approx([np.sqrt(1.5), 0.0, -np.sqrt(1.5)])

@@ -166,7 +166,7 @@ def _by_length(pairs: csr_matrix) -> csr_matrix:
     return csr_matrix(diags(1.0 / np.sqrt(counts)) @ pairs, dtype=np.float32)
 
 
-def _popularity(known: csr_matrix) -> NDArray[np.float32]:
+def popularity(known: csr_matrix) -> NDArray[np.float32]:
     """By item, as the product's term item_popular_all."""
     values = np.sqrt(np.asarray(known.sum(axis=0), dtype=np.float32).ravel())
     return (values - values.mean()) / values.std()
@@ -177,7 +177,7 @@ def _figures(
 ) -> list[dict[str, NDArray[np.float64]]]:
     """For the weights of each setting the metrics at 20 per judged shopper."""
     lists: list[list[NDArray[np.int64]]] = [[] for _ in settings]
-    users, popular = judged_users(split), _popularity(split.known)
+    users, popular = judged_users(split), popularity(split.known)
     for start in range(0, len(users), _SHOPPERS):
         rows = users[start : start + _SHOPPERS]
         own = taste(rows)

@@ -44,7 +44,7 @@ def gowalla_data() -> Gowalla:
     train, test = pq.read_table(folder / "train.parquet"), pq.read_table(folder / "test.parquet")
     users, items = _pairs(train, "items")
     more_users, more_items = _pairs(train, "valid_items")
-    late = _is_late(users)
+    late = is_late(users)
     return Gowalla(
         train=_matrix(users[~late], items[~late]),
         validation=_matrix(users[late], items[late]),
@@ -53,7 +53,7 @@ def gowalla_data() -> Gowalla:
     )
 
 
-def _is_late(users: NDArray[np.int64]) -> NDArray[np.bool_]:
+def is_late(users: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which pairs, of rising users, are of the last fifth of a user's; of fewer than five none is."""
     counts = np.bincount(users, minlength=USERS)
     place = np.arange(len(users)) - (np.cumsum(counts) - counts)[users]

@@ -31,7 +31,7 @@ from tests.streaming.service import ITEMS, promoted_in, shop_artifact
 REPOSITORY = Path(__file__).parents[2]
 TOPIC, SEED, SHOPPERS, CHUNK = "killed", 20111209, 12, 90
 PATIENCE = 240.0
-FEED_SECONDS = 3.0
+FEED_SECONDS = 1.0
 RESTART_SECONDS = 20.0
 """What a start may take to its first commit."""
 

@@ -14,7 +14,6 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,39 +50,44 @@ class Artifact:
         return self.factors.mean(axis=0, dtype=np.float64)
 
     @cached_property
-    def _by_policy(self) -> dict[str, dict[str, Any]]:
-        return {"dense": {}, "order": {}, "terms": {}}
+    def _dense(self) -> dict[str, NDArray[np.float32]]:
+        return {}
 
     def dense(self, policy: str) -> NDArray[np.float32]:
         """[items, rank + 1] by which one product gives all that scores of `policy` have for every item: the item
         vectors around their mean, and the weighted sum of the item terms. Computed once."""
-        kept: dict[str, NDArray[np.float32]] = self._by_policy["dense"]
-        if policy not in kept:
-            kept[policy] = self._vectors(policy)
-        return kept[policy]
+        if policy not in self._dense:
+            self._dense[policy] = self._vectors(policy)
+        return self._dense[policy]
+
+    @cached_property
+    def _orders(self) -> dict[str, SearchOrder]:
+        return {}
 
     def search_order(self, policy: str) -> SearchOrder:
         """`dense` in the order of a search, instead of it. Computed once."""
-        kept: dict[str, SearchOrder] = self._by_policy["order"]
-        if policy not in kept:
+        if policy not in self._orders:
             vectors = self._vectors(policy)
             square = float(np.einsum("ij,ij->", vectors[:, :-1], vectors[:, :-1])) / max(1, len(vectors))
             weight = abs(self.recipe.weights[policy].get(FACTORS, 0.0))
             # A shopper's vector is scaled such that scores have this weight for a deviation: were all directions of the
             # item vectors alike, it would be so long.
             scale = weight * np.sqrt(self.factors.shape[1] / square) if square > 0 else 0.0
-            kept[policy] = search_order(vectors, scale=float(scale))
-        return kept[policy]
+            self._orders[policy] = search_order(vectors, scale=float(scale))
+        return self._orders[policy]
+
+    @cached_property
+    def _item_parts(self) -> dict[str, NDArray[np.float32]]:
+        return {}
 
     def item_part(self, policy: str) -> NDArray[np.float32]:
         """[items]: the weighted sum of the item terms. Computed once."""
-        kept: dict[str, NDArray[np.float32]] = self._by_policy["terms"]
-        if policy not in kept:
+        if policy not in self._item_parts:
             made = np.zeros(len(self.items), dtype=np.float32)
             for name, vector in self.terms.items():
                 made += np.float32(self.recipe.weights[policy].get(name, 0.0)) * vector
-            kept[policy] = made
-        return kept[policy]
+            self._item_parts[policy] = made
+        return self._item_parts[policy]
 
     def _vectors(self, policy: str) -> NDArray[np.float32]:
         made = np.zeros((len(self.items), self.factors.shape[1] + 1), dtype=np.float32)

@@ -51,9 +51,9 @@ def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
 
 
 def add_columns(
-    best: Found[Float], scores: NDArray[Float], columns: NDArray[np.int64], rows: NDArray[np.int64] | None = None
+    best: Found[Float], scores: NDArray[Float], columns: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> None:
-    """Makes rows `rows` of `best`, all if not told, the top-k of what they were and of these scores [rows, columns].
+    """Makes rows `rows` of `best` the top-k of what they were and of these scores [rows, columns].
 
     `columns`: which columns of the whole these are, in any order, each in one call. Each column's scores lie side by
     side in memory, or they are copied: maxima of a few columns are then taken of many rows at a time. As of top_k;
@@ -64,7 +64,7 @@ def add_columns(
     highest = by_column[: strips * DEPTH].reshape(strips, DEPTH, len(scores)).max(axis=1)
     _refuse_nan(highest)
     _refuse_nan(by_column[strips * DEPTH :])
-    _pick_by_column(by_column, highest, columns, np.arange(len(scores)) if rows is None else rows, *best)
+    _pick_by_column(by_column, highest, columns, rows, *best)
 
 
 def _refuse_nan(values: NDArray[Float]) -> None:

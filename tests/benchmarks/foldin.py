@@ -11,11 +11,11 @@ from scipy.sparse import csr_matrix
 from freshet.models.als_parameters import AlsParameters
 from freshet.models.factorisation import factorised, turned_to_axes
 from freshet.recommendation.fold_in import folded_in, gram_matrix
-from tests.benchmarks.tables.gowalla_data import gowalla_data, judged
+from tests.benchmarks.tables.gowalla_data import ITEMS, gowalla_data, judged
 from tests.benchmarks.tables.judged import Split
 from tests.benchmarks.tasks import cores, side_by_side
 
-SHOPPERS, ITEMS, RANKS = 40_000, 40_981, (64, 256)
+SHOPPERS, RANKS = 40_000, (64, 256)
 QUICK_SHOPPERS = 8_000
 PARAMS = AlsParameters(rank=64, max_iter=5, reg_param=0.1, alpha=1.0, seed=1)
 GOWALLA_PARAMS = AlsParameters(rank=64, max_iter=8, reg_param=128.0, alpha=250.0, seed=1, reg_power=0.6)

@@ -110,11 +110,11 @@ def test_every_place_of_a_list_has_a_column_also_where_all_is_left_out() -> None
     assert ((columns >= 0) & (columns < ITEMS)).all()
 
 
-@pytest.mark.parametrize("side", ["shopper", "item", "own"])
+@pytest.mark.parametrize("side", ["shopper", "item", "term", "own"])
 def test_a_score_that_is_not_a_number_is_refused(side: str) -> None:
     left, items = _drawn(7, 3, 1.0, 1.0)
     added = np.zeros((SHOPPERS, ITEMS), np.float32)
-    broken = {"shopper": left, "item": items, "own": added}[side]
-    broken[2, 1] = np.nan
+    broken = {"shopper": left, "item": items, "term": items, "own": added}[side]
+    broken[2, -1 if side == "term" else 1] = np.nan
     with pytest.raises(ValueError, match="not a number"):
         _searched(left, search_order(items, scale=1.0), added, length=3)

@@ -111,4 +111,4 @@ def test_a_score_that_is_not_a_number_is_refused(columns: int, place: int) -> No
     with pytest.raises(ValueError, match="not a number"):
         top_k(scores, 3)
     with pytest.raises(ValueError, match="not a number"):
-        add_columns(nothing_found(2, 3, scores.dtype), scores, np.arange(columns))
+        add_columns(nothing_found(2, 3, scores.dtype), scores, np.arange(columns), np.arange(2))

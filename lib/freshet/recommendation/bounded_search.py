@@ -35,7 +35,8 @@ def searched(
     places = order.places[own.indices].astype(np.int32)
     _put_own(left, order.vectors, own.indptr, own.indices, places, own.data, left_out, *best)
     lengths = np.sqrt(np.einsum("ij,ij->i", left[:, :-1], left[:, :-1]))
-    if np.isnan(lengths).any() or np.isnan(order.length).any():
+    # Bounds of the whole order hold every number; of one that is none a search would say nothing and end.
+    if np.isnan(order.most(lengths, 0)).any():
         raise ValueError("a score is not a number")
     passed = np.zeros(len(left), dtype=np.int64)
     vectors = np.ascontiguousarray(left[rows]) if len(rows) < len(left) else left

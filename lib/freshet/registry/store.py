@@ -35,13 +35,11 @@ def opened_client(folder: Path) -> "MlflowClient":
     The first opening makes the database's schema (about 1.5 s) and the first of a process imports MLflow (about 2 s),
     so call it only where it is needed.
     """
-    _import_quietly()
-    from mlflow.tracking import MlflowClient
-
+    client = _client_class()
     folder.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{(folder / DATABASE).resolve()}"
     with told_as_freshet_error(folder):
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return client(tracking_uri=uri, registry_uri=uri)
 
 
 def imported_beside() -> None:
@@ -53,18 +51,21 @@ def imported_beside() -> None:
 
     def imported() -> None:
         with suppress(ImportError):
-            _import_quietly()
+            _client_class()
 
     threading.Thread(target=imported, name="import of MLflow", daemon=True).start()
 
 
-def _import_quietly() -> None:
+def _client_class() -> "type[MlflowClient]":
+    """Of MLflow, which is imported and told to be quiet."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     # These tell of each migration at level INFO.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    import mlflow.tracking  # noqa: F401  # into the process
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient
 
 
 def experiment_id(client: "MlflowClient", folder: Path) -> str:

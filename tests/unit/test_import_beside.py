@@ -4,6 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from freshet.cli import opening
 
 SCRIPT = """
 import sys, threading
@@ -35,3 +40,19 @@ def test_an_import_that_fails_says_nothing_before_it_is_needed(tmp_path: Path) -
     (tmp_path / "mlflow" / "__init__.py").write_text("raise ImportError('broken')\n")
     done = _run(tmp_path)
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("False", "", 0)
+
+
+@pytest.mark.parametrize(("asks_models", "expected"), [(True, ["import", "session"]), (False, ["session"])])
+def test_a_job_that_asks_models_begins_the_import_before_java(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks_models: bool, expected: list[str]
+) -> None:
+    begun = list[str]()
+
+    def session(*_: object, **__: object) -> Mock:
+        begun.append("session")
+        return Mock()
+
+    monkeypatch.setattr(opening, "imported_beside", lambda: begun.append("import"))
+    monkeypatch.setattr(opening, "local_session", session)
+    with opening.opened_job(tmp_path / "home", "test", (), "local[1]", asks_models=asks_models):
+        assert begun == expected

@@ -46,25 +46,8 @@ def top_k(scores: NDArray[Float], k: int) -> Found[Float]:
 
 
 def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
-    """What `add_columns` begins with; it needs k scores of each row in all, or places without a column stay."""
+    """What a search by `put` begins with: no column at any place, and minus infinity."""
     return np.full((rows, k), np.iinfo(np.int64).max), np.full((rows, k), -np.inf, dtype=dtype)
-
-
-def add_columns(
-    best: Found[Float], scores: NDArray[Float], columns: NDArray[np.int64], rows: NDArray[np.int64]
-) -> None:
-    """Makes rows `rows` of `best` the top-k of what they were and of these scores [rows, columns].
-
-    `columns`: which columns of the whole these are, in any order, each in one call. Each column's scores lie side by
-    side in memory, or they are copied: maxima of a few columns are then taken of many rows at a time. As of top_k;
-    best is changed in place.
-    """
-    by_column = np.ascontiguousarray(scores.T)
-    strips = len(by_column) // DEPTH
-    highest = by_column[: strips * DEPTH].reshape(strips, DEPTH, len(scores)).max(axis=1)
-    _refuse_nan(highest)
-    _refuse_nan(by_column[strips * DEPTH :])
-    _pick_by_column(by_column, highest, columns, rows, *best)
 
 
 def _refuse_nan(values: NDArray[Float]) -> None:
@@ -96,47 +79,6 @@ def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.i
         for column in range(DEPTH * strips, scores.shape[1]):
             if own[column] >= edge:
                 put(best, places, own[column], column)
-
-
-@compiled
-def _pick_by_column(
-    scores: NDArray[Float], highest: NDArray[Float], names: NDArray[np.int64], rows: NDArray[np.int64],
-    columns: NDArray[np.int64], values: NDArray[Float],
-) -> None:  # fmt: skip
-    """Puts scores [columns, rows] among the best so far; a strip is DEPTH columns in a row.
-
-    As of `_pick`, but behind the first columns the best so far are bound enough: maxima that are looked at first took
-    longer (16 us for 41,000 scores instead of 12).
-    """
-    edges = np.empty(len(rows), scores.dtype)
-    for row in range(len(rows)):
-        edges[row] = values[rows[row], -1]
-    if np.isinf(edges).any():
-        _raise(edges, highest, values.shape[1])
-    for strip in range(highest.shape[0]):
-        for row in range(highest.shape[1]):
-            if highest[strip, row] >= edges[row]:
-                for column in range(DEPTH * strip, DEPTH * (strip + 1)):
-                    if scores[column, row] >= edges[row]:
-                        best = values[rows[row]]
-                        put(best, columns[rows[row]], scores[column, row], names[column])
-                        edges[row] = max(edges[row], best[-1])
-    for column in range(DEPTH * highest.shape[0], scores.shape[0]):
-        for row in range(scores.shape[1]):
-            if scores[column, row] >= edges[row]:
-                put(values[rows[row]], columns[rows[row]], scores[column, row], names[column])
-
-
-@compiled
-def _raise(edges: NDArray[Float], highest: NDArray[Float], k: int) -> None:
-    """Raises edges to the k-th highest of each column of maxima, [strips, rows]."""
-    bounds, nowhere = np.full((len(edges), k), -np.inf, edges.dtype), np.zeros(k, np.int64)
-    for strip in range(highest.shape[0]):
-        for row in range(highest.shape[1]):
-            if highest[strip, row] > bounds[row, -1]:
-                put(bounds[row], nowhere, highest[strip, row], 0)
-    for row in range(len(edges)):
-        edges[row] = max(edges[row], bounds[row, -1])
 
 
 @compiled

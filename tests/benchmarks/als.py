@@ -57,7 +57,7 @@ def als(quick: bool, pairs: int = 5) -> dict[str, Any]:
         data = Gowalla(*(part[:QUICK_USERS] for part in data))
     try:
         frame = interactions(spark, data.train)
-        ours = _ours(spark, frame)
+        ours = our_fit(spark, frame)
         _warm_up(ours, _mllib(frame, BLOCKS[0]))
         blocks = min(BLOCKS, key=lambda number: _mllib(frame, number)(QUICK_RANK, QUICK_SHORT).seconds)
         found: dict[str, Any] = {"mllib_blocks": blocks, "pairs": pairs}
@@ -80,7 +80,9 @@ def _warm_up(*fits: Fit) -> None:
         fit(8, 1)
 
 
-def _ours(spark: SparkSession, frame: DataFrame) -> Fit:
+def our_fit(spark: SparkSession, frame: DataFrame) -> Fit:
+    """Whole trainings by our engine of a frame of `interactions`."""
+
     def fit(rank: int, iterations: int) -> Timed:
         started = time.perf_counter()
         fitted = native(spark).fit(frame, AlsParameters(rank, iterations, REG, ALPHA, SEED), with_users=True)
@@ -126,7 +128,7 @@ def _compared(rank: int, ours: Fit, mllib: Fit, data: Gowalla, pairs: int, quick
         per_iteration.append((slope["mllib"], slope["ours"]))
         whole.append(runs["mllib", long].seconds / runs["ours", long].seconds)
         if not ndcg:
-            ndcg = {key: _judged(run, data) for key, run in runs.items()}
+            ndcg = {key: late_ndcg(run.users, run.items, data) for key, run in runs.items()}
     ratios = [theirs / own for theirs, own in per_iteration]
     mllib_seconds, our_seconds = np.median(np.array(per_iteration), axis=0)
     return {
@@ -140,5 +142,6 @@ def _compared(rank: int, ours: Fit, mllib: Fit, data: Gowalla, pairs: int, quick
     }  # fmt: skip
 
 
-def _judged(run: Timed, data: Gowalla) -> float:
-    return float(judged(run.users, run.items, Split(data.train, data.validation))["ndcg"].mean())
+def late_ndcg(users: NDArray[np.float32], items: NDArray[np.float32], data: Gowalla) -> float:
+    """NDCG@20 of vectors on the validation part."""
+    return float(judged(users, items, Split(data.train, data.validation))["ndcg"].mean())

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.benchmarks.als import als
 from tests.benchmarks.als_memory import als_memory
+from tests.benchmarks.als_peers import als_peers
 from tests.benchmarks.floor import floor
 from tests.benchmarks.foldin import foldin
 from tests.benchmarks.item_models import item_models
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "item-models": item_models,
     "als": als,
     "als-memory": als_memory,
+    "als-peers": als_peers,
     "logreg": logreg,
     "kmeans": kmeans,
     "main-job": main_job,

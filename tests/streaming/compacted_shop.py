@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -18,7 +19,7 @@ from freshet.storage.tables import Warehouse
 from freshet.streaming.compaction import Compaction
 from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.latest import LATEST_RECOMMENDATIONS
-from freshet.streaming.list_table import write_lists
+from freshet.streaming.list_table import write_lists_by_spark
 from tests.factories import Row, frame, moment
 from tests.streaming.test_latest import stream_list
 
@@ -83,8 +84,8 @@ class Shop:
         )  # fmt: skip
 
     def written(self, rows: list[Row]) -> None:
-        """The batch's lists, written by the batch."""
-        write_lists(self.warehouse, frame(self.spark, RECOMMENDATIONS, rows))
+        """The batch's lists."""
+        write_lists_by_spark(self.warehouse, frame(self.spark, RECOMMENDATIONS, rows))
         self.made += rows
 
     def newest(self, recommendations: int | None = None) -> Lists:
@@ -119,3 +120,15 @@ class Shop:
         """One whole compaction, its merge in this thread; the files dropped."""
         assert self.compaction.merge(self.compaction.advance()).merged
         return self.compaction.drop()
+
+
+def files_of(warehouse: Warehouse, users: list[str]) -> int:
+    """The number of files of `recommendations`, of which each user may lie in one only, in order."""
+    table = DeltaTable(warehouse.path(RECOMMENDATIONS))
+    files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    for user in users:
+        assert len([1 for file in files if file["min.user_id"] <= user <= file["max.user_id"]]) == 1
+    for file in table.file_uris():
+        found = pq.read_table(file).column("user_id").to_pylist()
+        assert found == sorted(found)
+    return len(files)

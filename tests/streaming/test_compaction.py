@@ -3,7 +3,6 @@
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -14,10 +13,10 @@ from freshet.storage.lease import lease
 from freshet.storage.tables import Warehouse
 from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.list_merge import merge_lists
-from freshet.streaming.list_table import with_newer_stream_lists, write_lists
+from freshet.streaming.list_table import write_lists_by_spark
 from freshet.streaming.upkeep import Upkeep
-from tests.factories import frame, moment
-from tests.streaming.compacted_shop import PARAMETERS, Shop
+from tests.factories import frame
+from tests.streaming.compacted_shop import PARAMETERS, Shop, files_of
 from tests.streaming.test_latest import CUT, batch_list, stream_list
 
 pytestmark = pytest.mark.streaming
@@ -137,37 +136,15 @@ def test_an_error_of_the_merge_ends_the_stream(shop: Shop) -> None:
     assert shop.compaction.drop() == 0
 
 
-@pytest.mark.parametrize("merged", [False, True], ids=["batch", "compaction"])
+@pytest.mark.parametrize("merged", [False, True], ids=["spark", "compaction"])
 def test_one_shopper_lies_in_one_file(spark: SparkSession, warehouse: Warehouse, merged: bool) -> None:
     users = [f"{n * 7919 % 100:02}" for n in range(100)]
     rows = frame(spark, RECOMMENDATIONS, [batch_list(user, "item") for user in users]).repartition(4)
-    assert write_lists(warehouse, rows, per_file=100 if merged else 20) == 100
+    assert write_lists_by_spark(warehouse, rows, per_file=100 if merged else 20) == 100
     if merged:
         warehouse.create(RECOMMENDATION_UPDATES)
         assert merge_lists(warehouse.folder, up_to=0, per_file=20) == 100
-    files = pa.table(DeltaTable(warehouse.path(RECOMMENDATIONS)).get_add_actions(flatten=True)).to_pylist()
-    assert len(files) == 5
-    for user in users:
-        assert len([1 for file in files if file["min.user_id"] <= user <= file["max.user_id"]]) == 1
-    for file in DeltaTable(warehouse.path(RECOMMENDATIONS)).file_uris():
-        found = spark.read.parquet(file).select("user_id").collect()
-        assert found == sorted(found)
-
-
-def test_a_new_batch_keeps_what_only_a_compaction_holds(shop: Shop) -> None:
-    fresh = stream_list("fresh", "stream", "2020-02-08", batch=1, generation=3)
-    newcomer = stream_list("newcomer", "stream", "2020-02-08", batch=1, generation=3)
-    before = stream_list("before", "stream", "2020-02-02", batch=1, generation=3)
-    gone = stream_list("gone", "stream", "2020-02-02", batch=1, generation=3)
-    older = stream_list("older", "stream", "2020-02-09", batch=1, generation=2)
-    shop.batch(fresh, newcomer, before, gone, older)
-    shop.compacted()
-    users = ("fresh", "before", "older")
-    batch = frame(shop.spark, RECOMMENDATIONS, [batch_list(user, "batch", 3, "2020-02-05") for user in users])
-    lists = with_newer_stream_lists(shop.warehouse, batch, generation=3, clock=moment("2020-02-05"))
-    write_lists(shop.warehouse, lists)
-    found = {row["user_id"]: row["items"][0]["item_id"] for row in shop.warehouse.read(RECOMMENDATIONS).collect()}
-    assert found == {"fresh": "stream", "newcomer": "stream", "before": "batch", "older": "batch"}
+    assert files_of(warehouse, users) == 5
 
 
 def test_tables_of_a_stream_are_tidied_in_turns(shop: Shop) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from freshet.top_k import add_columns, nothing_found, top_k
+from freshet.top_k import top_k
 from tests.oracles_recommendation import best_columns
 
 
@@ -37,30 +37,6 @@ def test_top_k_of_any_scores_equals_a_full_sort(
     scores = (rng.integers(0, levels, (rows, columns)) - levels // 2).astype(precision)
     scores[rng.random((rows, columns)) < forbidden] = -np.inf
     _agrees(scores, k)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    parts=st.lists(st.integers(1, 300), min_size=1, max_size=6),
-    k=st.integers(1, 12),
-    levels=st.sampled_from([1, 3, 50, 10**6]),
-    forbidden=st.sampled_from([0.0, 0.5, 0.97, 1.0]),
-)
-def test_top_k_of_parts_equals_a_full_sort_of_the_whole(
-    seed: int, parts: list[int], k: int, levels: int, forbidden: float
-) -> None:
-    rng = np.random.default_rng(seed)
-    scores = (rng.integers(0, levels, (19, k + sum(parts))) - levels // 2).astype(np.float32)
-    scores[rng.random(scores.shape) < forbidden] = -np.inf
-    best = nothing_found(19, k, scores.dtype)
-    halves = np.split(rng.permutation(19), [rng.integers(20)])
-    for part in np.split(rng.permutation(scores.shape[1]), np.cumsum(parts)):
-        for rows in halves:
-            add_columns(best, scores[np.ix_(rows, part)], part, rows)
-    for n, row in enumerate(scores):
-        expected = best_columns([float(value) for value in row], k)
-        assert list(zip(best[0][n].tolist(), best[1][n].tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize("columns", [159, 160, 161, 191, 192, 193, 1000])
@@ -110,5 +86,3 @@ def test_a_score_that_is_not_a_number_is_refused(columns: int, place: int) -> No
     scores[1, place] = np.nan
     with pytest.raises(ValueError, match="not a number"):
         top_k(scores, 3)
-    with pytest.raises(ValueError, match="not a number"):
-        add_columns(nothing_found(2, 3, scores.dtype), scores, np.arange(columns), np.arange(2))

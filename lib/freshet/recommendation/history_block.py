@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.compiled import compiled
 from freshet.models.coded_rows import changes
 from freshet.recommendation.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
 
@@ -141,25 +142,53 @@ def _block(
     moment: NDArray[np.int64], *, items: int, clock: datetime,
 ) -> HistoryBlock:  # fmt: skip
     """A block of entries, one shopper after the other, from codes (-1: not known) and microseconds."""
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    unknown = np.bincount(rows[(event >= 0) & (item < 0)], minlength=len(lengths))
-    usable = np.flatnonzero((event >= 0) & (item >= 0))
-    pair = rows[usable] * max(1, items) + item[usable]
-    first = usable[_first_of_equals(pair, event[usable], order[usable])]
+    first, rows, unknown = np.empty_like(item), np.empty_like(item), np.zeros(len(lengths), dtype=np.int64)
+    kept = _first_of_equals(lengths, item, event, order, first, rows, unknown)
+    first, rows = first[:kept], rows[:kept]
     clock_microseconds = np.datetime64(clock, "us").astype(np.int64)
     age = np.maximum(0.0, (clock_microseconds - moment[first]) / _DAY_MICROSECONDS)
-    return HistoryBlock(len(lengths), items, rows[first], item[first], event[first], age, unknown)
+    return HistoryBlock(len(lengths), items, rows, item[first], event[first], age, unknown)
 
 
-def _first_of_equals(pair: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of the first of each (pair, event, order), by pair and then by place.
+@compiled
+def _first_of_equals(
+    lengths: NDArray[np.int64], item: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64],
+    first: NDArray[np.int64], rows: NDArray[np.int64], unknown: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Puts into `first` and `rows` the places and shoppers of the first entry of each (shopper, item, event, order), by
+    shopper, item and place; their number. Counts entries of unknown items into `unknown`.
 
-    Entries come newest first, so a repeated line of an order counts once, at its last time.
+    Entries come newest first, so a repeated line of an order counts once, at its last time. By place, and not by order,
+    so that sums do not depend on how orders are numbered in this block.
     """
-    by_pair = np.lexsort((order, event, pair))
-    first = np.sort(by_pair[changes(pair[by_pair], event[by_pair], order[by_pair])])
-    # By place, and not by order, so that sums do not depend on how orders are numbered in this block.
-    return first[np.argsort(pair[first], kind="stable")]
+    begin, kept = 0, 0
+    for row in range(len(lengths)):
+        length = lengths[row]
+        by_item = np.empty(length, dtype=np.int64)
+        usable = 0
+        for place in range(length):
+            if event[begin + place] >= 0:
+                if item[begin + place] >= 0:
+                    by_item[usable] = item[begin + place] * length + place
+                    usable += 1
+                else:
+                    unknown[row] += 1
+        by_item[:usable].sort()
+        run = kept
+        for n in range(usable):
+            place = begin + by_item[n] % length
+            if run < kept and item[first[run]] != item[place]:
+                run = kept
+            is_new = True
+            for earlier in range(run, kept):
+                if event[first[earlier]] == event[place] and order[first[earlier]] == order[place]:
+                    is_new = False
+                    break
+            if is_new:
+                first[kept], rows[kept] = place, row
+                kept += 1
+        begin += length
+    return kept
 
 
 def _codes(values: pa.Array, known: pa.Array) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Lists of shoppers from their histories: the function that batch and stream share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import lru_cache
@@ -49,6 +49,15 @@ def recommended(
     readable on every worker, and so must `unavailable`, a file of recommendation.availability: its items are in
     nobody's list.
     """
+    work = listing(artifact=artifact, clock=clock, length=length, policy=policy, unavailable=unavailable)
+    others = [field for field in histories.schema if field.name != "history"]
+    return histories.mapInArrow(work, StructType([*others, *_MADE]))
+
+
+def listing(
+    *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What `recommended` has workers do with Arrow batches of its rows."""
     folder, left_out = str(artifact), None if unavailable is None else str(unavailable)
 
     def listed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -57,8 +66,7 @@ def recommended(
         for batch in batches:
             yield from list_batches(batch, model, clock=clock, length=length, policy=policy, unavailable=absent)
 
-    others = [field for field in histories.schema if field.name != "history"]
-    return histories.mapInArrow(listed, StructType([*others, *_MADE]))
+    return listed
 
 
 def recommended_at_hand(

@@ -25,7 +25,7 @@ from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import DataTooSmallError
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.availability import save_unavailable
-from freshet.recommendation.lists import recommended
+from freshet.recommendation.lists import listing
 from freshet.recommendation.popular import popular_items
 from freshet.recommendation.similar import similar_items
 from freshet.registry.versions import ModelVersion
@@ -84,20 +84,16 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))
     shoppers = shoppers.where(is_known | (F.element_at("history", 1)["event_time"] >= active))
     gone = save_unavailable(unavailable_items(job.warehouse, windows.cut), job.home.availability)
-    made = recommended(
-        shoppers, artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=gone
-    )
-    rows = made.select(
-        "user_id",
-        F.lit(job.now()).alias("generated_at"),
-        F.lit(windows.cut).alias("event_clock"),
-        F.lit(version.generation).cast("long").alias("generation"),
-        F.lit(version.model_version).alias("model_version"),
-        F.lit("batch").alias("source"),
-        "items",
-    )
-    newest = with_newer_stream_lists(job.warehouse, rows, generation=version.generation, clock=windows.cut)
-    count = write_lists(job.warehouse, newest)
+    lists_of = listing(artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=gone)
+    facts = {
+        "generated_at": job.now(),
+        "event_clock": windows.cut,
+        "generation": version.generation,
+        "model_version": version.model_version,
+        "source": "batch",
+    }
+    shoppers = with_newer_stream_lists(job.warehouse, shoppers, generation=version.generation, clock=windows.cut)
+    count = write_lists(job.warehouse, shoppers, lists_of, facts)
     near = similar_items(job.spark.createDataFrame(artifact.neighbour_table()), length=lists.similar_length)
     near = near.withColumn("model_version", F.lit(version.model_version))
     # As large as the catalogue, which the artifact has on the driver already.

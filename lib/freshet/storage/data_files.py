@@ -78,7 +78,11 @@ def written_file(folder: Path, rows: pa.Table, values: dict[str, Any], contract:
     place = "/".join([*parents, f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"])
     file = folder / place
     file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows.drop_columns(list(values)), file, compression="snappy", store_schema=False)
+    try:
+        pq.write_table(rows.drop_columns(list(values)), file, compression="snappy", store_schema=False)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
     told = file.stat()
     return {
         "path": quote(place, safe="/="),

@@ -29,12 +29,26 @@ def replace_by_parts(folder: Path, parts: Iterable[pa.Table], contract: TableCon
         for part in parts:
             written.append(written_file(folder, checked(part, contract), {}, contract))
             rows += part.num_rows
-        table.create_write_transaction(list(map(_add, written)), mode="overwrite", schema=table.schema())
     except BaseException:
-        for entry in written:
-            (folder / unquote(entry["path"])).unlink(missing_ok=True)
+        removed(folder, written)
         raise
+    committed(folder, table, written)
     return rows
+
+
+def committed(folder: Path, table: DeltaTable, entries: list[dict[str, Any]]) -> None:
+    """Puts the files of `entries` in place of all others, in one commit; where that fails none of them stays."""
+    try:
+        table.create_write_transaction(list(map(_add, entries)), mode="overwrite", schema=table.schema())
+    except BaseException:
+        removed(folder, entries)
+        raise
+
+
+def removed(folder: Path, entries: list[dict[str, Any]]) -> None:
+    """Removes files that are in no commit."""
+    for entry in entries:
+        (folder / unquote(entry["path"])).unlink(missing_ok=True)
 
 
 def _add(entry: dict[str, Any]) -> AddAction:

@@ -28,7 +28,7 @@ from freshet.streaming.beside import Beside, Packing
 from freshet.streaming.compaction_parameters import CompactionParameters
 from freshet.streaming.latest import latest_recommendations
 from freshet.streaming.list_merge import MergeProcess
-from freshet.streaming.list_table import write_lists
+from freshet.streaming.list_table import write_lists_by_spark
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Compaction:
             # Somebody has changed a table's features. On all cores: the micro-batches wait.
             ended = self.warehouse.read(RECOMMENDATION_UPDATES).where(F.col("epoch") <= epoch)
             newest = latest_recommendations(self.warehouse.read(RECOMMENDATIONS), ended)
-            return write_lists(self.warehouse, newest)
+            return write_lists_by_spark(self.warehouse, newest)
 
     def drop(self) -> int:
         """Drops the epochs that the compaction before the last had merged; the number of files."""

@@ -58,12 +58,13 @@ def _print(name: str, published: Published, figures: dict[str, Any]) -> None:
     for column in published.columns:
         table.add_column(column, justify="right")
     place = next((n for n, column in enumerate(published.columns) if column.lower().startswith("ndcg")), 0)
-    rows = [(model, row, False) for model, row in published.rows.items()] + [(figures["model"], figures["row"], True)]
-    for model, row, ours in sorted(rows, key=lambda row: row[1][place]):
+    fitted_here = figures.get("peers", {})
+    rows = {**published.rows, **fitted_here, figures["model"]: figures["row"]}
+    for model, row in sorted(rows.items(), key=lambda one: one[1][place]):
         cells = [f"{value:.4f}" if column.split()[-1] != "s" else f"{value:.1f}"
                  for column, value in zip(published.columns, row, strict=True)]  # fmt: skip
-        table.add_row(model, *cells, style="bold" if ours else None)
+        table.add_row(model, *cells, style="bold" if model == figures["model"] else None)
     console = Console(width=120)
     console.print(table)
-    told = {key: value for key, value in figures.items() if key not in ("row", "model")}
+    told = {key: value for key, value in figures.items() if key not in ("row", "model", "peers")}
     console.print(", ".join(f"{key} {value}" for key, value in told.items()), highlight=False)

@@ -30,6 +30,7 @@ from tests.benchmarks.tables.judged import (
     standardised,
     weights_matrix,
 )
+from tests.benchmarks.tables.peer_rows import peer_rows
 from tests.benchmarks.tables.spark_side import DATA, MEMORY_GB, pairs_frame, threads
 from tests.benchmarks.tables.trials import Trial, best, recorded
 
@@ -48,6 +49,9 @@ NEXT = tuple(
 )  # fmt: skip
 SHARES = (0.25, 0.4)
 """Of an item model in a blend with the best factor model, both standardised."""
+
+PEER: dict[str, Any] = {"rank": 32, "iterations": 10, "alpha0": 1.0, "reg": 0.01}
+"""Of irspack, chosen on an inner split by time."""
 
 CUTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the training part, by time, after which its inner splits begin: one has some 350 shoppers, too few to
@@ -105,6 +109,7 @@ def ml_1m(spark: SparkSession, quick: bool) -> dict[str, Any]:
     return {
         "model": f"Freshet {' + '.join(parts)}, Spark job",
         "row": [means["hit"], means["mrr"], means["ndcg"], seconds],
+        "peers": {} if quick else peer_rows(whole.split, ("hit", "mrr", "ndcg"), k=K, **PEER),
         "hitrate_at_10": round(means["hit"], 4),
         "mrr_at_10": round(means["mrr"], 4),
         "ndcg_at_10": round(means["ndcg"], 4),

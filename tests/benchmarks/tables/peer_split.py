@@ -2,12 +2,11 @@
 
 import json
 import subprocess
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-PEERS = Path(__file__).parents[3] / ".freshet-bench" / "peers" / "bin" / "python"
+from tests.benchmarks.peers import PEERS, has_peers
 
 _SPLIT = """
 import json, sys
@@ -23,7 +22,7 @@ print(json.dumps(sorted(train["row"].tolist())))
 
 def peer_training_rows(items: NDArray[np.int64], *, share: float, seed: int) -> list[int] | None:
     """Places of the training rows by recommenders 1.2.1, rising; None without the environment."""
-    if not PEERS.is_file():
+    if not has_peers():
         return None
     wish = json.dumps({"items": items.tolist(), "share": share, "seed": seed})
     done = subprocess.run([str(PEERS), "-c", _SPLIT], input=wish, capture_output=True, text=True, check=True)

@@ -1,0 +1,135 @@
+"""A whole table replaced by files that Spark's workers write themselves: its rows never become rows of the JVM.
+
+Rows are made in the workers as Arrow batches. They go by range of one column, as blocks of bytes, to the tasks that
+write them, a file for each range; the driver puts all files into one commit. What a task leaves that ran twice, or in
+vain, is a file that no commit names, which a vacuum removes.
+
+For tables on a disk that driver and workers share, in the process that holds the table's lease.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from freshet.contracts import TableContract
+from freshet.errors import ContractError, listed
+from freshet.storage.data_files import check_plain, written_file
+from freshet.storage.replacements import committed, removed
+from freshet.storage.small_writes import arrow_problems, arrow_schema
+from freshet.storage.tables import Warehouse
+
+Work: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""What workers make of Arrow batches, as DataFrame.mapInArrow has it."""
+
+_LOOKED_AT = 100
+"""Rows, of as many as a file holds, by which the ends of its range are chosen; files then differ by a tenth or so."""
+
+_ROWS_AT_ONCE = 20_000
+"""Rows of a task that are cut into ranges at a time. A block of bytes has a head of 2 kB, so it should hold many."""
+
+_BLOCKS = "range int, rows binary"
+_FILES = "entry string, rows long, problems array<string>"
+
+
+def replace_by_workers(
+    warehouse: Warehouse, given: DataFrame, work: Work, contract: TableContract, *, by: str, per_file: int
+) -> int:
+    """Puts what `work` makes of the rows of `given` in place of all rows of a table, in one commit; their number.
+
+    Each file holds a range of the text column `by`, in its order, about `per_file` rows; `given` has the column too,
+    about as many rows with a value as come out. It is computed twice, so it should be at hand. Makes the table where it
+    is missing. Raises ContractError where a row breaks a rule or a key stands there twice, NotPlainError where the
+    table asks more of a writer than files; then nothing is committed and no file stays.
+    """
+    warehouse.create(contract)
+    folder = Path(warehouse.path(contract))
+    table = DeltaTable(folder)
+    check_plain(table)
+    ends = _range_ends(given, by, per_file)
+    blocks = given.mapInArrow(_cutting(work, contract, by, ends), _BLOCKS)
+    files = blocks.repartitionById(len(ends) + 1, "range").mapInArrow(_writing(folder, contract, by), _FILES)
+    made = files.toArrow().to_pylist()
+    entries = [json.loads(file["entry"]) for file in made if file["entry"] is not None]
+    problems = sorted({problem for file in made for problem in file["problems"]})
+    if problems:
+        removed(folder, entries)
+        raise ContractError(listed(problems), where=f"table {contract.name}", do="Nothing was written")
+    committed(folder, table, entries)
+    return sum(file["rows"] for file in made)
+
+
+def _range_ends(given: DataFrame, by: str, per_file: int) -> list[str]:
+    """The lowest values of all ranges but the first, in rising order."""
+    rows = given.count()
+    ranges = -(-rows // per_file)
+    if ranges <= 1:
+        return []
+    share = min(1.0, _LOOKED_AT * ranges / rows)
+    # A seed: a run that is repeated writes the same files.
+    seen = sorted(filter(None, given.select(by).sample(share, seed=0).toArrow().column(by).to_pylist()))
+    return sorted({seen[n * len(seen) // ranges] for n in range(1, ranges)}) if seen else []
+
+
+def _cutting(work: Work, contract: TableContract, by: str, ends: list[str]) -> Work:
+    schema = arrow_schema(contract)
+
+    def cut(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        bounds = np.array(ends, dtype=object)
+        held: list[pa.RecordBatch] = []
+        for batch in work(batches):
+            held.append(batch)
+            if sum(one.num_rows for one in held) >= _ROWS_AT_ONCE:
+                yield _blocks(held, schema, by, bounds)
+                held = []
+        if held:
+            yield _blocks(held, schema, by, bounds)
+
+    return cut
+
+
+def _blocks(batches: list[pa.RecordBatch], schema: pa.Schema, by: str, ends: NDArray[Any]) -> pa.RecordBatch:
+    """(range, rows): the rows of each range as an Arrow stream."""
+    rows = pa.Table.from_batches(batches).select(schema.names).cast(schema).combine_chunks()
+    values = pc.fill_null(rows.column(by), "").to_numpy()
+    ranges = np.searchsorted(ends, values, side="right")
+    order = np.argsort(ranges, kind="stable")
+    rows = rows.take(pa.array(order))
+    found, starts = np.unique(ranges[order], return_index=True)
+    stops = [*starts[1:], len(ranges)]
+    blocks = [_bytes(rows.slice(start, stop - start)) for start, stop in zip(starts, stops, strict=True)]
+    return pa.RecordBatch.from_arrays([pa.array(found, pa.int32()), pa.array(blocks, pa.binary())], ["range", "rows"])
+
+
+def _bytes(rows: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return memoryview(sink.getvalue())
+
+
+def _writing(folder: Path, contract: TableContract, by: str) -> Work:
+    def written(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        ranges: defaultdict[int, list[pa.Table]] = defaultdict(list)
+        for batch in batches:
+            for number, block in zip(batch.column("range").to_pylist(), batch.column("rows"), strict=True):
+                ranges[number].append(pa.ipc.open_stream(block.as_buffer()).read_all())
+        for number in sorted(ranges):
+            rows = pa.concat_tables(ranges.pop(number)).combine_chunks().sort_by(by)
+            problems = arrow_problems(rows, contract)
+            entry = None if problems else json.dumps(written_file(folder, rows, {}, contract))
+            yield pa.RecordBatch.from_pylist([{"entry": entry, "rows": rows.num_rows, "problems": problems}], _SCHEMA)
+
+    return written
+
+
+_SCHEMA = pa.schema({"entry": pa.string(), "rows": pa.int64(), "problems": pa.list_(pa.string())})
+"""_FILES in Arrow's types."""

@@ -1,0 +1,140 @@
+"""The batch's lists: written by the workers, in one commit, beside what only a compaction holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from freshet.contracts import RECOMMENDATIONS
+from freshet.contracts.models import LIST_ITEM
+from freshet.contracts.shoppers import HISTORY
+from freshet.errors import ContractError
+from freshet.storage.tables import Warehouse
+from freshet.streaming.list_table import with_newer_stream_lists, write_lists
+from tests.factories import local_frame, moment
+from tests.streaming.compacted_shop import Shop, files_of
+from tests.streaming.test_latest import stream_list
+
+pytestmark = pytest.mark.streaming
+
+CLOCK = moment("2020-02-05")
+FACTS: dict[str, Any] = {
+    "generated_at": moment("2020-02-09 10:00"), "event_clock": CLOCK, "generation": 3, "model_version": "3.0",
+    "source": "batch",
+}  # fmt: skip
+USERS = [f"{n * 7919 % 100:02}" for n in range(100)]
+
+
+def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A stand-in for scoring: what was had is what is listed, with as much score as it has places; two at a time."""
+    for batch in batches:
+        made = [
+            {
+                "user_id": row["user_id"],
+                "items": [
+                    {"position": n, "item_id": entry["item_id"], "score": 1.0 / n, "reason": "bought_before"}
+                    for n, entry in enumerate(row["history"] or [], start=1)
+                ],
+                "unknown_items": 0,
+            }
+            for row in batch.to_pylist()
+        ]
+        entry = pa.struct(
+            {"position": pa.int32(), "item_id": pa.string(), "score": pa.float64(), "reason": pa.string()}
+        )
+        schema = pa.schema({"user_id": pa.string(), "items": pa.list_(entry), "unknown_items": pa.int64()})
+        for start in range(0, len(made), 2):
+            yield pa.RecordBatch.from_pylist(made[start : start + 2], schema)
+
+
+def shoppers(spark: SparkSession, warehouse: Warehouse, users: list[str]) -> DataFrame:
+    rows = [
+        {"user_id": user, "history": [(CLOCK, 1, f"i{user}", "purchase", None), (CLOCK, 2, "all", "purchase", None)]}
+        for user in users
+    ]
+    frame = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", rows).repartition(4)
+    return with_newer_stream_lists(warehouse, frame, generation=3, clock=CLOCK)
+
+
+def test_rows_are_as_the_contract_has_them(spark: SparkSession, warehouse: Warehouse) -> None:
+    for _ in range(2):
+        assert write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS) == 100
+        found = warehouse.read(RECOMMENDATIONS)
+        assert found.schema["items"].dataType.elementType == LIST_ITEM
+        rows = {row["user_id"]: row.asDict(recursive=True) for row in found.collect()}
+        assert sorted(rows) == sorted(USERS)
+        assert rows["07"] == {
+            "user_id": "07", **FACTS,
+            "items": [
+                {"position": 1, "item_id": "i07", "score": 1.0, "reason": "bought_before"},
+                {"position": 2, "item_id": "all", "score": 0.5, "reason": "bought_before"},
+            ],
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(("per_file", "files"), [(20, (4, 6)), (100, (1, 1)), (1, (60, 100))])
+def test_one_shopper_lies_in_one_file(
+    spark: SparkSession, warehouse: Warehouse, per_file: int, files: tuple[int, int]
+) -> None:
+    assert write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS, per_file=per_file) == 100
+    fewest, most = files
+    assert fewest <= files_of(warehouse, USERS) <= most
+
+
+def test_nobody_has_a_list_where_there_are_no_shoppers(spark: SparkSession, warehouse: Warehouse) -> None:
+    write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS)
+    assert write_lists(warehouse, shoppers(spark, warehouse, []), as_they_were, FACTS) == 0
+    assert warehouse.read(RECOMMENDATIONS).count() == 0
+
+
+def test_a_new_batch_keeps_what_only_a_compaction_holds(shop: Shop) -> None:
+    fresh = stream_list("fresh", "stream", "2020-02-08", batch=1, generation=3)
+    newcomer = stream_list("newcomer", "stream", "2020-02-08", batch=1, generation=3)
+    before = stream_list("before", "stream", "2020-02-02", batch=1, generation=3)
+    gone = stream_list("gone", "stream", "2020-02-02", batch=1, generation=3)
+    older = stream_list("older", "stream", "2020-02-09", batch=1, generation=2)
+    shop.batch(fresh, newcomer, before, gone, older)
+    shop.compacted()
+    mine = shoppers(shop.spark, shop.warehouse, ["fresh", "before", "older"])
+    assert write_lists(shop.warehouse, mine, as_they_were, FACTS) == 4
+    rows = {row["user_id"]: row for row in shop.warehouse.read(RECOMMENDATIONS).collect()}
+    assert {user: row["source"] for user, row in rows.items()} == {
+        "fresh": "stream", "newcomer": "stream", "before": "batch", "older": "batch",
+    }  # fmt: skip
+    assert rows["fresh"]["items"][0]["item_id"] == "stream"
+    assert rows["fresh"]["event_clock"] == moment("2020-02-08")
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        (
+            {"source": "nobody", "generation": -1},
+            r"(?s)generation must be .+ 0 to inf.+source must be .+ batch, stream",
+        ),
+        ({"users": [*USERS, "07"]}, r"key \(user_id\) must be unique: 1 rows repeat one"),
+    ],
+)
+def test_rows_that_break_rules_leave_the_table_and_its_folder_as_they_were(
+    spark: SparkSession, warehouse: Warehouse, changed: dict[str, Any], complaint: str
+) -> None:
+    write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS)
+    folder = Path(warehouse.path(RECOMMENDATIONS))
+    before = warehouse.version(RECOMMENDATIONS), sorted(folder.glob("*.parquet"))
+    facts = dict(changed)
+    broken = shoppers(spark, warehouse, facts.pop("users", USERS))
+    with pytest.raises(ContractError, match=complaint):
+        write_lists(warehouse, broken, as_they_were, {**FACTS, **facts}, per_file=20)
+    assert (warehouse.version(RECOMMENDATIONS), sorted(folder.glob("*.parquet"))) == before
+
+
+def test_a_table_with_features_of_its_own_is_written_by_spark(spark: SparkSession, warehouse: Warehouse) -> None:
+    write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS)
+    path = warehouse.path(RECOMMENDATIONS)
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE user_id = '07'")
+    assert write_lists(warehouse, shoppers(spark, warehouse, USERS[:50]), as_they_were, FACTS, per_file=20) == 50
+    assert {row["user_id"] for row in warehouse.read(RECOMMENDATIONS).collect()} == set(USERS[:50])

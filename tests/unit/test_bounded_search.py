@@ -128,6 +128,13 @@ def test_shoppers_whose_lists_too_many_items_reach_go_on_by_longer_vectors(
     assert 41 in {numbers for numbers, _ in sizes[2:]}
 
 
+def test_lists_that_the_first_items_have_not_filled_go_on_by_whole_vectors(sizes: list[tuple[int, int]]) -> None:
+    left, items = _drawn(11, 40, 8.0, 0.0, steep=20)
+    order, gone = search_order(items, scale=1.0), np.arange(ITEMS) < 95
+    _searched(left, order, np.zeros((SHOPPERS, ITEMS), np.float32), length=2, left_out=gone)
+    assert {numbers for numbers, _ in sizes} == {41}
+
+
 def test_vectors_that_are_alike_along_all_axes_have_no_heads() -> None:
     vectors = np.random.default_rng(2).standard_normal((5_000, 33), dtype=np.float32)
     assert search_order(vectors, scale=1.0).heads == ()

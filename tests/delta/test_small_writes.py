@@ -3,16 +3,20 @@
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StringType
 
-from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS
+from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS, Column, TableContract
 from freshet.errors import ContractError
+from freshet.storage.data_files import written_file
 from freshet.storage.home import Home
 from freshet.storage.small_writes import append_arrow, append_row, arrow_problems, replace_rows
 from freshet.storage.stamps import clear, newest_batch
@@ -120,3 +124,19 @@ def test_rows_that_are_replaced_at_once_all_stand(home: Home) -> None:
         list(threads.map(write, "abcd"))
     rows = DeltaTable(warehouse.path(EVALUATION_RESULTS)).to_pyarrow_table().to_pylist()
     assert sorted((row["run_id"], row["value"]) for row in rows) == [(run, 1.0) for run in "abcd"]
+
+
+def test_fractions_in_lists_are_not_looked_at_for_repeats(tmp_path: Path) -> None:
+    entry = pa.struct({"score": pa.float64(), "item_id": pa.string()})
+    schema = pa.schema({"id": pa.string(), "price": pa.float64(), "items": pa.list_(entry),
+                        "metrics": pa.map_(pa.string(), pa.float64())})  # fmt: skip
+    row = {"id": "a", "price": 2.5, "items": [{"score": 0.5, "item_id": "i"}], "metrics": [("auc", 0.5)]}
+    contract = TableContract("figures", "a figure", (Column("id", StringType(), "its name"),), key=("id",))
+    written_file(tmp_path, pa.Table.from_pylist([row], schema=schema), {}, contract)
+    (file,) = tmp_path.glob("*.parquet")
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    columns = [group.column(n) for n in range(group.num_columns)]
+    assert [column.path_in_schema for column in columns if "RLE_DICTIONARY" not in column.encodings] == [
+        "items.list.element.score"
+    ]
+    assert pq.read_table(file).to_pylist() == [row]

@@ -79,7 +79,9 @@ def written_file(folder: Path, rows: pa.Table, values: dict[str, Any], contract:
     file = folder / place
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        pq.write_table(rows.drop_columns(list(values)), file, compression="snappy", store_schema=False)
+        kept = rows.drop_columns(list(values))
+        repeating = [path for field in kept.schema for path in _repeating(field.name, field.type)]
+        pq.write_table(kept, file, compression="snappy", store_schema=False, use_dictionary=repeating)
     except BaseException:
         file.unlink(missing_ok=True)
         raise
@@ -92,6 +94,19 @@ def written_file(folder: Path, rows: pa.Table, values: dict[str, Any], contract:
         "dataChange": True,
         "stats": json.dumps(_statistics(rows, contract)),
     }
+
+
+def _repeating(path: str, kind: pa.DataType, *, is_listed: bool = False) -> list[str]:
+    """Parquet's names of the columns below `path` whose values may repeat. Numbers with a fraction in lists (scores,
+    factors) hardly do: to look for repeats of them took a third of the time of writing lists, and made larger files."""
+    if pa.types.is_struct(kind):
+        return [one for field in kind for one in _repeating(f"{path}.{field.name}", field.type, is_listed=is_listed)]
+    if pa.types.is_list(kind):
+        return _repeating(f"{path}.list.element", kind.value_type, is_listed=True)
+    if pa.types.is_map(kind):
+        below = (("key", kind.key_type), ("value", kind.item_type))
+        return [one for name, part in below for one in _repeating(f"{path}.key_value.{name}", part)]
+    return [] if is_listed and pa.types.is_floating(kind) else [path]
 
 
 def _statistics(rows: pa.Table, contract: TableContract) -> dict[str, Any]:

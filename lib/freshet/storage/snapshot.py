@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 
 from freshet.contracts import TableContract
 from freshet.storage.columns import has_commit, missing_columns
+from freshet.storage.data_files import NotPlainError, check_plain
 
 
 def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
@@ -52,6 +53,17 @@ def some_rows(
     found = [name for name in columns if name not in missing]
     rows = table.to_pyarrow_dataset().scanner(columns=found, filter=where).head(at_most).to_pylist()
     return [{**row, **unwritten} for row in rows]
+
+
+def may_hold(folder: Path, contract: TableContract, where: pc.Expression) -> bool:
+    """Whether the table has rows that meet a pyarrow condition; True too where only Spark can tell."""
+    if not has_commit(folder, contract):
+        return False
+    try:
+        check_plain(DeltaTable(str(folder / contract.name)))
+    except NotPlainError:
+        return True
+    return bool(some_rows(folder, contract, columns=contract.key, where=where, at_most=1))
 
 
 def column_ends(folder: Path, contract: TableContract, column: str) -> tuple[Any, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,6 +14,7 @@ from pyspark.sql import functions as F
 from freshet.contracts import RECOMMENDATIONS
 from freshet.storage.data_files import NotPlainError
 from freshet.storage.small_writes import arrow_schema
+from freshet.storage.snapshot import may_hold
 from freshet.storage.tables import Warehouse
 from freshet.storage.worker_writes import Work, replace_by_workers
 
@@ -64,12 +66,14 @@ def with_newer_stream_lists(
     A compaction has put those there and dropped where they came from: written over, they would be lost. Lists of an
     older generation and from before the batch's `clock` are not newer, and those shoppers get the batch's or none.
     """
-    columns = F.struct(*RECOMMENDATIONS.column_names)
-    if not warehouse.exists(RECOMMENDATIONS):
+    moment = pa.scalar(clock, pa.timestamp("us", tz="UTC"))
+    of_stream = (ds.field("source") == "stream") & (ds.field("generation") >= generation)
+    # Mostly there are none, which costs less to find out than a join with nothing.
+    if not may_hold(warehouse.folder, RECOMMENDATIONS, of_stream & (ds.field("event_clock") >= moment)):
         return shoppers.withColumn(_STREAMED, F.lit(None).cast(RECOMMENDATIONS.schema))
     is_newer = (F.col("generation") >= generation) & (F.col("event_clock") >= F.lit(clock))
     newer = warehouse.read(RECOMMENDATIONS).where((F.col("source") == "stream") & is_newer)
-    newer = newer.select("user_id", columns.alias(_STREAMED))
+    newer = newer.select("user_id", F.struct(*RECOMMENDATIONS.column_names).alias(_STREAMED))
     others = shoppers.join(newer.select("user_id"), on="user_id", how="left_anti")
     return others.unionByName(newer, allowMissingColumns=True)
 
@@ -81,8 +85,9 @@ def _batch_rows(listing: Work, facts: dict[str, Any]) -> Work:
     def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             streamed = batch.column(_STREAMED)
-            theirs = pc.is_valid(streamed)
-            ours = batch.filter(pc.invert(theirs)).select(["user_id", "history"])
+            theirs, ours = pc.is_valid(streamed), batch.select(["user_id", "history"])
+            if streamed.null_count < len(streamed):
+                ours = ours.filter(pc.invert(theirs))
             for lists in listing(iter([ours])):
                 known = {
                     name: pa.repeat(pa.scalar(value, schema.field(name).type), lists.num_rows)
@@ -90,7 +95,7 @@ def _batch_rows(listing: Work, facts: dict[str, Any]) -> Work:
                 }
                 known |= {name: lists.column(name) for name in ("user_id", "items")}
                 yield pa.RecordBatch.from_arrays([known[name] for name in schema.names], schema.names)
-            if pc.any(theirs).as_py():
+            if streamed.null_count < len(streamed):
                 yield pa.RecordBatch.from_struct_array(streamed.filter(theirs))
 
     return rows

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,9 @@ from tests.benchmarks.tables.judged import Split
 REPOSITORY = Path(__file__).parents[2]
 RANKS = (64, 128)
 SHORT, LONG = 5, 15
-REG, ALPHA, SEED = 0.1, 20.0, 1
+MLLIBS = AlsParameters(64, SHORT, reg_param=0.1, alpha=20.0, seed=1)
+"""The setting of both sides."""
+
 BLOCKS = (2, 4, 10)
 """Numbers of blocks that MLlib is tried with; the quickest serves."""
 
@@ -80,12 +83,12 @@ def _warm_up(*fits: Fit) -> None:
         fit(8, 1)
 
 
-def our_fit(spark: SparkSession, frame: DataFrame) -> Fit:
-    """Whole trainings by our engine of a frame of `interactions`."""
+def our_fit(spark: SparkSession, frame: DataFrame, like: AlsParameters = MLLIBS) -> Fit:
+    """Whole trainings by our engine of a frame of `interactions`, of any rank and number of iterations, else `like`."""
 
     def fit(rank: int, iterations: int) -> Timed:
         started = time.perf_counter()
-        fitted = native(spark).fit(frame, AlsParameters(rank, iterations, REG, ALPHA, SEED), with_users=True)
+        fitted = native(spark).fit(frame, replace(like, rank=rank, max_iter=iterations), with_users=True)
         assert fitted.users is not None
         fitted.users.write.format("noop").mode("overwrite").save()
         seconds = time.perf_counter() - started
@@ -101,7 +104,7 @@ def _mllib(frame: DataFrame, blocks: int) -> Fit:
         started = time.perf_counter()
         trainer = ALS(
             userCol="user", itemCol="item", ratingCol="strength", implicitPrefs=True, rank=rank, maxIter=iterations,
-            regParam=REG, alpha=ALPHA, seed=SEED, numUserBlocks=blocks, numItemBlocks=blocks,
+            regParam=MLLIBS.reg_param, alpha=MLLIBS.alpha, seed=MLLIBS.seed, numUserBlocks=blocks, numItemBlocks=blocks,
         )  # fmt: skip
         model = trainer.fit(frame)
         for factors in (model.userFactors, model.itemFactors):

@@ -113,7 +113,7 @@ def test_a_new_batch_keeps_what_only_a_compaction_holds(shop: Shop) -> None:
     [
         (
             {"source": "nobody", "generation": -1},
-            r"(?s)generation must be .+ 0 to inf.+source must be .+ batch, stream",
+            r"(?s)generation must be .+: 100 rows break this.+source .+: 100 rows",
         ),
         ({"users": [*USERS, "07"]}, r"key \(user_id\) must be unique: 1 rows repeat one"),
     ],

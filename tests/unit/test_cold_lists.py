@@ -126,7 +126,7 @@ def test_popularity_is_the_same_from_panels_of_the_catalogue(policy: str, monkey
     model = replace(_random(rng, items=300), item_weights={})
     model.terms["item_popular_30d"][:] = np.arange(300)
     shoppers = {"first": random_history(rng, model.items.to_pylist(), 9), **NOTHING_KNOWN}
-    assert best_items.cut(model, policy, 1) == (3, 64)
+    assert best_items.cut(model, policy, 1) == (3, 64, True)
     lists = items_listed(model, shoppers, policy, length=1, unavailable=np.array([299, 0, 298]))
     assert {items[0]["item_id"] for user, items in lists.items() if user != "first"} == {"i0297"}
 

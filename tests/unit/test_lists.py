@@ -53,12 +53,12 @@ def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formu
     rng = np.random.default_rng(8)
     model = random_artifact(rng, items=300, rank=4)
     model = replace(model, item_weights={}, terms={name: np.round(v, 1) for name, v in model.terms.items()})
-    assert best_items.cut(model, policy, 1) == (3, 64)
+    assert best_items.cut(model, policy, 1) == (3, 64, True)
     names, gone = model.items.to_pylist(), np.array([150, 0, 299, 64, 63])
     shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
     found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=1, policy=policy, unavailable=gone)
     whole = listed(batch(dict(shoppers)), model, clock=CLOCK, length=300, policy=policy, unavailable=gone)
-    assert best_items.cut(model, policy, 300)[1] == 300
+    assert best_items.cut(model, policy, 300).items == 300
     for row, longest in zip(found.to_pylist(), whole.to_pylist(), strict=True):
         scores = scores_of(shoppers[row["user_id"]], model, policy, CLOCK)
         expected = next(column for column, _ in best_columns(scores, 300) if column not in gone)

@@ -1,5 +1,7 @@
 """The best items of scored shoppers, and how many shoppers and items are scored at a time."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from freshet.recommendation.artifact import Artifact
@@ -17,19 +19,27 @@ and 83 us so, 32 and 90 with 512 shoppers, 36 and 105 with 256, 32 and 93 with 4
 would leave room for 24 shoppers."""
 
 
-def cut(artifact: Artifact, policy: str, length: int) -> tuple[int, int]:
-    """How many shoppers make a block, and how many items a panel of its scores."""
+class Cut(NamedTuple):
+    """How many shoppers make a block, how many items a product, and whether a list is searched for by more than one."""
+
+    shoppers: int
+    items: int
+    is_search: bool
+
+
+def cut(artifact: Artifact, policy: str, length: int) -> Cut:
+    """The cut of lists of so many items by the recipe's weights of `policy`."""
     items = len(artifact.items)
     shoppers, width = _PANEL[0], max(_PANEL[1], 2 * DEPTH * length)
     if items <= 2 * width or has_whole_rows(artifact, policy):
-        return max(1, _SCORE_CELLS // max(1, items)), items
-    return shoppers, width
+        return Cut(max(1, _SCORE_CELLS // max(1, items)), items, is_search=False)
+    return Cut(shoppers, width, is_search=True)
 
 
 def best_items(result: ScoredBlock, width: int, length: int) -> Found[np.float32]:
     """Columns and scores [shoppers, length] of the best, best first, ties by lower column; fewer of fewer items.
 
-    `width` as `cut` gives it. Minus infinity is the score of what cannot be listed.
+    `width`: items of a product, as `cut` gives them. Minus infinity is the score of what cannot be listed.
     """
     if result.order is None:
         return top_k(result.rows(), length)

@@ -22,6 +22,9 @@ from freshet.storage.data_files import NotPlainError
 from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
 
+_KEY = "key"
+"""How the rule of a contract's key begins, before a bracket, which no name of a column holds."""
+
 _committing = threading.Lock()
 """Steps that run side by side replace rows of the same table: the second reads what the first has committed."""
 
@@ -91,15 +94,28 @@ def checked(rows: pa.Table, contract: TableContract) -> pa.Table:
 
 def arrow_problems(rows: pa.Table, contract: TableContract) -> list[str]:
     """Every rule of the contract that rows break, as TableContract.row_problems says it of a Spark frame."""
-    problems = []
+    return told_rules(broken_rules(rows, contract))
+
+
+def broken_rules(rows: pa.Table, contract: TableContract) -> dict[str, int]:
+    """By rule of the contract, as a text, the number of rows that break it."""
+    found = {}
     for column in contract.columns:
         broken = _broken(rows.column(column.name), column, required=column.required or column.name in contract.key)
         if broken:
-            problems.append(f"{column.name} must be {column.rule_text()}: {broken} rows break this")
+            found[f"{column.name} must be {column.rule_text()}"] = broken
     distinct = rows.select(list(contract.key)).group_by(list(contract.key)).aggregate([]).num_rows
     if distinct < rows.num_rows:
-        problems.append(f"key ({', '.join(contract.key)}) must be unique: {rows.num_rows - distinct} rows repeat one")
-    return problems
+        found[f"{_KEY} ({', '.join(contract.key)}) must be unique"] = rows.num_rows - distinct
+    return found
+
+
+def told_rules(broken: dict[str, int]) -> list[str]:
+    """The problems of `broken_rules` in words."""
+    return [
+        f"{rule}: {rows} rows {'repeat one' if rule.startswith(f'{_KEY} (') else 'break this'}"
+        for rule, rows in broken.items()
+    ]
 
 
 def _broken(values: pa.ChunkedArray, column: Column, *, required: bool) -> int:

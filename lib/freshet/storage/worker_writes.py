@@ -8,7 +8,7 @@ For tables on a disk that driver and workers share, in the process that holds th
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,7 +24,7 @@ from freshet.contracts import TableContract
 from freshet.errors import ContractError, listed
 from freshet.storage.data_files import check_plain, written_file
 from freshet.storage.replacements import committed, removed
-from freshet.storage.small_writes import arrow_problems, arrow_schema
+from freshet.storage.small_writes import arrow_schema, broken_rules, told_rules
 from freshet.storage.tables import Warehouse
 
 Work: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -37,7 +37,7 @@ _ROWS_AT_ONCE = 20_000
 """Rows of a task that are cut into ranges at a time. A block of bytes has a head of 2 kB, so it should hold many."""
 
 _BLOCKS = "range int, rows binary"
-_FILES = "entry string, rows long, problems array<string>"
+_FILES = "entry string, rows long, broken map<string, long>"
 
 
 def replace_by_workers(
@@ -59,10 +59,12 @@ def replace_by_workers(
     files = blocks.repartitionById(len(ends) + 1, "range").mapInArrow(_writing(folder, contract, by), _FILES)
     made = files.toArrow().to_pylist()
     entries = [json.loads(file["entry"]) for file in made if file["entry"] is not None]
-    problems = sorted({problem for file in made for problem in file["problems"]})
-    if problems:
+    broken: Counter[str] = Counter()
+    for file in made:
+        broken.update(dict(file["broken"]))
+    if broken:
         removed(folder, entries)
-        raise ContractError(listed(problems), where=f"table {contract.name}", do="Nothing was written")
+        raise ContractError(listed(told_rules(broken)), where=f"table {contract.name}", do="Nothing was written")
     committed(folder, table, entries)
     return sum(file["rows"] for file in made)
 
@@ -129,12 +131,13 @@ def _writing(folder: Path, contract: TableContract, by: str) -> Work:
                 ranges[number].append(pa.ipc.open_stream(block.as_buffer()).read_all())
         for number in sorted(ranges):
             rows = pa.concat_tables(ranges.pop(number)).combine_chunks().sort_by(by)
-            problems = arrow_problems(rows, contract)
-            entry = None if problems else json.dumps(written_file(folder, rows, {}, contract))
-            yield pa.RecordBatch.from_pylist([{"entry": entry, "rows": rows.num_rows, "problems": problems}], _SCHEMA)
+            broken = broken_rules(rows, contract)
+            entry = None if broken else json.dumps(written_file(folder, rows, {}, contract))
+            told = {"entry": entry, "rows": rows.num_rows, "broken": list(broken.items())}
+            yield pa.RecordBatch.from_pylist([told], _SCHEMA)
 
     return written
 
 
-_SCHEMA = pa.schema({"entry": pa.string(), "rows": pa.int64(), "problems": pa.list_(pa.string())})
+_SCHEMA = pa.schema({"entry": pa.string(), "rows": pa.int64(), "broken": pa.map_(pa.string(), pa.int64())})
 """_FILES in Arrow's types."""

@@ -135,6 +135,16 @@ def test_lists_that_the_first_items_have_not_filled_go_on_by_whole_vectors(sizes
     assert {numbers for numbers, _ in sizes} == {41}
 
 
+def test_bounds_stand_in_the_order_of_the_shoppers_that_are_taken() -> None:
+    left, items = _drawn(3, 4, 1.0, 1.0)
+    room = np.empty(len(left) * 96, dtype=np.float32)
+    group = bounded_search._Searching(left, items, np.arange(len(left), dtype=np.float32), room)
+    for rows in (np.arange(len(left)), np.arange(len(left))[::-1], np.array([4, 1])):
+        group.take(rows)
+        assert group.bounds(96, 96).tolist() == (items[96:192] @ left[rows].T).tolist()
+        assert group.slack.tolist() == rows.tolist()
+
+
 def test_vectors_that_are_alike_along_all_axes_have_no_heads() -> None:
     vectors = np.random.default_rng(2).standard_normal((5_000, 33), dtype=np.float32)
     assert search_order(vectors, scale=1.0).heads == ()

@@ -42,7 +42,8 @@ class _Searching:
     def take(self, rows: NDArray[np.int64]) -> None:
         """Goes on with these shoppers."""
         self.rows, self.slack = rows, self._slack[rows]
-        self._vectors = self._left if len(rows) == len(self._left) else np.ascontiguousarray(self._left[rows])
+        is_all = np.array_equal(rows, np.arange(len(self._left)))
+        self._vectors = self._left if is_all else self._left[rows]
 
     def bounds(self, first: int, width: int) -> NDArray[np.float32]:
         """Of the items at first:first + width, [items, shoppers]."""

@@ -11,6 +11,8 @@ from scipy.sparse import csr_matrix
 from freshet.features.interactions import InteractionParameters, histories, interactions
 from freshet.models.als import Factoriser, FittedAls
 from freshet.models.als_parameters import AlsParameters, FactorisationParameters
+from freshet.models.half_step import NO_REST
+from freshet.recommendation import fold_in
 from freshet.recommendation.assembly import assembled
 from freshet.recommendation.fold_in import folded_in, gram_matrix
 from freshet.recommendation.history_block import read_block
@@ -54,6 +56,19 @@ def test_vectors_on_nearly_principal_axes_equal_the_plain_equation(
         ridge = 0.05 * max(1, np.count_nonzero(row)) ** (power - 1.0)
         expected = folded_in_one(dict(enumerate(row)), factors.astype(np.float64), alpha=9.0, reg=ridge)
         assert np.linalg.norm(vector - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+def test_on_principal_axes_the_rest_of_the_gram_matrix_is_left_out() -> None:
+    rng = np.random.default_rng(9)
+    dense = rng.random((60, 200)) * 3 * (rng.random((60, 200)) < rng.random((60, 1)))
+    loose = rng.standard_normal((200, 16)) * np.linspace(0.1, 3.0, 16)
+    factors = (loose @ np.linalg.eigh(loose.T @ loose)[1]).astype(np.float32)
+    gram, params = gram_matrix(factors), _params(alpha=9.0, reg=0.05)
+    assert fold_in._rest(gram, params) is NO_REST
+    for row, vector in zip(dense, folded_in(csr_matrix(dense), factors, gram, params), strict=True):
+        expected = folded_in_one(dict(enumerate(row)), factors.astype(np.float64), alpha=9.0, reg=0.05)
+        assert np.linalg.norm(vector - expected) <= 1e-4 * np.linalg.norm(expected)
+    assert fold_in._rest(gram + 1e-3, params).shape == (16, 16)
 
 
 def _never(*_: object) -> None:

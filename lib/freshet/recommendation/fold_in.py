@@ -11,10 +11,16 @@ from scipy.linalg.lapack import dposv
 from scipy.sparse import csr_matrix
 
 from freshet.models.als_parameters import AlsParameters
-from freshet.models.half_step import Effort, ridge, solve_rows
+from freshet.models.half_step import NO_REST, Effort, ridge, solve_rows
 
 _EFFORT = Effort(rounds=12, steps=100, tolerance=1e-5)
 """Errors are then about 1e-5 of a vector's length."""
+
+
+_ROUNDING = 2e-5
+"""Size of the Gram matrix's rest, against its diagonal and the smallest ridge, up to which it is left out: in the
+principal axes that a training ends in, rounding leaves 7e-6 of it at rank 64 and 1e-5 at rank 256, where a shopper with
+27 items takes 26 us instead of 31 without it."""
 
 
 def gram_matrix(item_factors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -43,7 +49,7 @@ def folded_in(
     ridges = ridge(np.diff(indptr), reg_param=params.reg_param, reg_power=params.reg_power)
     settled = np.empty(shoppers, dtype=np.bool_)
     diagonal = np.diagonal(gram)
-    rest = (gram - np.diag(diagonal)).astype(np.float32)
+    rest = _rest(gram, params)
     solve_rows(
         0, shoppers, indptr, columns, extra, item_factors, diagonal.astype(np.float32), rest, ridges, vectors,
         settled, _EFFORT.rounds, _EFFORT.steps, np.float32(_EFFORT.tolerance),
@@ -52,6 +58,15 @@ def folded_in(
         own = slice(indptr[shopper], indptr[shopper + 1])
         vectors[shopper] = _solved(item_factors[columns[own]], extra[own], gram, ridges[shopper])
     return vectors
+
+
+def _rest(gram: NDArray[np.float64], params: AlsParameters) -> NDArray[np.float32]:
+    """The Gram matrix without its diagonal; NO_REST where that is rounding."""
+    diagonal = np.diagonal(gram)
+    rest = gram - np.diag(diagonal)
+    # Of one observation the ridge is the smallest: what counts as rounding is the same for all shoppers.
+    scale = np.sqrt(np.maximum(diagonal + params.reg_param, np.finfo(np.float64).tiny))
+    return NO_REST if np.linalg.norm(rest / scale / scale[:, None]) <= _ROUNDING else rest.astype(np.float32)
 
 
 def _solved(

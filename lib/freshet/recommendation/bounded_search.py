@@ -5,7 +5,8 @@ is left can give is done. A shopper's own items, to which more is added, are sco
 
 Of the others products give bounds: of whole vectors, or of their heads alone, which cost less and leave out less. What
 reaches a shopper's list by its bound is scored. So scores come from one sum, whatever the products were cut into, and
-equal items have equal scores. A shopper of whose items too many reach the list by heads goes on by whole vectors.
+equal items have equal scores. A shopper whose list too many items reach by heads goes on by longer ones or whole
+vectors.
 """
 
 import numpy as np

@@ -98,6 +98,14 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return seen
 
 
+def test_a_score_that_becomes_no_number_on_the_way_is_refused() -> None:
+    left, items = _drawn(7, 3, 1.0, 1.0)
+    left[2, 0], items[:, 0] = np.inf, 1.0
+    items[5, 0] = 0.0  # the bound of the whole order is infinite, and infinity times this is no number
+    with pytest.raises(ValueError, match="not a number"):
+        _searched(left, search_order(items, scale=1.0), np.zeros((SHOPPERS, ITEMS), np.float32), length=3)
+
+
 def test_a_search_ends_where_nothing_that_is_left_can_reach_the_list(sizes: list[tuple[int, int]]) -> None:
     items = np.full((ITEMS, 2), 0.001, dtype=np.float32)
     items[-20:, 0] = np.arange(1, 21)

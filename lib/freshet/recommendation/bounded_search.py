@@ -205,6 +205,8 @@ def _look(  # noqa: PLR0913 - a kernel takes plain arrays
                 row = rows[n]
                 reached[n] += 1
                 score = _score(left[row], vectors[item])
-                if not score < edges[n]:
+                if np.isnan(score):
+                    raise ValueError("a score is not a number")
+                if score >= edges[n]:
                     put(values[row], found[row], score, columns[item])
                     edges[n] = max(edges[n], values[row, -1] - slack[n])

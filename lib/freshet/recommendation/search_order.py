@@ -8,6 +8,7 @@ SIGMOD 2017).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +64,13 @@ class SearchOrder:
         bound = lengths * self.length[place] * (1 + _ROUNDING) + self.term[place]
         return np.asarray(bound + _ROUNDING * np.abs(self.term[place]), dtype=np.float32)
 
+    @cached_property
+    def _largest_term(self) -> np.float32:
+        return np.float32(np.abs(self.vectors[:, -1]).max(initial=0))
+
     def slack(self, lengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """What scores of shoppers whose vectors are so long may be off by, taken in two ways."""
-        return np.asarray(
-            _ROUNDING * (lengths * self.length[0] + np.abs(self.vectors[:, -1]).max(initial=0)), np.float32
-        )
+        return np.asarray(_ROUNDING * (lengths * self.length[0] + self._largest_term), np.float32)
 
 
 def search_order(vectors: NDArray[np.float32], *, scale: float) -> SearchOrder:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# An environment of its own for libraries that benches `als` and `tables` compare with; the product never sees it. Needs
-# the network. Without it the benches run all the same, without the rows of these libraries.
+# An environment of its own for libraries that benches `als-peers` and `tables` compare with; the product never sees it.
+# Needs the network. Without it `als-peers` does not run, and `tables` runs without the rows of these libraries.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -18,6 +18,7 @@ from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS, Column, TableC
 from freshet.errors import ContractError
 from freshet.storage.data_files import written_file
 from freshet.storage.home import Home
+from freshet.storage.replacements import replace_by_parts
 from freshet.storage.small_writes import append_arrow, append_row, arrow_problems, replace_rows
 from freshet.storage.stamps import clear, newest_batch
 from freshet.storage.tables import Warehouse
@@ -124,6 +125,29 @@ def test_rows_that_are_replaced_at_once_all_stand(home: Home) -> None:
         list(threads.map(write, "abcd"))
     rows = DeltaTable(warehouse.path(EVALUATION_RESULTS)).to_pyarrow_table().to_pylist()
     assert sorted((row["run_id"], row["value"]) for row in rows) == [(run, 1.0) for run in "abcd"]
+
+
+@pytest.mark.parametrize("at", ["file", "commit"])
+def test_a_replacement_that_fails_half_way_leaves_no_file(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    warehouse.create(STREAM_METRICS)
+    folder = Path(warehouse.path(STREAM_METRICS))
+    part = pa.Table.from_pylist([figures(1)], schema=to_arrow_schema(STREAM_METRICS.schema, timezone="UTC"))
+    whole = pq.write_table
+
+    def half(rows: pa.Table, file: Path, **how: object) -> None:
+        whole(rows, file, **how)
+        raise OSError("no room")
+
+    if at == "file":
+        monkeypatch.setattr(pq, "write_table", half)
+    else:
+        monkeypatch.setattr(DeltaTable, "create_write_transaction", MagicMock(side_effect=OSError("no room")))
+    with pytest.raises(OSError, match="no room"):
+        replace_by_parts(folder, iter([part]), STREAM_METRICS)
+    assert list(folder.glob("*.parquet")) == []
+    assert warehouse.version(STREAM_METRICS) == 0
 
 
 def test_fractions_in_lists_are_not_looked_at_for_repeats(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_pylist(made[start : start + 2], schema)
 
 
-def shoppers(spark: SparkSession, warehouse: Warehouse, users: list[str]) -> DataFrame:
+def shoppers(spark: SparkSession, warehouse: Warehouse, users: list[str | None] | list[str]) -> DataFrame:
     rows = [
         {"user_id": user, "history": [(CLOCK, 1, f"i{user}", "purchase", None), (CLOCK, 2, "all", "purchase", None)]}
         for user in users
@@ -115,6 +115,7 @@ def test_a_new_batch_keeps_what_only_a_compaction_holds(shop: Shop) -> None:
             {"source": "nobody", "generation": -1},
             r"(?s)generation must be .+: 100 rows break this.+source .+: 100 rows",
         ),
+        ({"users": [*USERS, None]}, r"user_id must be not null: 1 rows break this"),
         ({"users": [*USERS, "07"]}, r"key \(user_id\) must be unique: 1 rows repeat one"),
     ],
 )

@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import LongType, MapType, StringType, StructType
 
 from freshet.contracts import TableContract
 from freshet.errors import ContractError, listed
@@ -37,7 +39,9 @@ _ROWS_AT_ONCE = 20_000
 """Rows of a task that are cut into ranges at a time. A block of bytes has a head of 2 kB, so it should hold many."""
 
 _BLOCKS = "range int, rows binary"
-_FILES = "entry string, rows long, broken map<string, long>"
+_FILES = (
+    StructType().add("entry", StringType()).add("rows", LongType()).add("broken", MapType(StringType(), LongType()))
+)
 
 
 def replace_by_workers(
@@ -134,10 +138,6 @@ def _writing(folder: Path, contract: TableContract, by: str) -> Work:
             broken = broken_rules(rows, contract)
             entry = None if broken else json.dumps(written_file(folder, rows, {}, contract))
             told = {"entry": entry, "rows": rows.num_rows, "broken": list(broken.items())}
-            yield pa.RecordBatch.from_pylist([told], _SCHEMA)
+            yield pa.RecordBatch.from_pylist([told], to_arrow_schema(_FILES))
 
     return written
-
-
-_SCHEMA = pa.schema({"entry": pa.string(), "rows": pa.int64(), "broken": pa.map_(pa.string(), pa.int64())})
-"""_FILES in Arrow's types."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -15,6 +14,7 @@ from freshet.contracts import RECOMMENDATIONS
 from freshet.storage.data_files import NotPlainError
 from freshet.storage.small_writes import arrow_schema
 from freshet.storage.snapshot import may_hold
+from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
 from freshet.storage.worker_writes import Work, replace_by_workers
 
@@ -66,13 +66,12 @@ def with_newer_stream_lists(
     A compaction has put those there and dropped where they came from: written over, they would be lost. Lists of an
     older generation and from before the batch's `clock` are not newer, and those shoppers get the batch's or none.
     """
-    moment = pa.scalar(clock, pa.timestamp("us", tz="UTC"))
-    of_stream = (ds.field("source") == "stream") & (ds.field("generation") >= generation)
+    moment = literal(f"{clock:%Y-%m-%dT%H:%M:%S.%fZ}")
+    is_newer = f"source = 'stream' AND generation >= {generation} AND event_clock >= {moment}"
     # Mostly there are none, which costs less to find out than a join with nothing.
-    if not may_hold(warehouse.folder, RECOMMENDATIONS, of_stream & (ds.field("event_clock") >= moment)):
+    if not may_hold(warehouse.folder, RECOMMENDATIONS, is_newer):
         return shoppers.withColumn(_STREAMED, F.lit(None).cast(RECOMMENDATIONS.schema))
-    is_newer = (F.col("generation") >= generation) & (F.col("event_clock") >= F.lit(clock))
-    newer = warehouse.read(RECOMMENDATIONS).where((F.col("source") == "stream") & is_newer)
+    newer = warehouse.read(RECOMMENDATIONS).where(is_newer)
     newer = newer.select("user_id", F.struct(*RECOMMENDATIONS.column_names).alias(_STREAMED))
     others = shoppers.join(newer.select("user_id"), on="user_id", how="left_anti")
     return others.unionByName(newer, allowMissingColumns=True)

@@ -1,5 +1,7 @@
 """Lists by a search that ends early equal a full sort of all scores."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from unittest.mock import patch
 
 import numpy as np
@@ -9,12 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.recommendation import bounded_search
+from freshet.recommendation import bounded_search, shopper_clusters
+from freshet.recommendation import search_order as orders
 from freshet.recommendation.bounded_search import searched
 from freshet.recommendation.search_order import SearchOrder, search_order
 from tests.oracles_recommendation import best_columns
 
-ITEMS, SHOPPERS = 700, 9
+ITEMS, SHOPPERS = 700, 24
 
 
 def _drawn(
@@ -51,7 +54,24 @@ def _searched(
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@contextmanager
+def _few_are_many(together: int = 1024, *, is_heads_only: bool = False) -> Iterator[None]:
+    """Clusters are learned from few shoppers already: two, and four small ones with 20 likely items. With
+    `is_heads_only` heads of 8 numbers are of use for everybody."""
+    with ExitStack() as patched:
+        for module, name, value in (
+            (orders, "FEWEST", 4), (shopper_clusters, "FEWEST", 4), (shopper_clusters, "_HALVINGS", 1),
+            (shopper_clusters, "_SMALL_HALVINGS", 2), (shopper_clusters, "_LIKELY", 20),
+            (bounded_search, "TOGETHER", together), (bounded_search, "_SAMPLED", 50),
+        ):  # fmt: skip
+            patched.enter_context(patch.object(module, name, value))
+        if is_heads_only:
+            for module in (bounded_search, shopper_clusters):
+                patched.enter_context(patch.object(module, "search_costs", lambda _n, _w, reached: 0.0 * reached))
+        yield
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rank=st.sampled_from([0, 1, 2, 5, 16, 40]),
@@ -63,11 +83,12 @@ def _searched(
     length=st.integers(1, 12),
     width=st.sampled_from([33, 96, 700]),
     scale=st.sampled_from([0.0, 1.0, 100.0]),
-    many=st.sampled_from([0.0, 0.1, 2.0]),
+    clusters=st.sampled_from(["none", "by cost", "always"]),
+    together=st.sampled_from([1, 5, 1024]),
 )
 def test_found_are_the_best_of_a_full_sort(
     seed: int, rank: int, steep: int, skew: float, terms: float, share: float, gone: float, length: int, width: int,
-    scale: float, many: float,
+    scale: float, clusters: str, together: int,
 ) -> None:  # fmt: skip
     left, items = _drawn(seed, rank, skew, terms, steep)
     rng = np.random.default_rng(seed)
@@ -75,7 +96,8 @@ def test_found_are_the_best_of_a_full_sort(
     order = search_order(items, scale=scale)
     scores = left.astype(np.float64) @ items.T.astype(np.float64) + added
     scores[:, absent] = -np.inf
-    with patch.object(bounded_search, "_MANY", many):
+    few = nullcontext() if clusters == "none" else _few_are_many(together, is_heads_only=clusters == "always")
+    with few:
         columns, values = _searched(left, order, added, length=length, width=width, left_out=absent[order.columns])
     for n, row in enumerate(scores):
         expected = [(column, value) for column, value in best_columns(row.tolist(), length) if value > -np.inf]
@@ -85,14 +107,13 @@ def test_found_are_the_best_of_a_full_sort(
 
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """(numbers of a vector, shoppers) of each product, but for those of nobody."""
+    """(numbers of a vector, shoppers) of each product."""
     seen = list[tuple[int, int]]()
     bounds = bounded_search._Searching.bounds
 
-    def watched(group: bounded_search._Searching, first: int, width: int) -> NDArray[np.float32]:
-        if len(group.rows):
-            seen.append((group._right.shape[1], len(group.rows)))
-        return bounds(group, first, width)
+    def watched(searching: bounded_search._Searching, part: slice) -> NDArray[np.float32]:
+        seen.append((searching._right.shape[1], len(searching.rows)))
+        return bounds(searching, part)
 
     monkeypatch.setattr(bounded_search._Searching, "bounds", watched)
     return seen
@@ -115,64 +136,65 @@ def test_a_search_ends_where_nothing_that_is_left_can_reach_the_list(sizes: list
     assert sizes == [(2, 3)]
 
 
-def test_heads_are_searched_by_after_the_first_items(sizes: list[tuple[int, int]]) -> None:
-    left, items = _drawn(11, 40, 8.0, 0.0, steep=20)
+def _leaning(rng: np.random.Generator, rank: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Shoppers of two kinds, who lie near four axes each, and the last four, whose directions are any."""
+    left = rng.normal(0, 0.05, (SHOPPERS, rank + 1))
+    left[: SHOPPERS // 2, :4] += rng.uniform(1, 2, (SHOPPERS // 2, 4))
+    left[SHOPPERS // 2 :, 4:8] += rng.uniform(1, 2, (SHOPPERS - SHOPPERS // 2, 4))
+    left[-4:] = rng.normal(0, 1, (4, rank + 1))
+    left[:, -1] = 1.0
+    items = rng.normal(0, 1, (ITEMS, rank + 1))
+    items[:, -1] = 0.0
+    return left.astype(np.float32), items.astype(np.float32)
+
+
+def test_shoppers_are_searched_for_by_the_kind_of_vectors_that_costs_least(sizes: list[tuple[int, int]]) -> None:
+    left, items = _leaning(np.random.default_rng(4), 40)
     order = search_order(items, scale=1.0)
-    assert [heads.axes.shape for heads in order.heads] == [(40, 8)]
-    left[:, 4:-1] = 0.0  # of what heads leave out these shoppers have hardly anything
-    _searched(left, order, np.zeros((SHOPPERS, ITEMS), np.float32), length=5)
-    assert sizes[0] == (41, SHOPPERS)
-    assert {numbers for numbers, _ in sizes[1:]} == {10}
+    nothing = np.zeros((SHOPPERS, ITEMS), np.float32)
+    with _few_are_many():
+        _searched(left, order, nothing, length=3)
+    starts, after = sizes[:4], sizes[4:]
+    assert {numbers for numbers, _ in starts} == {41}
+    assert sum(shoppers for _, shoppers in starts) == SHOPPERS
+    by_whole = [shoppers for numbers, shoppers in after if numbers == 41]
+    assert 1 <= max(by_whole) <= 4
+    assert max(shoppers for numbers, shoppers in after if numbers < 41) >= 8
 
 
-def test_shoppers_whose_lists_too_many_items_reach_go_on_by_longer_vectors(
-    sizes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bounded_search, "_MANY", 0.0)
-    left, items = _drawn(11, 40, 8.0, 0.0, steep=20)
+def test_lists_that_likely_items_have_not_filled_go_on_by_whole_vectors(sizes: list[tuple[int, int]]) -> None:
+    left, items = _leaning(np.random.default_rng(4), 40)
     order = search_order(items, scale=1.0)
-    _searched(left, order, np.zeros((SHOPPERS, ITEMS), np.float32), length=5)
-    assert [numbers for numbers, _ in sizes[:2]] == [41, 10]
-    assert 41 in {numbers for numbers, _ in sizes[2:]}
-
-
-def test_lists_that_the_first_items_have_not_filled_go_on_by_whole_vectors(sizes: list[tuple[int, int]]) -> None:
-    left, items = _drawn(11, 40, 8.0, 0.0, steep=20)
-    order, gone = search_order(items, scale=1.0), np.arange(ITEMS) < 95
-    _searched(left, order, np.zeros((SHOPPERS, ITEMS), np.float32), length=2, left_out=gone)
+    with _few_are_many(is_heads_only=True):
+        known = order.clusters(left, 2)
+        assert known is not None
+        gone = np.zeros(ITEMS, dtype=bool)
+        gone[np.concatenate(known.likely)] = True
+        _searched(left, order, np.zeros((SHOPPERS, ITEMS), np.float32), length=2, left_out=gone)
     assert {numbers for numbers, _ in sizes} == {41}
 
 
-def test_bounds_stand_in_the_order_of_the_shoppers_that_are_taken() -> None:
+def test_clusters_are_learned_once_from_many_shoppers_and_are_of_use_for_few(sizes: list[tuple[int, int]]) -> None:
+    left, items = _leaning(np.random.default_rng(4), 40)
+    order, nothing = search_order(items, scale=1.0), np.zeros((SHOPPERS, ITEMS), np.float32)
+    with _few_are_many():
+        assert order.clusters(left[:3], 3) is None
+        first = order.clusters(left, 3)
+        assert first is not None
+        assert order.clusters(left[:3], 3) is first
+        assert order.clusters(-left, 3) is first
+        assert order._learned == [first]
+        _searched(left[:2], order, nothing[:2], length=3)
+    assert min(numbers for numbers, _ in sizes) < 41
+
+
+def test_bounds_stand_in_the_order_of_the_shoppers_that_are_kept() -> None:
     left, items = _drawn(3, 4, 1.0, 1.0)
-    room = np.empty(len(left) * 96, dtype=np.float32)
-    group = bounded_search._Searching(left, items, np.arange(len(left), dtype=np.float32), room)
-    for rows in (np.arange(len(left)), np.arange(len(left))[::-1], np.array([4, 1])):
-        group.take(rows)
-        assert group.bounds(96, 96).tolist() == (items[96:192] @ left[rows].T).tolist()
-        assert group.slack.tolist() == rows.tolist()
-
-
-def test_vectors_that_are_alike_along_all_axes_have_no_heads() -> None:
-    vectors = np.random.default_rng(2).standard_normal((5_000, 33), dtype=np.float32)
-    assert search_order(vectors, scale=1.0).heads == ()
-
-
-@pytest.mark.parametrize("rank", [16, 64])
-def test_products_of_heads_are_never_below_those_of_whole_vectors(rank: int) -> None:
-    rng = np.random.default_rng(3)
-    lengths = np.exp(rng.normal(0, 3, (ITEMS, 1)))
-    items = (rng.standard_normal((ITEMS, rank + 1)) * lengths / np.arange(1, rank + 2) ** 2).astype(np.float32)
-    items[:50, 8:] = 0.0  # nothing is left out of these
-    items[:, -1] = rng.normal(0, 100, ITEMS)
-    left = rng.standard_normal((SHOPPERS, rank + 1)).astype(np.float32)
-    left[0], left[1, 1:] = 0.0, 0.0
-    left[:, -1] = 1.0
-    order = search_order(items, scale=1.0)
-    assert order.heads
-    scores = order.vectors @ left.T
-    for heads in order.heads:
-        assert (heads.items @ heads.of(left).T >= scores).all()
+    rows, room = np.arange(len(left))[::-1], np.empty(len(left) * 96, dtype=np.float32)
+    searching = bounded_search._Searching(rows, left[rows], items, rows.astype(np.float32), room)
+    searching.keep(rows % 3 == 1)
+    assert searching.rows.tolist() == searching.slack.tolist() == [22, 19, 16, 13, 10, 7, 4, 1]
+    assert searching.bounds(slice(96, 192)).tolist() == (items[96:192] @ left[searching.rows].T).tolist()
 
 
 def test_only_the_shoppers_that_are_asked_for_are_searched_for() -> None:
@@ -199,10 +221,11 @@ def test_every_place_of_a_list_has_a_column_also_where_all_is_left_out() -> None
 
 
 @pytest.mark.parametrize("side", ["shopper", "item", "term", "own"])
-def test_a_score_that_is_not_a_number_is_refused(side: str) -> None:
+@pytest.mark.parametrize("is_many", [False, True])
+def test_a_score_that_is_not_a_number_is_refused(side: str, is_many: bool) -> None:
     left, items = _drawn(7, 3, 1.0, 1.0)
     added = np.zeros((SHOPPERS, ITEMS), np.float32)
     broken = {"shopper": left, "item": items, "term": items, "own": added}[side]
     broken[2, -1 if side == "term" else 1] = np.nan
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(ValueError, match="not a number"), _few_are_many() if is_many else nullcontext():
         _searched(left, search_order(items, scale=1.0), added, length=3)

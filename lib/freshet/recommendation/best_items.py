@@ -13,7 +13,7 @@ _SCORE_CELLS = 24_000_000
 """Scores of a block of shoppers, 96 MB of float32. A product of few shoppers spends its time on laying out the items'
 vectors: of 700 lists of 60,000 items, 4 million cells took 0.31 to 0.35 s on one core, 24 million 0.25 s."""
 
-_PANEL = (1024, 1280)
+_PANEL = (8192, 1280)
 """Shoppers and items of a product, 5 MB. Of each of two busy cores a list of 41,000 items of rank 64 and 256 took 29
 and 83 us so, 32 and 90 with 512 shoppers, 36 and 105 with 256, 32 and 93 with 4096. Of 1,000,000 items whole rows
 would leave room for 24 shoppers."""

@@ -173,8 +173,22 @@ def listed(
     batch: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str, **other: Any
 ) -> pa.Table:
     """The lists of a batch (user_id, history) as one table; `other` as in `list_batches`."""
-    made = list_batches(batch, model, clock=clock, length=length, policy=policy, **other)
-    return pa.Table.from_batches(made, LISTS)
+    made = list_batches(with_entry_columns(batch), model, clock=clock, length=length, policy=policy, **other)
+    return pa.Table.from_batches([lists.cast(LISTS) for lists in made], LISTS)
+
+
+def with_entry_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Of a batch with histories, as history_block.with_entry_columns makes it of a DataFrame."""
+    rows = batch.column("history").to_pylist()
+    fields = {
+        field.name: pa.array([row and [entry[field.name] for entry in row] for row in rows], pa.list_(field.type))
+        for field in batch.column("history").type.value_type
+        if field.name != "entry_key"
+    }
+    others = [name for name in batch.schema.names if name != "history"]
+    return pa.RecordBatch.from_arrays(
+        [*batch.select(others).columns, *fields.values()], [*others, *(f"history_{name}" for name in fields)]
+    )
 
 
 def items_listed(

@@ -94,10 +94,7 @@ def _pairs(vectors: Vectors, given: tuple[Any, ...], task: int, users: int, pair
     _list_seconds(few, items, seen)
     times = {block: min(_product_seconds(few, items, *block) for _ in range(2)) for block in _GEMM_BLOCKS}
     block = min(times, key=lambda one: times[one])
-    return [
-        (_product_seconds(shoppers, items, *block), _list_seconds(shoppers, items, seen))
-        for _ in range(pairs)
-    ]
+    return [(_product_seconds(shoppers, items, *block), _list_seconds(shoppers, items, seen)) for _ in range(pairs)]
 
 
 def _trained(folder: str, task: int, users: int) -> Sides:

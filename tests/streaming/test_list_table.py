@@ -35,8 +35,8 @@ def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             {
                 "user_id": row["user_id"],
                 "items": [
-                    {"position": n, "item_id": entry["item_id"], "score": 1.0 / n, "reason": "bought_before"}
-                    for n, entry in enumerate(row["history"] or [], start=1)
+                    {"position": n, "item_id": item, "score": 1.0 / n, "reason": "bought_before"}
+                    for n, item in enumerate(row["history_item_id"] or [], start=1)
                 ],
                 "unknown_items": 0,
             }

@@ -67,7 +67,7 @@ def principal_axes(vectors: Matrix, number: int) -> Matrix:
 
 def raised(terms: Matrix) -> Matrix:
     """Terms, and what rounding may take from sums with them."""
-    return terms + np.float32(_ROUNDING) * np.abs(terms)
+    return np.asarray(terms + _ROUNDING * np.abs(terms), dtype=np.float32)
 
 
 def heads(vectors: Matrix, axes: Matrix, squares: NDArray[np.float64], last: Matrix | float) -> Matrix:

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from freshet.compiled import compiled
@@ -15,6 +17,8 @@ from freshet.models.coded_rows import changes
 from freshet.recommendation.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
 
 _DAY_MICROSECONDS = 86_400_000_000
+
+_FIELDS = ("event_time", "item_id", "event_name", "order_id")
 
 
 @dataclass(frozen=True)
@@ -92,20 +96,52 @@ class HistoryBlock:
         return csr_matrix((values[keep], self.item[places], starts), shape=(self.shoppers, self.items))
 
 
+def with_entry_columns(histories: DataFrame) -> DataFrame:
+    """`history` (contracts.shoppers.HISTORY) replaced by an array of each of its fields that scores are made of.
+
+    For workers: of 300,000 histories of 27 entries, 1.5 s went by until they had these, 2.0 s with arrays of rows.
+    """
+    columns = [F.col("history")[name].alias(_column(name)) for name in _FIELDS]
+    return histories.select(*[name for name in histories.columns if name != "history"], *columns)
+
+
+def read_entries(batch: pa.RecordBatch, *, items: pa.Array, event_names: list[str], clock: datetime) -> HistoryBlock:
+    """`read_block` of an Arrow batch with the columns of `with_entry_columns`."""
+    lists = [batch.column(_column(name)) for name in _FIELDS]
+    return _read(_lengths(lists[0]), [each.flatten() for each in lists], items, event_names, clock)
+
+
+def without_entry_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """All other columns."""
+    return batch.drop_columns([_column(name) for name in _FIELDS])
+
+
 def read_block(histories: pa.ListArray, *, items: pa.Array, event_names: list[str], clock: datetime) -> HistoryBlock:
     """A block from an Arrow column of histories (contracts.shoppers.HISTORY), newest entry first.
 
     `items` is the catalogue's ids; `event_names` gives event codes by position, other names are ignored.
     A null history is an empty one. `clock` is UTC without a zone.
     """
-    lengths = pc.fill_null(pc.list_value_length(histories), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     entries = histories.flatten()
-    order = entries.field("order_id").dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    moment = microseconds(entries.field("event_time")).to_numpy(zero_copy_only=False)
+    return _read(_lengths(histories), [entries.field(name) for name in _FIELDS], items, event_names, clock)
+
+
+def _column(field: str) -> str:
+    return f"history_{field}"
+
+
+def _lengths(lists: pa.ListArray) -> NDArray[np.int64]:
+    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _read(
+    lengths: NDArray[np.int64], fields: list[pa.Array], items: pa.Array, event_names: list[str], clock: datetime
+) -> HistoryBlock:
+    moments, texts, names, orders = fields
+    order = orders.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return _block(
-        lengths, _codes(entries.field("item_id"), items),
-        _codes(entries.field("event_name"), pa.array(event_names, pa.string())), order.astype(np.int64), moment,
-        items=len(items), clock=clock,
+        lengths, _codes(texts, items), _codes(names, pa.array(event_names, pa.string())), order.astype(np.int64),
+        microseconds(moments).to_numpy(zero_copy_only=False), items=len(items), clock=clock,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import ArrayType, LongType, StructField, StructType
 from threadpoolctl import ThreadpoolController
 
@@ -17,11 +18,18 @@ from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.availability import places_of, read_unavailable
 from freshet.recommendation.best_items import best_items, cut
-from freshet.recommendation.history_block import HistoryBlock, packed_block, read_block
+from freshet.recommendation.history_block import (
+    HistoryBlock,
+    packed_block,
+    read_entries,
+    with_entry_columns,
+    without_entry_columns,
+)
 from freshet.recommendation.packed_histories import PackedHistories
 from freshet.recommendation.reasons import reasons
 from freshet.recommendation.scoring import NOTHING, ScoredBlock, scored
 
+_ITEMS = to_arrow_type(ArrayType(LIST_ITEM))
 _MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items", LongType())]
 
 
@@ -51,13 +59,18 @@ def recommended(
     """
     work = listing(artifact=artifact, clock=clock, length=length, policy=policy, unavailable=unavailable)
     others = [field for field in histories.schema if field.name != "history"]
-    return histories.mapInArrow(work, StructType([*others, *_MADE]))
+
+    def in_full(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return (_in_full(batch) for batch in work(batches))
+
+    return with_entry_columns(histories).mapInArrow(in_full, StructType([*others, *_MADE]))
 
 
 def listing(
     *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """What `recommended` has workers do with Arrow batches of its rows."""
+    """What `recommended` has workers do with Arrow batches of its rows, after `with_entry_columns`; reasons may be
+    codes of a dictionary."""
     folder, left_out = str(artifact), None if unavailable is None else str(unavailable)
 
     def listed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -88,7 +101,8 @@ def recommended_at_hand(
 
     def listed(start: int) -> list[pa.RecordBatch]:
         mine, others = block.part(start, start + size), whole.slice(start, size)
-        return list(_listed(mine, others, model, length=length, policy=policy, unavailable=absent))
+        made = _listed(mine, others, model, length=length, policy=policy, unavailable=absent)
+        return [_in_full(batch) for batch in made]
 
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         return pa.Table.from_batches(made for lists in pool.map(listed, starts) for made in lists)
@@ -109,11 +123,12 @@ def list_batches(
     policy: str,
     unavailable: NDArray[np.int64] = NOTHING,
 ) -> Iterator[pa.RecordBatch]:
-    """The lists of one Arrow batch (user_id, history, ...), some shoppers at a time; columns as `recommended` gives
-    them. `unavailable`: places of items, in the model's order, that are in nobody's list."""
-    block = read_block(batch.column("history"), items=model.items, event_names=model.recipe.event_names, clock=clock)
-    others = [name for name in batch.schema.names if name != "history"]
-    yield from _listed(block, batch.select(others), model, length=length, policy=policy, unavailable=unavailable)
+    """The lists of one Arrow batch of `with_entry_columns`, some shoppers at a time; columns as `recommended` gives
+    them, but that reasons may be codes of a dictionary. `unavailable`: places of items, in the model's order, that are
+    in nobody's list."""
+    block = read_entries(batch, items=model.items, event_names=model.recipe.event_names, clock=clock)
+    others = without_entry_columns(batch)
+    yield from _listed(block, others, model, length=length, policy=policy, unavailable=unavailable)
 
 
 def _listed(
@@ -144,8 +159,14 @@ def _lists(result: ScoredBlock, model: Artifact, width: int, length: int) -> pa.
     return _list_column(columns, values, reasons(model, result, columns, values), model.items)
 
 
+def _in_full(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """With reasons as texts."""
+    place = batch.schema.get_field_index("items")
+    return batch.set_column(place, "items", batch.column(place).cast(_ITEMS))
+
+
 def _list_column(
-    columns: NDArray[np.int64], values: NDArray[np.float32], words: pa.StringArray, items: pa.Array
+    columns: NDArray[np.int64], values: NDArray[np.float32], words: pa.Array, items: pa.Array
 ) -> pa.ListArray:
     allowed = np.isfinite(values)
     offsets = np.concatenate([[0], np.cumsum(allowed.sum(axis=1))]).astype(np.int32)

@@ -14,10 +14,9 @@ from freshet.recommendation.scoring import ScoredBlock
 _BOUGHT, _SIMILAR, _TASTE, _POPULAR = range(len(REASONS))
 
 
-def reasons(
-    artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], total: NDArray[np.float32]
-) -> pa.StringArray:
-    """Per shopper and chosen column, row after row: bought_before, similar_to:<item>, taste or popular_now.
+def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], total: NDArray[np.float32]) -> pa.Array:
+    """Per shopper and chosen column, row after row: bought_before, similar_to:<item>, taste or popular_now; texts, or
+    codes of a dictionary where few texts are all there is.
 
     `total`: the scores of the chosen. bought_before wherever the shopper's own items lift the score; else the part of
     it that weighs most. The item part counts by how far it stands above the catalogue's mean, as it lifts all items of
@@ -52,10 +51,10 @@ def _picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     return picked(part, chosen) if chosen.size else np.zeros(chosen.shape, dtype=np.float32)
 
 
-def _in_words(words: NDArray[np.int64], origins: NDArray[np.int64], artifact: Artifact) -> pa.StringArray:
-    plain = pa.array(REASONS, pa.string()).take(pa.array(words.ravel()))
+def _in_words(words: NDArray[np.int64], origins: NDArray[np.int64], artifact: Artifact) -> pa.Array:
+    coded = pa.DictionaryArray.from_arrays(pa.array(words.ravel(), pa.int8()), pa.array(REASONS, pa.string()))
     similar = words == _SIMILAR
     if not similar.any():
-        return plain
+        return coded
     told = pc.binary_join_element_wise(REASONS[_SIMILAR], artifact.items.take(pa.array(origins[similar])), ":")
-    return pc.replace_with_mask(plain, pa.array(similar.ravel()), told)
+    return pc.replace_with_mask(coded.dictionary_decode(), pa.array(similar.ravel()), told)

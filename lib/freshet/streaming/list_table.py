@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATIONS
+from freshet.recommendation.history_block import with_entry_columns
 from freshet.storage.data_files import NotPlainError
 from freshet.storage.small_writes import arrow_schema
 from freshet.storage.snapshot import may_hold
@@ -31,11 +32,11 @@ def write_lists(
     """Replaces `recommendations` in one commit and returns the number of lists.
 
     `shoppers`: (user_id, history, streamed) as `with_newer_stream_lists` gives them; `listing` makes (user_id, items,
-    ...) of (user_id, history) in the workers, and `facts` are the other columns of those lists. Each file holds a range
-    of user_id, so that a reader who looks for one shopper opens one file. The caller holds the table's lease, from
-    before it read what `shoppers` are made of.
+    ...) of (user_id, history) in the workers, given as by `with_entry_columns`, and `facts` are the other columns of
+    those lists. Each file holds a range of user_id, so that a reader who looks for one shopper opens one file. The
+    caller holds the table's lease, from before it read what `shoppers` are made of.
     """
-    work = _batch_rows(listing, facts)
+    work, shoppers = _batch_rows(listing, facts), with_entry_columns(shoppers)
     try:
         return replace_by_workers(warehouse, shoppers, work, RECOMMENDATIONS, by="user_id", per_file=per_file)
     except NotPlainError:
@@ -84,7 +85,7 @@ def _batch_rows(listing: Work, facts: dict[str, Any]) -> Work:
     def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             streamed = batch.column(_STREAMED)
-            theirs, ours = pc.is_valid(streamed), batch.select(["user_id", "history"])
+            theirs, ours = pc.is_valid(streamed), batch.drop_columns([_STREAMED])
             if streamed.null_count < len(streamed):
                 ours = ours.filter(pc.invert(theirs))
             for lists in listing(iter([ours])):

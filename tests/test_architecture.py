@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...] | str] = {
     "report": ("contracts", "evaluation", "monitoring", "errors"),
     "session": ("errors",),
     "class_archive": ("session",),
+    "worker_daemon": ("recommendation", "storage", "top_k"),
     "logs": ("errors",),
     "settings": ("errors", "parameters"),
     "steps": ALL,

@@ -38,6 +38,9 @@ def spark_session(
     if master:
         builder = builder.master(master)
     local = {} if jars is None else local_classes(jars, (options or {}).get(_JAVA_OPTIONS, ""))
+    if jars is not None and (master or "").startswith("local"):
+        # On a cluster daemons may start before they can find our modules.
+        local["spark.python.daemon.module"] = "freshet.worker_daemon"
     for key, value in {**_BASE_OPTIONS, **(options or {}), **local}.items():
         builder = builder.config(key, value)
     try:

@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 from freshet.session import CLASS_ARCHIVE
 from tests.conftest import REPOSITORY
@@ -65,6 +68,15 @@ def test_an_archive_of_classes_that_does_not_fit_is_passed_over_without_a_word(
     # The JVM's own warnings would stand among what a program reads.
     assert len(told.splitlines()) == 2, told
     assert [line for line in beside.splitlines() if "incubator" not in line] == []
+
+
+def test_workers_begin_with_our_modules_loaded(spark: SparkSession) -> None:
+    def loaded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        names = [name for name in ("freshet.recommendation.lists", "numba", "mlflow") if name in sys.modules]
+        yield from (pa.RecordBatch.from_pydict({"name": names}) for _ in batches)
+
+    found = spark.range(1).mapInArrow(loaded, "name string").toArrow().column("name").to_pylist()
+    assert found == ["freshet.recommendation.lists", "numba"]
 
 
 def test_options_that_java_refuses_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

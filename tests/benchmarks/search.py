@@ -33,17 +33,17 @@ SOURCES = {
 QUICK = ("eshop_clothing_2008",)
 
 SPACE = {
-    "ranks": [64, 16, 32, 128],
-    "max_iters": [8, 4, 15],
-    "reg_params": [0.1, 0.01, 0.03, 0.3],
-    "alphas": [1.0, 0.3, 3.0, 10.0],
-    "item_half_lives_days": [90.0, 30.0, 0.0],
-    "min_strengths": [0.25, 0.0],
+    "ranks": [128, 64, 256],
+    "max_iters": [4, 8, 2],
+    "reg_params": [0.3, 0.1, 1.0, 3.0],
+    "alphas": [10.0, 1.0, 3.0, 30.0, 100.0],
+    "item_half_lives_days": [30.0, 90.0, 0.0],
+    "min_strengths": [0.0, 0.25],
 }
 ITEM_SPACE = {
-    "linear_reg_params": [300.0, 30.0, 1000.0],
-    "next_reg_params": [100.0, 10.0, 1000.0],
-    "neighbour_counts": [50, 20, 150],
+    "linear_reg_params": [300.0, 100.0, 1000.0, 3000.0],
+    "next_reg_params": [1000.0, 100.0, 3000.0, 10000.0],
+    "neighbour_counts": [50, 20, 100],
 }
 
 

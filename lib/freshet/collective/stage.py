@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from pyspark import BarrierTaskContext, TaskContext
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BinaryType, StringType, StructType
 
 from freshet.collective.hub import Hub
 from freshet.collective.peers import Alone, Floats, Peers
@@ -14,7 +16,7 @@ from freshet.collective.peers import Alone, Floats, Peers
 Work = Callable[[Iterator[pa.RecordBatch], Peers], dict[str, Floats]]
 """What each task does with the rows of its partition; the results of all tasks must be the same."""
 
-_RESULT = "name string, shape string, numbers binary"
+_RESULT = StructType().add("name", StringType()).add("shape", StringType()).add("numbers", BinaryType())
 
 
 def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
@@ -33,7 +35,6 @@ def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
     fitting = rows if partitions <= room else rows.repartition(room)
     spread = fitting if together else rows.coalesce(1)
     conf = session.sparkContext.getConf()
-    schema = pa.schema([("name", pa.string()), ("shape", pa.string()), ("numbers", pa.binary())])
     host = conf.get("spark.driver.host")
     assert host is not None  # Spark sets it when it starts
     with Hub(bind=conf.get("spark.driver.bindAddress") or host, advertise=host) as hub:
@@ -42,7 +43,7 @@ def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             context = TaskContext.get()
             if not isinstance(context, BarrierTaskContext):
-                yield _packed(work(batches, Alone()), schema)
+                yield _packed(work(batches, Alone()))
                 return
             peers = meeting.joined(context.partitionId(), len(context.getTaskInfos()))
             try:
@@ -52,18 +53,18 @@ def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
             finally:
                 peers.close()
             if peers.rank == 0:
-                yield _packed(made, schema)
+                yield _packed(made)
 
         packed = spread.mapInArrow(run, _RESULT, barrier=together).collect()
     return {row["name"]: np.frombuffer(row["numbers"]).reshape(json.loads(row["shape"])) for row in packed}
 
 
-def _packed(arrays: dict[str, Floats], schema: pa.Schema) -> pa.RecordBatch:
+def _packed(arrays: dict[str, Floats]) -> pa.RecordBatch:
     rows = [
         {"name": name, "shape": json.dumps(np.shape(values)), "numbers": np.asarray(values, np.float64).tobytes()}
         for name, values in arrays.items()
     ]
-    return pa.RecordBatch.from_pylist(rows, schema=schema)
+    return pa.RecordBatch.from_pylist(rows, schema=to_arrow_schema(_RESULT))
 
 
 def _room_for_tasks(session: SparkSession) -> int:

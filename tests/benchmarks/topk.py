@@ -131,8 +131,9 @@ def _product_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], r
 def _list_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], seen: csr_matrix) -> float:
     """From a model that has just been loaded: what a search learns of shoppers is part of it."""
     artifact = factors_alone(items)
-    size, width, _ = cut(artifact, POLICY, K)
-    room, order = np.empty(size * width, dtype=np.float32), artifact.search_order(POLICY)
+    made = cut(artifact, POLICY, K)
+    size, width, _ = made
+    room, order = made.room(len(vectors)), artifact.search_order(POLICY)
     terms = artifact.item_part(POLICY)
     started = time.perf_counter()
     for start in range(0, len(vectors), size):

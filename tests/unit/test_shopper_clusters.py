@@ -52,7 +52,8 @@ def test_balanced_vectors_have_the_products_that_they_had() -> None:
     eigenvalues = np.linalg.eigvalsh((items @ known.items).astype(np.float64).T @ (items @ known.items))
     wide = np.linalg.eigvalsh(gram)
     np.testing.assert_allclose(eigenvalues[wide > 1e-4 * wide[-1]], np.sqrt(wide[wide > 1e-4 * wide[-1]]), rtol=1e-3)
-    assert left.shape == (50, 16)
+    found = (left @ known.shoppers).astype(np.float64) @ (items @ known.items).T
+    np.testing.assert_allclose(found, left.astype(np.float64) @ items.T, rtol=1e-3, atol=1e-4)
 
 
 def test_what_is_not_finite_or_nothing_is_not_balanced() -> None:

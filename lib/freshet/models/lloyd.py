@@ -116,6 +116,11 @@ def seeded(known: Halves, k: int, peers: Peers, *, seed: int, starts: int, steps
     return best[best[:, -1] == 1, :-1]
 
 
+def centres_at_hand(rows: Halves, k: int, *, seed: int, starts: int, steps: int) -> Floats:
+    """`seeded` of rows that this process has, all of them."""
+    return seeded(rows, k, Alone(), seed=seed, starts=starts, steps=steps)
+
+
 def _plus_plus(rows: Halves, k: int, random: np.random.Generator) -> Floats:
     """Greedy k-means++ (Arthur and Vassilvitskii 2007): of a few draws by squared distance the one that helps most."""
     draws = 2 + int(np.log(k))

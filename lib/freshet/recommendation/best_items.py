@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.bounded_search import searched
+from freshet.recommendation.bounded_search import TOGETHER, searched
 from freshet.recommendation.scoring import ScoredBlock, has_whole_rows
 from freshet.top_k import DEPTH, Found, top_k
 
@@ -14,9 +15,8 @@ _SCORE_CELLS = 24_000_000
 vectors: of 700 lists of 60,000 items, 4 million cells took 0.31 to 0.35 s on one core, 24 million 0.25 s."""
 
 _PANEL = (8192, 1280)
-"""Shoppers and items of a product, 5 MB. Of each of two busy cores a list of 41,000 items of rank 64 and 256 took 29
-and 83 us so, 32 and 90 with 512 shoppers, 36 and 105 with 256, 32 and 93 with 4096. Of 1,000,000 items whole rows
-would leave room for 24 shoppers."""
+"""Shoppers of a block, which are as many as clusters are worth to be told apart among, and items of a product, 5 MB. Of
+1,000,000 items whole rows would leave room for 24 shoppers."""
 
 
 class Cut(NamedTuple):
@@ -25,6 +25,11 @@ class Cut(NamedTuple):
     shoppers: int
     items: int
     is_search: bool
+
+    def room(self, shoppers: int) -> NDArray[np.float32]:
+        """For the scores or bounds of a product, of so many shoppers in all."""
+        most = min(shoppers, self.shoppers)
+        return np.empty((min(most, TOGETHER) if self.is_search else most) * self.items, dtype=np.float32)
 
 
 def cut(artifact: Artifact, policy: str, length: int) -> Cut:

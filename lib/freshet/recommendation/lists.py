@@ -141,8 +141,9 @@ def _listed(
     unavailable: NDArray[np.int64],
 ) -> Iterator[pa.RecordBatch]:
     """The columns `others` with items and unknown_items, some shoppers at a time."""
-    size, width, is_search = cut(model, policy, length)
-    room = np.empty(min(size, block.shoppers) * width, dtype=np.float32)
+    made = cut(model, policy, length)
+    size, width, is_search = made
+    room = made.room(block.shoppers)
     for start in range(0, block.shoppers, size):
         part = block.part(start, start + size)
         result = scored(part, model, policy=policy, unavailable=unavailable, room=room, for_search=is_search)

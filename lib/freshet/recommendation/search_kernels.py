@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from freshet.compiled import compiled
 from freshet.top_k import put
 
+WORD = 8
+"""So many truth values are looked at as one number."""
+
 
 @compiled
 def _is_there(found: NDArray[np.int64], column: int) -> bool:
@@ -87,8 +90,7 @@ def raise_edges(edges: NDArray[np.float32], highest: NDArray[np.float32], slack:
 
 @compiled
 def look(  # noqa: PLR0913 - a kernel takes plain arrays
-    is_below: NDArray[np.bool_], size: int, words: NDArray[np.int64],
-    bounds: NDArray[np.float32], rows: NDArray[np.int64],
+    is_below: NDArray[np.bool_], words: NDArray[np.int64], bounds: NDArray[np.float32], rows: NDArray[np.int64],
     edges: NDArray[np.float32], slack: NDArray[np.float32], left: NDArray[np.float32], vectors: NDArray[np.float32],
     columns: NDArray[np.int64], found: NDArray[np.int64], values: NDArray[np.float32],
 ) -> None:  # fmt: skip
@@ -96,7 +98,7 @@ def look(  # noqa: PLR0913 - a kernel takes plain arrays
     the lists."""
     item, begin = 0, 0
     for word in words:
-        for place in range(size * word, size * (word + 1)):
+        for place in range(WORD * word, WORD * (word + 1)):
             if is_below[place]:
                 continue
             while place >= begin + len(rows):

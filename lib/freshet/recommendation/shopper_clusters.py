@@ -11,16 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.models.lloyd import centres_at_hand
 from freshet.recommendation.heads import Balance, Matrix, heads, principal_axes, raised, squared
 
 FEWEST = 2_000
 """Shoppers from whom clusters are learned: the work goes over all items, for each of them."""
 
-_HALVINGS, _SMALL_HALVINGS, _ROUNDS = 3, 6, 4
-"""Eight clusters: with sixteen, of 5,000 shoppers, heads leave out hardly more. 64 small ones: of what is likely for
-eight a tenth of the shoppers find a list less than half as good as theirs, of 64 one nine tenths as good."""
+_CLUSTERS, _SMALL_CLUSTERS = 8, 64
+"""With sixteen, of 5,000 shoppers, heads leave out hardly more. Of what is likely for eight small ones a tenth of the
+shoppers find a list less than half as good as theirs, of 64 one nine tenths as good."""
 
-_POWER_STEPS = 8
+_SEED, _STARTS, _STEPS = 20111209, 1, 4
+"""Of k-means."""
 
 _LIKELY = 320
 """Items that come first, of a small cluster."""
@@ -90,11 +92,11 @@ def clusters(left: Matrix, vectors: Matrix, known: Balance, *, length: int) -> C
         return None
     general = _heads(left, vectors, known, length, times=(1, 2))
     units = _units(left[:, :-1])
-    centres = _centres(units, min(_HALVINGS, room.bit_length() - 1))
+    centres = _centres(units, min(_CLUSTERS, room))
     own = [_heads(left[rows], vectors, known, length) for _, rows in _by_centre(units, centres)]
     if not general and not any(own):
         return None
-    small = _centres(units, _SMALL_HALVINGS)
+    small = _centres(units, _SMALL_CLUSTERS)
     return Clusters(
         known, centres, tuple(each[0] if each else None for each in own), general, small,
         _likely(left, units, small, vectors),
@@ -109,28 +111,13 @@ def _by_centre(vectors: Matrix, centres: Matrix) -> Iterator[tuple[int, NDArray[
     yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
 
 
-def _centres(units: Matrix, halvings: int) -> Matrix:
-    """By halving again and again, and rounds of k-means; each is the nearest of some."""
-    groups = [units]
-    for _ in range(halvings):
-        groups = [half for group in groups for half in _halves(group)]
-    centres = _units(np.stack([group.sum(axis=0) for group in groups]))
-    for _ in range(_ROUNDS):
-        centres = _units(np.stack([units[rows].sum(axis=0) for _, rows in _by_centre(units, centres)]))
-    return centres[[number for number, _ in _by_centre(units, centres)]]
+def _centres(units: Matrix, number: int) -> Matrix:
+    """At most so many; each is the nearest of some."""
+    centres = _units(centres_at_hand(units, number, seed=_SEED, starts=_STARTS, steps=_STEPS))
+    return centres[[place for place, _ in _by_centre(units, centres)]]
 
 
-def _halves(units: Matrix) -> tuple[Matrix, Matrix]:
-    """By the axis along which they lie farthest apart."""
-    apart = units - units.mean(axis=0)
-    axis = apart[np.argmax(squared(apart))]
-    for _ in range(_POWER_STEPS):
-        axis = _units(((apart @ axis) @ apart)[None, :])[0]
-    order, middle = np.argsort(apart @ axis, kind="stable"), len(units) // 2
-    return units[order[:middle]], units[order[middle:]]
-
-
-def _units(vectors: Matrix) -> Matrix:
+def _units(vectors: NDArray[np.floating]) -> Matrix:
     lengths = np.sqrt(squared(vectors))[:, None]
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 

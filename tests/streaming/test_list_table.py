@@ -75,6 +75,28 @@ def test_rows_are_as_the_contract_has_them(spark: SparkSession, warehouse: Wareh
         }  # fmt: skip
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_reasons_may_come_as_codes_also_of_some_lists_alone(
+    spark: SparkSession, warehouse: Warehouse, every: int
+) -> None:
+    def coded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number, made in enumerate(as_they_were(batches)):
+            kind = made.schema.field("items").type.value_type
+            fields = [
+                field.with_type(pa.dictionary(pa.int8(), pa.string())) if field.name == "reason" else field
+                for field in kind
+            ]
+            items = made.column("items").cast(pa.list_(pa.struct(fields)))
+            yield made if number % every else made.set_column(1, "items", items)
+
+    assert write_lists(warehouse, shoppers(spark, warehouse, USERS), coded, FACTS, per_file=20) == 100
+    rows = warehouse.read(RECOMMENDATIONS).collect()
+    assert sorted(row["user_id"] for row in rows) == sorted(USERS)
+    for row in rows:
+        assert [item["item_id"] for item in row["items"]] == [f"i{row['user_id']}", "all"]
+        assert {item["reason"] for item in row["items"]} == {"bought_before"}
+
+
 @pytest.mark.parametrize(("per_file", "files"), [(20, (4, 6)), (100, (1, 1)), (1, (60, 100))])
 def test_one_shopper_lies_in_one_file(
     spark: SparkSession, warehouse: Warehouse, per_file: int, files: tuple[int, int]

@@ -34,10 +34,10 @@ def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
     together = min(partitions, room) > 1
     fitting = rows if partitions <= room else rows.repartition(room)
     spread = fitting if together else rows.coalesce(1)
-    conf = session.sparkContext.getConf()
-    host = conf.get("spark.driver.host")
+    # One entry each: a SparkConf brings all of its entries over, one by one.
+    host = session.conf.get("spark.driver.host")
     assert host is not None  # Spark sets it when it starts
-    with Hub(bind=conf.get("spark.driver.bindAddress") or host, advertise=host) as hub:
+    with Hub(bind=session.conf.get("spark.driver.bindAddress", host) or host, advertise=host) as hub:
         meeting = hub.meeting
 
         def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -74,27 +74,45 @@ def moments(blocks: Iterable[tuple[Floats, Floats]], columns: int, peers: Peers)
     The divisor of a variance is W - (sum of w^2) / W with W the sum of weights w: n - 1 for equal weights of 1. NaN in
     a column makes its figures NaN.
     """
-    weight, squares, mean, spread = 0.0, 0.0, np.zeros(columns), np.zeros(columns)
+    own = OwnMoments(columns)
     for rows, weights in blocks:
+        own.add(rows, weights)
+    return own.joined(peers)
+
+
+class OwnMoments:
+    """What one task has seen of columns, block by block."""
+
+    def __init__(self, columns: int) -> None:
+        self._weight, self._squares = 0.0, 0.0
+        self._mean, self._spread = np.zeros(columns), np.zeros(columns)
+
+    def add(self, rows: Floats, weights: Floats) -> None:
+        """Takes a block into account."""
         more = float(weights.sum())
         if not more:
-            continue
+            return
         own = weights @ rows / more
-        apart = own - mean
+        centred = rows - own
+        apart = own - self._mean
         # Chan, Golub and LeVeque (1983): sums of squares of two parts, each about its own mean.
-        spread += weights @ (rows - own) ** 2 + apart**2 * (weight * more / (weight + more))
-        mean += apart * (more / (weight + more))
-        weight += more
-        squares += float(weights @ weights)
-    totals = peers.sum(np.concatenate([[weight, squares], weight * mean]))
-    total = totals[0]
-    joint = totals[2:] / total if total else np.zeros(columns)
-    spread = peers.sum(spread + weight * (mean - joint) ** 2)
-    divisor = total - totals[1] / total if total else 0.0
-    variance = spread / divisor if divisor > 0 else np.zeros(columns)
-    # What is left of a constant column by rounding is no deviation.
-    noise = (1e-12 * np.abs(joint)) ** 2
-    return Moments(joint, np.where(variance <= noise, 0.0, np.sqrt(variance)), float(total))
+        self._spread += weights @ np.square(centred, out=centred)
+        self._spread += apart**2 * (self._weight * more / (self._weight + more))
+        self._mean += apart * (more / (self._weight + more))
+        self._weight += more
+        self._squares += float(weights @ weights)
+
+    def joined(self, peers: Peers) -> Moments:
+        """See `moments`."""
+        totals = peers.sum(np.concatenate([[self._weight, self._squares], self._weight * self._mean]))
+        total = totals[0]
+        joint = totals[2:] / total if total else np.zeros_like(self._mean)
+        spread = peers.sum(self._spread + self._weight * (self._mean - joint) ** 2)
+        divisor = total - totals[1] / total if total else 0.0
+        variance = spread / divisor if divisor > 0 else np.zeros_like(spread)
+        # What is left of a constant column by rounding is no deviation.
+        noise = (1e-12 * np.abs(joint)) ** 2
+        return Moments(joint, np.where(variance <= noise, 0.0, np.sqrt(variance)), float(total))
 
 
 def standardized(block: Floats, known: Moments) -> Halves:

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 
 from freshet.collective import Peers, Work, over_partitions
 from freshet.errors import DataTooSmallError
-from freshet.models.blocks import Floats, Moments, common_width, cut, moments, standardized, vectors
+from freshet.models.blocks import Floats, Moments, cut, vectors
+from freshet.models.gathered import GatheredRows
 from freshet.models.mllib import logistic_model, refuse_unknown
 from freshet.models.newton import Cases, Penalty, logistic_fit
 
@@ -58,16 +59,15 @@ def in_units(coefficients: Floats, intercept: float, known: Moments) -> tuple[Fl
 
 def _fitted(params: LogisticParameters) -> Work:
     def work(batches: Iterator[pa.RecordBatch], peers: Peers) -> dict[str, Floats]:
-        raw = list(_pieces(batches))
-        columns = common_width([rows for rows, _, _ in raw], peers)
-        known = moments(((rows, weights) for rows, _, weights in raw), columns, peers)
-        if not columns or not np.isfinite(known.mean).all():
+        gathered, said = GatheredRows(), []
+        for rows, labels, weights in _pieces(batches):
+            gathered.add(rows, weights)
+            # Copied: a batch is one piece of memory, and lives for as long as any part of it.
+            said.append((labels.copy(), weights.copy()))
+        known = gathered.moments(peers)
+        if not len(known.mean) or not np.isfinite(known.mean).all():
             return {"mean": known.mean, "coefficients": known.mean, "intercept": np.zeros(())}
-        cases = []
-        while raw:
-            # Each piece of the original is forgotten once it has been taken over.
-            rows, labels, weights = raw.pop()
-            cases.append(Cases(standardized(rows, known), labels, weights))
+        cases = [Cases(rows, *spoken) for rows, spoken in zip(gathered.standardized(known), said, strict=True)]
         fit = logistic_fit(cases, _penalty(params, known), peers, max_iter=params.max_iter, tol=params.tol)
         slopes, intercept = in_units(fit.coefficients, fit.intercept, known)
         return {"mean": known.mean, "coefficients": slopes, "intercept": np.array(intercept)}

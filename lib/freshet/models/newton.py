@@ -26,6 +26,11 @@ as chance lets it be, and Newton's method needs one or two passes over all rows 
 
 _FIRST_STEPS, _FIRST_TOLERANCE = 8, 1e-5
 
+_QUADRATIC = 0.01
+"""A step that is expected to gain so small a share of what the step before it was is one of those whose gains fall
+quadratically: the share of the next is about the square of this one's (near the minimum the error of a step goes with
+the square of the error before, and the gain with the square of the error)."""
+
 
 class Cases(NamedTuple):
     """A block of standardized rows with their labels (0 or 1) and weights."""
@@ -64,7 +69,7 @@ class _Expansion(NamedTuple):
 
 
 def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter: int, tol: float) -> Fit:
-    """The minimum; at rest when the next step is expected to lower the objective by less than `tol` of it.
+    """The minimum; at rest when the step after the next is sure to lower the objective by less than `tol` of it.
 
     `cases` are this task's; some task must have one. At most `max_iter` steps over all rows; where there are many, a
     few steps over a part of them come first, which count as a share of a pass. Where all labels are alike the
@@ -105,13 +110,16 @@ def _descent(
 ) -> Fit:  # fmt: skip
     """Newton's steps from a point; `here` is the expansion there, where it is known."""
     here, passes = here or _expanded(cases, point, weight, peers), 1
-    objective = here.loss + penalty.at(point[:-1])
+    objective, before = here.loss + penalty.at(point[:-1]), 0.0
     for _ in range(max_iter):
         step = _step(here, point, penalty)
         change = penalty.at((point + step)[:-1]) - penalty.at(point[:-1])
-        expected = -(here.gradient @ step + step @ here.hessian @ step / 2 + change)
-        if not expected > tol * objective:
-            # Newton's steps shrink quadratically: after this one there is nothing left worth a pass.
+        expected = -float(here.gradient @ step + step @ here.hessian @ step / 2 + change)
+        foreseen = expected
+        if expected < _QUADRATIC * before:
+            foreseen = expected * (expected / before) ** 2
+        if not foreseen > tol * objective:
+            # After this step there is nothing left worth a pass.
             point = point + step if np.isfinite(expected) else point
             return Fit(point[:-1], float(point[-1]), passes, True)
         slope, length = here.gradient @ step + change, 1.0
@@ -125,6 +133,7 @@ def _descent(
             # Rounding hides what is left to gain.
             return Fit(point[:-1], float(point[-1]), passes, True)
         point, here, objective = point + length * step, there, reached
+        before = expected if length == 1.0 else 0.0
     return Fit(point[:-1], float(point[-1]), passes, False)
 
 

@@ -35,10 +35,31 @@ def test_products_of_heads_are_never_below_those_of_whole_vectors(rank: int, ter
     balanced = left[:, :-1] @ known.shoppers
     scores = left.astype(np.float64) @ items.T.astype(np.float64)
     axes = principal_axes(balanced[left.any(axis=1)], rank // 2)
-    ours = heads(balanced, axes, squared(balanced), 1.0)
-    theirs = heads(items[:, :-1], known.items @ axes, known.squares, raised(items[:, -1]))
-    assert ours.shape[1] == theirs.shape[1] == rank // 2 + 2
-    assert (ours @ theirs.T >= scores).all()
+    along, items_along = balanced @ axes, items[:, :-1] @ (known.items @ axes)
+    for number in (rank // 4, rank // 2):
+        ours = heads(along, number, squared(balanced), 1.0)
+        theirs = heads(items_along, number, known.squares, raised(items[:, -1]))
+        assert ours.shape[1] == theirs.shape[1] == number + 3
+        assert (ours @ theirs.T >= scores).all()
+
+
+def test_a_head_is_followed_by_the_lengths_along_its_next_axes_and_along_none() -> None:
+    vectors = np.array([[3, 4, 12, 84], [1, 0, 0, 0]], np.float32)
+    made = heads(vectors[:, :3], 1, squared(vectors), np.array([7, 8], np.float32))
+    np.testing.assert_allclose(made, [[3, 7, np.sqrt(160), 84], [1, 8, 0, 0]], rtol=1e-3, atol=0.011)
+    assert (made[:, -1] > vectors[:, -1]).all()  # for rounding
+
+
+def test_a_balance_is_made_of_all_items_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = _steep(5, ITEMS, 16)[:, :-1]
+    whole = balance(items)
+    monkeypatch.setattr("freshet.recommendation.heads._ROWS", 3)
+    parted = balance(items)
+    assert whole is not None
+    assert parted is not None
+    assert len(parted.squares) == ITEMS
+    np.testing.assert_allclose(parted.squares, whole.squares, rtol=1e-4)
+    np.testing.assert_allclose(parted.shoppers, whole.shoppers, rtol=1e-3, atol=1e-4)
 
 
 def test_balanced_vectors_have_the_products_that_they_had() -> None:

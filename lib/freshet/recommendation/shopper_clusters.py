@@ -42,14 +42,15 @@ _MOST_NUMBERS = 100_000_000
 
 @dataclass(frozen=True, eq=False)
 class Heads:
-    """axes float32 [rank, head] of balanced vectors of shoppers, and heads of items [items, head + 2]."""
+    """axes float32 [rank, number or more] of balanced vectors of shoppers, and heads of so many numbers of items."""
 
     axes: Matrix
+    number: int
     items: Matrix
 
     def of(self, balanced: Matrix, squares: NDArray[np.float64]) -> Matrix:
         """Of shoppers [shoppers, rank], so long: products with `items` are not below scores."""
-        return heads(balanced, self.axes, squares, 1.0)
+        return heads(balanced @ self.axes, self.number, squares, 1.0)
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,14 @@ def _heads(
     balanced = left[:, :-1] @ known.shoppers
     longest = int(_LONGEST_SHARE * balanced.shape[1]) // _STEP * _STEP
     axes = principal_axes(balanced, longest)
-    cheapest = _cheapest(left, vectors, known, axes[:, :_LONGEST], length)
+    cheapest = _cheapest(left, vectors, known, axes, length)
     if cheapest is None:
         return ()
     made = []
     for number in sorted({min(longest, many * cheapest) for many in times}):
-        own = np.ascontiguousarray(axes[:, :number])
-        made.append(Heads(own, heads(vectors[:, :-1], known.items @ own, known.squares, raised(vectors[:, -1]))))
+        own = np.ascontiguousarray(axes[:, : 2 * number])
+        along = vectors[:, :-1] @ (known.items @ own)
+        made.append(Heads(own, number, heads(along, number, known.squares, raised(vectors[:, -1]))))
     return tuple(made)
 
 
@@ -160,12 +162,14 @@ def _cheapest(left: Matrix, vectors: Matrix, known: Balance, axes: Matrix, lengt
     place = max(1, round(length * len(theirs) / items))
     edges = np.partition(scores, -place, axis=1)[:, -place, None]
     balanced = mine[:, :-1] @ known.shoppers
-    squares = squared(balanced)
+    squares, terms = squared(balanced), raised(theirs[:, -1])
+    ours = np.asarray(balanced @ axes, np.float32)
+    items_along = np.asarray(theirs[:, :-1] @ (known.items @ axes), np.float32)
     best, least = None, float(whole)
-    for number in range(_STEP, axes.shape[1] + 1, _STEP):
-        ours = heads(balanced, axes[:, :number], squares, 1.0)
-        items_heads = heads(theirs[:, :-1], known.items @ axes[:, :number], theirs_squared, raised(theirs[:, -1]))
-        cost = float(search_costs(number + 2, whole, np.mean(ours @ items_heads.T >= edges)))
+    for number in range(_STEP, min(_LONGEST, axes.shape[1]) + 1, _STEP):
+        brief = heads(ours[:, : 2 * number], number, squares, 1.0)
+        items_brief = heads(items_along[:, : 2 * number], number, theirs_squared, terms)
+        cost = float(search_costs(brief.shape[1], whole, np.mean(brief @ items_brief.T >= edges)))
         if cost < least:
             best, least = number, cost
     return best

@@ -28,7 +28,7 @@ from freshet.steps.models import RECOMMENDER, SCORING
 from freshet.storage.home import Home
 from freshet.storage.ledger import write_record
 
-ITEMS, RANK, NEIGHBOURS = 60_000, 64, 50
+ITEMS, RANK, NEIGHBOURS = 60_000, 128, 50
 _NAMES = {"pv": "view_item", "fav": "add_to_wishlist", "cart": "add_to_cart", "buy": "purchase"}
 _PAST_FILE_SHOPPERS = 20_000
 _PAST_DAYS = 30

@@ -149,3 +149,17 @@ def test_a_vacuum_leaves_nothing_of_a_replaced_spark_file(spark: SparkSession, w
     files = {file.name for file in data_files(warehouse, STREAM_METRICS.name)}
     live = {Path(name).name for name in DeltaTable(warehouse.path(STREAM_METRICS)).file_uris()}
     assert files == live | {f".{name}.crc" for name in live}
+
+
+def test_a_vacuum_leaves_alone_what_says_which_rows_of_files_are_left_out(
+    spark: SparkSession, warehouse: Warehouse
+) -> None:
+    warehouse.append(frame(spark, STREAM_METRICS, [{"batch_id": number} for number in range(6)]), STREAM_METRICS)
+    path = warehouse.path(STREAM_METRICS)
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE batch_id < 2")
+    vectors = list(Path(path).glob("deletion_vector_*.bin"))
+    assert hygiene.vacuum(warehouse, STREAM_METRICS, hours=0) == 0
+    assert vectors
+    assert all(file.exists() for file in vectors)
+    assert sorted(row.batch_id for row in warehouse.read(STREAM_METRICS).collect()) == [2, 3, 4, 5]

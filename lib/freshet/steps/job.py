@@ -24,6 +24,7 @@ from freshet.storage.home import Home
 from freshet.storage.lease import lease, table_leases
 from freshet.storage.ledger import fingerprint, read_record, write_record
 from freshet.storage.tables import Warehouse
+from freshet.streaming.upkeep import remove_unread
 from freshet.streaming.waiting import awaited
 
 DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
@@ -165,6 +166,7 @@ def run_step(step: Step, job: Job) -> StepResult:
         versions = {table.name: job.warehouse.version(table) for table in step.writes}
         record = {**kept, "fingerprint": print_, "seconds": round(seconds, 2), "wrote": versions}
         write_record(job.home.steps, step.name, record)
+        remove_unread(job.warehouse, step.writes, job.settings.compaction)
         return StepResult(step.name, step.title, status, seconds, record)
 
 

@@ -16,6 +16,7 @@ from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError
 
 from freshet.contracts import TableContract
+from freshet.storage.data_files import NotPlainError, check_plain
 from freshet.storage.snapshot import column_ends
 from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
@@ -101,8 +102,16 @@ def forget(
 
 
 def vacuum(warehouse: Warehouse, contract: TableContract, *, hours: int) -> int:
-    """Removes files that no version of the last `hours` holds, also those of killed writes; their number."""
+    """Removes files that no version of the last `hours` holds, also those of killed writes; their number.
+
+    None of a table that asks more of its readers than files: what says which of their rows are left out lies in files
+    of its own, which would be taken for unread ones.
+    """
     table, root = DeltaTable(warehouse.path(contract)), Path(warehouse.path(contract))
+    try:
+        check_plain(table)
+    except NotPlainError:
+        return 0
     # A light vacuum asks the log, which forgets removed files after a while: what it missed would lie there for ever.
     named = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)
     # Hidden files are Spark's checksums; and the log names removed files long after they are gone.

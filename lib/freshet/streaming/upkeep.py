@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS, TableContract
+from freshet.contracts import EVALUATION_RESULTS, EVENTS, QUARANTINE, STREAM_METRICS, TableContract
 from freshet.storage import hygiene
 from freshet.storage.tables import Warehouse
 from freshet.streaming.beside import Packing, pack
@@ -65,10 +65,7 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
     """All upkeep of one table; nothing where the table does not exist."""
     if not warehouse.exists(table):
         return UpkeepReport(table.name, 0, 0, 0)
-    forgotten, hours = 0, parameters.vacuum_hours
-    if table in _OF_TWO_WRITERS:
-        # A file of the other one may lie there whose commit is just to come.
-        hours = max(hours, 1)
+    forgotten = 0
     if table is STREAM_METRICS:
         # The last row of a query tells, after a start, whether its micro-batch stands, and the event clock.
         forgotten = hygiene.forget(
@@ -77,13 +74,27 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
     elif table is QUARANTINE:
         forgotten = hygiene.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
     packed = pack(warehouse, table, parameters)
-    if table is EVENTS:
-        hours = parameters.events_vacuum_hours
-    removed = hygiene.vacuum(warehouse, table, hours=hours)
+    removed = hygiene.vacuum(warehouse, table, hours=_hours(table, parameters))
     if forgotten or packed or removed:
         hygiene.shorten_log(warehouse, table)
     return UpkeepReport(table.name, forgotten, packed, removed)
 
 
-_OF_TWO_WRITERS = (STREAM_METRICS, QUARANTINE)
-"""Tables that several queries append to at the same time."""
+def remove_unread(warehouse: Warehouse, tables: Sequence[TableContract], parameters: CompactionParameters) -> int:
+    """Removes what replaced versions of tables have left, and what killed or repeated tasks have; the number of files.
+
+    For a process that holds the tables' leases and has no write of them under way.
+    """
+    there = [table for table in tables if warehouse.exists(table)]
+    return sum(hygiene.vacuum(warehouse, table, hours=_hours(table, parameters)) for table in there)
+
+
+def _hours(table: TableContract, parameters: CompactionParameters) -> int:
+    """For which files that no version holds any more lie on."""
+    hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours
+    # A file of another writer may lie there whose commit is just to come.
+    return max(hours, 1) if table in _OF_TWO_WRITERS else hours
+
+
+_OF_TWO_WRITERS = (STREAM_METRICS, QUARANTINE, EVALUATION_RESULTS)
+"""Tables that several queries, or steps side by side, write to at the same time."""

@@ -4,7 +4,8 @@ The vectors of such shoppers lie near few axes. Along these, the head of a vecto
 can give is at most the product of the two rests' lengths (Cauchy and Schwarz). Heads, with the length of the rest as
 one more number, so give a bound of the score, as in FEXIPRO (Li, Chan, Yiu and Mamoulis, SIGMOD 2017), which has the
 same axes for all shoppers. The rest is parted in two, the next axes and all others, for a bound of each: along the next
-ones shoppers are longer than along the others, items are not. That makes searches at rank 256 a tenth cheaper.
+ones shoppers are longer than along the others, items are not. By the cost that lengths are chosen by, searches at rank
+256 are a tenth cheaper so.
 
 A product stays what it is if one side is stretched and the other shrunk as much. Both are balanced first, by the fourth
 root of the items' Gram matrix: along axes where items are long and shoppers short, both are then of middle length.

@@ -7,7 +7,7 @@ import time
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS, TableContract
+from freshet.contracts import EVALUATION_RESULTS, EVENTS, QUARANTINE, STREAM_METRICS, TableContract
 from freshet.settings import load_settings
 from freshet.storage.tables import Warehouse
 from freshet.streaming.upkeep import tidy
@@ -15,7 +15,9 @@ from freshet.streaming.upkeep import tidy
 pytestmark = pytest.mark.delta
 
 
-@pytest.mark.parametrize(("table", "leaves"), [(STREAM_METRICS, True), (QUARANTINE, True), (EVENTS, False)])
+@pytest.mark.parametrize(
+    ("table", "leaves"), [(STREAM_METRICS, True), (QUARANTINE, True), (EVALUATION_RESULTS, True), (EVENTS, False)]
+)
 def test_a_file_whose_commit_is_just_to_come_is_left_where_several_write(
     spark: SparkSession, warehouse: Warehouse, table: TableContract, leaves: bool
 ) -> None:

@@ -62,9 +62,8 @@ def alike(values: Floats) -> Iterator[tuple[Floats, Floats]]:
     return ((piece, np.ones(len(piece))) for piece in cut(values))
 
 
-def common_width(blocks: Iterable[Floats], peers: Peers) -> int:
-    """The number of columns of the blocks of all tasks; 0 where no task has any."""
-    own = max((block.shape[1] for block in blocks), default=0)
+def common_width(own: int, peers: Peers) -> int:
+    """The number of columns of all tasks' rows, from this task's `own`: 0 without rows, and 0 where no task has any."""
     return int(peers.stack(np.array([[float(own)]])).max())
 
 

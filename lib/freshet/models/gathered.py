@@ -7,7 +7,7 @@ from freshet.models.blocks import Floats, Halves, Moments, OwnMoments, common_wi
 
 
 class GatheredRows:
-    """Blocks of a task's rows, kept as float32 about a point of their own until the moments of all tasks are known.
+    """Blocks of a task's rows, kept standardized by the first of them until the moments of all tasks are known.
 
     Only where the columns of the first block say nothing of the others does rounding to float32 about its mean lose
     more than rounding about the mean of all: by the root of the number of rows over those of that block at most, as
@@ -16,33 +16,30 @@ class GatheredRows:
 
     def __init__(self) -> None:
         self._blocks: list[tuple[Halves, Floats | None]] = []
-        self._own = OwnMoments(0)
-        self._point, self._unit = np.zeros(0), np.ones(0)
+        self._own: OwnMoments | None = None
+        self._first = Moments(np.zeros(0), np.zeros(0), 0.0)
 
     def add(self, rows: Floats, weights: Floats) -> None:
         """Takes a block over (rows x columns, all blocks as wide); nothing of it is needed later."""
-        if not self._blocks:
+        if self._own is None:
             self._own = OwnMoments(rows.shape[1])
-            self._point = rows.mean(axis=0)
-            deviation = rows.std(axis=0)
-            self._unit = np.where(deviation > 0, deviation, 1.0)
+            self._first = Moments(rows.mean(axis=0), rows.std(axis=0), float(len(rows)))
         self._own.add(rows, weights)
-        with np.errstate(over="ignore", invalid="ignore"):
-            kept = _about(rows, self._point, self._unit)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            kept = standardized(rows, self._first)
         self._blocks.append((kept, None if np.isfinite(kept).all() else rows.copy()))
 
     def moments(self, peers: Peers) -> Moments:
         """Those of the columns of all tasks; of no columns where no task has a row."""
-        columns = common_width([np.zeros((0, len(self._point)))], peers)
-        own = self._own if self._blocks else OwnMoments(columns)
-        return own.joined(peers)
+        columns = common_width(len(self._first.mean), peers)
+        return (self._own or OwnMoments(columns)).joined(peers)
 
     def standardized(self, known: Moments) -> list[Halves]:
         """All blocks in the order they came, less the mean, in deviations; constant columns become 0. Empties this."""
         if not self._blocks:
             return []
-        factor = (self._unit / known.scale).astype(np.float32)
-        moved = ((self._point - known.mean) / known.scale).astype(np.float32)
+        factor = (self._first.scale / known.scale).astype(np.float32)
+        moved = ((self._first.mean - known.mean) / known.scale).astype(np.float32)
         made: list[Halves] = []
         for kept, original in self._blocks:
             if original is None:
@@ -50,7 +47,3 @@ class GatheredRows:
             made.append(kept if original is None else standardized(original, known))
         self._blocks = []
         return made
-
-
-def _about(rows: Floats, point: Floats, unit: Floats) -> Halves:
-    return ((rows - point) / unit).astype(np.float32)

@@ -48,7 +48,7 @@ def fit_kmeans(rows: DataFrame, *, features: str, prediction: str, params: KMean
 def _fitted(params: KMeansParameters) -> Work:
     def work(batches: Iterator[pa.RecordBatch], peers: Peers) -> dict[str, Floats]:
         raw = [vectors(batch.column(0)) for batch in batches if batch.num_rows]
-        columns = common_width(raw, peers)
+        columns = common_width(max((rows.shape[1] for rows in raw), default=0), peers)
         known = moments((block for rows in raw for block in alike(rows)), columns, peers)
         if not columns or not np.isfinite(known.mean).all():
             return {"mean": known.mean}

@@ -80,13 +80,14 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
     return UpkeepReport(table.name, forgotten, packed, removed)
 
 
-def remove_unread(warehouse: Warehouse, tables: Sequence[TableContract], parameters: CompactionParameters) -> int:
-    """Removes what replaced versions of tables have left, and what killed or repeated tasks have; the number of files.
+def remove_unread(warehouse: Warehouse, tables: Sequence[TableContract], parameters: CompactionParameters) -> None:
+    """Removes what replaced versions of tables have left, and what killed or repeated tasks have.
 
     For a process that holds the tables' leases and has no write of them under way.
     """
-    there = [table for table in tables if warehouse.exists(table)]
-    return sum(hygiene.vacuum(warehouse, table, hours=_hours(table, parameters)) for table in there)
+    for table in tables:
+        if warehouse.exists(table):
+            hygiene.vacuum(warehouse, table, hours=_hours(table, parameters))
 
 
 def _hours(table: TableContract, parameters: CompactionParameters) -> int:

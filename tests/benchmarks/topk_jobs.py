@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyspark.ml.recommendation import ALSModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 from scipy.sparse import csr_matrix
 
 from freshet.contracts.shoppers import HISTORY
@@ -21,8 +22,9 @@ from freshet.models.factorisation import Factors
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.lists import listing
 from freshet.recommendation.recipe import Recipe
+from freshet.storage.kept_rows import Keeper, KeptRows
 from freshet.storage.tables import Warehouse
-from freshet.streaming.list_table import with_newer_stream_lists, write_lists
+from freshet.streaming.list_table import newer_stream_lists, write_lists
 from tests.benchmarks.als import bench_session
 from tests.benchmarks.foldin import GOWALLA_PARAMS
 from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, gowalla_data
@@ -67,14 +69,17 @@ def _jobs(spark: SparkSession, root: Path, trained: Factors, users: int) -> tupl
     items, vectors = trained.items, trained.users[np.arange(users) % len(trained.users)]
     factors_alone(items).save(root / "artifact")
     _histories(spark, gowalla_data().published_train, users).write.parquet(str(root / "histories"))
-    histories = spark.read.parquet(str(root / "histories"))
+    histories = KeptRows(
+        spark, root / "histories", StructType.fromDDL(f"user_id string, history {HISTORY.simpleString()}")
+    )
+    tenth = Keeper(root / "kept").kept(histories.frame.where(F.pmod(F.xxhash64("user_id"), F.lit(_TENTH)) == 0))
     factors = [_factors(spark, values, root / name) for name, values in (("users", vectors), ("items", items))]
     warehouse = Warehouse(spark, root / "warehouse")
 
-    def ours(known: DataFrame = histories) -> None:
-        shoppers = with_newer_stream_lists(warehouse, known, generation=1, clock=CLOCK)
+    def ours(known: KeptRows = histories) -> None:
+        newer = newer_stream_lists(warehouse, generation=1, clock=CLOCK)
         work = listing(artifact=root / "artifact", clock=CLOCK, length=LENGTH, policy=POLICY)
-        write_lists(warehouse, shoppers, work, FACTS)
+        write_lists(warehouse, known, work, FACTS, newer=newer, active_since=CLOCK)
 
     package = spark.sparkContext._jvm.org.apache.spark.ml.recommendation
     made = package.ALSModel("als", items.shape[1], *(frame._jdf for frame in factors))
@@ -85,7 +90,7 @@ def _jobs(spark: SparkSession, root: Path, trained: Factors, users: int) -> tupl
     def mllib(made: Callable[[], DataFrame] = lambda: model.recommendForAllUsers(LENGTH)) -> None:
         made().write.format("delta").mode("overwrite").save(str(root / "mllib"))
 
-    ours(histories.where(F.pmod(F.xxhash64("user_id"), F.lit(_TENTH)) == 0))
+    ours(tenth)
     mllib(lambda: model.recommendForUserSubset(few, LENGTH))
     return ours, mllib
 

@@ -1,19 +1,21 @@
 """The batch's lists: written by the workers, in one commit, beside what only a compaction holds."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from freshet.contracts import RECOMMENDATIONS
 from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
 from freshet.errors import ContractError
+from freshet.storage.kept_rows import Keeper, Work
 from freshet.storage.tables import Warehouse
-from freshet.streaming.list_table import with_newer_stream_lists, write_lists
+from freshet.streaming.list_table import newer_stream_lists, write_lists
 from tests.factories import local_frame, moment
 from tests.streaming.compacted_shop import Shop, files_of
 from tests.streaming.test_latest import stream_list
@@ -50,18 +52,24 @@ def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_pylist(made[start : start + 2], schema)
 
 
-def shoppers(spark: SparkSession, warehouse: Warehouse, users: list[str | None] | list[str]) -> DataFrame:
+def written(
+    spark: SparkSession, warehouse: Warehouse, users: list[str | None] | list[str], listing: Work = as_they_were,
+    facts: dict[str, Any] = FACTS, **how: Any,
+) -> int:  # fmt: skip
+    """`write_lists` of shoppers who all had an item of their own and one that everybody had."""
     rows = [
         {"user_id": user, "history": [(CLOCK, 1, f"i{user}", "purchase", None), (CLOCK, 2, "all", "purchase", None)]}
         for user in users
     ]
     frame = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", rows).repartition(4)
-    return with_newer_stream_lists(warehouse, frame, generation=3, clock=CLOCK)
+    histories = Keeper(Path(warehouse.path(RECOMMENDATIONS)).parent.parent / "kept").kept(frame)
+    newer = newer_stream_lists(warehouse, generation=3, clock=CLOCK)
+    return write_lists(warehouse, histories, listing, facts, newer=newer, **how)
 
 
 def test_rows_are_as_the_contract_has_them(spark: SparkSession, warehouse: Warehouse) -> None:
     for _ in range(2):
-        assert write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS) == 100
+        assert written(spark, warehouse, USERS) == 100
         found = warehouse.read(RECOMMENDATIONS)
         assert found.schema["items"].dataType.elementType == LIST_ITEM
         rows = {row["user_id"]: row.asDict(recursive=True) for row in found.collect()}
@@ -89,7 +97,7 @@ def test_reasons_may_come_as_codes_also_of_some_lists_alone(
             items = made.column("items").cast(pa.list_(pa.struct(fields)))
             yield made if number % every else made.set_column(1, "items", items)
 
-    assert write_lists(warehouse, shoppers(spark, warehouse, USERS), coded, FACTS, per_file=20) == 100
+    assert written(spark, warehouse, USERS, coded, per_file=20) == 100
     rows = warehouse.read(RECOMMENDATIONS).collect()
     assert sorted(row["user_id"] for row in rows) == sorted(USERS)
     for row in rows:
@@ -101,14 +109,14 @@ def test_reasons_may_come_as_codes_also_of_some_lists_alone(
 def test_one_shopper_lies_in_one_file(
     spark: SparkSession, warehouse: Warehouse, per_file: int, files: tuple[int, int]
 ) -> None:
-    assert write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS, per_file=per_file) == 100
+    assert written(spark, warehouse, USERS, per_file=per_file) == 100
     fewest, most = files
     assert fewest <= files_of(warehouse, USERS) <= most
 
 
 def test_nobody_has_a_list_where_there_are_no_shoppers(spark: SparkSession, warehouse: Warehouse) -> None:
-    write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS)
-    assert write_lists(warehouse, shoppers(spark, warehouse, []), as_they_were, FACTS) == 0
+    written(spark, warehouse, USERS)
+    assert written(spark, warehouse, []) == 0
     assert warehouse.read(RECOMMENDATIONS).count() == 0
 
 
@@ -120,8 +128,7 @@ def test_a_new_batch_keeps_what_only_a_compaction_holds(shop: Shop) -> None:
     older = stream_list("older", "stream", "2020-02-09", batch=1, generation=2)
     shop.batch(fresh, newcomer, before, gone, older)
     shop.compacted()
-    mine = shoppers(shop.spark, shop.warehouse, ["fresh", "before", "older"])
-    assert write_lists(shop.warehouse, mine, as_they_were, FACTS) == 4
+    assert written(shop.spark, shop.warehouse, ["fresh", "before", "older"]) == 4
     rows = {row["user_id"]: row for row in shop.warehouse.read(RECOMMENDATIONS).collect()}
     assert {user: row["source"] for user, row in rows.items()} == {
         "fresh": "stream", "newcomer": "stream", "before": "batch", "older": "batch",
@@ -144,20 +151,34 @@ def test_a_new_batch_keeps_what_only_a_compaction_holds(shop: Shop) -> None:
 def test_rows_that_break_rules_leave_the_table_and_its_folder_as_they_were(
     spark: SparkSession, warehouse: Warehouse, changed: dict[str, Any], complaint: str
 ) -> None:
-    write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS)
+    written(spark, warehouse, USERS)
     folder = Path(warehouse.path(RECOMMENDATIONS))
     before = warehouse.version(RECOMMENDATIONS), sorted(folder.glob("*.parquet"))
     facts = dict(changed)
-    broken = shoppers(spark, warehouse, facts.pop("users", USERS))
+    users = facts.pop("users", USERS)
     with pytest.raises(ContractError, match=complaint):
-        write_lists(warehouse, broken, as_they_were, {**FACTS, **facts}, per_file=20)
+        written(spark, warehouse, users, facts={**FACTS, **facts}, per_file=20)
     assert (warehouse.version(RECOMMENDATIONS), sorted(folder.glob("*.parquet"))) == before
 
 
+@pytest.mark.parametrize("has_newer", [False, True])
+def test_anonymous_shoppers_have_a_list_if_they_were_active_lately(shop: Shop, has_newer: bool) -> None:
+    if has_newer:
+        shop.batch(stream_list("fresh", "stream", "2020-02-08", batch=1, generation=3))
+        shop.compacted()
+    users = ["01", "anon:1", *(["fresh"] if has_newer else [])]
+    for since, listed in (
+        (CLOCK, users),
+        (CLOCK + timedelta(microseconds=1), [user for user in users if user != "anon:1"]),
+    ):
+        assert written(shop.spark, shop.warehouse, users, active_since=since) == len(listed)
+        assert {row["user_id"] for row in shop.warehouse.read(RECOMMENDATIONS).collect()} == set(listed)
+
+
 def test_a_table_with_features_of_its_own_is_written_by_spark(spark: SparkSession, warehouse: Warehouse) -> None:
-    write_lists(warehouse, shoppers(spark, warehouse, USERS), as_they_were, FACTS)
+    written(spark, warehouse, USERS)
     path = warehouse.path(RECOMMENDATIONS)
     spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
     spark.sql(f"DELETE FROM delta.`{path}` WHERE user_id = '07'")
-    assert write_lists(warehouse, shoppers(spark, warehouse, USERS[:50]), as_they_were, FACTS, per_file=20) == 50
+    assert written(spark, warehouse, USERS[:50], per_file=20) == 50
     assert {row["user_id"] for row in warehouse.read(RECOMMENDATIONS).collect()} == set(USERS[:50])

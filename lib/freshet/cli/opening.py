@@ -43,7 +43,8 @@ def opened_job(  # noqa: PLR0913  # what the options of a command say
     if asks_models:
         imported_beside()
     spark = local_session("freshet", master, scratch=place.root / "scratch")
+    job = Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of)
     try:
-        yield Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of)
+        yield job
     finally:
-        spark.stop()
+        job.close()

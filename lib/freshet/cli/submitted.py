@@ -107,7 +107,8 @@ def _submitted(name: str, home: Path, settings: Settings, *, is_begun: bool = Fa
     place = Home(home.absolute()).prepare(is_begun=is_begun)
     log_to(place.root)
     spark = spark_session(f"freshet {name}", jars=None, master=None)
+    job = Job(spark, place, settings, **wishes)
     try:
-        yield Job(spark, place, settings, **wishes)
+        yield job
     finally:
-        spark.stop()
+        job.close()

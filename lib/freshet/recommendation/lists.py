@@ -18,13 +18,8 @@ from freshet.contracts.models import LIST_ITEM
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.availability import places_of, read_unavailable
 from freshet.recommendation.best_items import best_items, cut
-from freshet.recommendation.history_block import (
-    HistoryBlock,
-    packed_block,
-    read_entries,
-    with_entry_columns,
-    without_entry_columns,
-)
+from freshet.recommendation.entry_columns import with_entry_columns, without_entry_columns
+from freshet.recommendation.history_block import HistoryBlock, packed_block, read_entries
 from freshet.recommendation.packed_histories import PackedHistories
 from freshet.recommendation.reasons import reasons
 from freshet.recommendation.scoring import NOTHING, ScoredBlock, scored

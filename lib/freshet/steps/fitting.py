@@ -28,6 +28,7 @@ from freshet.session import task_cores
 from freshet.settings import Settings
 from freshet.splitting import Windows, between, known_before, truth
 from freshet.steps.job import Job
+from freshet.storage.kept_rows import KeptRows
 from freshet.threads import side_by_side
 from freshet.tuning.item_models import Past, item_model_or_told, models_of
 
@@ -39,12 +40,12 @@ def events_until(job: Job, windows: Windows) -> DataFrame:
     return job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
 
 
-def histories_before(job: Job, windows: Windows, moment: datetime) -> DataFrame:
+def histories_before(job: Job, windows: Windows, moment: datetime) -> KeptRows:
     """(user_id, history) from what was known before `moment`; kept for the steps to come."""
     known = known_before(events_until(job, windows), moment)
     most = job.settings.interactions.max_events
     name = f"histories before {moment} of events {job.warehouse.version(EVENTS)}, newest {most}"
-    return job.shared(name, lambda: histories(known, max_events=most))
+    return job.kept(name, lambda: histories(known, max_events=most))
 
 
 def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int) -> DataFrame:
@@ -52,7 +53,7 @@ def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, 
 
     At most about `at_most` of them, chosen by a hash of the id, so that a larger sample contains a smaller one.
     """
-    events, past = events_until(job, windows), histories_before(job, windows, start)
+    events, past = events_until(job, windows), histories_before(job, windows, start).frame
 
     def made() -> DataFrame:
         had = past.where(F.exists("history", lambda entry: entry["event_name"] == target))

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -21,20 +21,26 @@ from freshet.splitting import Windows
 from freshet.steps.titles import OTHER_TITLES, TITLES
 from freshet.storage.columns import check_standing
 from freshet.storage.home import Home
+from freshet.storage.kept_rows import Keeper, KeptRows
 from freshet.storage.lease import lease, table_leases
 from freshet.storage.ledger import fingerprint, read_record, write_record
 from freshet.storage.tables import Warehouse
 from freshet.streaming.upkeep import remove_unread
 from freshet.streaming.waiting import awaited
 
+Rows = TypeVar("Rows", DataFrame, KeptRows)
+
+_FORGOTTEN = timedelta(days=2)
+"""Age of what was left by a job that was killed. No job lasts so long."""
+
 DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
 
 
 @dataclass
 class _Shared:
-    """A frame that steps share, None until it is made."""
+    """Rows that steps share, None until they are made."""
 
-    frame: DataFrame | None = None
+    rows: DataFrame | KeptRows | None = None
     making: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -53,6 +59,10 @@ class Job:
     as_of: datetime | None = None
     tell: Callable[[str], None] = field(default=lambda text: None)
     _shared: dict[str, "_Shared"] = field(default_factory=dict, init=False)
+    _keeper: Keeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._keeper = Keeper(self.home.kept)
 
     @staticmethod
     def now() -> datetime:
@@ -79,12 +89,25 @@ class Job:
 
         `name` must tell all that decides its content. `make` may ask for other shared frames.
         """
+        return self._once(name, lambda: make().persist())
+
+    def kept(self, name: str, make: Callable[[], DataFrame]) -> KeptRows:
+        """`shared` of rows that workers read too: on disk, under another name, until the job is closed."""
+        return self._once(name, lambda: self._keeper.kept(make()))
+
+    def _once(self, name: str, make: Callable[[], Rows]) -> Rows:
         # One look-up that is never broken off, so that steps side by side find the same entry.
         shared = self._shared.setdefault(name, _Shared())
         with shared.making:
-            if shared.frame is None:
-                shared.frame = make().persist()
-            return shared.frame
+            if shared.rows is None:
+                shared.rows = make()
+            return cast(Rows, shared.rows)
+
+    def close(self) -> None:
+        """Ends its session; what was kept for its steps is gone."""
+        self.spark.stop()
+        self._keeper.close()
+        self._keeper.forget_others(self.now() - _FORGOTTEN)
 
     def heard_by(self, tell: Callable[[str], None]) -> "Job":
         """The same job, with shared frames shared, whose progress is told to `tell`."""

@@ -21,7 +21,6 @@ from freshet.contracts import (
     USER_SCORES,
     USER_SEGMENTS,
 )
-from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.errors import DataTooSmallError
 from freshet.recommendation.artifact import Artifact
 from freshet.recommendation.availability import save_unavailable
@@ -36,7 +35,7 @@ from freshet.steps.propensity import write_scores
 from freshet.steps.segments import write_segments
 from freshet.storage.item_states import unavailable_items
 from freshet.storage.small_writes import replace_collected
-from freshet.streaming.list_table import with_newer_stream_lists, write_lists
+from freshet.streaming.list_table import newer_stream_lists, write_lists
 from freshet.threads import side_by_side
 
 
@@ -79,10 +78,8 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     windows, lists = job.windows(), job.settings.lists
     artifact = Artifact.load(version.folder)
     policy = served_policy(job)
-    shoppers = histories_before(job, windows, windows.cut)
-    active = F.lit(windows.cut - timedelta(days=lists.anonymous_active_days))
-    is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))
-    shoppers = shoppers.where(is_known | (F.element_at("history", 1)["event_time"] >= active))
+    histories = histories_before(job, windows, windows.cut)
+    active_since = windows.cut - timedelta(days=lists.anonymous_active_days)
     gone = save_unavailable(unavailable_items(job.warehouse, windows.cut), job.home.availability)
     lists_of = listing(artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=gone)
     facts = {
@@ -92,8 +89,8 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
         "model_version": version.model_version,
         "source": "batch",
     }
-    shoppers = with_newer_stream_lists(job.warehouse, shoppers, generation=version.generation, clock=windows.cut)
-    count = write_lists(job.warehouse, shoppers, lists_of, facts)
+    newer = newer_stream_lists(job.warehouse, generation=version.generation, clock=windows.cut)
+    count = write_lists(job.warehouse, histories, lists_of, facts, newer=newer, active_since=active_since)
     near = similar_items(job.spark.createDataFrame(artifact.neighbour_table()), length=lists.similar_length)
     near = near.withColumn("model_version", F.lit(version.model_version))
     # As large as the catalogue, which the artifact has on the driver already.

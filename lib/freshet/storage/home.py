@@ -32,6 +32,11 @@ class Home:
         return self.root / "availability"
 
     @property
+    def kept(self) -> Path:
+        """Rows that steps of a session share, until it ends."""
+        return self.root / "kept"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 

@@ -9,9 +9,9 @@ For tables on a disk that driver and workers share, in the process that holds th
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +25,10 @@ from pyspark.sql.types import LongType, MapType, StringType, StructType
 from freshet.contracts import TableContract
 from freshet.errors import ContractError, listed
 from freshet.storage.data_files import check_plain, written_file
+from freshet.storage.kept_rows import Work
 from freshet.storage.replacements import committed, removed
 from freshet.storage.small_writes import arrow_schema, broken_rules, told_rules
 from freshet.storage.tables import Warehouse
-
-Work: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-"""What workers make of Arrow batches, as DataFrame.mapInArrow has it."""
 
 _LOOKED_AT = 100
 """Rows, of as many as a file holds, by which the ends of its range are chosen; files then differ by a tenth or so."""
@@ -48,12 +46,13 @@ _FILES = (
 
 
 def replace_by_workers(
-    warehouse: Warehouse, given: DataFrame, work: Work, contract: TableContract, *, by: str, per_file: int
-) -> int:
+    warehouse: Warehouse, given: DataFrame, work: Work, contract: TableContract, *, values: DataFrame, by: str,
+    per_file: int,
+) -> int:  # fmt: skip
     """Puts what `work` makes of the rows of `given` in place of all rows of a table, in one commit; their number.
 
     Each file holds a range of the text column `by`, in its order, about `per_file` rows; `by` is of the key, and
-    `given` has it too, with about as many rows of a value as come out. It is computed twice, so it should be at hand.
+    `values` has it too, with about as many rows of a value as come out.
     Makes the table where it is missing. Raises ContractError where a row breaks a rule or a key stands there twice,
     NotPlainError where the table asks more of a writer than files; then nothing is committed and no file stays.
     """
@@ -61,7 +60,7 @@ def replace_by_workers(
     folder = Path(warehouse.path(contract))
     table = DeltaTable(folder)
     check_plain(table)
-    ends = _range_ends(given, by, per_file)
+    ends = _range_ends(values, by, per_file)
     blocks = given.mapInArrow(_cutting(work, contract, by, ends), _BLOCKS)
     ranges = len(ends) + 1
     tasks = max(min(ranges, given.sparkSession.sparkContext.defaultParallelism), -(-ranges // _RANGES_OF_A_TASK))
@@ -78,13 +77,13 @@ def replace_by_workers(
     return sum(file["rows"] for file in made)
 
 
-def _range_ends(given: DataFrame, by: str, per_file: int) -> list[str]:
+def _range_ends(values: DataFrame, by: str, per_file: int) -> list[str]:
     """The lowest values of all ranges but the first, in rising order, by a sample of the values."""
     step = max(1, per_file // _LOOKED_AT)
-    seen = given.select(by).where(f"pmod(xxhash64({by}), {step}) = 0 AND {by} IS NOT NULL")
-    values = sorted(seen.toArrow().column(0).to_pylist())
-    ranges = -(-len(values) * step // per_file)
-    return sorted({values[n * len(values) // ranges] for n in range(1, ranges)})
+    seen = values.select(by).where(f"pmod(xxhash64({by}), {step}) = 0 AND {by} IS NOT NULL")
+    found = sorted(seen.toArrow().column(0).to_pylist())
+    ranges = -(-len(found) * step // per_file)
+    return sorted({found[n * len(found) // ranges] for n in range(1, ranges)})
 
 
 def _cutting(work: Work, contract: TableContract, by: str, ends: list[str]) -> Work:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -11,13 +12,21 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATIONS
-from freshet.recommendation.history_block import with_entry_columns
+from freshet.recommendation.entry_columns import (
+    CODED,
+    FIELDS,
+    entry_columns,
+    listed_since,
+    with_entry_columns,
+    without_column,
+)
 from freshet.storage.data_files import NotPlainError
+from freshet.storage.kept_rows import KeptRows, Work
 from freshet.storage.small_writes import arrow_schema
 from freshet.storage.snapshot import may_hold
 from freshet.storage.sql import literal
 from freshet.storage.tables import Warehouse
-from freshet.storage.worker_writes import Work, replace_by_workers
+from freshet.storage.worker_writes import replace_by_workers
 
 LISTS_PER_FILE = 20_000
 """About 6 MB with lists of 20 items: what a look for one shopper opens. A million shoppers are 50 files."""
@@ -27,21 +36,37 @@ _STREAMED = "streamed"
 
 
 def write_lists(
-    warehouse: Warehouse, shoppers: DataFrame, listing: Work, facts: dict[str, Any], *, per_file: int = LISTS_PER_FILE
-) -> int:
+    warehouse: Warehouse, histories: KeptRows, listing: Work, facts: dict[str, Any], *, newer: DataFrame | None,
+    active_since: datetime | None = None, per_file: int = LISTS_PER_FILE,
+) -> int:  # fmt: skip
     """Replaces `recommendations` in one commit and returns the number of lists.
 
-    `shoppers`: (user_id, history, streamed) as `with_newer_stream_lists` gives them; `listing` makes (user_id, items,
-    ...) of (user_id, history) in the workers, given as by `with_entry_columns`, and `facts` are the other columns of
-    those lists. Each file holds a range of user_id, so that a reader who looks for one shopper opens one file. The
-    caller holds the table's lease, from before it read what `shoppers` are made of.
+    `histories`: (user_id, history); `listing` makes (user_id, items, ...) of them in the workers, given with entry
+    columns, and `facts` are the other columns of those lists. Anonymous shoppers have a list if they were
+    `active_since`; `newer`, as `newer_stream_lists` gives them, stand in place of others of their shoppers. Each file
+    holds a range of user_id, so that a reader who looks for one shopper opens one file. The caller holds the table's
+    lease, from before it read what lists are made of.
     """
-    work, shoppers = _batch_rows(listing, facts), with_entry_columns(shoppers)
+    work = listed = _batch_rows(listing, facts, active_since)
+    if newer is None:
+        given, read = histories.in_workers(
+            ("user_id", *(f"history.list.element.{name}" for name in FIELDS)), coded=CODED
+        )
+        values = histories.frame
+        work = partial(_of_files, read, listed)
+    else:
+        given = values = with_entry_columns(_with_newer(histories.frame, newer))
     try:
-        return replace_by_workers(warehouse, shoppers, work, RECOMMENDATIONS, by="user_id", per_file=per_file)
+        return replace_by_workers(
+            warehouse, given, work, RECOMMENDATIONS, values=values, by="user_id", per_file=per_file
+        )
     except NotPlainError:
         # Somebody has changed the table's features.
-        return write_lists_by_spark(warehouse, shoppers.mapInArrow(work, RECOMMENDATIONS.schema), per_file=per_file)
+        return write_lists_by_spark(warehouse, given.mapInArrow(work, RECOMMENDATIONS.schema), per_file=per_file)
+
+
+def _of_files(read: Work, listed: Work, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    return listed(entry_columns(batch) for batch in read(parts))
 
 
 def write_lists_by_spark(warehouse: Warehouse, lists: DataFrame, *, per_file: int = LISTS_PER_FILE) -> int:
@@ -58,11 +83,9 @@ def write_lists_by_spark(warehouse: Warehouse, lists: DataFrame, *, per_file: in
     return count
 
 
-def with_newer_stream_lists(
-    warehouse: Warehouse, shoppers: DataFrame, *, generation: int, clock: datetime
-) -> DataFrame:
-    """(user_id, history, streamed): a batch's shoppers, and `streamed` instead of a history for those whose list in
-    `recommendations` is the stream's and newer than the batch.
+def newer_stream_lists(warehouse: Warehouse, *, generation: int, clock: datetime) -> DataFrame | None:
+    """(user_id, streamed): shoppers whose list in `recommendations`, `streamed`, is the stream's and newer than a
+    batch; None where there are none.
 
     A compaction has put those there and dropped where they came from: written over, they would be lost. Lists of an
     older generation and from before the batch's `clock` are not newer, and those shoppers get the batch's or none.
@@ -71,23 +94,31 @@ def with_newer_stream_lists(
     is_newer = f"source = 'stream' AND generation >= {generation} AND event_clock >= {moment}"
     # Mostly there are none, which costs less to find out than a join with nothing.
     if not may_hold(warehouse.folder, RECOMMENDATIONS, is_newer):
-        return shoppers.withColumn(_STREAMED, F.lit(None).cast(RECOMMENDATIONS.schema))
+        return None
     newer = warehouse.read(RECOMMENDATIONS).where(is_newer)
-    newer = newer.select("user_id", F.struct(*RECOMMENDATIONS.column_names).alias(_STREAMED))
-    others = shoppers.join(newer.select("user_id"), on="user_id", how="left_anti")
+    return newer.select("user_id", F.struct(*RECOMMENDATIONS.column_names).alias(_STREAMED))
+
+
+def _with_newer(histories: DataFrame, newer: DataFrame) -> DataFrame:
+    """(user_id, history, streamed): `streamed` instead of a history for those who have one."""
+    others = histories.join(newer.select("user_id"), on="user_id", how="left_anti")
     return others.unionByName(newer, allowMissingColumns=True)
 
 
-def _batch_rows(listing: Work, facts: dict[str, Any]) -> Work:
-    """Rows of `recommendations` from rows of `with_newer_stream_lists`."""
+def _batch_rows(listing: Work, facts: dict[str, Any], active_since: datetime | None) -> Work:
+    """Rows of `recommendations` from rows (user_id, entry columns), and from those with a list `streamed`."""
     schema = arrow_schema(RECOMMENDATIONS)
 
     def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            streamed = batch.column(_STREAMED)
-            theirs, ours = pc.is_valid(streamed), batch.drop_columns([_STREAMED])
-            if streamed.null_count < len(streamed):
+            ours = without_column(batch, _STREAMED)
+            if _STREAMED in batch.schema.names:
+                streamed = batch.column(_STREAMED)
+                theirs = pc.is_valid(streamed)
                 ours = ours.filter(pc.invert(theirs))
+                yield pa.RecordBatch.from_struct_array(streamed.filter(theirs))
+            if active_since is not None:
+                ours = listed_since(ours, active_since)
             for lists in listing(iter([ours])):
                 known = {
                     name: pa.repeat(pa.scalar(value, schema.field(name).type), lists.num_rows)
@@ -95,7 +126,5 @@ def _batch_rows(listing: Work, facts: dict[str, Any]) -> Work:
                 }
                 known |= {name: lists.column(name) for name in ("user_id", "items")}
                 yield pa.RecordBatch.from_arrays([known[name] for name in schema.names], schema.names)
-            if streamed.null_count < len(streamed):
-                yield pa.RecordBatch.from_struct_array(streamed.filter(theirs))
 
     return rows

@@ -52,6 +52,22 @@ def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_pylist(made[start : start + 2], schema)
 
 
+def coded(every: int) -> Work:
+    """`as_they_were`, of some lists with reasons as codes."""
+
+    def made(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number, lists in enumerate(as_they_were(batches)):
+            kind = lists.schema.field("items").type.value_type
+            fields = [
+                field.with_type(pa.dictionary(pa.int8(), pa.string())) if field.name == "reason" else field
+                for field in kind
+            ]
+            items = lists.column("items").cast(pa.list_(pa.struct(fields)))
+            yield lists if number % every else lists.set_column(1, "items", items)
+
+    return made
+
+
 def written(
     spark: SparkSession, warehouse: Warehouse, users: list[str | None] | list[str], listing: Work = as_they_were,
     facts: dict[str, Any] = FACTS, **how: Any,
@@ -87,17 +103,7 @@ def test_rows_are_as_the_contract_has_them(spark: SparkSession, warehouse: Wareh
 def test_reasons_may_come_as_codes_also_of_some_lists_alone(
     spark: SparkSession, warehouse: Warehouse, every: int
 ) -> None:
-    def coded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number, made in enumerate(as_they_were(batches)):
-            kind = made.schema.field("items").type.value_type
-            fields = [
-                field.with_type(pa.dictionary(pa.int8(), pa.string())) if field.name == "reason" else field
-                for field in kind
-            ]
-            items = made.column("items").cast(pa.list_(pa.struct(fields)))
-            yield made if number % every else made.set_column(1, "items", items)
-
-    assert written(spark, warehouse, USERS, coded, per_file=20) == 100
+    assert written(spark, warehouse, USERS, coded(every), per_file=20) == 100
     rows = warehouse.read(RECOMMENDATIONS).collect()
     assert sorted(row["user_id"] for row in rows) == sorted(USERS)
     for row in rows:
@@ -180,5 +186,8 @@ def test_a_table_with_features_of_its_own_is_written_by_spark(spark: SparkSessio
     path = warehouse.path(RECOMMENDATIONS)
     spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
     spark.sql(f"DELETE FROM delta.`{path}` WHERE user_id = '07'")
-    assert written(spark, warehouse, USERS[:50], per_file=20) == 50
-    assert {row["user_id"] for row in warehouse.read(RECOMMENDATIONS).collect()} == set(USERS[:50])
+    for listing in (as_they_were, coded(2)):
+        assert written(spark, warehouse, USERS[:50], listing, per_file=20) == 50
+        rows = warehouse.read(RECOMMENDATIONS).collect()
+        assert {row["user_id"] for row in rows} == set(USERS[:50])
+        assert {item["reason"] for row in rows for item in row["items"]} == {"bought_before"}

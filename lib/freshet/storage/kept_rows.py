@@ -9,6 +9,7 @@ For a folder that driver and workers share, as they share scoring artifacts.
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,8 +112,10 @@ class Keeper:
     def forget_others(self, before: datetime) -> None:
         """Removes what others have left that were killed: what was last written to before a moment, in UTC."""
         for other in self.folder.glob("*"):
-            if other.stat().st_mtime < before.replace(tzinfo=UTC).timestamp():
-                shutil.rmtree(other, ignore_errors=True)
+            # Another session may end at the same time and do the same.
+            with suppress(FileNotFoundError):
+                if other.stat().st_mtime < before.replace(tzinfo=UTC).timestamp():
+                    shutil.rmtree(other, ignore_errors=True)
 
     def close(self) -> None:
         """Removes what it has kept."""

@@ -62,11 +62,18 @@ def write_lists(
         )
     except NotPlainError:
         # Somebody has changed the table's features.
-        return write_lists_by_spark(warehouse, given.mapInArrow(work, RECOMMENDATIONS.schema), per_file=per_file)
+        rows = given.mapInArrow(partial(_in_full, work), RECOMMENDATIONS.schema)
+        return write_lists_by_spark(warehouse, rows, per_file=per_file)
 
 
 def _of_files(read: Work, listed: Work, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     return listed(entry_columns(batch) for batch in read(parts))
+
+
+def _in_full(work: Work, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """With texts instead of codes, which Spark does not read."""
+    schema = arrow_schema(RECOMMENDATIONS)
+    return (batch.cast(schema) for batch in work(batches))
 
 
 def write_lists_by_spark(warehouse: Warehouse, lists: DataFrame, *, per_file: int = LISTS_PER_FILE) -> int:

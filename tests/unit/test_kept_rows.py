@@ -10,21 +10,21 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts.shoppers import HISTORY
-from freshet.recommendation.entry_columns import CODED, FIELDS, entry_columns, listed_since, with_entry_columns
+from freshet.recommendation.entry_columns import STORED, STORED_TEXTS, entry_columns, listed_since, with_entry_columns
 from freshet.recommendation.history_block import read_entries
 from freshet.storage.kept_rows import Keeper
 from tests.factories import local_frame, moment
 
-COLUMNS = ("user_id", *(f"history.list.element.{name}" for name in FIELDS))
+COLUMNS = ("user_id", *STORED)
 CLOCK = moment("2020-02-05")
 NAMES = ["view_item", "purchase"]
 
 
 def history(user: int) -> list[tuple[object, ...]]:
-    """None for every seventh, of all lengths from 1 to 5 otherwise; orders and names repeat and are missing."""
+    """Of all lengths from 0 to 5; orders, items and names repeat; orders and items may be missing."""
     return [
-        (CLOCK - timedelta(days=n, microseconds=user), n, f"i{(user * n) % 11}", [*NAMES, "refund"][n % 3],
-         None if n % 2 else f"o{user % 3}")
+        (CLOCK - timedelta(days=n, microseconds=user), n, None if n == 4 else f"i{(user * n) % 11}",
+         [*NAMES, "refund"][n % 3], None if n % 2 else f"o{user % 3}")
         for n in range(1, user % 6 + 1)
     ]  # fmt: skip
 
@@ -37,7 +37,7 @@ def test_workers_read_each_row_once_as_spark_does(spark: SparkSession, tmp_path:
     frame = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", ROWS).repartition(files)
     kept = Keeper(tmp_path).kept(frame)
     assert kept.frame.schema == frame.schema
-    given, read = kept.in_workers(COLUMNS, coded=CODED)
+    given, read = kept.in_workers(COLUMNS, coded=STORED_TEXTS)
     plain = with_entry_columns(frame)
     found = given.mapInArrow(lambda parts: (_texts(entry_columns(batch)) for batch in read(parts)), plain.schema)
     assert given.rdd.getNumPartitions() >= min(4, len(ROWS))
@@ -54,6 +54,20 @@ def _texts(batch: pa.RecordBatch) -> pa.RecordBatch:
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 7, 64])
+def test_a_part_begins_and_ends_at_any_row_of_what_is_read_at_once(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("freshet.storage.kept_rows._ROWS_AT_ONCE", at_once)
+    frame = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", ROWS).repartition(1)
+    given, read = Keeper(tmp_path).kept(frame).in_workers(("user_id",), coded=())
+    parts = [pa.RecordBatch.from_arrays([pa.array([part])], ["part"]) for part in range(given.count())]
+    assert len(parts) >= 4
+    found = [[user for batch in read(iter([part])) for user in batch.column(0).to_pylist()] for part in parts]
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+    assert sorted(user for users in found for user in users) == [row["user_id"] for row in ROWS]
 
 
 def test_there_may_be_no_rows(spark: SparkSession, tmp_path: Path) -> None:
@@ -87,12 +101,12 @@ def test_codes_mean_what_their_texts_do() -> None:
 
 
 def test_of_anonymous_shoppers_those_of_late_are_listed() -> None:
-    times = pa.array([[CLOCK, CLOCK - timedelta(1)], [CLOCK - timedelta(microseconds=1)], [], None, []],
+    times = pa.array([[CLOCK, CLOCK - timedelta(1)], [CLOCK - timedelta(microseconds=1)], [], None, [], []],
                      pa.list_(pa.timestamp("us")))  # fmt: skip
-    users = pa.array(["anon:new", "anon:old", "anon:none", "anon:null", "known"])
+    users = pa.array(["anon:new", "anon:old", "anon:none", "anon:null", "known", None])
     batch = pa.RecordBatch.from_arrays([users, times], ["user_id", "history_event_time"])
-    assert listed_since(batch, CLOCK).column("user_id").to_pylist() == ["anon:new", "known"]
-    assert listed_since(batch.slice(1), CLOCK).column("user_id").to_pylist() == ["known"]
+    assert listed_since(batch, CLOCK).column("user_id").to_pylist() == ["anon:new", "known", None]
+    assert listed_since(batch.slice(1), CLOCK).column("user_id").to_pylist() == ["known", None]
 
 
 def test_what_is_kept_goes_with_its_keeper_and_what_a_killed_one_left_later(

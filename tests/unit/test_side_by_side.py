@@ -1,18 +1,24 @@
 """The order of steps, and what an error in one of them does to the others: with steps that only say that they ran."""
 
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from pyspark.sql import SparkSession
 
+from freshet.cli import opening, submitted
 from freshet.errors import StateError
+from freshet.settings import load_settings
 from freshet.steps import side_by_side
 from freshet.steps.job import DONE, Job, Step, StepResult
 from freshet.steps.main_job import MAIN_STEPS
 from freshet.steps.side_by_side import run_steps
 from freshet.steps.titles import TITLES
+from freshet.storage.home import Home
 
 LONG = 30.0
 """s after which a step that waits for another one gives up: only a wrong order takes so long."""
@@ -118,6 +124,44 @@ def test_shared_frames_are_shared_between_the_threads_of_a_run(job: Job) -> None
     frames = [job.heard_by(lambda text: None).shared("histories", make) for _ in range(2)]
     assert frames[0] is frames[1]
     assert made == [1]
+
+
+def test_rows_that_steps_share_on_disk_are_made_once_and_gone_with_the_job(spark: SparkSession, tmp_path: Path) -> None:
+    job, home = Job(MagicMock(), Home(tmp_path), MagicMock()), Home(tmp_path)
+    left = home.kept / "left by a killed one"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    rows = [job.heard_by(lambda text: None).kept("histories", lambda: spark.range(3)) for _ in range(2)]
+    assert rows[0] is rows[1]
+    assert rows[0].frame.count() == 3
+    assert len(list(home.kept.glob("*/*"))) == 1
+    job.close()
+    job.spark.stop.assert_called_once_with()
+    assert list(home.kept.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_submitted", [False, True])
+def test_nothing_is_kept_behind_the_end_of_a_command_also_of_one_that_fails(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_submitted: bool
+) -> None:
+    session = MagicMock()
+    monkeypatch.setattr(opening, "local_session", lambda *_, **__: session)
+    monkeypatch.setattr(submitted, "spark_session", lambda *_, **__: session)
+    settings = load_settings("test")
+    opened = (
+        submitted._submitted("x", tmp_path, settings) if is_submitted
+        else opening.opened_job(tmp_path, "test", (), "local[1]")
+    )  # fmt: skip
+
+    def fails() -> None:
+        with opened as job:
+            assert job.kept("histories", lambda: spark.range(3)).folder.is_dir()
+            raise StateError("as a step may")
+
+    with pytest.raises(StateError, match="as a step may"):
+        fails()
+    session.stop.assert_called_once_with()
+    assert list(Home(tmp_path).kept.iterdir()) == []
 
 
 def test_the_main_job_names_only_steps_before_and_all_have_titles() -> None:

@@ -14,8 +14,11 @@ from freshet.recommendation.packed_histories import microseconds
 
 FIELDS = ("event_time", "item_id", "event_name", "order_id")
 
-CODED = tuple(f"history.list.element.{name}" for name in FIELDS[1:])
-"""Parquet's names of the texts in `history`, which repeat."""
+STORED = tuple(f"history.list.element.{name}" for name in FIELDS)
+"""Parquet's names of the fields in column `history`."""
+
+STORED_TEXTS = STORED[1:]
+"""Those that repeat."""
 
 
 def column_of(field: str) -> str:
@@ -38,14 +41,17 @@ def entry_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
     entries = history.flatten()
     ends = pa.array(np.concatenate([[0], np.cumsum(list_lengths(history))]).astype(np.int32))
     lists = [pa.ListArray.from_arrays(ends, entries.field(name)) for name in FIELDS]
-    others = without_column(batch, "history")
+    others = batch.drop_columns(["history"])
     return pa.RecordBatch.from_arrays(
         [*others.columns, *lists], [*others.schema.names, *(column_of(name) for name in FIELDS)]
     )
 
 
 def listed_since(batch: pa.RecordBatch, moment: datetime) -> pa.RecordBatch:
-    """The rows (user_id, entry columns) of known shoppers, and of others with an entry since a moment, UTC."""
+    """The rows (user_id, entry columns) of known shoppers, and of others with an entry since a moment, UTC.
+
+    A row without user_id stays, to be told of where lists are checked.
+    """
     times = batch.column(column_of("event_time"))
     lengths = list_lengths(times)
     newest = np.full(len(lengths), np.iinfo(np.int64).min)
@@ -60,11 +66,6 @@ def listed_since(batch: pa.RecordBatch, moment: datetime) -> pa.RecordBatch:
 def without_entry_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
     """All other columns."""
     return batch.drop_columns([column_of(name) for name in FIELDS])
-
-
-def without_column(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    """All but one column; as it is where it has none of that name."""
-    return batch.drop_columns([name]) if name in batch.schema.names else batch
 
 
 def list_lengths(lists: pa.ListArray) -> NDArray[np.int64]:

@@ -13,12 +13,11 @@ from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATIONS
 from freshet.recommendation.entry_columns import (
-    CODED,
-    FIELDS,
+    STORED,
+    STORED_TEXTS,
     entry_columns,
     listed_since,
     with_entry_columns,
-    without_column,
 )
 from freshet.storage.data_files import NotPlainError
 from freshet.storage.kept_rows import KeptRows, Work
@@ -49,9 +48,7 @@ def write_lists(
     """
     work = listed = _batch_rows(listing, facts, active_since)
     if newer is None:
-        given, read = histories.in_workers(
-            ("user_id", *(f"history.list.element.{name}" for name in FIELDS)), coded=CODED
-        )
+        given, read = histories.in_workers(("user_id", *STORED), coded=STORED_TEXTS)
         values = histories.frame
         work = partial(_of_files, read, listed)
     else:
@@ -118,11 +115,11 @@ def _batch_rows(listing: Work, facts: dict[str, Any], active_since: datetime | N
 
     def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            ours = without_column(batch, _STREAMED)
+            ours = batch
             if _STREAMED in batch.schema.names:
                 streamed = batch.column(_STREAMED)
                 theirs = pc.is_valid(streamed)
-                ours = ours.filter(pc.invert(theirs))
+                ours = batch.drop_columns([_STREAMED]).filter(pc.invert(theirs))
                 yield pa.RecordBatch.from_struct_array(streamed.filter(theirs))
             if active_since is not None:
                 ours = listed_since(ours, active_since)

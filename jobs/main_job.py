@@ -1,7 +1,7 @@
 """The main job: all its steps in one application."""
 
 from freshet.cli.submitted import job_command
-from freshet.steps.main_job import MAIN_STEPS
+from freshet.pipeline.main_job import MAIN_STEPS
 
 main = job_command(*[step.name for step in MAIN_STEPS])
 

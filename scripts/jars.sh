@@ -28,7 +28,7 @@ roots() {
     spark=$(pinned pyspark)
     echo "io.delta:delta-spark_${spark%.*}_2.13:$(pinned delta-spark)"
     echo "org.apache.spark:spark-sql-kafka-0-10_2.13:$spark"
-    # Local files without a process started for each: what lib/freshet/session.py says of it.
+    # Local files without a process started for each: what lib/freshet/core/session.py says of it.
     echo "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"
 }
 

@@ -185,7 +185,7 @@ install_packages() {
 
 # --- classes --------------------------------------------------------------------------------------------------
 
-class_archive=.jars/classes.jsa     # what the JVM notes of the classes that Spark loads; lib/freshet/class_archive.py
+class_archive=.jars/classes.jsa     # what the JVM notes of the classes that Spark loads; lib/freshet/core/class_archive.py
 class_stamp=.venv/.freshet-classes  # what it follows from
 
 wanted_class_stamp() { { java_identity && wanted_stamp && cat scripts/jars.lock; } | sha256; }
@@ -199,7 +199,7 @@ note_classes() {
     local started=$SECONDS
     say "noting the classes that Spark loads, for quicker starts; a minute ..."
     # Without it everything works, only more slowly at first.
-    if "$venv/bin/python" -m freshet.class_archive .jars >"$venv/classes.log" 2>&1; then
+    if "$venv/bin/python" -m freshet.core.class_archive .jars >"$venv/classes.log" 2>&1; then
         wanted_class_stamp >"$class_stamp"
         say "classes are noted ($((SECONDS - started)) s)"
     else

@@ -9,14 +9,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.models.als_parameters import AlsParameters
-from freshet.models.next_items import NextItemParameters
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.history_block import HistoryBlock
-from freshet.recommendation.lists import list_batches
-from freshet.recommendation.packed_histories import PackedHistories, packed_what
-from freshet.recommendation.recipe import LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
-from freshet.recommendation.scoring import scored
+from freshet.models.factors.parameters import AlsParameters
+from freshet.models.items.next_items import NextItemParameters
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.history_block import HistoryBlock
+from freshet.ranking.lists import list_batches
+from freshet.ranking.packed_histories import PackedHistories, packed_what
+from freshet.ranking.recipe import LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
+from freshet.ranking.scoring import scored
 from tests.oracles_recommendation import Entry
 
 CLOCK = datetime(2020, 3, 1)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import settings
 from pyspark.sql import SparkSession
 
-from freshet.session import spark_session
-from freshet.storage.home import Home
-from freshet.storage.tables import Warehouse
+from freshet.core.session import spark_session
+from freshet.runs.home import Home
+from freshet.tables.warehouse import Warehouse
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from freshet.collective import Alone, Peers
-from freshet.collective.hub import Hub
+from freshet.numeric.collective import Alone, Peers
+from freshet.numeric.collective.hub import Hub
 
 Part = TypeVar("Part")
 Made = TypeVar("Made")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.recipe import Recipe
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.recipe import Recipe
 
 Entry = tuple[datetime, str, str, str]
 """What a history entry is about: time, item, event name, order."""

@@ -4,20 +4,27 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from freshet.report.page_data import (
+from freshet.report.content import (
+    Batch,
+    Bin,
+    Figure,
     HistoryLine,
     Intake,
+    Live,
     Missing,
     Model,
     Page,
     Place,
+    Propensity,
+    Quality,
     Recipe,
     RunWindows,
+    Segment,
+    Segments,
     Shopper,
     StepFacts,
     Table,
 )
-from freshet.report.page_figures import Batch, Bin, Figure, Live, Propensity, Quality, Segment, Segments
 
 SECTIONS = ["intake", "windows", "quality", "recipe", "live", "shoppers", "segments", "propensity", "models"]
 """Of every report, in order."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.models.als_parameters import AlsParameters
-from freshet.session import spark_session
+from freshet.core.session import spark_session
+from freshet.models.factors.parameters import AlsParameters
 from tests.benchmarks.tables.gowalla import native
 from tests.benchmarks.tables.gowalla_data import (
     ITEMS,

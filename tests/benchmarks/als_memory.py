@@ -6,7 +6,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from freshet.models.als_parameters import AlsParameters
+from freshet.models.factors.parameters import AlsParameters
 from tests.benchmarks.memory import watched
 
 INTERACTIONS, USERS, ITEMS, RANK, ITERATIONS = 20_000_000, 1_000_000, 100_000, 128, 2

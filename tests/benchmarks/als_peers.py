@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from freshet.models.als_parameters import AlsParameters
+from freshet.models.factors.parameters import AlsParameters
 from tests.benchmarks.als import LONG, SHORT, Fit, Timed, bench_session, late_ndcg, our_fit
 from tests.benchmarks.peers import VERSIONS, has_peers, peer_fit
 from tests.benchmarks.tables.gowalla_data import Gowalla, gowalla_data, interactions

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.session import local_session
-from freshet.settings import load_settings
-from freshet.streaming.query import in_few_words, stream_session
+from freshet.core.session import local_session
+from freshet.runs.settings import load_settings
+from freshet.service.lists.query import in_few_words, stream_session
 from tests.benchmarks.tasks import cores
 
 BATCHES, QUICK_BATCHES = 500, 100

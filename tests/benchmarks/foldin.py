@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.models.als_parameters import AlsParameters
-from freshet.models.factorisation import factorised, turned_to_axes
-from freshet.recommendation.fold_in import folded_in, gram_matrix
+from freshet.models.factors.factorisation import factorised, turned_to_axes
+from freshet.models.factors.parameters import AlsParameters
+from freshet.ranking.fold_in import folded_in, gram_matrix
 from tests.benchmarks.tables.gowalla_data import ITEMS, gowalla_data, judged
 from tests.benchmarks.tables.judged import Split
 from tests.benchmarks.tasks import cores, side_by_side

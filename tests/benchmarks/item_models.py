@@ -10,10 +10,10 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from freshet.models.coded_rows import CodedRows
-from freshet.models.damped_gram import needed_bytes
-from freshet.models.linear_items import LinearItemParameters, linear_item_matrix
-from freshet.models.next_items import NextItemParameters, next_item_matrix, transitions
+from freshet.models.items.linear_items import LinearItemParameters, linear_item_matrix
+from freshet.models.items.next_items import NextItemParameters, next_item_matrix, transitions
+from freshet.numeric.coded_rows import CodedRows
+from freshet.numeric.damped_gram import needed_bytes
 from tests.benchmarks.tables.amazon_s3rec import FIRST, metrics_of, read_sequences
 from tests.benchmarks.tasks import cores, side_by_side
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES
-from freshet.messages.sending import Sender
-from freshet.messages.topics import create_topic
+from freshet.core.records import write_record
 from freshet.registry.versions import Registry
-from freshet.storage.home import Home
-from freshet.storage.ledger import write_record
+from freshet.runs.home import Home
+from freshet.sources.kafka.sending import Sender
+from freshet.sources.kafka.topics import create_topic
 from tests.benchmarks.killed_homes import differences, event_ids, refused
 from tests.streaming.broker import kafka, running_broker
 from tests.streaming.killed_service import CLOSED, NOTE, POINTS

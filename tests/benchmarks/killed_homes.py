@@ -8,8 +8,8 @@ from deltalake import DeltaTable
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
-from freshet.storage.home import Home
-from freshet.streaming.latest import LATEST_RECOMMENDATIONS
+from freshet.runs.home import Home
+from freshet.service.lists.latest import LATEST_RECOMMENDATIONS
 
 
 def differences(killed: Home, plain: Home) -> tuple[int, int]:

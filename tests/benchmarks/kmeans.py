@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.ml.clustering import KMeans, KMeansModel
 
-from freshet.collective import Peers, over_partitions
-from freshet.models.blocks import cut, vectors
-from freshet.models.kmeans import KMeansParameters, fit_kmeans
+from freshet.models.segments.kmeans import KMeansParameters, fit_kmeans
+from freshet.numeric.blocks import cut, vectors
+from freshet.numeric.collective import Peers, over_partitions
 from tests.benchmarks.mllib_pairs import COLUMNS, dense_rows, side_by_side
 
 ROWS, QUICK_ROWS, PAIRS = 500_000, 20_000, 5

@@ -6,7 +6,7 @@ from pyspark.ml.classification import LogisticRegression, LogisticRegressionMode
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
-from freshet.models.logistic import LogisticParameters, fit_logistic
+from freshet.models.propensity.logistic import LogisticParameters, fit_logistic
 from tests.benchmarks.mllib_pairs import COLUMNS, dense_rows, side_by_side
 
 ROWS, QUICK_ROWS, PAIRS = 500_000, 40_000, 5

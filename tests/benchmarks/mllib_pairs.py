@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 
-from freshet.session import local_session
+from freshet.core.session import local_session
 from tests.benchmarks.tasks import cores
 
 COLUMNS = 64

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from deltalake import DeltaTable
 
-from freshet.settings import load_settings
-from freshet.streaming.past import HISTORIES
+from freshet.runs.settings import load_settings
+from freshet.service.lists.initial_histories import HISTORIES
 from tests.benchmarks.stream_run import LOG, Service, running_service, sending
 from tests.benchmarks.stream_shop import Shop
 

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.messages.pace import Pace
-from freshet.messages.sending import Sender, send_paced
+from freshet.sources.kafka.sending import Pace, Sender, send_paced
 from tests.benchmarks.stream_shop import Shop
 
 _POLL_SECONDS = 0.01
@@ -36,7 +35,7 @@ def produce(shop: Shop, server: str, topic: str, rate: float | None, events: int
     sender = Sender({"bootstrap.servers": server}, topic)
     send_paced(
         sender, islice(shop.messages(), events), Pace(rate=rate), clock=time.monotonic, stamped=stamped,
-        tell=lambda _, message: users.append(message.key),
+        notify=lambda _, message: users.append(message.key),
     )  # fmt: skip
     table = pa.table({"user_id": pa.array(users, pa.binary()).cast(pa.string()), "received": pa.array(moments)})
     pq.write_table(table, kept)

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from freshet.messages.topics import create_topic, end_offsets
-from freshet.settings import load_settings
-from freshet.storage.home import Home
-from freshet.storage.ledger import write_record
-from freshet.streaming.checkpoint import newest_number, source_offset
-from freshet.streaming.past import fill_store
+from freshet.core.records import write_record
+from freshet.runs.home import Home
+from freshet.runs.settings import load_settings
+from freshet.service.lifecycle.checkpoint import newest_number, source_offset
+from freshet.service.lists.initial_histories import fill_store
+from freshet.sources.kafka.topics import create_topic, end_offsets
 from tests.benchmarks.stream_load import produce, read_lists
 from tests.benchmarks.stream_shop import Shop, with_champion
 from tests.streaming.broker import running_broker

@@ -18,18 +18,19 @@ from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 
 from freshet.cli.opening import opened_job
-from freshet.recommendation import lists, scoring
-from freshet.session import stream_master
-from freshet.settings import conf_folder
-from freshet.steps import service
-from freshet.steps.service import PARTS, serve
-from freshet.steps.topic import Topic
-from freshet.storage import small_writes
-from freshet.streaming import intake, micro_batch
-from freshet.streaming.list_merge import MergeProcess
-from freshet.streaming.parameters import StreamParameters
-from freshet.streaming.progress import ProgressListener
-from freshet.streaming.query import stream_session
+from freshet.core.session import stream_master
+from freshet.ranking import lists, scoring
+from freshet.runs.service_parameters import StreamParameters
+from freshet.runs.settings import conf_folder
+from freshet.service import serving as service
+from freshet.service.compaction.list_merge import MergeProcess
+from freshet.service.intake import event_intake as intake
+from freshet.service.lifecycle.progress import ProgressListener
+from freshet.service.lists import micro_batch
+from freshet.service.lists.query import stream_session
+from freshet.service.serving import PARTS, serve
+from freshet.service.topic_feed import Topic
+from freshet.tables.writers import small_writes
 
 _WATCHED = (
     (scoring, "shopper_factors", "fold_in"),
@@ -105,7 +106,7 @@ def main() -> None:
                 Topic(mapping, topic, spark_options, client),
                 PARTS,
                 stop=stop,
-                tell=lambda text: account.keep(told=text),
+                notify=lambda text: account.keep(told=text),
             )
 
 

@@ -18,15 +18,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.messages.sending import Message
-from freshet.models.als import AlsParameters
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.recipe import Recipe
+from freshet.core.records import write_record
+from freshet.models.factors.als import AlsParameters
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.recipe import Recipe
 from freshet.registry.versions import Registry
-from freshet.settings import load_settings
-from freshet.steps.models import RECOMMENDER, SCORING
-from freshet.storage.home import Home
-from freshet.storage.ledger import write_record
+from freshet.runs.home import Home
+from freshet.runs.registered_models import RECOMMENDER, SCORING
+from freshet.runs.settings import load_settings
+from freshet.sources.kafka.sending import Message
 
 ITEMS, RANK, NEIGHBOURS = 60_000, 128, 50
 _NAMES = {"pv": "view_item", "fav": "add_to_wishlist", "cart": "add_to_cart", "buy": "purchase"}

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.models.factorisation import Factors, factorised
-from freshet.recommendation.best_items import best_items, cut
-from freshet.recommendation.scoring import NOTHING, ScoredBlock
+from freshet.models.factors.factorisation import Factors, factorised
+from freshet.ranking.best_items import best_items, cut
+from freshet.ranking.scoring import NOTHING, ScoredBlock
 from tests.benchmarks.foldin import GOWALLA_PARAMS
 from tests.benchmarks.tables.gowalla_data import ITEMS, gowalla_data
 from tests.benchmarks.tasks import cores, side_by_side

@@ -18,13 +18,13 @@ from pyspark.sql.types import StructType
 from scipy.sparse import csr_matrix
 
 from freshet.contracts.shoppers import HISTORY
-from freshet.models.factorisation import Factors
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.lists import listing
-from freshet.recommendation.recipe import Recipe
-from freshet.storage.kept_rows import Keeper, KeptRows
-from freshet.storage.tables import Warehouse
-from freshet.streaming.list_table import newer_stream_lists, write_lists
+from freshet.models.factors.factorisation import Factors
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.lists import listing
+from freshet.ranking.recipe import Recipe
+from freshet.service.compaction.list_table import newer_stream_lists, write_lists
+from freshet.tables.kept_rows import Keeper, KeptRows
+from freshet.tables.warehouse import Warehouse
 from tests.benchmarks.als import bench_session
 from tests.benchmarks.foldin import GOWALLA_PARAMS
 from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, gowalla_data

@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATION_UPDATES
-from freshet.session import local_session
-from freshet.settings import load_settings
-from freshet.storage import hygiene
-from freshet.storage.small_writes import append_arrow
-from freshet.storage.tables import Warehouse
+from freshet.core.session import local_session
+from freshet.runs.settings import load_settings
+from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers.small_writes import append_arrow
 from tests.benchmarks.tasks import cores
 
 SHOPPERS, QUICK_SHOPPERS = 1_000_000, 20_000

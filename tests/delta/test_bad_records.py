@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.errors import FreshetError, InputError, MappingError
-from freshet.settings import load_settings
-from freshet.steps.intake import INGEST
-from freshet.steps.job import Job, run_step
-from freshet.storage.home import Home
+from freshet.core.errors import FreshetError, InputError, MappingError
+from freshet.pipeline.ingest_step import INGEST
+from freshet.runs.home import Home
+from freshet.runs.job import Job, run_step
+from freshet.runs.settings import load_settings
 
 pytestmark = pytest.mark.delta
 
@@ -53,7 +53,7 @@ def test_records_that_cannot_be_used_are_one_line_and_nothing_is_written(
     expected: str,
 ) -> None:
     # The system's list of zones may be newer than Java's.
-    monkeypatch.setattr("freshet.cleaning.rule_parsing._is_zone", lambda name: True)
+    monkeypatch.setattr("freshet.sources.rule_parsing._is_zone", lambda name: True)
     source, data = tmp_path / "shop.toml", tmp_path / "orders.csv"
     source.write_text(mapping, encoding="utf-8")
     data.write_text("\n".join([HEADER, *records]) + "\n", encoding="utf-8")

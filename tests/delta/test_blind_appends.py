@@ -14,12 +14,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import BooleanType, IntegerType, LongType, StringType, TimestampType
 
 from freshet.contracts import Column, TableContract
-from freshet.errors import ContractError
-from freshet.storage import blind_appends, small_writes
-from freshet.storage.blind_appends import append_blind
-from freshet.storage.data_files import NotPlainError
-from freshet.storage.small_writes import append_arrow, arrow_schema
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import ContractError
+from freshet.tables.data_files import NotPlainError
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers import blind_append as blind_appends
+from freshet.tables.writers import small_writes
+from freshet.tables.writers.blind_append import append_blind
+from freshet.tables.writers.small_writes import append_arrow, arrow_schema
 from tests.factories import moment
 
 pytestmark = pytest.mark.delta

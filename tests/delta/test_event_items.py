@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import counts_as_taste
-from freshet.storage import hygiene
-from freshet.storage.data_files import NotPlainError
-from freshet.storage.event_items import EventItems
-from freshet.storage.tables import Warehouse
+from freshet.tables.data_files import NotPlainError
+from freshet.tables.lookups.event_items import EventItems
+from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.warehouse import Warehouse
 from tests.factories import event, events_frame, moment
 
 pytestmark = pytest.mark.delta

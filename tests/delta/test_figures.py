@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
 from freshet.contracts import EVENTS, QUARANTINE
-from freshet.errors import ContractError, StateError
-from freshet.storage.figures import extent, rows_where, smallest_texts, value_counts
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import ContractError, StateError
+from freshet.tables.lookups.figures import extent, rows_where, smallest_texts, value_counts
+from freshet.tables.warehouse import Warehouse
 from tests.factories import event, frame
 
 pytestmark = pytest.mark.delta

@@ -16,11 +16,11 @@ from pyspark.sql import SparkSession
 
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
-from freshet.errors import FreshetError, InputError, MappingError
-from freshet.steps.ingest import ingest
-from freshet.steps.ingest_report import IngestReport
-from freshet.storage.home import Home
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import FreshetError, InputError, MappingError
+from freshet.pipeline.ingest import ingest
+from freshet.pipeline.ingest_report import IngestReport
+from freshet.runs.home import Home
+from freshet.tables.warehouse import Warehouse
 
 pytestmark = pytest.mark.delta
 

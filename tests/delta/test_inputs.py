@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts.inputs import BROKEN_RECORD, InputFormat
-from freshet.errors import InputError
-from freshet.storage.inputs import count_records, dealt_out, raw_records
+from freshet.core.errors import InputError
+from freshet.sources.file_records import count_records, dealt_out, raw_records
 
 pytestmark = pytest.mark.delta
 

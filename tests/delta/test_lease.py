@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from freshet.errors import BusyError
-from freshet.storage.home import Home
-from freshet.storage.lease import lease, leases
+from freshet.core.errors import BusyError
+from freshet.runs.home import Home
+from freshet.tables.leases import lease, leases
 
 HOLD = """
 import sys
 from pathlib import Path
-from freshet.storage.lease import leases
+from freshet.tables.leases import leases
 with leases(Path(sys.argv[1]), "build", ["interactions", "events"]):
     print("held", flush=True)
     sys.stdin.read()

@@ -13,11 +13,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import EVENTS, STREAM_METRICS, TableContract
-from freshet.errors import ContractError
-from freshet.storage.columns import check_standing
-from freshet.storage.small_writes import append_row
-from freshet.storage.snapshot import rows_where, some_rows
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import ContractError
+from freshet.tables.columns import check_table_columns
+from freshet.tables.lookups.snapshot import rows_where, some_rows
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers.small_writes import append_row
 from tests.factories import frame
 
 pytestmark = pytest.mark.delta
@@ -58,7 +58,7 @@ def test_a_column_that_takes_null_is_read_as_null_and_added_by_the_next_writer(w
 
 def test_a_look_without_spark_reads_null_too_and_steps_may_begin(warehouse: Warehouse) -> None:
     made_by(warehouse, without("state_shoppers"))
-    check_standing(warehouse.folder, [STREAM_METRICS, EVENTS])
+    check_table_columns(warehouse.folder, [STREAM_METRICS, EVENTS])
     (found,) = rows_where(warehouse.folder, STREAM_METRICS, "query_id", "q")
     assert (found["state_shoppers"], found["job"]) == (None, "lists")
     assert set(found) == set(STREAM_METRICS.column_names)
@@ -91,4 +91,4 @@ def test_a_table_of_a_later_release_is_left_alone(warehouse: Warehouse) -> None:
         with pytest.raises(ContractError, match="of_the_future is not in the contract"):
             use(STREAM_METRICS)
     with pytest.raises(ContractError, match="of_the_future is not in the contract"):
-        check_standing(warehouse.folder, [STREAM_METRICS])
+        check_table_columns(warehouse.folder, [STREAM_METRICS])

@@ -15,13 +15,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StringType
 
 from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS, Column, TableContract
-from freshet.errors import ContractError
-from freshet.storage.data_files import written_file
-from freshet.storage.home import Home
-from freshet.storage.replacements import replace_by_parts
-from freshet.storage.small_writes import append_arrow, append_row, arrow_problems, replace_rows
-from freshet.storage.stamps import clear, newest_batch
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import ContractError
+from freshet.runs.home import Home
+from freshet.tables.data_files import written_file
+from freshet.tables.transactions import clear, newest_batch
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers.replacements import replace_by_parts
+from freshet.tables.writers.small_writes import append_arrow, append_row, arrow_problems, replace_rows
 from tests.factories import SOME_MOMENT, Row, frame
 
 pytestmark = pytest.mark.delta

@@ -9,8 +9,8 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import USER_SCORES
-from freshet.errors import ContractError, StateError
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import ContractError, StateError
+from freshet.tables.warehouse import Warehouse
 from tests.factories import frame
 
 pytestmark = pytest.mark.delta

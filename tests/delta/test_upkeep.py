@@ -8,9 +8,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, QUARANTINE, STREAM_METRICS, TableContract
-from freshet.settings import load_settings
-from freshet.storage.tables import Warehouse
-from freshet.streaming.upkeep import tidy
+from freshet.runs.settings import load_settings
+from freshet.tables.maintenance.upkeep import tidy
+from freshet.tables.warehouse import Warehouse
 
 pytestmark = pytest.mark.delta
 

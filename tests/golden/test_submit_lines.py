@@ -53,7 +53,7 @@ def test_every_spark_setting_of_a_profile_has_its_reason_above_it(profile: str) 
 
 
 def test_environment_files_only_override_known_settings() -> None:
-    from freshet.settings import load_settings
+    from freshet.runs.settings import load_settings
 
     base = tomllib.loads((REPO / "conf/base.toml").read_text())
     for environment in ("dev", "test", "prod"):

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from freshet.cli.errors import UNEXPECTED
 from freshet.contracts import TABLES
-from freshet.session import local_classes
+from freshet.core.session import local_classes
 from tests.conftest import QUICK_JAVA, REPOSITORY
 
 COMPARED = (

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.settings import load_settings
-from freshet.steps.job import DONE, Job, run_step
-from freshet.steps.main_job import MAIN_STEPS
-from freshet.storage.home import Home
+from freshet.pipeline.main_job import MAIN_STEPS
+from freshet.runs.home import Home
+from freshet.runs.job import DONE, Job, run_step
+from freshet.runs.settings import load_settings
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
 

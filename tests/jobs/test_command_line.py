@@ -15,8 +15,8 @@ from pyspark.sql.types import StructType
 from freshet.cli.main import freshet as command_line
 from freshet.cli.options import parsed_moment
 from freshet.contracts import RECOMMENDATIONS
-from freshet.errors import InputError, SetupError
-from freshet.storage.home import Home
+from freshet.core.errors import InputError, SetupError
+from freshet.runs.home import Home
 
 REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
@@ -151,7 +151,7 @@ def test_home_that_is_a_file_is_told(tmp_path: Path) -> None:
 def test_a_home_without_the_right_to_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The folders are all there, and whoever runs the tests may be allowed everything.
     Home(tmp_path).prepare()
-    monkeypatch.setattr("freshet.storage.home.os.access", lambda path, mode: path != tmp_path)
+    monkeypatch.setattr("freshet.runs.home.os.access", lambda path, mode: path != tmp_path)
     with pytest.raises(SetupError) as caught:
         Home(tmp_path).prepare()
     assert caught.value.line() == (

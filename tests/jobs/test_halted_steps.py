@@ -13,14 +13,14 @@ from deltalake.schema import PrimitiveType
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
-from freshet.errors import ContractError, InputError
-from freshet.settings import load_settings
-from freshet.steps.build import BUILD
-from freshet.steps.intake import INGEST
-from freshet.steps.job import DONE, Job, Step, run_step
-from freshet.storage.home import Home
-from freshet.storage.ledger import read_record
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import ContractError, InputError
+from freshet.core.records import read_record
+from freshet.pipeline.build import BUILD
+from freshet.pipeline.ingest_step import INGEST
+from freshet.runs.home import Home
+from freshet.runs.job import DONE, Job, Step, run_step
+from freshet.runs.settings import load_settings
+from freshet.tables.warehouse import Warehouse
 from tests.factories import event, events_frame
 from tests.jobs.small_shop import OVERRIDES, write_shop
 

@@ -17,15 +17,15 @@ from pyspark.sql import SparkSession
 
 from freshet.cli.show import show
 from freshet.contracts.operations import TASKS
+from freshet.pipeline.main_job import MAIN_STEPS
 from freshet.registry.store import DATABASE
-from freshet.settings import load_settings
-from freshet.steps.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
-from freshet.steps.main_job import MAIN_STEPS
-from freshet.steps.models import PROPENSITY, RECOMMENDER, SEGMENTS
-from freshet.steps.side_by_side import run_steps
-from freshet.storage.home import Home
-from freshet.storage.lease import leases
-from freshet.storage.tables import Warehouse
+from freshet.runs.home import Home
+from freshet.runs.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
+from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS
+from freshet.runs.settings import load_settings
+from freshet.runs.side_by_side import run_steps
+from freshet.tables.leases import leases
+from freshet.tables.warehouse import Warehouse
 from tests.jobs.cluster import COMPARED, cluster, comparable, rows_of, submitted
 from tests.jobs.small_shop import OVERRIDES, SHOPPERS, shop_rows, write_shop
 from tests.report_data import SECTIONS
@@ -53,7 +53,7 @@ def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> t
             if step.name in WITH_SEVERAL_TABLES:
                 patch.setattr(Warehouse, "replace", _killed_after(Warehouse.replace))
             else:
-                patch.setattr("freshet.steps.job.write_record", _killed)
+                patch.setattr("freshet.runs.job.write_record", _killed)
             with pytest.raises(KilledError):
                 run_step(step, job)
         results.append(run_step(step, job))

@@ -9,10 +9,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import POPULAR_ITEMS
-from freshet.settings import load_settings
-from freshet.steps.job import DONE, UP_TO_DATE, Job, Step, run_step
-from freshet.storage.home import Home
-from freshet.storage.small_writes import replace_collected
+from freshet.runs.home import Home
+from freshet.runs.job import DONE, UP_TO_DATE, Job, Step, run_step
+from freshet.runs.settings import load_settings
+from freshet.tables.writers.small_writes import replace_collected
 from tests.factories import frame
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.report.page import rendered
+from freshet.report.page.rendering import rendered
 from tests.browser import Browser, chromium, opened_browser
 from tests.report_data import SECTIONS, empty_page, report_page
 

@@ -13,8 +13,8 @@ import pytest
 from deltalake import DeltaTable
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES
-from freshet.storage.home import Home
-from freshet.storage.ledger import write_record
+from freshet.core.records import write_record
+from freshet.runs.home import Home
 from tests.conftest import REPOSITORY
 from tests.streaming.service import QUICK, click, promoted_in, put, shop_artifact
 

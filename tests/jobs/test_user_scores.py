@@ -8,13 +8,13 @@ from pyspark.ml.feature import SQLTransformer, VectorAssembler
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, USER_FEATURES, USER_SCORES
+from freshet.evaluation.splitting import Windows
+from freshet.pipeline.train_propensity import write_scores
 from freshet.registry.versions import ModelVersion
-from freshet.settings import load_settings
-from freshet.splitting import Windows
-from freshet.steps.job import Job
-from freshet.steps.models import PROPENSITY
-from freshet.steps.propensity import write_scores
-from freshet.storage.home import Home
+from freshet.runs.home import Home
+from freshet.runs.job import Job
+from freshet.runs.registered_models import PROPENSITY
+from freshet.runs.settings import load_settings
 from tests.factories import days, event, frame, moment
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]

@@ -16,7 +16,7 @@ from pyspark.ml import Pipeline
 from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import SparkSession
 
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 from freshet.registry import ModelVersion, Registry
 
 pytestmark = pytest.mark.registry

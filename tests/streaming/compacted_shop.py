@@ -12,14 +12,14 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
-from freshet.storage.home import Home
-from freshet.storage.small_writes import append_arrow
-from freshet.storage.snapshot import table_facts
-from freshet.storage.tables import Warehouse
-from freshet.streaming.compaction import Compaction
-from freshet.streaming.compaction_parameters import CompactionParameters
-from freshet.streaming.latest import LATEST_RECOMMENDATIONS
-from freshet.streaming.list_table import write_lists_by_spark
+from freshet.runs.home import Home
+from freshet.service.compaction.compaction import Compaction
+from freshet.service.compaction.list_table import write_lists_by_spark
+from freshet.service.lists.latest import LATEST_RECOMMENDATIONS
+from freshet.tables.lookups.snapshot import table_facts
+from freshet.tables.maintenance.parameters import CompactionParameters
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers.small_writes import append_arrow
 from tests.factories import Row, frame, moment
 from tests.streaming.test_latest import stream_list
 

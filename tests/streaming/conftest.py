@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.storage.home import Home
+from freshet.runs.home import Home
 from tests.streaming.broker import running_broker
 from tests.streaming.compacted_shop import Shop
 from tests.streaming.test_latest import batch_list

@@ -6,10 +6,10 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from freshet.session import spark_session
-from freshet.steps.live import replay_live
-from freshet.storage.home import Home
-from freshet.storage.tables import Warehouse
+from freshet.core.session import spark_session
+from freshet.runs.home import Home
+from freshet.service.lists.live_replay import replay_live
+from freshet.tables.warehouse import Warehouse
 from tests.streaming.scenario import MODEL, WALL, history_lists, plan
 
 

@@ -10,15 +10,15 @@ from typing import Any
 
 from deltalake import DeltaTable
 
-import freshet.steps.service as service
-import freshet.streaming.compaction as compaction
-import freshet.streaming.intake as intake
-import freshet.streaming.micro_batch as micro_batch
+import freshet.service.compaction.compaction as compaction
+import freshet.service.intake.event_intake as intake
+import freshet.service.lists.micro_batch as micro_batch
+import freshet.service.serving as service
 from freshet.cli.opening import opened_job
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
-from freshet.steps.topic import Topic
-from freshet.storage.home import Home
-from freshet.streaming.checkpoint import newest_number, source_offset
+from freshet.runs.home import Home
+from freshet.service.lifecycle.checkpoint import newest_number, source_offset
+from freshet.service.topic_feed import Topic
 from tests.streaming.service import MAPPING, QUICK
 
 POINTS = ("reading", "writing", "compaction", "swap")
@@ -132,7 +132,7 @@ def main(root: Path, servers: str, topic: str, point: str, nth: int, delay: floa
 
     threading.Thread(target=watch, daemon=True).start()
     with opened_job(root, "test", OVERRIDES, "local[2]", asks_models=True) as job:
-        service.serve(job, feed, service.PARTS, stop=stop, tell=lambda text: None)
+        service.serve(job, feed, service.PARTS, stop=stop, notify=lambda text: None)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ from pyspark.sql.types import ArrayType
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.contracts.models import LIST_ITEM
-from freshet.recommendation.packed_histories import NAME_BITS, PackedHistories
-from freshet.steps.live import LivePlan, LiveReport, replay_live
-from freshet.storage.home import Home
-from freshet.storage.stamps import figures_of_query
-from freshet.storage.tables import Warehouse
-from freshet.streaming.history_store import HistoryStore
-from freshet.streaming.made_lists import ServedModel
-from freshet.streaming.micro_batch import ListMaking, ListUpdates
-from freshet.streaming.parameters import StreamParameters
+from freshet.ranking.packed_histories import NAME_BITS, PackedHistories
+from freshet.runs.home import Home
+from freshet.runs.service_parameters import StreamParameters
+from freshet.service.lists.history_store import HistoryStore
+from freshet.service.lists.list_making import ServedModel
+from freshet.service.lists.live_replay import LivePlan, LiveReport, replay_live
+from freshet.service.lists.micro_batch import ListMaking, ListUpdates
+from freshet.tables.transactions import figures_of_query
+from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, event, events_frame, moment
 
 CUT, AS_OF = moment("2020-02-01"), moment("2020-02-04 18:00")

@@ -12,15 +12,15 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, TableContract
-from freshet.recommendation.artifact import Artifact
+from freshet.core.records import write_record
+from freshet.ranking.artifact import Artifact
 from freshet.registry.versions import ModelVersion, Registry
-from freshet.settings import conf_folder, load_settings
-from freshet.steps.feeds import Feed, Folder
-from freshet.steps.job import Job
-from freshet.steps.models import RECOMMENDER, SCORING
-from freshet.steps.service import PARTS, serve
-from freshet.storage.home import Home
-from freshet.storage.ledger import write_record
+from freshet.runs.home import Home
+from freshet.runs.job import Job
+from freshet.runs.registered_models import RECOMMENDER, SCORING
+from freshet.runs.settings import conf_folder, load_settings
+from freshet.service.feeds import Feed, Folder
+from freshet.service.serving import PARTS, serve
 from tests.artifacts import artifact, both
 
 ITEMS = [f"i{n}" for n in range(10)]
@@ -70,14 +70,14 @@ def promoted_in(home: Home, model: Artifact, fingerprint: str) -> ModelVersion:
 
 @contextmanager
 def running(
-    job: Job, feed: Feed, parts: tuple[str, ...] = PARTS, *, tell: Callable[[str], None] = lambda _: None
+    job: Job, feed: Feed, parts: tuple[str, ...] = PARTS, *, notify: Callable[[str], None] = lambda _: None
 ) -> Iterator[Callable[[], None]]:
     """The service until the block ends; what ended it before is raised. Yields a wait for its end by itself."""
     stop, raised = threading.Event(), list[BaseException]()
 
     def work() -> None:
         try:
-            serve(job, feed, parts, stop=stop, tell=tell)
+            serve(job, feed, parts, stop=stop, notify=notify)
         except BaseException as error:
             raised.append(error)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from freshet.recommendation.packed_histories import KEY
-from freshet.streaming.history_store import HistoryStore
-from freshet.streaming.taking import Touched
+from freshet.ranking.packed_histories import KEY
+from freshet.service.lists.history_store import HistoryStore
+from freshet.service.lists.history_updates import Touched
 from tests.stream_rows import entry
 
 MOST = 5

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from freshet.cleaning.rules import SourceMapping
 from freshet.contracts import EVENTS, QUARANTINE
-from freshet.settings import load_settings
-from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import arrivals
-from freshet.streaming.intake import EventIntake, IntakeRules
-from freshet.streaming.records import event_columns, file_records
+from freshet.runs.settings import load_settings
+from freshet.service.intake.arrivals import arrivals
+from freshet.service.intake.event_intake import EventIntake, IntakeRules
+from freshet.service.streams.records import event_columns, file_records
+from freshet.sources.rules import SourceMapping
+from freshet.tables.warehouse import Warehouse
 from tests.factories import moment
 
 WALL = moment("2026-03-01")

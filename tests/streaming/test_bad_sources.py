@@ -8,16 +8,16 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-import freshet.streaming.intake as intake
+import freshet.service.intake.event_intake as intake
 from freshet.cli.errors import ended_with_a_line
 from freshet.contracts import EVENTS, STREAM_METRICS
-from freshet.errors import FreshetError
-from freshet.recommendation.packed_histories import TIME
-from freshet.steps.feeds import EventsTable
-from freshet.storage import hygiene
-from freshet.streaming.history_store import HistoryStore
-from freshet.streaming.past import make_store, opened_store
-from freshet.streaming.taking import take
+from freshet.core.errors import FreshetError
+from freshet.ranking.packed_histories import TIME
+from freshet.service.feeds import EventsTable
+from freshet.service.lists.history_store import HistoryStore
+from freshet.service.lists.history_updates import apply_events
+from freshet.service.lists.initial_histories import make_store, opened_store
+from freshet.tables.maintenance import operations as hygiene
 from tests.factories import events_frame, moment
 from tests.stream_rows import entry, stream_rows
 from tests.streaming.service import click, feed_of, lists_now, put, rows_of, running, served_job, taken, until
@@ -114,6 +114,6 @@ def test_a_shopper_with_very_many_events_in_the_past_keeps_the_newest(spark: Spa
 def test_a_micro_batch_of_one_shopper_with_very_many_events_keeps_the_newest(tmp_path: Path) -> None:
     many = [entry(user="ann", item=f"i{n % 100}", at=n, key=n) for n in range(1_000_000)]
     store = HistoryStore(tmp_path / "store.db", most=20)
-    touched = take(store, stream_rows(many), 0)
+    touched = apply_events(store, stream_rows(many), 0)
     assert touched.due.column("user_id").to_pylist() == ["ann"]
     assert store.histories(["ann"]).entries[:, TIME].tolist() == list(range(999_999, 999_979, -1))

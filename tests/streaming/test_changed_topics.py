@@ -9,11 +9,11 @@ from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS
-from freshet.errors import StateError, TransientError
-from freshet.messages.sending import Sender
-from freshet.messages.topics import begin_offsets, create_topic, delete_topic, topic_id
-from freshet.steps.service import PARTS, forget_progress
-from freshet.steps.topic import Topic, partitions_of
+from freshet.core.errors import StateError, TransientError
+from freshet.service.serving import PARTS, forget_progress
+from freshet.service.topic_feed import Topic, partitions_of
+from freshet.sources.kafka.sending import Sender
+from freshet.sources.kafka.topics import begin_offsets, create_topic, delete_topic, topic_id
 from tests.streaming.service import MAPPING, click, lists_now, rows_of, running, served_job, taken, until
 
 pytestmark = [pytest.mark.streaming, pytest.mark.cluster]
@@ -80,7 +80,7 @@ def test_records_that_expired_unread_end_the_stream_and_a_new_beginning_tells_ho
     assert taken(job) == ["e1", "e2"]
     forget_progress(job, PARTS)
     told: list[str] = []
-    with running(job, feed, tell=told.append):
+    with running(job, feed, notify=told.append):
         until(lambda: taken(job) == ["e1", "e2", "e6"])
         until(lambda: lists_now(job).get("ann", [])[:3] == ["i1", "i2", "i6"])
     assert "3 records of topic expires, partition 0, expired before they were read" in told

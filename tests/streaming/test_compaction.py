@@ -8,13 +8,13 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
-from freshet.errors import ContractError
-from freshet.storage.lease import lease
-from freshet.storage.tables import Warehouse
-from freshet.streaming.compaction_parameters import CompactionParameters
-from freshet.streaming.list_merge import merge_lists
-from freshet.streaming.list_table import write_lists_by_spark
-from freshet.streaming.upkeep import Upkeep
+from freshet.core.errors import ContractError
+from freshet.service.compaction.list_merge import merge_lists
+from freshet.service.compaction.list_table import write_lists_by_spark
+from freshet.tables.leases import lease
+from freshet.tables.maintenance.parameters import CompactionParameters
+from freshet.tables.maintenance.upkeep import Upkeep
+from freshet.tables.warehouse import Warehouse
 from tests.factories import frame
 from tests.streaming.compacted_shop import PARAMETERS, Shop, files_of
 from tests.streaming.test_latest import CUT, batch_list, stream_list

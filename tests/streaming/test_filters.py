@@ -12,15 +12,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEMS_HISTORY
-from freshet.errors import BusyError, InputError, MappingError
-from freshet.recommendation.availability import read_unavailable
-from freshet.steps.items import ITEMS
-from freshet.steps.job import DONE, UP_TO_DATE, Job, run_step
-from freshet.storage.item_states import unavailable_items
-from freshet.storage.lease import lease
-from freshet.storage.tables import Warehouse
-from freshet.streaming import waiting
-from freshet.streaming.availability import Availability
+from freshet.core.errors import BusyError, InputError, MappingError
+from freshet.pipeline.items import ITEMS
+from freshet.ranking.availability import read_unavailable
+from freshet.runs import waiting
+from freshet.runs.job import DONE, UP_TO_DATE, Job, run_step
+from freshet.service.lists.availability import Availability
+from freshet.tables.leases import lease
+from freshet.tables.lookups.item_states import unavailable_items
+from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, frame, moment
 from tests.streaming.service import click, feed_of, lists_now, put, running, served_job, until
 
@@ -119,7 +119,7 @@ def test_a_step_with_patience_waits_for_a_table_that_another_process_has(
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: next(naps)())
     monkeypatch.setattr(waiting, "time", clock)
     told: list[str] = []
-    assert with_stock(job.heard_by(told.append), tmp_path, "i7,0,3.5") == DONE
+    assert with_stock(job.with_progress(told.append), tmp_path, "i7,0,3.5") == DONE
     assert told == [f"table items_history is in use by process {os.getpid()}: waiting until it ends"]
     job.source, job.input_path = tmp_path / "shop.toml", tmp_path / "stock.csv"
     job.input_path.write_text("sku,stock,price\ni7,1,3.5\n")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from freshet.settings import load_settings
-from freshet.streaming.forgetting import Forgetting
-from freshet.streaming.taking import take
+from freshet.runs.settings import load_settings
+from freshet.service.lists.forgetting import Forgetting
+from freshet.service.lists.history_updates import apply_events
 from tests.stream_rows import entry, stream_rows
 from tests.streaming.small_store import keys, opened, visit
 
@@ -19,7 +19,7 @@ def test_shoppers_who_have_not_been_back_are_forgotten_each_kind_by_its_own_age(
     rows += [visit(n, device=f"d{n:02d}") for n in range(20)]
     rows += [visit(n, device=f"d{n:02d}", user=f"u{n}", item=None) for n in (3, 12, 16)]
     rows += [visit(4, device="seen-at-login-only", user="u4", item=None)]
-    take(store, stream_rows(rows), 0)
+    apply_events(store, stream_rows(rows), 0)
     assert store.shoppers == 40
     after: str | None = ""
     forgotten = 0
@@ -36,23 +36,25 @@ def test_shoppers_who_have_not_been_back_are_forgotten_each_kind_by_its_own_age(
         after, turns = store.forget_logins(after=after, at_most=3, before=15), turns + 1
     assert (list(store.logins(every)), turns) == (["anon:d16"], 2)
     # Who comes back begins anew; the rest is as it was.
-    take(store, stream_rows([entry(user="u3", item="i", at=30, key=99), entry(user="u12", item="i", at=31, key=98)]), 1)
+    apply_events(
+        store, stream_rows([entry(user="u3", item="i", at=30, key=99), entry(user="u12", item="i", at=31, key=98)]), 1
+    )
     assert keys(store, "u3", "u12") == [[99], [98, 12]]
     assert store.shoppers == 16
 
 
 def test_a_device_that_is_still_used_keeps_its_logins_so_that_nobody_gets_the_past_of_another(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    take(store, stream_rows([visit(1), visit(2, user="ann", item=None), visit(50)]), 0)
+    apply_events(store, stream_rows([visit(1), visit(2, user="ann", item=None), visit(50)]), 0)
     assert store.forget(after="", at_most=9, before=10, anonymous_before=10) == (1, None)  # ann
     assert store.forget_logins(after="", at_most=9, before=10) is None
-    take(store, stream_rows([visit(60, user="bob", item=None)]), 1)
+    apply_events(store, stream_rows([visit(60, user="bob", item=None)]), 1)
     assert keys(store, "bob") == [[50]]
 
 
 def test_nobody_is_forgotten_where_that_is_switched_off(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    take(store, stream_rows([visit(1), visit(2, user="ann"), entry(user="bob", item="i", at=1, key=5)]), 0)
+    apply_events(store, stream_rows([visit(1), visit(2, user="ann"), entry(user="bob", item="i", at=1, key=5)]), 0)
     assert store.forget(after="", at_most=2, before=None, anonymous_before=None) == (0, "anon:x")
     assert store.forget(after="anon:x", at_most=2, before=None, anonymous_before=None) == (0, None)
     assert store.forget_logins(after="", at_most=2, before=None) is None
@@ -62,11 +64,11 @@ def test_nobody_is_forgotten_where_that_is_switched_off(tmp_path: Path) -> None:
 def test_a_walk_takes_turns_by_the_clock_and_ages_by_the_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("freshet.streaming.forgetting._SHOPPERS_AT_A_TIME", 2)
+    monkeypatch.setattr("freshet.service.lists.forgetting._SHOPPERS_AT_A_TIME", 2)
     day = 86_400_000_000
     store = opened(tmp_path)
     old = [entry(user=f"u{n}", item="i", at=n * day, key=n) for n in range(5)]
-    take(store, stream_rows(old), 0)
+    apply_events(store, stream_rows(old), 0)
     moment = datetime(2030, 1, 1)
     rest = timedelta(hours=1)
     params = replace(load_settings().service, history_days=2.5, anonymous_history_days=0.0)
@@ -78,7 +80,7 @@ def test_a_walk_takes_turns_by_the_clock_and_ages_by_the_events(
     # Ages are 4 to 0 days: u0 and u1 go in the first turn; no turn comes too early, none before the rest is over.
     assert found == [0, 2, 0, 0, 0, 0, 0]
     assert store.shoppers == 3
-    take(store, stream_rows([entry(user="u9", item="i", at=9 * day, key=9)]), 1)
+    apply_events(store, stream_rows([entry(user="u9", item="i", at=9 * day, key=9)]), 1)
     again = []
     for _ in range(3):
         moment += rest

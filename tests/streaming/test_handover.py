@@ -7,19 +7,26 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from freshet.cleaning.source import read_mapping
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.errors import StateError
-from freshet.messages.sending import Sender
-from freshet.messages.topics import create_topic
-from freshet.settings import conf_folder, load_settings
-from freshet.storage.home import Home
-from freshet.storage.tables import Warehouse
-from freshet.streaming.arrivals import arrivals
-from freshet.streaming.handover import Handover, in_order, live_events, next_offsets, starting_offsets, topic_handover
-from freshet.streaming.past import make_store, opened_store
-from freshet.streaming.query import run_to_end, stream_session
-from freshet.streaming.records import event_columns, kafka_records
+from freshet.core.errors import StateError
+from freshet.runs.home import Home
+from freshet.runs.settings import conf_folder, load_settings
+from freshet.service.intake.arrivals import arrivals
+from freshet.service.lists.handover import (
+    Handover,
+    in_order,
+    live_events,
+    next_offsets,
+    starting_offsets,
+    topic_handover,
+)
+from freshet.service.lists.initial_histories import make_store, opened_store
+from freshet.service.lists.query import run_to_end, stream_session
+from freshet.service.streams.records import event_columns, kafka_records
+from freshet.sources.kafka.sending import Sender
+from freshet.sources.kafka.topics import create_topic
+from freshet.sources.mapping import read_mapping
+from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, event, events_frame, frame
 from tests.streaming.scenario import list_updates, lists_of, newest_items, parameters
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.cleaning.rules import SourceMapping
-from freshet.cleaning.source import read_mapping
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
-from freshet.settings import conf_folder
-from freshet.storage.tables import Warehouse
-from freshet.streaming.records import MOST_RECORD_CHARACTERS
+from freshet.runs.settings import conf_folder
+from freshet.service.streams.records import MOST_RECORD_CHARACTERS
+from freshet.sources.mapping import read_mapping
+from freshet.sources.rules import SourceMapping
+from freshet.tables.warehouse import Warehouse
 from tests.factories import moment
 from tests.streaming.taken_in import events_of, lines, put, record, refused_of, taken
 
@@ -124,7 +124,7 @@ def test_a_kill_in_a_micro_batch_is_mended_by_the_next_start(
     spark: SparkSession, tables: Warehouse, mapping: SourceMapping, tmp_path: Path, when: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    import freshet.streaming.intake as module
+    import freshet.service.intake.event_intake as module
 
     folder, checkpoint = tmp_path / "in", tmp_path / "checkpoint"
     put(folder, "a.json", lines(record(1), b"bad", record(2), record(1)))

@@ -8,12 +8,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, STREAM_METRICS, USER_FACTORS
-from freshet.models.als_parameters import AlsParameters
-from freshet.recommendation.artifact import Artifact
-from freshet.steps.item_refresh import ItemRefresh, Memory, refreshed
-from freshet.steps.job import Job
-from freshet.steps.models import RECOMMENDER, champion, registry
-from freshet.storage.ledger import write_record
+from freshet.core.records import write_record
+from freshet.models.factors.parameters import AlsParameters
+from freshet.ranking.artifact import Artifact
+from freshet.runs.job import Job
+from freshet.runs.registered_models import RECOMMENDER, champion, registry
+from freshet.service.lists.item_refresh import ItemRefresh, Memory, refreshed
 from tests.artifacts import both
 from tests.factories import event, events_frame, frame, moment
 from tests.streaming.service import (

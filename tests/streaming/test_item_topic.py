@@ -12,15 +12,15 @@ from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEMS_HISTORY, QUARANTINE, STREAM_METRICS
-from freshet.errors import InputError, MappingError, StateError, TransientError
-from freshet.messages.java import spark_options
-from freshet.messages.topics import create_topic
-from freshet.steps.feeds import check_feed
-from freshet.steps.job import Job
-from freshet.steps.service import PARTS, forget_progress
-from freshet.steps.topic import Topic
-from freshet.storage.lease import lease
-from freshet.streaming import waiting
+from freshet.core.errors import InputError, MappingError, StateError, TransientError
+from freshet.runs import waiting
+from freshet.runs.job import Job
+from freshet.service.feeds import check_feed
+from freshet.service.serving import PARTS, forget_progress
+from freshet.service.topic_feed import Topic
+from freshet.sources.kafka.java_options import spark_options
+from freshet.sources.kafka.topics import create_topic
+from freshet.tables.leases import lease
 from tests.streaming.service import MAPPING, click, lists_now, rows_of, running, served_job, until
 
 pytestmark = [pytest.mark.streaming, pytest.mark.delta]
@@ -116,7 +116,7 @@ def test_another_writer_that_does_not_end_is_told(tmp_path: Path) -> None:
     with (
         lease(tmp_path, "table", "x"),
         pytest.raises(TransientError, match=r"table x is in use by process \d+ for more than 0 s"),
-        waiting.awaited_lease(tmp_path, "table", "x", seconds=0),
+        waiting.lease_when_free(tmp_path, "table", "x", seconds=0),
     ):
         pass
 

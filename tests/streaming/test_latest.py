@@ -9,8 +9,8 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
-from freshet.storage.tables import Warehouse
-from freshet.streaming.latest import LATEST_RECOMMENDATIONS, latest_recommendations
+from freshet.service.lists.latest import LATEST_RECOMMENDATIONS, latest_recommendations
+from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, frame, moment
 
 pytestmark = pytest.mark.streaming

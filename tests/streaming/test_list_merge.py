@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS, TableContract
-from freshet.errors import ContractError, StateError
-from freshet.storage.data_files import live_files
-from freshet.storage.lease import lease
-from freshet.storage.replacements import replace_by_parts
-from freshet.storage.small_writes import append_arrow, arrow_schema
-from freshet.storage.tables import Warehouse
-from freshet.streaming import list_merge
-from freshet.streaming.latest import LATEST_RECOMMENDATIONS
-from freshet.streaming.list_merge import MergeProcess, Rest, merge_lists
-from freshet.streaming.newest_lists import newest_lists
+from freshet.core.errors import ContractError, StateError
+from freshet.service.compaction import list_merge
+from freshet.service.compaction.list_merge import MergeProcess, Rest, merge_lists
+from freshet.service.compaction.newest_lists import newest_lists
+from freshet.service.lists.latest import LATEST_RECOMMENDATIONS
+from freshet.tables.data_files import live_files
+from freshet.tables.leases import lease
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers.replacements import replace_by_parts
+from freshet.tables.writers.small_writes import append_arrow, arrow_schema
 from tests.factories import Row, moment
 from tests.streaming.compacted_shop import MADE, Shop
 from tests.streaming.service import until

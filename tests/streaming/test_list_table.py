@@ -12,10 +12,10 @@ from pyspark.sql import SparkSession
 from freshet.contracts import RECOMMENDATIONS
 from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
-from freshet.errors import ContractError
-from freshet.storage.kept_rows import Keeper, Work
-from freshet.storage.tables import Warehouse
-from freshet.streaming.list_table import newer_stream_lists, write_lists
+from freshet.core.errors import ContractError
+from freshet.service.compaction.list_table import newer_stream_lists, write_lists
+from freshet.tables.kept_rows import Keeper, Work
+from freshet.tables.warehouse import Warehouse
 from tests.factories import local_frame, moment
 from tests.streaming.compacted_shop import Shop, files_of
 from tests.streaming.test_latest import stream_list

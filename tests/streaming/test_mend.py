@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.cleaning.source import read_mapping
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
-from freshet.errors import InputError, StateError
-from freshet.settings import conf_folder, load_settings
-from freshet.steps.job import DONE, Job, run_step
-from freshet.steps.mend import mending
-from freshet.storage.home import Home
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import InputError, StateError
+from freshet.pipeline.mend import mending
+from freshet.runs.home import Home
+from freshet.runs.job import DONE, Job, run_step
+from freshet.runs.settings import conf_folder, load_settings
+from freshet.sources.mapping import read_mapping
+from freshet.tables.warehouse import Warehouse
 from tests.streaming.taken_in import events_of, lines, put, record, taken
 
 pytestmark = [pytest.mark.streaming, pytest.mark.delta]

@@ -11,11 +11,11 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.recommendation.lists import recommended_at_hand
-from freshet.recommendation.packed_histories import PackedHistories
-from freshet.storage.tables import Warehouse
-from freshet.streaming.histories import stream_events
-from freshet.streaming.made_lists import ServedModel, rehearse
+from freshet.ranking.lists import recommended_in_process
+from freshet.ranking.packed_histories import PackedHistories
+from freshet.service.lists.history_events import stream_events
+from freshet.service.lists.list_making import ServedModel, warm_up
+from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, event, events_frame, moment
 from tests.streaming.scenario import (
     MODEL,
@@ -197,11 +197,11 @@ def test_before_the_first_events_a_list_is_made_for_nobody_by_the_model_that_ser
     made: list[pa.Table] = []
 
     def scorer(shoppers: pa.Table, histories: PackedHistories, **given: Any) -> pa.Table:
-        made.append(recommended_at_hand(shoppers, histories, threads=1, **given))
+        made.append(recommended_in_process(shoppers, histories, threads=1, **given))
         return made[-1]
 
     model = ServedModel("1.0", 1, tmp_path / "model", "next_baskets")
-    rehearse(scorer, model, clock=moment("2020-02-01"), length=3)
+    warm_up(scorer, model, clock=moment("2020-02-01"), length=3)
     # The one item that was wanted leads the list, so the history was read.
     assert [item["item_id"] for item in made[0].column("items")[0].as_py()] == ["i0", "i1", "i2"]
     assert made[0].column("unknown_items").to_pylist() == [0]

@@ -11,13 +11,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
 
-from freshet.errors import InputError, SetupError
-from freshet.messages.pace import Pace
-from freshet.messages.sending import Message, Sender, send_paced
-from freshet.messages.topics import create_topic, delete_topic, end_offsets, topic_exists
-from freshet.settings import load_settings
-from freshet.steps.produce import LEFT_OUT, stamped, write_messages, written_messages
-from freshet.storage.home import Home
+from freshet.core.errors import InputError, SetupError
+from freshet.pipeline.produce import LEFT_OUT, stamped, write_messages, written_messages
+from freshet.runs.home import Home
+from freshet.runs.settings import load_settings
+from freshet.sources.kafka.sending import Message, Pace, Sender, send_paced
+from freshet.sources.kafka.topics import create_topic, delete_topic, end_offsets, topic_exists
 from tests.streaming.broker import free_ports, kafka
 
 pytestmark = [pytest.mark.streaming, pytest.mark.cluster]
@@ -63,8 +62,8 @@ def test_a_topic_holds_what_ingest_accepts_in_order_of_time_for_each_shopper(
     spark: SparkSession, broker: str, tmp_path: Path, home: Home
 ) -> None:
     from freshet.contracts import EVENTS
-    from freshet.steps.ingest import ingest
-    from freshet.storage.tables import Warehouse
+    from freshet.pipeline.ingest import ingest
+    from freshet.tables.warehouse import Warehouse
 
     sender = Sender({"bootstrap.servers": broker}, "produced")
     begun = datetime.now(UTC)

@@ -15,11 +15,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.errors import DataTooSmallError
-from freshet.steps.replay import REPLAY
-from freshet.storage.home import Home
-from freshet.storage.small_writes import append_arrow
-from freshet.storage.tables import Warehouse
+from freshet.core.errors import DataTooSmallError
+from freshet.pipeline.replay import REPLAY
+from freshet.runs.home import Home
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers.small_writes import append_arrow
 from tests.factories import moment
 from tests.streaming.scenario import (
     figures_of,
@@ -53,7 +53,7 @@ def test_the_lists_of_a_service_are_not_removed_by_a_replay(
 ) -> None:
     shop = Shop(spark, home)
     shop.batch()
-    monkeypatch.setattr("freshet.steps.replay.champion", MagicMock())
+    monkeypatch.setattr("freshet.pipeline.replay.champion", MagicMock())
     with pytest.raises(DataTooSmallError, match="lists or figures of a service stand in this home"):
         REPLAY.work(MagicMock(warehouse=shop.warehouse), "f1")
     assert shop.warehouse.read(RECOMMENDATION_UPDATES).count() == 6
@@ -67,7 +67,7 @@ def test_the_figures_of_a_service_without_lists_are_not_removed_by_a_replay(
     row = {"query_id": "events-q", "batch_id": 0, "job": "events", "finished_at": moment("2020-02-01"), **counts}
     schema = to_arrow_schema(STREAM_METRICS.schema, timezone="UTC")
     append_arrow(warehouse, pa.Table.from_pylist([row], schema=schema), STREAM_METRICS)
-    monkeypatch.setattr("freshet.steps.replay.champion", MagicMock())
+    monkeypatch.setattr("freshet.pipeline.replay.champion", MagicMock())
     with pytest.raises(DataTooSmallError, match="lists or figures of a service stand in this home"):
         REPLAY.work(MagicMock(warehouse=warehouse), "f1")
 

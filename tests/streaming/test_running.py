@@ -8,8 +8,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from freshet.errors import StateError
-from freshet.streaming.running import MicroBatches, RunningQuery, WithChores, started
+from freshet.core.errors import StateError
+from freshet.service.lifecycle.running import MicroBatches, RunningQuery, WithChores, started
 from tests.streaming.service import until
 
 pytestmark = pytest.mark.streaming

@@ -7,12 +7,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.errors import BusyError, InputError, StateError
-from freshet.settings import load_settings
-from freshet.steps.feeds import EventsTable, made_for
-from freshet.steps.job import Job
-from freshet.steps.service import PARTS, forget_progress
-from freshet.streaming.checkpoint import begun_checkpoint
+from freshet.core.errors import BusyError, InputError, StateError
+from freshet.runs.job import Job
+from freshet.runs.settings import load_settings
+from freshet.service.feeds import EventsTable, made_for
+from freshet.service.lifecycle.checkpoint import opened_checkpoint
+from freshet.service.serving import PARTS, forget_progress
 from tests.streaming.service import QUICK, click, feed_of, lists_now, put, rows_of, running, served_job, until
 
 pytestmark = pytest.mark.streaming
@@ -90,12 +90,12 @@ def test_a_part_runs_once_in_a_home(follower: Job, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_names_what_has_changed_under_it(tmp_path: Path) -> None:
-    first = begun_checkpoint(tmp_path / "lists", {"source": "topic a", "max_events": 3, "spark": "4.2"})
-    again = begun_checkpoint(tmp_path / "lists", {"source": "topic a", "max_events": 3, "spark": "4.2"})
+    first = opened_checkpoint(tmp_path / "lists", {"source": "topic a", "max_events": 3, "spark": "4.2"})
+    again = opened_checkpoint(tmp_path / "lists", {"source": "topic a", "max_events": 3, "spark": "4.2"})
     assert first == again
     with pytest.raises(StateError, match=r"another max_events, spark\. .*--rebuild"):
-        begun_checkpoint(tmp_path / "lists", {"source": "topic a", "max_events": 4, "spark": "4.3"})
-    assert begun_checkpoint(tmp_path / "other", {"source": "topic a"}).id != first.id
+        opened_checkpoint(tmp_path / "lists", {"source": "topic a", "max_events": 4, "spark": "4.3"})
+    assert opened_checkpoint(tmp_path / "other", {"source": "topic a"}).id != first.id
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_a_setting_that_the_state_rests_on_may_not_change(
 
 def test_a_source_that_is_not_the_checkpoints_is_told(job: Job, tmp_path: Path) -> None:
     feeds = [feed_of(tmp_path / name) for name in ("one", "other")]
-    begun_checkpoint(tmp_path / "events", made_for(job, feeds[0], "events"))
+    opened_checkpoint(tmp_path / "events", made_for(job, feeds[0], "events"))
     with pytest.raises(StateError, match="begun with another source"):
-        begun_checkpoint(tmp_path / "events", made_for(job, feeds[1], "events"))
+        opened_checkpoint(tmp_path / "events", made_for(job, feeds[1], "events"))

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.errors import SettingsError
-from freshet.settings import load_settings
-from freshet.streaming.histories import stream_events
-from freshet.streaming.slices import slice_length, write_slices
+from freshet.core.errors import SettingsError
+from freshet.runs.settings import load_settings
+from freshet.service.lists.history_events import stream_events
+from freshet.service.lists.slices import slice_length, write_slices
 from tests.factories import event, events_frame, moment
 from tests.streaming.scenario import AS_OF, CUT, parameters, shop_rows
 

@@ -8,11 +8,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, ITEM_FEATURES, RECOMMENDATION_UPDATES
-from freshet.models.als import Factoriser
-from freshet.models.als_parameters import AlsParameters, FactorisationParameters
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.assembly import assembled
-from freshet.steps.models import RECOMMENDER, registry
+from freshet.models.factors.als import Factoriser
+from freshet.models.factors.parameters import AlsParameters, FactorisationParameters
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.assembly import assembled
+from freshet.runs.registered_models import RECOMMENDER, registry
 from tests.artifacts import HISTORY_TYPE, both, listed, recipe
 from tests.factories import Row, frame, local_frame, moment
 from tests.streaming.service import click, feed_of, lists_now, promoted, put, rows_of, running, served_job, until

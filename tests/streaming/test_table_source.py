@@ -8,12 +8,12 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE
-from freshet.errors import InputError, MappingError, StateError
-from freshet.steps.ingest import ingest
-from freshet.steps.job import Job
-from freshet.steps.service import forget_progress
-from freshet.steps.shop_table import ShopTable
-from freshet.storage.table_positions import Passed, check_name, keep_position, newest, version_to_begin
+from freshet.core.errors import InputError, MappingError, StateError
+from freshet.pipeline.ingest import ingest
+from freshet.runs.job import Job
+from freshet.service.serving import forget_progress
+from freshet.service.table_feed import ShopTable
+from freshet.tables.positions import Passed, check_name, keep_position, newest, version_to_begin
 from tests.factories import moment
 from tests.streaming.service import lists_now, rows_of, running, served_job, until
 

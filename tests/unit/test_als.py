@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.errors import DataTooSmallError, SettingsError, SetupError
-from freshet.models.als import Factoriser, FittedAls
-from freshet.models.als_mllib import indexed
-from freshet.models.als_parameters import AlsParameters, FactorisationParameters
+from freshet.core.errors import DataTooSmallError, SettingsError, SetupError
+from freshet.models.factors.als import Factoriser, FittedAls
+from freshet.models.factors.mllib_engine import indexed
+from freshet.models.factors.parameters import AlsParameters, FactorisationParameters
 from tests.factories import days, local_frame
 
 START = datetime(2020, 1, 1)

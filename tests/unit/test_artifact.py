@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from freshet.errors import StateError
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.assembly import assembled
-from freshet.recommendation.recipe import Recipe
+from freshet.core.errors import StateError
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.assembly import assembled
+from freshet.ranking.recipe import Recipe
 from tests.artifacts import CLOCK, artifact, batch, listed, random_artifact, random_history, recipe
 
 
@@ -57,7 +57,7 @@ def test_a_save_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("freshet.recommendation.artifact.np.save", full)
+    monkeypatch.setattr("freshet.ranking.artifact.np.save", full)
     with pytest.raises(OSError, match="no space"):
         artifact(["a"]).save(tmp_path / "1")
     assert list(tmp_path.iterdir()) == []

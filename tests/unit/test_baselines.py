@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.errors import InputError
+from freshet.core.errors import InputError
 from freshet.evaluation import kernels
 from freshet.evaluation.baselines import FAMILIES, NEW_ITEMS, NEXT_BASKETS, Baseline, baseline_lists
 from freshet.evaluation.kernels import Nearness

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from freshet.streaming.beside import Beside
+from freshet.tables.maintenance.background import BackgroundTask
 
 
 def test_work_goes_on_beside_and_its_end_is_seen() -> None:
-    beside, go_on, done = Beside[int](), threading.Event(), list[int]()
+    beside, go_on, done = BackgroundTask[int](), threading.Event(), list[int]()
 
     def work() -> int:
         assert go_on.wait(10)
@@ -24,11 +24,11 @@ def test_work_goes_on_beside_and_its_end_is_seen() -> None:
     assert beside.taken() == 7
     assert done == [1]
     assert not beside.is_running
-    assert not beside.is_begun
+    assert not beside.is_pending
 
 
 def test_an_error_is_raised_where_the_end_is_taken_and_once() -> None:
-    beside = Beside[None]()
+    beside = BackgroundTask[None]()
 
     def fails() -> None:
         raise ValueError("no")
@@ -39,6 +39,6 @@ def test_an_error_is_raised_where_the_end_is_taken_and_once() -> None:
     assert not beside.is_running
     beside.begin(fails, "fails")
     beside.close()
-    assert not beside.is_begun
+    assert not beside.is_pending
     beside.begin(lambda: None, "works")
     beside.taken()

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from freshet.models.blocks import BLOCK_ROWS, Moments, alike, cut, moments, standardized, vectors
+from freshet.numeric.blocks import BLOCK_ROWS, Moments, alike, cut, moments, standardized, vectors
 from tests.gang import in_tasks
 
 pytestmark = pytest.mark.unit

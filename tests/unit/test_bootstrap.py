@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from freshet.errors import InputError
+from freshet.core.errors import InputError
 from freshet.evaluation.bootstrap import poisson_weights, with_intervals
 
 HASHES = np.random.default_rng(9).integers(-(2**63), 2**63, 5_000)

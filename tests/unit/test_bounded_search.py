@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.recommendation import bounded_search, shopper_clusters
-from freshet.recommendation import search_order as orders
-from freshet.recommendation.bounded_search import searched
-from freshet.recommendation.search_order import SearchOrder, search_order
+from freshet.ranking.search import bounded_search, shopper_clusters
+from freshet.ranking.search import order as orders
+from freshet.ranking.search.bounded_search import searched
+from freshet.ranking.search.order import SearchOrder, search_order
 from tests.oracles_recommendation import best_columns
 
 ITEMS, SHOPPERS = 700, 24

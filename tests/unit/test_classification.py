@@ -16,7 +16,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from freshet.errors import DataTooSmallError
+from freshet.core.errors import DataTooSmallError
 from freshet.evaluation.classification import best_f1_threshold, calibration, probability_figures
 from freshet.evaluation.clustering import silhouette
 from tests.factories import local_frame

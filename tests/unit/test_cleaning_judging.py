@@ -8,10 +8,10 @@ from pyspark.sql import SparkSession
 from freshet.cleaning.judging import accepted, judged, narrowed, repeated_records
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import parsed
-from freshet.cleaning.rules import SourceMapping
-from freshet.cleaning.source import source_mapping
 from freshet.contracts import EVENTS
-from freshet.settings import load_settings
+from freshet.runs.settings import load_settings
+from freshet.sources.mapping import source_mapping
+from freshet.sources.rules import SourceMapping
 from tests.factories import local_frame
 
 PARAMS: CleaningParameters = load_settings().cleaning

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from freshet.cleaning.rules import NumberRule, TextRule, TimeRule
 from freshet.cleaning.times import moment_of
 from freshet.cleaning.values import id_text, number_of, plain_text, with_plain_texts
+from freshet.sources.rules import NumberRule, TextRule, TimeRule
 from tests.factories import local_frame
 from tests.oracles_cleaning import clock_time, counted_time, identifier, number, stripped
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from freshet.cli.summary import print_summary
-from freshet.storage.home import Home
+from freshet.runs.home import Home
 
 
 @pytest.mark.parametrize("folder", ["plain", "with a space", "with 'a quote'"])

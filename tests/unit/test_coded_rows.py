@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from freshet.models.coded_rows import coded_rows
+from freshet.numeric.coded_rows import coded_rows
 
 
 def test_a_matrix_from_batches_has_items_in_rising_order_and_one_row_per_shopper_however_rows_come() -> None:

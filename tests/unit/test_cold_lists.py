@@ -10,11 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts.shoppers import HISTORY
-from freshet.models.als_parameters import AlsParameters
-from freshet.recommendation import best_items
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.lists import recommended, recommended_at_hand
-from freshet.recommendation.parameters import POLICIES
+from freshet.models.factors.parameters import AlsParameters
+from freshet.ranking import best_items
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.lists import recommended, recommended_in_process
+from freshet.ranking.parameters import POLICIES
 from tests.artifacts import (
     CLOCK,
     artifact,
@@ -142,7 +142,7 @@ def test_batch_and_stream_give_the_same_lists_to_who_is_not_known(spark: SparkSe
     of_batch = recommended(frame.repartition(2), **how).toArrow()
     at_hand = batch(dict(shoppers))
     users = pa.Table.from_batches([at_hand.select(["user_id"])])
-    of_stream = recommended_at_hand(users, packed(at_hand.column("history")), threads=2, **how)
+    of_stream = recommended_in_process(users, packed(at_hand.column("history")), threads=2, **how)
     lists = [{row["user_id"]: row["items"] for row in made.to_pylist()} for made in (of_batch, of_stream)]
     cold = [{user: made[user] for user in NOTHING_KNOWN} for made in lists]
     assert cold[0] == cold[1]

@@ -10,10 +10,10 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.collective import Peers, over_partitions
-from freshet.collective.frames import HELLO, receive, send
-from freshet.collective.hub import Hub
-from freshet.collective.peers import INTRODUCTION
+from freshet.numeric.collective import Peers, over_partitions
+from freshet.numeric.collective.frames import HELLO, receive, send
+from freshet.numeric.collective.hub import Hub
+from freshet.numeric.collective.peers import INTRODUCTION
 from tests.gang import in_tasks
 
 

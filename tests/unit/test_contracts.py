@@ -17,7 +17,7 @@ from pyspark.sql.types import (
 
 from freshet.contracts import ALL_TABLES, Column, TableContract
 from freshet.contracts.table import same_type
-from freshet.errors import ContractError, listed
+from freshet.core.errors import ContractError, listed
 from tests.factories import local_frame
 
 SHELVES = TableContract(

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from freshet.models.cuts import rolling_cuts, time_ordered_folds
+from freshet.models.propensity.cuts import rolling_cuts, time_ordered_folds
 
 pytestmark = pytest.mark.unit
 

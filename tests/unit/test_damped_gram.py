@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.errors import SettingsError
-from freshet.models.damped_gram import damped_gram, needed_bytes
+from freshet.core.errors import SettingsError
+from freshet.numeric.damped_gram import damped_gram, needed_bytes
 
 
 def _observations(seed: int, rows: int = 40, items: int = 13) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pyspark.errors import PySparkException, StreamingQueryException
 
-from freshet.errors import FreshetError, StateError, TransientError
-from freshet.streaming.running import RunningQuery, WithChores
+from freshet.core.errors import FreshetError, StateError, TransientError
+from freshet.service.lifecycle.running import RunningQuery, WithChores
 
 pytestmark = pytest.mark.unit
 

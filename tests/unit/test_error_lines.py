@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from freshet.cli.errors import ended_with_a_line, remember_home
-from freshet.errors import InputError
+from freshet.core.errors import InputError
 
 pytestmark = pytest.mark.unit
 

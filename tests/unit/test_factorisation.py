@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse import random as random_sparse
 
-from freshet.models.als_parameters import AlsParameters
-from freshet.models.factorisation import Factors, factorised, training_bytes
-from freshet.models.training_rows import RowReader, TrainingRows
+from freshet.models.factors.factorisation import Factors, factorised, training_bytes
+from freshet.models.factors.parameters import AlsParameters
+from freshet.models.factors.training_rows import RowReader, TrainingRows
 from tests.oracles_recommendation import folded_in_one
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -145,7 +145,7 @@ def _read(rows: list[tuple[str, str, int, float]], size: int) -> TrainingRows:
 def test_rows_are_numbered_by_first_appearance_whatever_order_and_size_they_come_in(
     seed: int, group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("freshet.models.training_rows._GROUP_ROWS", group)
+    monkeypatch.setattr("freshet.models.factors.training_rows._GROUP_ROWS", group)
     rng = np.random.default_rng(seed)
     pairs = {(f"u{rng.integers(12)}", f"i{rng.integers(9)}") for _ in range(60)}
     rows = [(user, item, int(rng.integers(5)), float(rng.integers(1, 9))) for user, item in sorted(pairs)]

@@ -9,14 +9,14 @@ from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 
 from freshet.features.interactions import InteractionParameters, histories, interactions
-from freshet.models.als import Factoriser, FittedAls
-from freshet.models.als_parameters import AlsParameters, FactorisationParameters
-from freshet.models.half_step import NO_REST
-from freshet.recommendation import fold_in
-from freshet.recommendation.assembly import assembled
-from freshet.recommendation.fold_in import folded_in, gram_matrix
-from freshet.recommendation.history_block import read_block
-from freshet.recommendation.terms import shopper_factors
+from freshet.models.factors.als import Factoriser, FittedAls
+from freshet.models.factors.half_step import NO_REST
+from freshet.models.factors.parameters import AlsParameters, FactorisationParameters
+from freshet.ranking import fold_in
+from freshet.ranking.assembly import assembled
+from freshet.ranking.fold_in import folded_in, gram_matrix
+from freshet.ranking.history_block import read_block
+from freshet.ranking.terms import shopper_factors
 from tests.artifacts import recipe
 from tests.factories import days, event, events_frame, local_frame
 from tests.oracles_recommendation import folded_in_one
@@ -44,7 +44,7 @@ def test_vectors_equal_the_plain_equation_for_any_number_of_items(rank: int) -> 
 def test_vectors_on_nearly_principal_axes_equal_the_plain_equation(
     power: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("freshet.recommendation.fold_in._solved", _never)
+    monkeypatch.setattr("freshet.ranking.fold_in._solved", _never)
     rng = np.random.default_rng(8)
     dense = rng.random((60, 200)) * 3 * (rng.random((60, 200)) < rng.random((60, 1)))
     loose = rng.standard_normal((200, 16)) * np.linspace(0.1, 3.0, 16)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from freshet.collective import Alone
-from freshet.models.blocks import Floats, Halves, Moments, alike, moments, standardized
-from freshet.models.gathered import GatheredRows
+from freshet.models.propensity.gathered import GatheredRows
+from freshet.numeric.blocks import Floats, Halves, Moments, alike, moments, standardized
+from freshet.numeric.collective import Alone
 from tests.gang import in_tasks
 
 pytestmark = pytest.mark.unit

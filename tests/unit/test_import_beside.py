@@ -12,9 +12,9 @@ from freshet.cli import opening
 
 SCRIPT = """
 import sys, threading
-from freshet.registry.store import imported_beside
+from freshet.registry.store import imported_in_background
 assert "mlflow" not in sys.modules
-imported_beside()
+imported_in_background()
 for thread in threading.enumerate():
     if thread is not threading.main_thread():
         thread.join()
@@ -52,7 +52,7 @@ def test_a_job_that_asks_models_begins_the_import_before_java(
         begun.append("session")
         return Mock()
 
-    monkeypatch.setattr(opening, "imported_beside", lambda: begun.append("import"))
+    monkeypatch.setattr(opening, "imported_in_background", lambda: begun.append("import"))
     monkeypatch.setattr(opening, "local_session", session)
     with opening.opened_job(tmp_path / "home", "test", (), "local[1]", asks_models=asks_models):
         assert begun == expected

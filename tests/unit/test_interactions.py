@@ -8,7 +8,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts import INTERACTIONS
-from freshet.features.interactions import InteractionParameters, histories, interactions, item_sequences, order_wishes
+from freshet.features.interactions import (
+    InteractionParameters,
+    histories,
+    interaction_signals,
+    interactions,
+    item_sequences,
+)
 from tests import oracles_features as oracle
 from tests.factories import event, events_frame, moment
 from tests.oracles_hash import entry_key
@@ -59,7 +65,7 @@ def test_sequences_hold_what_speaks_for_an_item_at_its_last_time(spark: SparkSes
         event("search", item="a", at="2020-10-07", order=None),  # weighs nothing
         event(item="c", at="2020-12-24", order="o2"),  # behind the date
     ]
-    made = item_sequences(order_wishes(events_frame(spark, rows), as_of=AS_OF, params=parameters()))
+    made = item_sequences(interaction_signals(events_frame(spark, rows), as_of=AS_OF, params=parameters()))
     found = [(row["item_id"], row["position"]) for row in made.orderBy("position").collect()]
     assert found == [("a", moment("2020-10-01")), ("a", moment("2020-10-03")), ("b", moment("2020-10-05"))]
 

@@ -6,9 +6,9 @@ import pytest
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_info
 
-from freshet.errors import SetupError
-from freshet.models.coded_rows import CodedRows
-from freshet.models.item_weights import check_memory, weight_batches, without_refusal
+from freshet.core.errors import SetupError
+from freshet.models.items.item_weights import check_memory, weight_batches, without_refusal
+from freshet.numeric.coded_rows import CodedRows
 
 ROWS = pa.RecordBatch.from_pydict({"user_id": ["u", "u", "v"], "item_id": ["c", "a", "b"], "value": [1.0, 2.0, 3.0]})
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from freshet.cli import submitted
-from freshet.errors import InputError
-from freshet.steps.items import ITEMS
-from freshet.steps.main_job import MAIN_STEPS
-from freshet.steps.service import PARTS
+from freshet.core.errors import InputError
+from freshet.pipeline.items import ITEMS
+from freshet.pipeline.main_job import MAIN_STEPS
+from freshet.service.serving import PARTS
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.unit

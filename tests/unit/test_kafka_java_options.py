@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from freshet.errors import InputError
-from freshet.messages.java import spark_options
+from freshet.core.errors import InputError
+from freshet.sources.kafka.java_options import spark_options
 
 pytestmark = pytest.mark.unit
 

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from freshet.errors import InputError
-from freshet.messages.options import kafka_options
-from freshet.messages.pace import Pace
-from freshet.messages.sending import Message, send_paced
+from freshet.core.errors import InputError
+from freshet.sources.kafka.options import kafka_options
+from freshet.sources.kafka.sending import Message, Pace, send_paced
 
 pytestmark = pytest.mark.unit
 

@@ -10,8 +10,8 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.errors import DataTooSmallError, InputError
-from freshet.models.kmeans import KMeansParameters, fit_kmeans
+from freshet.core.errors import DataTooSmallError, InputError
+from freshet.models.segments.kmeans import KMeansParameters, fit_kmeans
 
 
 def fitted(rows: DataFrame, k: int) -> KMeansModel:

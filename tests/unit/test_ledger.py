@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from freshet.storage import ledger
-from freshet.storage.ledger import fingerprint, read_record, write_record
+from freshet.core import records as ledger
+from freshet.core.records import fingerprint, read_record, write_record
 
 
 def test_fingerprint_ignores_the_order_of_keys_and_sees_every_value() -> None:

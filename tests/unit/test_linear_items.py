@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.errors import SettingsError, SetupError
-from freshet.models.linear_items import LinearItemParameters, linear_item_matrix, linear_item_weights
-from freshet.models.sparse_rows import largest
+from freshet.core.errors import SettingsError, SetupError
+from freshet.models.items.linear_items import LinearItemParameters, linear_item_matrix, linear_item_weights
+from freshet.numeric.sparse_products import largest
 from tests.factories import local_frame
 
 ROWS = "user_id string, item_id string, strength double"
@@ -36,7 +36,7 @@ def _strengths(seed: int, shoppers: int = 30, items: int = 9) -> NDArray[np.floa
 def test_weights_equal_the_closed_formula_where_nothing_is_cut(
     block_cells: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("freshet.models.damped_gram._BLOCK_CELLS", block_cells)
+    monkeypatch.setattr("freshet.numeric.damped_gram._BLOCK_CELLS", block_cells)
     dense = _strengths(1)
     found = linear_item_matrix(csr_matrix(dense), LinearItemParameters(3.0, count=9, dense_items=9)).toarray()
     np.testing.assert_allclose(found.T, _ease(dense, 3.0), rtol=2e-4, atol=2e-6)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from freshet.models.als_parameters import AlsParameters
+from freshet.models.factors.parameters import AlsParameters
 from tests.artifacts import artifact, both, bought, items_listed
 
 

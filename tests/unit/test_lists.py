@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
-from freshet.recommendation import best_items
-from freshet.recommendation.lists import recommended, recommended_at_hand
-from freshet.recommendation.parameters import POLICIES, ListParameters
+from freshet.ranking import best_items
+from freshet.ranking.lists import recommended, recommended_in_process
+from freshet.ranking.parameters import POLICIES, ListParameters
 from tests.artifacts import (
     CLOCK,
     artifact,
@@ -160,7 +160,7 @@ def test_lists_made_at_hand_are_those_of_a_batch_on_any_number_of_threads(tmp_pa
     expected = listed(rows, model, clock=CLOCK, length=6, policy="new_items")
     users = rows.select(["user_id"])
     in_pieces = pa.Table.from_batches([users.slice(0, 2), users.slice(2)])
-    found = recommended_at_hand(
+    found = recommended_in_process(
         in_pieces,
         packed(rows.column("history")),
         artifact=tmp_path / "1",

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from freshet.collective import Alone
-from freshet.models.blocks import cut
-from freshet.models.lloyd import Clusters, lloyd, nearest, sample, seeded
+from freshet.models.segments.lloyd import Clusters, lloyd, nearest, sample, seeded
+from freshet.numeric.blocks import cut
+from freshet.numeric.collective import Alone
 from tests.gang import in_tasks
 
 pytestmark = pytest.mark.unit

@@ -10,8 +10,8 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.errors import DataTooSmallError, InputError
-from freshet.models.logistic import LogisticParameters, fit_logistic
+from freshet.core.errors import DataTooSmallError, InputError
+from freshet.models.propensity.logistic import LogisticParameters, fit_logistic
 
 SCALES = np.array([1.0, 100.0, 0.01, 1.0])
 """Columns of very different units, the last one constant: what `standardization` is about."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.neighbours import NeighbourParameters, item_neighbours, similar_items_matrix
+from freshet.models.items.neighbours import NeighbourParameters, item_neighbours, similar_items_matrix
 from tests.factories import local_frame
 from tests.oracles_recommendation import neighbours_of
 

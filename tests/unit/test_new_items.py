@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from freshet.models.als_parameters import AlsParameters
-from freshet.recommendation.new_items import content_vectors, solved_items, with_new_items
+from freshet.models.factors.parameters import AlsParameters
+from freshet.ranking.new_items import content_vectors, solved_items, with_new_items
 from tests.artifacts import CLOCK, artifact, batch, both, listed, random_artifact, random_history
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from freshet.collective import Alone
-from freshet.models.newton import Cases, Fit, Penalty, logistic_fit
+from freshet.models.propensity.newton import Cases, Fit, Penalty, logistic_fit
+from freshet.numeric.collective import Alone
 from tests.gang import in_tasks
 
 pytestmark = pytest.mark.unit
@@ -124,7 +124,7 @@ def test_first_steps_over_a_part_of_many_rows_lead_to_the_same_minimum_in_fewer_
 ) -> None:
     cases, penalty = drawn(8, rows=40_000), Penalty(np.full(COLUMNS, 0.001), np.full(COLUMNS, l1))
     plain = fitted(cases, penalty, tasks)
-    monkeypatch.setattr("freshet.models.newton._MANY_ROWS", 40_000)
+    monkeypatch.setattr("freshet.models.propensity.newton._MANY_ROWS", 40_000)
     fit = fitted(cases, penalty, tasks)
     assert fit.coefficients == pytest.approx(plain.coefficients, abs=1e-5)
     assert fit.intercept == pytest.approx(plain.intercept, abs=1e-5)
@@ -171,7 +171,7 @@ def test_a_part_that_says_nothing_of_the_whole_does_no_harm(monkeypatch: pytest.
     else:
         cases.weights[every] *= 1e-9
         cases.labels[every] = cases.rows[every, 4] > 0
-    monkeypatch.setattr("freshet.models.newton._MANY_ROWS", 800)
+    monkeypatch.setattr("freshet.models.propensity.newton._MANY_ROWS", 800)
     with np.errstate(divide="raise", invalid="raise"):
         fit = fitted(cases, NO_PENALTY)
     if first != "without weight":
@@ -187,7 +187,7 @@ def test_a_part_that_says_the_opposite_of_the_whole_costs_a_pass(monkeypatch: py
     cases.weights[every] *= 1e-9
     cases.labels[every] = cases.rows[every, 0] < 0
     plain = fitted(cases, NO_PENALTY)
-    monkeypatch.setattr("freshet.models.newton._MANY_ROWS", 800)
+    monkeypatch.setattr("freshet.models.propensity.newton._MANY_ROWS", 800)
     fit = fitted(cases, NO_PENALTY)
     assert fit.coefficients == pytest.approx(plain.coefficients, abs=1e-4)
     # The look at what the part has found, and the part's own steps, each an eighth of a pass.

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from freshet.errors import SetupError
-from freshet.models.coded_rows import CodedRows
-from freshet.models.next_items import NextItemParameters, next_item_matrix, next_item_weights, transitions
+from freshet.core.errors import SetupError
+from freshet.models.items.next_items import NextItemParameters, next_item_matrix, next_item_weights, transitions
+from freshet.numeric.coded_rows import CodedRows
 from tests.factories import local_frame
 
 ROWS = "user_id string, item_id string, position double"
@@ -90,7 +90,7 @@ def test_the_order_of_rows_and_the_number_of_blocks_change_nothing(monkeypatch: 
     rng = np.random.default_rng(6)
     rows = [(int(u), float(t), int(i)) for u, t, i in rng.integers(0, [8, 12, 7], (90, 3))]
     expected = _found(rows, 7, PARAMS)
-    monkeypatch.setattr("freshet.models.damped_gram._BLOCK_CELLS", 20)
+    monkeypatch.setattr("freshet.numeric.damped_gram._BLOCK_CELLS", 20)
     np.testing.assert_allclose(_found(rows[::-1], 7, PARAMS), expected, rtol=1e-5, atol=1e-7)
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from freshet.contracts import EVALUATION_RESULTS
-from freshet.errors import InputError
+from freshet.core.errors import InputError
 from freshet.evaluation.ranking import RANKING_METRICS, coverage, evaluation_rows, paired_difference, per_user, summary
 from tests.oracles_ranking import Lists, ranking_metrics
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.streaming.recent_keys import Keys, RecentKeys, keys_of, repeats_within
+from freshet.service.intake.recent_keys import Keys, RecentKeys, keys_of, repeats_within
 
 pytestmark = pytest.mark.unit
 

@@ -17,12 +17,12 @@ from freshet.contracts import (
     USER_FEATURES,
     TableContract,
 )
-from freshet.report.page import rendered
-from freshet.report.page_data import Missing, Page
-from freshet.steps.report_data import collected
-from freshet.steps.report_sources import Sources
-from freshet.storage.home import Home
-from freshet.storage.ledger import write_record
+from freshet.core.records import write_record
+from freshet.report.collect.page import collected
+from freshet.report.collect.sources import Sources
+from freshet.report.content import Missing, Page
+from freshet.report.page.rendering import rendered
+from freshet.runs.home import Home
 
 CUT, AS_OF = datetime(2024, 3, 1), datetime(2024, 3, 31)
 MADE = datetime(2024, 4, 1)

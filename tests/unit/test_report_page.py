@@ -9,10 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from freshet.report import numbers, words
-from freshet.report.calibration import calibration_svg
-from freshet.report.page import rendered
-from freshet.report.page_data import Missing, RunWindows
-from freshet.report.page_figures import Live, Quality
+from freshet.report.charts.calibration import calibration_svg
+from freshet.report.content import Live, Missing, Quality, RunWindows
+from freshet.report.page.rendering import rendered
 from tests.report_data import AS_OF, CUT, empty_page, intake, live, quality, report_page, shoppers
 
 EVIL = '<b onclick="x">&\'</b><script>alert(1)</script>'

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, random_array
 
-from freshet.recommendation.row_kernels import add_rows, add_scaled_product, picked, said
+from freshet.numeric.row_kernels import add_rows, add_scaled_product, picked, said
 
 
 def sparse(seed: int, rows: int, columns: int) -> csr_matrix:

@@ -5,11 +5,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.history_block import HistoryBlock, read_block
-from freshet.recommendation.parameters import POLICIES
-from freshet.recommendation.recipe import OWN_SEEN
-from freshet.recommendation.terms import factor_scale, own_scores, shopper_factors
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.history_block import HistoryBlock, read_block
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.recipe import OWN_SEEN
+from freshet.ranking.terms import factor_scale, own_scores, shopper_factors
 from tests.artifacts import CLOCK, all_scores, artifact, both, histories, random_artifact, random_history, recipe
 from tests.oracles_recommendation import Entry, scores_of
 

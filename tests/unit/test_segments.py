@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.collective import Alone
-from freshet.errors import DataTooSmallError
-from freshet.models.segment_names import SegmentRoles, named, value_order
-from freshet.models.segment_search import SegmentSearch, searched_segments
-from freshet.models.segments import SegmentParameters, fit_segments, profiles, segments_of
+from freshet.core.errors import DataTooSmallError
+from freshet.models.segments.model import SegmentParameters, fit_segments, profiles, segments_of
+from freshet.models.segments.names import SegmentRoles, named, value_order
+from freshet.models.segments.search import SegmentSearch, searched_segments
+from freshet.numeric.collective import Alone
 from tests.factories import local_frame
 from tests.gang import in_tasks
 

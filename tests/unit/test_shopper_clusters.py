@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from freshet.recommendation import shopper_clusters
-from freshet.recommendation.heads import balance, heads, principal_axes, raised, squared
-from freshet.recommendation.shopper_clusters import FEWEST, clusters
+from freshet.ranking.search import shopper_clusters
+from freshet.ranking.search.heads import balance, heads, principal_axes, raised, squared
+from freshet.ranking.search.shopper_clusters import FEWEST, clusters
 
 ITEMS, SHOPPERS = 700, FEWEST
 
@@ -53,7 +53,7 @@ def test_a_head_is_followed_by_the_lengths_along_its_next_axes_and_along_none() 
 def test_a_balance_is_made_of_all_items_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     items = _steep(5, ITEMS, 16)[:, :-1]
     whole = balance(items)
-    monkeypatch.setattr("freshet.recommendation.heads._ROWS", 3)
+    monkeypatch.setattr("freshet.ranking.search.heads._ROWS", 3)
     parted = balance(items)
     assert whole is not None
     assert parted is not None

@@ -11,14 +11,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.cli import opening, submitted
-from freshet.errors import StateError
-from freshet.settings import load_settings
-from freshet.steps import side_by_side
-from freshet.steps.job import DONE, Job, Step, StepResult
-from freshet.steps.main_job import MAIN_STEPS
-from freshet.steps.side_by_side import run_steps
-from freshet.steps.titles import TITLES
-from freshet.storage.home import Home
+from freshet.core.errors import StateError
+from freshet.pipeline.main_job import MAIN_STEPS
+from freshet.runs import side_by_side
+from freshet.runs.home import Home
+from freshet.runs.job import DONE, Job, Step, StepResult
+from freshet.runs.settings import load_settings
+from freshet.runs.side_by_side import run_steps
+from freshet.runs.titles import TITLES
 
 LONG = 30.0
 """s after which a step that waits for another one gives up: only a wrong order takes so long."""
@@ -67,7 +67,7 @@ def works(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Job], Any]]:
 
 def test_a_step_begins_when_all_that_it_names_have_ended(job: Job, works: dict[str, Any]) -> None:
     log = Log()
-    works["slow"] = lambda job: job.tell("halfway")
+    works["slow"] = lambda job: job.notify("halfway")
     results = run_steps(job, [step("both", "slow", "quick"), step("slow"), step("quick", "slow")], log)
     assert log.lines == [
         "slow began", "slow: halfway", "slow ended", "quick began", "quick ended", "both began", "both ended"
@@ -121,7 +121,7 @@ def test_shared_frames_are_shared_between_the_threads_of_a_run(job: Job) -> None
         made.append(1)
         return MagicMock()
 
-    frames = [job.heard_by(lambda text: None).shared("histories", make) for _ in range(2)]
+    frames = [job.with_progress(lambda text: None).shared("histories", make) for _ in range(2)]
     assert frames[0] is frames[1]
     assert made == [1]
 
@@ -131,7 +131,7 @@ def test_rows_that_steps_share_on_disk_are_made_once_and_gone_with_the_job(spark
     left = home.kept / "left by a killed one"
     left.mkdir(parents=True)
     os.utime(left, (0, 0))
-    rows = [job.heard_by(lambda text: None).kept("histories", lambda: spark.range(3)) for _ in range(2)]
+    rows = [job.with_progress(lambda text: None).kept("histories", lambda: spark.range(3)) for _ in range(2)]
     assert rows[0] is rows[1]
     assert rows[0].frame.count() == 3
     assert len(list(home.kept.glob("*/*"))) == 1

@@ -3,9 +3,9 @@
 import pytest
 from pyspark.sql.types import StringType, StructField, StructType
 
-from freshet.cleaning.source import source_mapping
 from freshet.cleaning.source_columns import check_mapping
-from freshet.errors import MappingError
+from freshet.core.errors import MappingError
+from freshet.sources.mapping import source_mapping
 
 VALUES = {
     "name": "shop",

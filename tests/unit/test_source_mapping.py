@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from freshet.cleaning.rules import NumberRule, Requirement, SourceMapping, TextRule
-from freshet.cleaning.source import read_mapping
-from freshet.errors import MappingError
+from freshet.core.errors import MappingError
+from freshet.sources.mapping import read_mapping
+from freshet.sources.rules import NumberRule, Requirement, SourceMapping, TextRule
 
 SOURCES = sorted((Path(__file__).parents[2] / "conf" / "sources").glob("*.toml"))
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from freshet.errors import InputError
-from freshet.splitting import (
+from freshet.core.errors import InputError
+from freshet.evaluation.splitting import (
     WindowParameters,
     Windows,
     between,

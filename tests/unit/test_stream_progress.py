@@ -18,9 +18,9 @@ from rich.console import Console
 from freshet.cli.exposition import metrics_served, metrics_text
 from freshet.cli.watch import view, watched
 from freshet.contracts import STREAM_METRICS
-from freshet.errors import InputError
-from freshet.storage.progress import stream_progress
-from freshet.streaming.progress import Backlogs, ProgressListener, waiting_records
+from freshet.core.errors import InputError
+from freshet.service.lifecycle.progress import Backlogs, ProgressListener, waiting_records
+from freshet.tables.lookups.stream_progress import stream_progress
 
 BEGAN = datetime(2026, 2, 1, 10, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 from freshet.tuning.study import Effort, Judged, Setting, best_of, studied
 
 SPACE: dict[str, tuple[float, ...]] = {"x": (3, 1, 2, 4, 5), "y": (0.1, 10.0, 1.0)}

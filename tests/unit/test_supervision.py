@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from freshet.cli.supervision import Restarts, is_crash, stop_with_supervisor, supervised
-from freshet.errors import StateError
-from freshet.settings import load_settings
-from freshet.streaming.parameters import ServiceParameters
+from freshet.core.errors import StateError
+from freshet.runs.service_parameters import ServiceParameters
+from freshet.runs.settings import load_settings
 from tests.conftest import REPOSITORY
 
 NTH_START = """
@@ -81,7 +81,7 @@ def test_a_signal_stops_worker_and_supervisor(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from freshet.cli.supervision import supervised\n"
-        "from freshet.settings import load_settings\n"
+        "from freshet.runs.settings import load_settings\n"
         f"supervised([sys.executable, '-c', {worker!r}], load_settings().service)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, env={"PYTHONPATH": "lib"})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from freshet.top_k import top_k
+from freshet.numeric.top_k import top_k
 from tests.oracles_recommendation import best_columns
 
 

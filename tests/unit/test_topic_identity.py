@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-import freshet.steps.topic as topic
-from freshet.errors import StateError
-from freshet.settings import conf_folder
-from freshet.steps.feeds import item_records
-from freshet.steps.topic import Topic, check_same
-from freshet.streaming.handover import EARLIEST
+import freshet.service.topic_feed as topic
+from freshet.core.errors import StateError
+from freshet.runs.settings import conf_folder
+from freshet.service.feeds import item_records
+from freshet.service.lists.handover import EARLIEST
+from freshet.service.topic_feed import Topic, check_same
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from freshet.report.training import blend_svg, silhouettes_svg, trials_svg
+from freshet.report.charts.training import blend_svg, silhouettes_svg, trials_svg
 
 pytestmark = pytest.mark.unit
 

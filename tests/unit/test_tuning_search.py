@@ -13,10 +13,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from freshet.contracts.shoppers import HISTORY
-from freshet.models.als import Factoriser
-from freshet.models.als_parameters import FactorisationParameters
-from freshet.models.linear_items import LinearItemParameters
-from freshet.recommendation.parameters import POLICIES
+from freshet.models.factors.als import Factoriser
+from freshet.models.factors.parameters import FactorisationParameters
+from freshet.models.items.linear_items import LinearItemParameters
+from freshet.ranking.parameters import POLICIES
 from freshet.tuning.item_models import Past, fitted_item_model
 from freshet.tuning.parameters import ItemModelParameters, SearchParameters
 from freshet.tuning.search import Judging, SearchResult, own_half_lives, searched

@@ -7,9 +7,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.history_block import read_block
-from freshet.recommendation.parameters import POLICIES
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.history_block import read_block
+from freshet.ranking.parameters import POLICIES
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.weights import Candidates, Trial, best_weights, ideal_dcg
 from tests.artifacts import CLOCK, all_scores, artifact, both, cases, random_artifact, random_history

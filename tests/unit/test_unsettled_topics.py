@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from freshet.errors import InputError, TransientError
-from freshet.messages import topics
-from freshet.messages.topics import end_offsets
+from freshet.core.errors import InputError, TransientError
+from freshet.sources.kafka import topics
+from freshet.sources.kafka.topics import end_offsets
 
 
 class _Unsettled:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 def test_workers_begin_with_our_modules_which_no_collection_of_garbage_looks_at(spark: SparkSession) -> None:
     def told(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
-            kernel = sys.modules.get("freshet.top_k")
+            kernel = sys.modules.get("freshet.numeric.top_k")
             compiled = len(kernel.put.signatures) if kernel else 0
             yield pa.RecordBatch.from_pydict({"compiled": [compiled], "kept": [gc.get_freeze_count()]})
 

@@ -8,11 +8,11 @@ from pyspark.sql.types import StructType
 
 from freshet.cleaning.event_names import event_value_of, not_a_number
 from freshet.cleaning.problems import Check, found
-from freshet.cleaning.rules import Requirement, SourceMapping
-from freshet.cleaning.source import CONSENT_FIELDS
 from freshet.cleaning.values import text_of
 from freshet.contracts.inputs import BROKEN_RECORD
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
+from freshet.sources.mapping import CONSENT_FIELDS
+from freshet.sources.rules import Requirement, SourceMapping
 
 ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "remove_from_cart", "purchase", "refund")
 """Events about an item: without one they say nothing, when the source has items at all."""

@@ -6,9 +6,9 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from freshet.cleaning.rules import EventNames, EventRule, NumberRule, TextRule
 from freshet.cleaning.values import mapped, number_of, plain_text, text_of
 from freshet.contracts.events import GA4_EVENT_NAMES
+from freshet.sources.rules import EventNames, EventRule, NumberRule, TextRule
 
 
 def event_name_of(names: EventNames, schema: StructType) -> Column:

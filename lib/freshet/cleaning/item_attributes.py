@@ -4,8 +4,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from freshet.cleaning.rules import ItemAttributes, TextRule
 from freshet.cleaning.values import number_from, number_of, text_of, yes_or_no
+from freshet.sources.rules import ItemAttributes, TextRule
 
 ITEM_COLUMNS = ("item_name", "item_category_path", "item_brand", "item_price", "item_available", "item_attributes")
 

@@ -11,10 +11,10 @@ from pyspark.sql.types import StructType
 
 from freshet.cleaning.item_attributes import item_attribute_columns
 from freshet.cleaning.parsing import PLACE
-from freshet.cleaning.rules import Catalogue
 from freshet.cleaning.source_columns import catalogue_columns
 from freshet.cleaning.values import id_text, with_plain_texts
 from freshet.contracts import ITEMS_HISTORY
+from freshet.sources.rules import Catalogue
 
 STATE = ("name", "category_path", "brand", "price", "available", "attributes")
 
@@ -126,7 +126,7 @@ def items_history(states: DataFrame, *, stored: DataFrame | None) -> DataFrame:
     Where both have a state of an item from one time, the new one counts. Putting the same states in again changes
     nothing. An attribute that a state leaves null keeps its last value.
     """
-    one_each = states if stored is None else _newest_told(states, stored)
+    one_each = states if stored is None else _newest_stated(states, stored)
     in_time = Window.partitionBy("item_id").orderBy("valid_from")
     so_far = in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     # What a period does not tell is what was told before.
@@ -138,7 +138,7 @@ def items_history(states: DataFrame, *, stored: DataFrame | None) -> DataFrame:
     return changes.withColumn("valid_to", F.lead("valid_from").over(in_time)).select(*ITEMS_HISTORY.column_names)
 
 
-def _newest_told(states: DataFrame, stored: DataFrame) -> DataFrame:
+def _newest_stated(states: DataFrame, stored: DataFrame) -> DataFrame:
     """Both, of an item's states from one time the new one."""
     every = states.withColumn("_fresh", F.lit(1)).unionByName(stored.withColumn("_fresh", F.lit(0)))
     same_start = Window.partitionBy("item_id", "valid_from").orderBy(F.desc("_fresh"))

@@ -8,11 +8,11 @@ from pyspark.sql import functions as F
 from freshet.cleaning.item_attributes import ITEM_COLUMNS
 from freshet.cleaning.parsing import PLACE, restorable_columns
 from freshet.cleaning.problems import problem
-from freshet.cleaning.rules import SourceMapping
-from freshet.cleaning.source import EVENTS_REPEAT
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.contracts.events import SCHEMA_VERSION
 from freshet.contracts.inputs import BROKEN_RECORD
+from freshet.sources.mapping import EVENTS_REPEAT
+from freshet.sources.rules import SourceMapping
 
 EVENT_KEY = ("event_id", "item_position")
 VERDICT = ("reason_code", "field", "message")

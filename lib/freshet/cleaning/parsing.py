@@ -11,8 +11,6 @@ from freshet.cleaning.event_names import event_name_of
 from freshet.cleaning.item_attributes import ITEM_COLUMNS, item_attribute_columns, text_map
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.problems import problems_of
-from freshet.cleaning.rules import SourceMapping, TextRule
-from freshet.cleaning.source import CONSENT_FIELDS, DUPLICATES_REPEAT, ID_FIELDS, NUMBER_FIELDS
 from freshet.cleaning.source_columns import used_columns
 from freshet.cleaning.times import moment_of
 from freshet.cleaning.values import (
@@ -28,6 +26,8 @@ from freshet.cleaning.values import (
 from freshet.contracts import EVENTS
 from freshet.contracts.events import SCHEMA_VERSION
 from freshet.contracts.inputs import BROKEN_RECORD
+from freshet.sources.mapping import CONSENT_FIELDS, DUPLICATES_REPEAT, ID_FIELDS, NUMBER_FIELDS
+from freshet.sources.rules import SourceMapping, TextRule
 
 PLACE = ("source_partition", "source_offset")
 _PIECE_EVENTS = ("purchase", "refund", "add_to_cart", "remove_from_cart")

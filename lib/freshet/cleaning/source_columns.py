@@ -2,11 +2,11 @@
 
 from pyspark.sql.types import StructType
 
-from freshet.cleaning.rules import Catalogue, EventNames, ItemAttributes, SourceMapping, TextRule, TimeRule
-from freshet.cleaning.toml_table import nearest
 from freshet.cleaning.values import source_type
 from freshet.contracts.inputs import BROKEN_RECORD
-from freshet.errors import MappingError, listed
+from freshet.core.errors import MappingError, listed
+from freshet.sources.rules import Catalogue, EventNames, ItemAttributes, SourceMapping, TextRule, TimeRule
+from freshet.sources.toml_table import nearest
 
 
 def check_mapping(mapping: SourceMapping, schema: StructType, where: str) -> None:

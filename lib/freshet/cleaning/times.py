@@ -6,8 +6,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, StructType, TimestampNTZType, TimestampType
 
-from freshet.cleaning.rules import NumberRule, TextRule, TimeRule
 from freshet.cleaning.values import number_from, number_of, source_column, source_type, text_of
+from freshet.sources.rules import NumberRule, TextRule, TimeRule
 
 _UNIT_MICROS = {"unix_s": 1_000_000, "unix_ms": 1_000, "unix_us": 1, "days": 86_400_000_000}
 _ZONE_LETTERS = "zZXxVO"

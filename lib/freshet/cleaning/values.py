@@ -19,7 +19,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from freshet.cleaning.rules import NumberRule, TextRule
+from freshet.sources.rules import NumberRule, TextRule
 
 BLANKS = " \t\r\n\u00a0"
 """Stripped from both ends of every text: what exports leave around values, the no-break space included."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from freshet.errors import NO_SPACE, FreshetError, SetupError, TransientError
+from freshet.core.errors import NO_SPACE, FreshetError, SetupError, TransientError
 
 TRY_AGAIN, UNEXPECTED = 75, 70
 """Codes of sysexits.h: what failed may work at the next try; an error that nobody thought of."""

@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from freshet.errors import InputError
-from freshet.storage.progress import JobProgress, stream_progress
+from freshet.core.errors import InputError
+from freshet.tables.lookups.stream_progress import JobProgress, stream_progress
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

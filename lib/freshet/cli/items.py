@@ -8,8 +8,8 @@ from rich.console import Console
 
 from freshet.cli.opening import opened_job
 from freshet.cli.options import home_option, settings_options
-from freshet.cli.progress import run_told
-from freshet.steps.items import ITEMS, told_catalogue
+from freshet.cli.progress import run_with_progress
+from freshet.pipeline.items import ITEMS, named_catalogue
 
 
 @click.command()
@@ -29,8 +29,8 @@ def items(home: Path, source: Path, input_path: Path, **settings: Any) -> None:
     Example:
       freshet items --source my_shop.toml --input stock.csv
     """
-    told_catalogue(source, input_path)  # a wrong mapping or file is told before Spark is started
+    named_catalogue(source, input_path)  # a wrong mapping or file is told before Spark is started
     with opened_job(home, settings["environment"], settings["overrides"], settings["master"]) as job:
         job.source, job.input_path = source, input_path
-        results = run_told(job, [ITEMS], Console(highlight=False))
+        results = run_with_progress(job, [ITEMS], Console(highlight=False))
         click.echo(f"{results[0].record['changed']} states of items have changed")

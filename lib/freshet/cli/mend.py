@@ -6,11 +6,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from freshet.cleaning.source import read_mapping
 from freshet.cli.opening import opened_job
 from freshet.cli.options import home_option, settings_options
-from freshet.cli.progress import run_told
-from freshet.steps.mend import mending
+from freshet.cli.progress import run_with_progress
+from freshet.pipeline.mend import mending
+from freshet.sources.mapping import read_mapping
 
 
 @click.command()
@@ -30,7 +30,7 @@ def mend(home: Path, source: Path, topic: str, **settings: Any) -> None:
       freshet mend --source my_shop.toml --topic events
     """
     read_mapping(source)  # a wrong mapping is told before Spark is started
-    with opened_job(home, settings["environment"], settings["overrides"], settings["master"], is_begun=True) as job:
+    with opened_job(home, settings["environment"], settings["overrides"], settings["master"], must_exist=True) as job:
         job.source = source
-        record = run_told(job, [mending(topic)], Console(highlight=False))[0].record
+        record = run_with_progress(job, [mending(topic)], Console(highlight=False))[0].record
         click.echo(f"{record['mended']} refused records became events, {record['refused']} are refused still")

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from freshet.logs import log_to
-from freshet.registry.store import imported_beside
-from freshet.session import local_session
-from freshet.settings import load_settings
-from freshet.steps.ingest import mapped_files
-from freshet.steps.job import Job
-from freshet.storage.home import Home
+from freshet.core.logs import log_to
+from freshet.core.session import local_session
+from freshet.pipeline.ingest import mapped_files
+from freshet.registry.store import imported_in_background
+from freshet.runs.home import Home
+from freshet.runs.job import Job
+from freshet.runs.settings import load_settings
 
 
 @contextlib.contextmanager
@@ -25,12 +25,12 @@ def opened_job(  # noqa: PLR0913  # what the options of a command say
     input_path: Path | None = None,
     as_of: datetime | None = None,
     live_days: int | None = None,
-    is_begun: bool = False,
+    must_exist: bool = False,
     asks_models: bool = False,
 ) -> Iterator[Job]:
     """A job with its own Spark session, stopped at the end. Settings are checked before Spark starts.
 
-    Where the home must be one that `is_begun`, StateError is raised when no step was run in it. For a job that
+    Where the home must be one that `must_exist`, StateError is raised when no step was run in it. For a job that
     `asks_models` at once MLflow is imported while Java starts, each of which takes two seconds.
     """
     if live_days is not None:
@@ -38,10 +38,10 @@ def opened_job(  # noqa: PLR0913  # what the options of a command say
     settings = load_settings(environment, overrides)
     if source is not None and input_path is not None:
         mapped_files(source, input_path)  # a wrong mapping or file is told before Spark is started
-    place = Home(home.absolute()).prepare(is_begun=is_begun)
+    place = Home(home.absolute()).prepare(must_exist=must_exist)
     log_to(place.root)
     if asks_models:
-        imported_beside()
+        imported_in_background()
     spark = local_session("freshet", master, scratch=place.root / "scratch")
     job = Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of)
     try:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from freshet.cli.errors import remember_home
-from freshet.errors import InputError
+from freshet.core.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,14 +14,13 @@ import click
 from rich.console import Console
 
 from freshet.cli.options import is_terminal, json_option, settings_options
-from freshet.errors import InputError
-from freshet.messages.options import kafka_options
-from freshet.messages.pace import Pace
-from freshet.messages.sending import Message, Sender, send_paced
-from freshet.session import local_session
-from freshet.settings import load_settings
-from freshet.steps.ingest import mapped_files
-from freshet.steps.produce import count_messages, stamped, write_messages, written_messages
+from freshet.core.errors import InputError
+from freshet.core.session import local_session
+from freshet.pipeline.ingest import mapped_files
+from freshet.pipeline.produce import count_messages, stamped, write_messages, written_messages
+from freshet.runs.settings import load_settings
+from freshet.sources.kafka.options import kafka_options
+from freshet.sources.kafka.sending import Message, Pace, Sender, send_paced
 
 _ABOVE_NOTHING = click.FloatRange(min=0, min_open=True)
 
@@ -99,7 +98,7 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
         with _figures() as figures:
             count = send_paced(
                 sender, written_messages(messages), pace, clock=time.monotonic,
-                stamped=stamped if received_now else bytes, tell=_teller(line.update, count_messages(messages)),
+                stamped=stamped if received_now else bytes, notify=_teller(line.update, count_messages(messages)),
             )  # fmt: skip
     _print_summary(figures(count), f"topic {topic} of {servers}", as_json)
 
@@ -121,7 +120,7 @@ def _teller(update: Callable[[str], None], total: int) -> Callable[[int, Message
     """Shows, twice a second, how far the replay is."""
     told = begun = time.monotonic()
 
-    def tell(number: int, message: Message) -> None:
+    def notify(number: int, message: Message) -> None:
         nonlocal told
         now = time.monotonic()
         if now - told >= 0.5:
@@ -129,7 +128,7 @@ def _teller(update: Callable[[str], None], total: int) -> Callable[[int, Message
             days = message.after / 86_400
             update(f"{number:,} of {total:,} events, {number / (now - begun):,.0f}/s, {days:,.2f} days of the source")
 
-    return tell
+    return notify
 
 
 def _print_summary(figures: dict[str, Any], target: str, as_json: bool) -> None:

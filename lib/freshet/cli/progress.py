@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.status import Status
 
 from freshet.cli.summary import result_line
-from freshet.steps.job import Job, Step, StepResult
-from freshet.steps.side_by_side import run_steps
+from freshet.runs.job import Job, Step, StepResult
+from freshet.runs.side_by_side import run_steps
 
 
-def run_told(job: Job, steps: Sequence[Step], console: Console) -> list[StepResult]:
+def run_with_progress(job: Job, steps: Sequence[Step], console: Console) -> list[StepResult]:
     """`run_steps`, with a line for each step and what runs now below them."""
     with console.status("") as line:
         return run_steps(job, steps, _Told(console, line))

@@ -9,9 +9,9 @@ import click
 
 from freshet.cli.opening import opened_job
 from freshet.cli.options import job_options, parsed_moment, run_console
-from freshet.cli.progress import run_told
+from freshet.cli.progress import run_with_progress
 from freshet.cli.summary import print_summary
-from freshet.steps.main_job import MAIN_STEPS
+from freshet.pipeline.main_job import MAIN_STEPS
 
 
 @click.command()
@@ -49,7 +49,7 @@ def run(  # noqa: PLR0913  # one parameter per option, as click wants it
         home, environment, overrides, master, source=source, input_path=input_path, as_of=moment, live_days=live_days
     ) as job:
         began = time.monotonic()
-        results = run_told(job, MAIN_STEPS, console)
+        results = run_with_progress(job, MAIN_STEPS, console)
         if as_json:
             click.echo(json.dumps({r.step: {"status": r.status, **r.record} for r in results}, default=str))
         else:

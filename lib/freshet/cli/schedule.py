@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import json_option
-from freshet.settings import conf_folder
+from freshet.runs.settings import conf_folder
 
 
 def scheduled_jobs() -> dict[str, dict[str, Any]]:

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from freshet.cli.options import home_option, json_option
 from freshet.contracts import ITEMS_HISTORY, RECOMMENDATION_UPDATES, RECOMMENDATIONS, USER_SCORES, USER_SEGMENTS
-from freshet.errors import InputError, StateError
+from freshet.core.errors import InputError, StateError
 from freshet.report.words import reason
-from freshet.storage.home import Home
-from freshet.storage.snapshot import rows_where, table_facts
+from freshet.runs.home import Home
+from freshet.tables.lookups.snapshot import rows_where, table_facts
 
 
 @click.command()

@@ -10,10 +10,10 @@ from rich.table import Table
 from freshet.cli.options import home_option, json_option
 from freshet.cli.watch import watched
 from freshet.contracts import ALL_TABLES
-from freshet.steps.titles import TITLES
-from freshet.storage.home import Home
-from freshet.storage.ledger import read_record
-from freshet.storage.snapshot import table_facts
+from freshet.core.records import read_record
+from freshet.runs.home import Home
+from freshet.runs.titles import TITLES
+from freshet.tables.lookups.snapshot import table_facts
 
 
 @click.command()

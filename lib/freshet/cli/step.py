@@ -9,8 +9,8 @@ import click
 
 from freshet.cli.opening import opened_job
 from freshet.cli.options import job_options, parsed_moment, run_console
-from freshet.cli.progress import run_told
-from freshet.steps.main_job import MAIN_STEPS
+from freshet.cli.progress import run_with_progress
+from freshet.pipeline.main_job import MAIN_STEPS
 
 _STEP_HELP = {
     "ingest": "Read raw records into tables events, quarantine and items_history.",
@@ -31,11 +31,11 @@ def _step_command(name: str) -> click.Command:
         home: Path, environment: str | None, overrides: tuple[str, ...], master: str, as_json: bool, **options: Any
     ) -> None:
         console = run_console(as_json)
-        wishes: dict[str, Any] = {key: options[key] for key in ("source", "input_path", "live_days") if key in options}
+        request: dict[str, Any] = {key: options[key] for key in ("source", "input_path", "live_days") if key in options}
         if "as_of" in options:
-            wishes["as_of"] = parsed_moment(options["as_of"])
-        with opened_job(home, environment, overrides, master, is_begun=name != "ingest", **wishes) as job:
-            results = run_told(job, steps, console)
+            request["as_of"] = parsed_moment(options["as_of"])
+        with opened_job(home, environment, overrides, master, must_exist=name != "ingest", **request) as job:
+            results = run_with_progress(job, steps, console)
         if as_json:
             click.echo(json.dumps({r.step: {"status": r.status, **r.record} for r in results}, default=str))
 

@@ -15,16 +15,16 @@ from freshet.cli.exposition import metrics_served
 from freshet.cli.opening import opened_job
 from freshet.cli.options import home_option, settings_options
 from freshet.cli.supervision import stop_with_supervisor, supervised
-from freshet.errors import InputError
-from freshet.messages.java import spark_options
-from freshet.messages.options import kafka_options
-from freshet.session import stream_master
-from freshet.settings import conf_folder, load_settings
-from freshet.steps.feeds import EventsTable, Feed, Folder, check_feed
-from freshet.steps.job import Job
-from freshet.steps.service import PARTS, forget_progress, serve
-from freshet.steps.shop_table import ShopTable
-from freshet.steps.topic import Topic
+from freshet.core.errors import InputError
+from freshet.core.session import stream_master
+from freshet.runs.job import Job
+from freshet.runs.settings import conf_folder, load_settings
+from freshet.service.feeds import EventsTable, Feed, Folder, check_feed
+from freshet.service.serving import PARTS, forget_progress, serve
+from freshet.service.table_feed import ShopTable
+from freshet.service.topic_feed import Topic
+from freshet.sources.kafka.java_options import spark_options
+from freshet.sources.kafka.options import kafka_options
 
 TABLE = "table:events"
 
@@ -78,7 +78,7 @@ def stream(only: str | None, metrics_port: int | None, no_restart: bool, **optio
       freshet stream --from 127.0.0.1:9092 --topic events --rebuild
     """
     parts = PARTS if only is None else (only,)
-    feed = told_feed(options, parts)
+    feed = feed_from_options(options, parts)
     settings = load_settings(options["environment"], options["overrides"])
     if not no_restart:
         supervised([*_OURSELVES, *sys.argv[1:], "--no-restart"], settings.service)
@@ -105,7 +105,7 @@ def stream(only: str | None, metrics_port: int | None, no_restart: bool, **optio
     click.echo("freshet: stopped", err=True)
 
 
-def told_feed(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
+def feed_from_options(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
     """The feed that the options of `feed_options` name. Raises InputError where they do not fit together or with
     `parts`, and TransientError where no broker answers."""
     origin, topic = options["origin"], options["topic"]
@@ -146,4 +146,4 @@ def run_parts(job: Job, feed: Feed, parts: tuple[str, ...], *, rebuild: bool, st
     """`serve`, begun anew from the tables where that is wished, with its progress on standard error."""
     if rebuild:
         forget_progress(job, parts)
-    serve(job, feed, parts, stop=stop, tell=lambda text: click.echo(f"freshet: {text}", err=True))
+    serve(job, feed, parts, stop=stop, notify=lambda text: click.echo(f"freshet: {text}", err=True))

@@ -12,16 +12,16 @@ from rich.console import Console
 
 from freshet.cli.errors import ended_with_a_line
 from freshet.cli.options import home_option, parsed_moment
-from freshet.cli.progress import run_told
-from freshet.cli.stream import feed_options, run_parts, stop_on_signals, told_feed
-from freshet.errors import InputError
-from freshet.logs import log_to
-from freshet.session import spark_session
-from freshet.settings import Settings, load_settings
-from freshet.steps.items import ITEMS
-from freshet.steps.job import Job
-from freshet.steps.main_job import MAIN_STEPS
-from freshet.storage.home import Home
+from freshet.cli.progress import run_with_progress
+from freshet.cli.stream import feed_from_options, feed_options, run_parts, stop_on_signals
+from freshet.core.errors import InputError
+from freshet.core.logs import log_to
+from freshet.core.session import spark_session
+from freshet.pipeline.items import ITEMS
+from freshet.pipeline.main_job import MAIN_STEPS
+from freshet.runs.home import Home
+from freshet.runs.job import Job
+from freshet.runs.settings import Settings, load_settings
 
 
 def job_command(*names: str) -> Callable[[], None]:
@@ -63,10 +63,10 @@ def job_command(*names: str) -> Callable[[], None]:
     ) -> None:
         if live_days is not None:
             overrides = (*overrides, f"windows.live_days={live_days}")
-        wishes: dict[str, Any] = {"source": source, "input_path": input_path, "as_of": parsed_moment(as_of)}
+        request: dict[str, Any] = {"source": source, "input_path": input_path, "as_of": parsed_moment(as_of)}
         name, settings = Path(sys.argv[0]).stem, load_settings(environment, overrides)
-        with _submitted(name, home, settings, is_begun=not begins, **wishes) as job:
-            run_told(job, steps, Console(highlight=False))
+        with _submitted(name, home, settings, must_exist=not begins, **request) as job:
+            run_with_progress(job, steps, Console(highlight=False))
 
     return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
 
@@ -83,7 +83,7 @@ def service_command(part: str, title: str) -> Callable[[], None]:
     @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
     def command(home: Path, environment: str | None, overrides: tuple[str, ...], **options: Any) -> None:
-        feed, stop = told_feed(options, (part,)), stop_on_signals()
+        feed, stop = feed_from_options(options, (part,)), stop_on_signals()
         with _submitted(part, home, load_settings(environment, overrides)) as job:
             run_parts(job, feed, (part,), rebuild=options["rebuild"], stop=stop)
 
@@ -102,12 +102,12 @@ def _example(options: str) -> str:
 
 
 @contextmanager
-def _submitted(name: str, home: Path, settings: Settings, *, is_begun: bool = False, **wishes: Any) -> Iterator[Job]:
+def _submitted(name: str, home: Path, settings: Settings, *, must_exist: bool = False, **request: Any) -> Iterator[Job]:
     """A job with the launcher's session."""
-    place = Home(home.absolute()).prepare(is_begun=is_begun)
+    place = Home(home.absolute()).prepare(must_exist=must_exist)
     log_to(place.root)
     spark = spark_session(f"freshet {name}", jars=None, master=None)
-    job = Job(spark, place, settings, **wishes)
+    job = Job(spark, place, settings, **request)
     try:
         yield job
     finally:

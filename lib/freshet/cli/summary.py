@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from freshet.steps.job import DONE, NOT_BUILT, StepResult
-from freshet.storage.home import Home
+from freshet.runs.home import Home
+from freshet.runs.job import DONE, NOT_BUILT, StepResult
 
 _MARKS = {DONE: "[green]done[/]", NOT_BUILT: "[yellow]not built[/]"}
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import click
 
 from freshet.cli.errors import TRY_AGAIN, UNEXPECTED
-from freshet.errors import StateError
-from freshet.streaming.parameters import ServiceParameters
+from freshet.core.errors import StateError
+from freshet.runs.service_parameters import ServiceParameters
 
 _WATCHER = "FRESHET_SUPERVISOR"
 """Variable of the environment by which a worker knows the process that watches over it."""

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from freshet.cli.options import json_option
 from freshet.contracts import ALL_TABLES, TABLES, TableContract
-from freshet.errors import InputError
+from freshet.core.errors import InputError
 
 
 @click.command()

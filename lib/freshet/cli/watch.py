@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from freshet.storage.progress import JobProgress, stream_progress
+from freshet.tables.lookups.stream_progress import JobProgress, stream_progress
 
 EVERY_SECONDS = 1.0
 

@@ -22,7 +22,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from freshet.errors import ContractError, listed
+from freshet.core.errors import ContractError, listed
 
 _COMMITS_PER_CHECKPOINT = 50
 """Of streamed tables. A checkpoint costs an append about 0.03 s, and every commit since one is a file to read."""

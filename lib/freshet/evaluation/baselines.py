@@ -20,10 +20,10 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from freshet.contracts.operations import TASKS
-from freshet.errors import InputError, listed
+from freshet.core.errors import InputError, listed
 from freshet.evaluation import kernels
 from freshet.evaluation.strength_matrix import StrengthMatrices, strength_matrices
-from freshet.top_k import top_k
+from freshet.numeric.top_k import top_k
 
 NEXT_BASKETS, NEW_ITEMS = TASKS[:2]
 

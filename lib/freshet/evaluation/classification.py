@@ -8,7 +8,7 @@ Rows with a null or NaN in either column are no cases and left out; the count `u
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from freshet.errors import DataTooSmallError
+from freshet.core.errors import DataTooSmallError
 
 CALIBRATION_BINS = 10
 """Bins of the calibration error, as in Naeini, Cooper and Hauskrecht (2015)."""

@@ -4,7 +4,7 @@ from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.errors import DataTooSmallError
+from freshet.core.errors import DataTooSmallError
 
 
 def silhouette(clustered: DataFrame, *, features: str, cluster: str) -> float:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from freshet.sparse_products import add_product
-from freshet.top_k import top_k
+from freshet.numeric.sparse_products import add_product
+from freshet.numeric.top_k import top_k
 
 COSINE, PEARSON = "cosine", "pearson"
 

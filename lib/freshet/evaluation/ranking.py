@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.errors import InputError
+from freshet.core.errors import InputError
 from freshet.evaluation.bootstrap import with_intervals
 
 RANKING_METRICS = ("recall", "precision", "ndcg", "map", "hit")

@@ -14,7 +14,7 @@ from freshet.contracts.identity import with_joined_sessions
 from freshet.contracts.shoppers import counts_as_taste, history_entry, newest_history, shopper_id
 from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS, days_between, item_events
 
-_TAKING_BACK = ("refund", "remove_from_cart")
+_REVERSALS = ("refund", "remove_from_cart")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class InteractionParameters:
             raise ValueError(f"weights names unknown events {', '.join(unknown)}; known: {', '.join(GA4_EVENT_NAMES)}")
         if not all(math.isfinite(weight) for weight in self.weights.values()):
             raise ValueError("weights must be finite numbers")
-        wrong = [name for name, weight in self.weights.items() if (weight > 0) == (name in _TAKING_BACK) and weight]
+        wrong = [name for name, weight in self.weights.items() if (weight > 0) == (name in _REVERSALS) and weight]
         if wrong:
             raise ValueError(f"the weight of {', '.join(sorted(wrong))} has the wrong sign: taking back is negative")
         if not any(weight > 0 for weight in self.weights.values()):
@@ -73,7 +73,7 @@ def interactions(
     Lines flagged non_product and events without shopper or item are left out.
     """
     pairs = (
-        order_wishes(events, as_of=as_of, params=params)
+        interaction_signals(events, as_of=as_of, params=params)
         .groupBy("user_id", "item_id")
         .agg(
             _sum_of("lines", F.col("event_name").isin(*VIEWS)).alias("views"),
@@ -89,24 +89,26 @@ def interactions(
     return pairs.withColumn("as_of", F.lit(as_of)).select(*INTERACTIONS.column_names)
 
 
-def strengths_by_half_life(wishes: DataFrame, *, as_of: datetime, half_lives_days: Sequence[float | None]) -> DataFrame:
+def strengths_by_half_life(
+    signals: DataFrame, *, as_of: datetime, half_lives_days: Sequence[float | None]
+) -> DataFrame:
     """(user_id, item_id, first_time, strength_0, strength_1 ...): `interactions` by several half-lives in one pass.
 
-    `wishes` are those of `order_wishes` as of the same date.
+    `signals` are those of `interaction_signals` as of the same date.
     """
     columns = [_strength(as_of, days).alias(f"strength_{n}") for n, days in enumerate(half_lives_days)]
-    return wishes.groupBy("user_id", "item_id").agg(F.min("first_time").alias("first_time"), *columns)
+    return signals.groupBy("user_id", "item_id").agg(F.min("first_time").alias("first_time"), *columns)
 
 
-def item_sequences(wishes: DataFrame) -> DataFrame:
+def item_sequences(signals: DataFrame) -> DataFrame:
     """(user_id, item_id, position): a row for each order of an item, of each event that speaks for it, by its time.
 
-    Of the `wishes` of `order_wishes`; events without weight, or that take away, make no row.
+    Of the `signals` of `interaction_signals`; events without weight, or that take away, make no row.
     """
-    return wishes.where(F.col("weight") > 0).select("user_id", "item_id", F.col("last_time").alias("position"))
+    return signals.where(F.col("weight") > 0).select("user_id", "item_id", F.col("last_time").alias("position"))
 
 
-def order_wishes(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
+def interaction_signals(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
     """A row per shopper, item, event name and order known before `as_of`, of each shopper's newest events.
 
     Columns: user_id, item_id, event_name, order_id, lines, pieces, first_time, last_time, weight (of the settings).
@@ -143,7 +145,7 @@ def _newest_events(known: DataFrame, max_events: int) -> DataFrame:
 
 
 def _strength(as_of: datetime, half_life_days: float | None) -> Column:
-    """Aggregate over `order_wishes`: the decayed sum of their weights, never below 0."""
+    """Aggregate over `interaction_signals`: the decayed sum of their weights, never below 0."""
     if half_life_days is None:
         return F.greatest(F.lit(0.0), F.sum("weight"))
     if not half_life_days > 0:

@@ -10,8 +10,8 @@ from pyspark.ml.common import _py2java
 from pyspark.ml.linalg import DenseVector
 from pyspark.sql import DataFrame
 
-from freshet.errors import InputError
-from freshet.models.blocks import Floats
+from freshet.core.errors import InputError
+from freshet.numeric.blocks import Floats
 
 
 def logistic_model(

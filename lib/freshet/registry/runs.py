@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.ml import PipelineModel
 
 from freshet.registry.code_version import code_version
-from freshet.registry.store import artifact_folder, experiment_id, told_as_freshet_error
+from freshet.registry.store import artifact_folder, as_freshet_error, experiment_id
 
 if TYPE_CHECKING:
     from mlflow.entities import Param
@@ -33,7 +33,7 @@ class TrainingRun:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Records settings as text; nested ones as JSON. A repeat with another value is an error of MLflow."""
-        with told_as_freshet_error(self._folder):
+        with as_freshet_error(self._folder):
             self._client.log_batch(self.run_id, params=_as_params(params))
 
     def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
@@ -43,7 +43,7 @@ class TrainingRun:
 
         now = get_current_time_millis()
         entries = [Metric(key, float(value), now, 0) for key, value in metrics.items() if value is not None]
-        with told_as_freshet_error(self._folder):
+        with as_freshet_error(self._folder):
             self._client.log_batch(self.run_id, metrics=entries)
 
     def log_trials(self, trials: Sequence[Mapping[str, Any]]) -> None:
@@ -53,7 +53,7 @@ class TrainingRun:
         from mlflow.utils.time import get_current_time_millis
 
         # While no other run begins: it would take these, which no process holds a lock of, for left behind.
-        with _beginning(self._folder), told_as_freshet_error(self._folder):
+        with _beginning(self._folder), as_freshet_error(self._folder):
             experiment = experiment_id(self._client, self._folder)
             for number, trial in enumerate(trials):
                 now = get_current_time_millis()
@@ -76,17 +76,17 @@ class TrainingRun:
             DatasetInput(Dataset(name, f"version-{version}", "delta", json.dumps({"table": name, "version": version})))
             for name, version in tables.items()
         ]
-        with told_as_freshet_error(self._folder):
+        with as_freshet_error(self._folder):
             self._client.log_inputs(self.run_id, inputs)
 
     def log_text(self, text: str, path: str) -> None:
         """Stores a text (SVG, HTML, JSON) as artifact `path`."""
-        with told_as_freshet_error(self._folder):
+        with as_freshet_error(self._folder):
             self._client.log_text(self.run_id, text, path)
 
     def log_folder(self, folder: Path, path: str) -> None:
         """Copies the files of `folder` to artifact folder `path`."""
-        with told_as_freshet_error(self._folder):
+        with as_freshet_error(self._folder):
             self._client.log_artifacts(self.run_id, str(folder), path)
 
     def log_model(self, model: PipelineModel, path: str) -> None:
@@ -94,7 +94,7 @@ class TrainingRun:
         import mlflow.spark
         import pyspark
 
-        with tempfile.TemporaryDirectory(dir=self._folder) as scratch, told_as_freshet_error(self._folder):
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch, as_freshet_error(self._folder):
             mlflow.spark.save_model(
                 model,
                 f"{scratch}/model",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -38,11 +38,11 @@ def opened_client(folder: Path) -> "MlflowClient":
     client = _client_class()
     folder.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{(folder / DATABASE).resolve()}"
-    with told_as_freshet_error(folder):
+    with as_freshet_error(folder):
         return client(tracking_uri=uri, registry_uri=uri)
 
 
-def imported_beside() -> None:
+def imported_in_background() -> None:
     """Begins to import MLflow in a thread, for a process that needs it and has something to wait for before.
 
     A client that is opened meanwhile waits until it is done; an import that fails is told there, where it is tried
@@ -91,7 +91,7 @@ def artifact_folder(folder: Path, run_id: str) -> Path:
 
 
 @contextmanager
-def told_as_freshet_error(folder: Path) -> Iterator[None]:
+def as_freshet_error(folder: Path) -> Iterator[None]:
     """Turns MLflow's and the database's errors into StateError."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError

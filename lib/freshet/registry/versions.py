@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import PipelineModel
 
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 from freshet.registry.runs import FINGERPRINT, TrainingRun, training_run
-from freshet.registry.store import artifact_folder, opened_client, told_as_freshet_error
+from freshet.registry.store import artifact_folder, as_freshet_error, opened_client
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -208,4 +208,4 @@ class Registry:
 
     def _told(self) -> Any:
         self._client  # noqa: B018  # opens the store, and with it imports MLflow, before its errors are named
-        return told_as_freshet_error(self.folder)
+        return as_freshet_error(self.folder)

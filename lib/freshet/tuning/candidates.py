@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.history_block import HistoryBlock, read_block
-from freshet.recommendation.recipe import FACTORS
-from freshet.recommendation.row_kernels import add_scaled_product
-from freshet.recommendation.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
+from freshet.numeric.row_kernels import add_scaled_product
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.history_block import HistoryBlock, read_block
+from freshet.ranking.recipe import FACTORS
+from freshet.ranking.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
 from freshet.tuning.weights import Candidates, ideal_dcg
 
 _BLOCK_CELLS = 1_000_000

@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.errors import SettingsError, SetupError
-from freshet.models.als import Factoriser
-from freshet.models.linear_items import linear_item_weights
-from freshet.models.neighbours import NeighbourParameters, item_neighbours
-from freshet.models.next_items import next_item_weights
-from freshet.recommendation.recipe import ITEM_MODELS, LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
+from freshet.core.errors import SettingsError, SetupError
+from freshet.models.factors.als import Factoriser
+from freshet.models.items.linear_items import linear_item_weights
+from freshet.models.items.neighbours import NeighbourParameters, item_neighbours
+from freshet.models.items.next_items import next_item_weights
+from freshet.ranking.recipe import ITEM_MODELS, LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
 from freshet.tuning.parameters import ItemModelParameters
 
 Strengths = Callable[[float | None, float], DataFrame]

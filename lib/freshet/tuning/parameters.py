@@ -3,10 +3,10 @@
 import itertools
 from dataclasses import dataclass
 
-from freshet.models.als_parameters import AlsParameters
-from freshet.models.linear_items import LinearItemParameters
-from freshet.models.neighbours import NeighbourParameters
-from freshet.models.next_items import NextItemParameters
+from freshet.models.factors.parameters import AlsParameters
+from freshet.models.items.linear_items import LinearItemParameters
+from freshet.models.items.neighbours import NeighbourParameters
+from freshet.models.items.next_items import NextItemParameters
 from freshet.tuning.study import Effort
 
 
@@ -79,7 +79,7 @@ class ItemModelParameters:
     Half-lives in days, 0 stands for no decay. Of each model the value that alone ranks best on validation goes into the
     blend; a model without values is left out, but neighbours are always made, for table similar_items.
     The linear and the next-item model know the `most_items` items of most shoppers, `count` weights of each, and solve
-    `dense_items` of them exactly (models/damped_gram.py); `memory_gb` is what one of them may take.
+    `dense_items` of them exactly (numeric/damped_gram.py); `memory_gb` is what one of them may take.
     """
 
     neighbour_counts: tuple[int, ...]

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from freshet.errors import DataTooSmallError
-from freshet.models.als import Factoriser
-from freshet.models.als_parameters import AlsParameters
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.assembly import assembled
-from freshet.recommendation.recipe import OWN_SEEN, Recipe
-from freshet.threads import side_by_side
+from freshet.core.errors import DataTooSmallError
+from freshet.core.threads import side_by_side
+from freshet.models.factors.als import Factoriser
+from freshet.models.factors.parameters import AlsParameters
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.assembly import assembled
+from freshet.ranking.recipe import OWN_SEEN, Recipe
 from freshet.tuning.item_models import (
     Past,
     item_model_options,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import SparkSession
 
-from freshet.errors import StateError
-from freshet.threads import side_by_side
+from freshet.core.errors import StateError
+from freshet.core.threads import side_by_side
 
 if TYPE_CHECKING:
     from optuna import Study

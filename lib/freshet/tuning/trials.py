@@ -12,9 +12,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.recommendation.artifact import Artifact
-from freshet.recommendation.parameters import POLICIES
-from freshet.recommendation.recipe import FACTORS
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.recipe import FACTORS
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.parameters import SearchParameters
 from freshet.tuning.weights import Trial, best_weights

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.top_k import top_k
+from freshet.numeric.top_k import top_k
 
 _STEPS = (0.0, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0)
 """Factors that a weight is tried with in turn."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.next_items import NextItemParameters, next_item_weights
+from freshet.models.items.next_items import NextItemParameters, next_item_weights
 from tests.benchmarks.tables.judged import Split, interval, lists_of, metrics, weights_matrix
 from tests.benchmarks.tables.spark_side import DATA, MEMORY_GB, threads
 from tests.benchmarks.tables.trials import best, recorded

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix, diags
 
-from freshet.models.als import Factoriser
-from freshet.models.als_parameters import AlsParameters, FactorisationParameters
-from freshet.models.neighbours import NeighbourParameters, item_neighbours
-from freshet.session import task_cores
+from freshet.core.session import task_cores
+from freshet.models.factors.als import Factoriser
+from freshet.models.factors.parameters import AlsParameters, FactorisationParameters
+from freshet.models.items.neighbours import NeighbourParameters, item_neighbours
 from tests.benchmarks.tables.gowalla_data import ITEMS, USERS, K, fitted_vectors, gowalla_data, interactions
 from tests.benchmarks.tables.judged import (
     Split,

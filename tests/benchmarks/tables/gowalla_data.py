@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.als import FittedAls
+from freshet.models.factors.als import FittedAls
 from tests.benchmarks.tables.judged import Split, judged_users, lists_by, metrics
 from tests.benchmarks.tables.spark_side import DATA
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.top_k import top_k
+from freshet.numeric.top_k import top_k
 
 _BLOCK_CELLS = 20_000_000
 RESAMPLES = 1000

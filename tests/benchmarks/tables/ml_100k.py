@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.linear_items import LinearItemParameters, linear_item_weights
+from freshet.models.items.linear_items import LinearItemParameters, linear_item_weights
 from tests.benchmarks.tables.judged import Split, interval, judged_users, lists_of, metrics, weights_matrix
 from tests.benchmarks.tables.peer_rows import peer_rows
 from tests.benchmarks.tables.peer_split import peer_training_rows

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.als_parameters import AlsParameters
-from freshet.models.coded_rows import changes
-from freshet.models.linear_items import LinearItemParameters, linear_item_weights
-from freshet.models.next_items import NextItemParameters, next_item_weights
+from freshet.models.factors.parameters import AlsParameters
+from freshet.models.items.linear_items import LinearItemParameters, linear_item_weights
+from freshet.models.items.next_items import NextItemParameters, next_item_weights
+from freshet.numeric.coded_rows import changes
 from tests.benchmarks.tables.gowalla import native
 from tests.benchmarks.tables.gowalla_data import fitted_vectors, interactions
 from tests.benchmarks.tables.judged import (

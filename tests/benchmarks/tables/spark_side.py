@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.session import spark_session, task_cores
+from freshet.core.session import spark_session, task_cores
 
 REPOSITORY = Path(__file__).parents[3]
 DATA = Path(os.environ.get("FRESHET_TEST_DATA") or REPOSITORY.parent / "shared" / "data")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.linear_items import LinearItemParameters, linear_item_weights
+from freshet.models.items.linear_items import LinearItemParameters, linear_item_weights
 from tests.benchmarks.tables.judged import Split, lists_of, metrics, weights_matrix
 from tests.benchmarks.tables.spark_side import DATA, MEMORY_GB, pairs_frame, threads
 from tests.benchmarks.tables.trials import best, recorded

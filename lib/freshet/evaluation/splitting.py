@@ -1,0 +1,135 @@
+"""Splits of events in time: the windows of a run, and holdouts for judging models.
+
+A run has one clock: `as_of`. Models are fitted on what lies before `cut`, their settings are chosen on the window
+[validation_cut, cut), and [cut, as_of) is kept for the test and for the live part.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from freshet.contracts.shoppers import counts_as_taste, shopper_id
+from freshet.core.errors import InputError
+
+MOST_DAYS = 36_500
+"""Of a window: a hundred years. Calendars end, and a number that long was meant to be another."""
+
+
+@dataclass(frozen=True)
+class WindowParameters:
+    """How a run divides time. `live_days` 0 means no live part; shares are of the data's whole span."""
+
+    live_days: int
+    short_live_share: float
+    short_validation_share: float
+    horizon_days: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.live_days <= MOST_DAYS and 1 <= self.horizon_days <= MOST_DAYS):
+            raise ValueError(f"live_days must be 0 to {MOST_DAYS} and horizon_days 1 to {MOST_DAYS}")
+        shares = (self.short_live_share, self.short_validation_share)
+        if min(shares) <= 0 or sum(shares) >= 1:
+            raise ValueError("short_live_share and short_validation_share must be above 0 and leave time to learn from")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The cuts of one run, all UTC and timezone-free. `shortened` when the data are too short for whole days."""
+
+    as_of: datetime
+    cut: datetime
+    validation_cut: datetime
+    shortened: bool
+
+    @property
+    def horizon(self) -> timedelta:
+        return self.cut - self.validation_cut
+
+    @property
+    def has_live_part(self) -> bool:
+        return self.cut < self.as_of
+
+
+def run_windows(first: datetime, newest: datetime, as_of: datetime | None, params: WindowParameters) -> Windows:
+    """The windows for data from `first` to `newest` (event times, UTC).
+
+    `as_of` is exclusive; None means just after the newest event. Cuts are midnights UTC, unless live part,
+    validation and as much time again to learn from do not fit into the data: then they are shares of its span.
+    Raises InputError when `as_of` is not within the data.
+    """
+    just_after = newest + timedelta(microseconds=1)
+    as_of = just_after if as_of is None else as_of
+    check_as_of(as_of, first, newest)
+    end = min(as_of, just_after)
+    cut = _midnight(as_of) - timedelta(days=params.live_days) if params.live_days else as_of
+    horizon = timedelta(days=-(-(end - cut) // timedelta(days=1)) if params.live_days else params.horizon_days)
+    validation_cut = cut - horizon
+    if validation_cut - horizon >= first and horizon > timedelta(0):
+        return Windows(as_of, cut, validation_cut, shortened=False)
+    span = end - first
+    cut = max(first, _whole_second(end - span * params.short_live_share)) if params.live_days else as_of
+    # as_of may lie up to a day after the last event, longer than all the data: shares are taken before the end.
+    validation_cut = max(first, _whole_second(min(cut, end) - span * params.short_validation_share))
+    return Windows(as_of, cut, validation_cut, shortened=True)
+
+
+def check_as_of(as_of: datetime, first: datetime, newest: datetime, *, do: str = "") -> None:
+    """Raises InputError, with what to `do`, when `as_of` is not within data from `first` to `newest`."""
+    if not first < as_of <= _midnight(newest) + timedelta(days=1):
+        raise InputError(
+            "as_of is outside the data",
+            where=f"--as-of {as_of:%Y-%m-%d %H:%M:%S}",
+            expected=f"a moment after {first:%Y-%m-%d %H:%M:%S} and up to the end of {newest:%Y-%m-%d}",
+            do=do,
+        )
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _whole_second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+def known_before(events: DataFrame, moment: datetime) -> DataFrame:
+    """Events that had happened and were known before `moment` (both event_time and received_time)."""
+    return events.where((F.col("event_time") < F.lit(moment)) & (F.col("received_time") < F.lit(moment)))
+
+
+def between(events: DataFrame, start: datetime, end: datetime) -> DataFrame:
+    """Events that happened in [start, end)."""
+    return events.where((F.col("event_time") >= F.lit(start)) & (F.col("event_time") < F.lit(end)))
+
+
+def truth(events: DataFrame, *, target: str) -> DataFrame:
+    """(user_id, items array<string>): the distinct items of each shopper's `target` events, in item order.
+
+    Flagged non-products and events without shopper or item are no truth. Empty input gives an empty frame.
+    """
+    return (
+        events.where((F.col("event_name") == target) & counts_as_taste())
+        .select(shopper_id().alias("user_id"), "item_id")
+        .groupBy("user_id")
+        .agg(F.array_sort(F.collect_set("item_id")).alias("items"))
+    )
+
+
+def with_holdout_by_position(events: DataFrame, *, newest: int) -> DataFrame:
+    """Adds `held_out`: true for each shopper's `newest` events (leave-last-out), ties by event_id, item_position.
+
+    False for events without a shopper.
+    """
+    order = Window.partitionBy(shopper_id()).orderBy(F.desc("event_time"), F.desc("event_id"), F.desc("item_position"))
+    return events.withColumn("held_out", shopper_id().isNotNull() & (F.row_number().over(order) <= newest))
+
+
+def with_holdout_by_user(events: DataFrame, *, share: float, seed: int) -> DataFrame:
+    """Adds `held_out`: true for all events of a `share` (0..1) of shoppers, chosen by a hash of id and seed.
+
+    False for events without a shopper.
+    """
+    bucket = F.pmod(F.xxhash64(shopper_id(), F.lit(seed)), F.lit(1_000_000)) / 1_000_000
+    return events.withColumn("held_out", shopper_id().isNotNull() & (bucket < share))

@@ -1,1 +1,0 @@
-"""Messages of a Kafka broker: how it is reached, what its topics hold, and sending to it."""

@@ -1,0 +1,1 @@
+"""The factor model: implicit-feedback ALS and its two engines."""

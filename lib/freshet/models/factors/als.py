@@ -1,0 +1,90 @@
+"""Implicit-feedback ALS: (user_id, item_id, first_time, strength) in, factors of shoppers and items out.
+
+Integer indices are assigned by first appearance, so that they are append-only: starting vectors are drawn in the order
+of indices, and with old ids kept in place two trainings of the same seed stay nearly comparable.
+
+Two engines solve the same equation (als_parameters.py): `native` in one task by all its cores, `mllib` on any number of
+executors. Both give factors in the principal axes of the items' vectors: the Gram matrix of the items is diagonal,
+largest last.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.core.errors import DataTooSmallError, SetupError
+from freshet.models.factors.mllib_engine import mllib_factors
+from freshet.models.factors.native_engine import ITEM, REFUSED, USER, native_rows
+from freshet.models.factors.parameters import MLLIB, NATIVE, AlsParameters, FactorisationParameters
+
+_LARGEST_FLOAT = 3.4e38
+
+
+class FittedAls(NamedTuple):
+    """Factors by id, and the engine that made them.
+
+    items: (item_id, item_index, factors), on the driver: item-sized. users: (user_id, user_index, factors), None where
+    they were not asked for. `forget` frees what Spark keeps of them.
+    """
+
+    engine: str
+    items: pa.Table
+    users: DataFrame | None
+    forget: Callable[[], object]
+
+
+class Factoriser(NamedTuple):
+    """An engine as it is used in a run: its settings, the cores of a task, and who hears of a change of engine."""
+
+    settings: FactorisationParameters
+    threads: int
+    told: Callable[[str], None]
+
+    def fit(self, interactions: DataFrame, params: AlsParameters, *, with_users: bool) -> FittedAls:
+        """Fits on rows (user_id, item_id, first_time, strength), unique per (user_id, item_id).
+
+        Rows whose strength is not above 0, is null or no finite float are left out. Raises DataTooSmallError when no
+        row is left, SetupError when engine native cannot fit, SettingsError for what engine mllib cannot solve.
+        """
+        # Not a number compares as the largest of all.
+        positive = interactions.where((F.col("strength") > 0) & (F.col("strength") <= _LARGEST_FLOAT))
+        if self.settings.engine == MLLIB:
+            return _by_mllib(positive, params)
+        made = native_rows(
+            positive, params, cg_steps=self.settings.cg_steps, threads=self.threads,
+            memory_gb=self.settings.memory_gb, with_users=with_users,
+        ).persist()  # fmt: skip
+        items = made.where(F.col("side") != USER).select("side", "id", "index", "factors").toArrow()
+        if not items.num_rows:
+            made.unpersist()
+            raise DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
+        if items.column("side")[0].as_py() == REFUSED:
+            made.unpersist()
+            return self._without_room(positive, params, items.column("id")[0].as_py())
+        assert items.column("side")[0].as_py() == ITEM
+        table = items.drop_columns("side").rename_columns(["item_id", "item_index", "factors"])
+        users = made.where(F.col("side") == USER).select(
+            F.col("id").alias("user_id"), F.col("index").alias("user_index"), "factors"
+        )
+        return FittedAls(NATIVE, table, users if with_users else None, made.unpersist)
+
+    def _without_room(self, positive: DataFrame, params: AlsParameters, needed: str) -> FittedAls:
+        allowed = f"{self.settings.memory_gb:g} GB"
+        if self.settings.engine == NATIVE:
+            raise SetupError(
+                "training in one task needs more memory than it may take",
+                where="factorisation.memory_gb",
+                expected=f"at most {allowed}",
+                found=needed,
+                do='Allow more, lower search.ranks, or set factorisation.engine = "auto"',
+            )
+        self.told(f"training in one task needs {needed}, allowed are {allowed}: MLlib trains on all executors")
+        return _by_mllib(positive, params)
+
+
+def _by_mllib(positive: DataFrame, params: AlsParameters) -> FittedAls:
+    found = mllib_factors(positive, params)
+    return FittedAls(MLLIB, found.items, found.users, lambda: None)

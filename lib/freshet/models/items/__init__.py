@@ -1,0 +1,1 @@
+"""Item-to-item models: which items speak for which others."""

@@ -1,0 +1,108 @@
+"""Item neighbours: which items say most of each other, by cosine of their shoppers' strengths.
+
+The computation runs inside one Spark task on a sparse matrix that is built there from Arrow batches; peak memory is
+about 55 bytes per interaction, and 45 and the id's text per neighbour that is kept.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from scipy.sparse import csc_matrix, csr_matrix
+
+from freshet.models.items.item_weights import fitted_weights
+from freshet.numeric.coded_rows import CodedRows
+from freshet.numeric.compiled import compiled
+
+
+@dataclass(frozen=True)
+class NeighbourParameters:
+    """`count` neighbours are kept per item.
+
+    Similarity of an item j to its neighbour i: shared / (|i|^asymmetry * |j|^(2 - asymmetry) + shrinkage), where
+    shared is the dot product of their columns and |.| the column norm. Asymmetry 1 without shrinkage is the cosine;
+    more than 1 trusts neighbours that everybody has less. Shrinkage damps pairs with little evidence.
+    """
+
+    count: int
+    asymmetry: float
+    shrinkage: float
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.shrinkage < 0 or not 0 <= self.asymmetry <= 2:
+            raise ValueError("count must be 1 or more, shrinkage 0 or more, asymmetry within 0 and 2")
+
+
+def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> csr_matrix:
+    """[items, items] float32 for strengths [shoppers, items] >= 0: row j holds the `count` nearest neighbours of j.
+
+    No item is its own neighbour. Ties go to the lower column. Items without shoppers have empty rows. Neighbours are
+    chosen per item that is to be scored: chosen per item that speaks, the popular ones would crowd out all others.
+    """
+    columns: csc_matrix = strengths.tocsc().astype(np.float64)
+    norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
+    items = columns.shape[1]
+    count = min(params.count, max(1, items - 1))
+    nearest, values = np.empty((items, count), dtype=np.int32), np.empty((items, count), dtype=np.float32)
+    found = np.zeros(items, dtype=np.int64)
+    _nearest(
+        columns.indptr, columns.indices, columns.data, strengths.indptr, strengths.indices,
+        strengths.data.astype(np.float64), norms**params.asymmetry, norms ** (2.0 - params.asymmetry),
+        float(params.shrinkage), nearest, values, found,
+    )  # fmt: skip
+    held = np.arange(count) < found[:, None]
+    matrix = csr_matrix(
+        (values[held], nearest[held], np.concatenate([[0], np.cumsum(found)])), shape=(items, items), dtype=np.float32
+    )
+    matrix.sort_indices()
+    return matrix
+
+
+@compiled
+def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
+    item_ends: NDArray[np.int32], item_shoppers: NDArray[np.int32], item_strengths: NDArray[np.float64],
+    shopper_ends: NDArray[np.int32], shopper_items: NDArray[np.int32], shopper_strengths: NDArray[np.float64],
+    speaking: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
+    nearest: NDArray[np.int32], values: NDArray[np.float32], found: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Of each item the columns and values of its neighbours, nearest first, and how many there are."""
+    items, most = nearest.shape
+    shared = np.zeros(items, dtype=np.float64)
+    for item in range(items):
+        for n in range(item_ends[item], item_ends[item + 1]):
+            shopper, strength = item_shoppers[n], item_strengths[n]
+            for m in range(shopper_ends[shopper], shopper_ends[shopper + 1]):
+                shared[shopper_items[m]] += strength * shopper_strengths[m]
+        count = 0
+        for other in range(items):
+            dot = shared[other]
+            shared[other] = 0.0
+            if dot <= 0.0 or other == item:
+                continue
+            # Rounded before they are compared, so that what is told as equal is ordered as equal.
+            value = np.float32(dot / (speaking[other] * scored[item] + shrinkage + 1e-12))
+            if not value > 0 or (count == most and value <= values[item, most - 1]):
+                continue
+            # Columns rise, so one that equals another comes behind it.
+            place = min(count, most - 1)
+            while place > 0 and values[item, place - 1] < value:
+                values[item, place], nearest[item, place] = values[item, place - 1], nearest[item, place - 1]
+                place -= 1
+            values[item, place], nearest[item, place] = value, other
+            count = min(count + 1, most)
+        found[item] = count
+
+
+def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, threads: int) -> pa.Table:
+    """(item_id, neighbours array<item_id, weight>), nearest first, for rows (user_id, item_id, strength).
+
+    Strengths of 0 or null are left out; an item without neighbours has no row.
+    """
+
+    def fit(rows: CodedRows) -> csr_matrix:
+        return similar_items_matrix(rows.matrix(), params)
+
+    wanted = interactions.where("strength > 0").select("user_id", "item_id", "strength")
+    return fitted_weights(wanted, fit, threads=threads)

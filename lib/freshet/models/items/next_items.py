@@ -1,0 +1,144 @@
+"""The next-item model: a ridge regression from what a shopper has had so far to what comes next, in closed form.
+
+A shopper's rows in rising order of position are steps; rows of one position are one step, since their order is not
+known. Before step t the shopper's state is x_t = sum over earlier steps s of decay^(t - 1 - s) times the items of s;
+y_t marks the items of step t. X and Y hold all states and nexts, C_ij is the number of shoppers who have both i and j.
+Weights are W = (X'X + reg I)^-1 (X'Y + co_occurrence C) with zero diagonals of C and W: the ridge regression of Y on X,
+its right-hand side mixed with what is taken together in any order. A shopper's scores are x'W. It is solved as in
+damped_gram.py: exactly for up to `dense_items` items.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix, vstack
+
+from freshet.models.items.item_weights import check_memory, fitted_weights
+from freshet.numeric.coded_rows import CodedRows, changes
+from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
+from freshet.numeric.sparse_products import add_product, largest
+
+
+@dataclass(frozen=True)
+class NextItemParameters:
+    """`decay` (0 to 1) of a state per step; `steps` newest steps of a state that count (older ones have faded).
+
+    `reg_param` and `co_occurrence` as in the module's text; `count` weights are kept per scored item, the largest in
+    size; the `dense_items` items of largest diagonal are solved exactly.
+    """
+
+    decay: float
+    steps: int
+    reg_param: float
+    co_occurrence: float
+    count: int
+    dense_items: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1 or self.co_occurrence < 0:
+            raise ValueError("decay must be above 0 and at most 1, co_occurrence 0 or more")
+        if not self.reg_param > 0 or min(self.steps, self.count, self.dense_items) < 1:
+            raise ValueError("reg_param must be above 0; steps, count and dense_items 1 or more")
+
+
+class Transitions(NamedTuple):
+    """States and nexts float32 [steps, items], and had float32 [shoppers, items]: 1 for each item of a shopper."""
+
+    states: csr_matrix
+    nexts: csr_matrix
+    had: csr_matrix
+
+
+def transitions(rows: CodedRows, *, decay: float, steps: int) -> Transitions:
+    """The regression's rows; `rows.value` is the position. An item that is twice in a step counts once."""
+    user, position, item = _in_order(rows)
+    opens_step = changes(user, position)
+    step, owner = np.cumsum(opens_step) - 1, user[opens_step]
+    count, items = len(owner), len(rows.item_ids)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
+    for back in range(1, steps + 1):
+        later = step + back
+        stays = later < count
+        stays[stays] = owner[later[stays]] == user[stays]
+        if not stays.any():
+            break
+        weight = np.full(int(stays.sum()), decay ** (back - 1), dtype=np.float32)
+        parts.append((later[stays], item[stays], weight))
+    # A shopper's first step has no state, and a row of zeros in X adds nothing, whatever its y is.
+    return Transitions(
+        _sparse(parts, (count, items)),
+        _sparse([(step, item, _ones(len(step)))], (count, items)),
+        _clipped(_sparse([(user, item, _ones(len(user)))], (rows.users, items))),
+    )
+
+
+def _in_order(rows: CodedRows) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """(user, position, item) in that order, each triple once."""
+    order = np.lexsort((rows.item, rows.value, rows.user))
+    user, position, item = rows.user[order], rows.value[order], rows.item[order]
+    keep = changes(user, position, item)
+    return user[keep], position[keep], item[keep]
+
+
+def _ones(count: int) -> NDArray[np.float32]:
+    return np.ones(count, dtype=np.float32)
+
+
+def _clipped(matrix: csr_matrix) -> csr_matrix:
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _sparse(
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]], shape: tuple[int, int]
+) -> csr_matrix:
+    if not parts:
+        return csr_matrix(shape, dtype=np.float32)
+    rows, columns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return csr_matrix((values, (rows, columns)), shape=shape)
+
+
+def next_item_matrix(found: Transitions, params: NextItemParameters) -> csr_matrix:
+    """float32 weights [scored, speaking] by the equation of the module's text."""
+    items = found.states.shape[1]
+    gram = damped_gram(found.states, reg_param=params.reg_param, dense_items=params.dense_items)
+    nexts, had = found.nexts.T.tocsr(), found.had.T.tocsr()
+    rows = []
+    for start, end in blocks(items, items):
+        scored, place = np.arange(start, end), np.arange(end - start)
+        right = np.zeros((len(place), items), dtype=np.float32)
+        if params.co_occurrence:
+            add_product(right, had[start:end], found.had, params.co_occurrence)
+            right[place, scored] = 0.0
+        add_product(right, nexts[start:end], found.states)
+        # One more than is kept, since an item's own entry is not.
+        weights = gram.solved(right, params.count + 1)
+        weights[place, scored] = 0.0
+        rows.append(largest(weights, params.count))
+    return vstack(rows, format="csr") if rows else csr_matrix((items, items), dtype=np.float32)
+
+
+def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threads: int, memory_gb: float) -> pa.Table:
+    """(item_id, neighbours array<item_id, weight>) from rows (user_id, item_id, position).
+
+    `position` is any number or time that rises along a shopper's sequence; equal ones are one step. Rows without a
+    shopper, item or position are left out. Shoppers of one step say nothing about a next item, but count in C. Raises
+    SetupError where it would need more than `memory_gb`, SettingsError where reg_param is too small to be solved.
+    """
+
+    def fit(rows: CodedRows) -> csr_matrix:
+        found = transitions(rows, decay=params.decay, steps=params.steps)
+        items = found.states.shape[1]
+        needed = needed_bytes(found.states, dense_items=params.dense_items, sides=items * min(params.count, items))
+        check_memory(needed, memory_gb, items=items, setting="item_models.memory_gb")
+        return next_item_matrix(found, params)
+
+    position = F.col("position").cast("double")
+    usable = F.col("user_id").isNotNull() & F.col("item_id").isNotNull() & position.isNotNull() & ~F.isnan(position)
+    wanted = sequences.where(usable).select(F.col("user_id").cast("string"), F.col("item_id").cast("string"), position)
+    return fitted_weights(wanted, fit, threads=threads)

@@ -1,0 +1,1 @@
+"""The probability that a shopper buys within a horizon."""

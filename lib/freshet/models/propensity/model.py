@@ -1,0 +1,132 @@
+"""Probability that a shopper buys within the next days: logistic regression on features as of rolling cut dates."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from pyspark.ml import PipelineModel
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.core.errors import DataTooSmallError
+from freshet.models.mllib import logistic_model, refuse_unknown
+from freshet.models.propensity.cuts import time_ordered_folds
+from freshet.models.propensity.fit import Choice, Search, micros, searched_and_fitted
+from freshet.models.propensity.inputs import FEATURES, Inputs
+from freshet.numeric.blocks import Moments
+from freshet.numeric.collective import over_partitions
+
+__all__ = ["Choice", "FittedPropensity", "PropensityParameters", "fit_propensity", "scored"]
+
+
+@dataclass(frozen=True)
+class PropensityParameters:
+    """What is learned, from how much, and the grid its settings are chosen from.
+
+    `horizon_days`: how far the probability looks ahead. `max_cuts`: newest cut dates learned at. `min_positives`:
+    buyers needed among all training rows. `folds`: newest training cuts that settings are judged at. The grid:
+    `reg_params` and `elastic_net_params` as in MLlib, `half_lives_days` of a training row's weight by the age of its
+    cut (0: all weigh the same). `crossed_columns`: whose squares and products are features too. `seasons`: parts of
+    the year with an effect of their own; 0 for none. `max_iter`: as in MLlib; `search_max_iter`: steps while
+    points of the grid are compared. `champion_tolerance`: log loss by which a challenger may be worse than the
+    champion.
+    """
+
+    horizon_days: int
+    max_cuts: int
+    min_positives: int
+    folds: int
+    reg_params: tuple[float, ...]
+    elastic_net_params: tuple[float, ...]
+    half_lives_days: tuple[float, ...]
+    crossed_columns: tuple[str, ...]
+    seasons: int
+    max_iter: int
+    search_max_iter: int
+    champion_tolerance: float
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name in ("horizon_days", "max_cuts", "min_positives", "folds", "max_iter", "search_max_iter"):
+            if getattr(self, name) < 1:
+                problems.append(f"{name} must be 1 or more")
+        if not self.reg_params or not all(value > 0 for value in self.reg_params):
+            problems.append("reg_params must hold numbers above 0")
+        if not self.elastic_net_params or not all(0 <= value <= 1 for value in self.elastic_net_params):
+            problems.append("elastic_net_params must hold numbers from 0 to 1")
+        if not self.half_lives_days or not all(value >= 0 for value in self.half_lives_days):
+            problems.append("half_lives_days must hold numbers of 0 or more")
+        if min(self.seasons, self.champion_tolerance) < 0:
+            problems.append("seasons and champion_tolerance must be 0 or more")
+        if problems:
+            raise ValueError("; ".join(problems))
+
+
+class FittedPropensity(NamedTuple):
+    """The fitted pipeline (input: as_of, user_id and the feature columns), what was chosen, and why.
+
+    `log_losses` holds the mean log loss of each point of the grid over the folds; empty when nothing was judged.
+    `base_rate`: share of training rows that bought.
+    """
+
+    model: PipelineModel
+    choice: Choice
+    log_losses: dict[Choice, float]
+    base_rate: float
+
+
+def fit_propensity(
+    train: DataFrame, columns: list[str], *, cuts: list[datetime], cut: datetime, params: PropensityParameters
+) -> FittedPropensity:
+    """The model for shoppers as of `cut`, learned from `train` at the rising `cuts` before it.
+
+    `train` has as_of (one of `cuts`), user_id, label (0 or 1) and `columns` (numbers, never null; logarithms of
+    amounts and times serve best, as all is linear from there). Its settings are the point of the grid with the lowest
+    mean log loss at later cuts when fitted at earlier ones; the first point when there are too few cuts to judge.
+    The rows are read once: the tasks that hold them fit every point of the grid at every fold. Same input, same model
+    up to rounding. Raises DataTooSmallError below `min_positives` or when one label is missing.
+    """
+    grid = tuple(
+        Choice(*point)
+        for point in itertools.product(params.reg_params, params.elastic_net_params, params.half_lives_days)
+    )
+    folds = time_ordered_folds(cuts, folds=params.folds) if len(grid) > 1 else []
+    crossed = tuple(name for name in params.crossed_columns if name in columns)
+    search = Search(
+        inputs=Inputs(tuple(columns), crossed, params.seasons, anchor=cut),
+        grid=grid,
+        folds=tuple((micros(max(earlier)), micros(later)) for earlier, later in folds),
+        max_iter=params.max_iter,
+        search_max_iter=params.search_max_iter,
+        least_positives=params.min_positives,
+    )
+    numbers = [F.col(name).cast("double") for name in ("label", *columns)]
+    found = over_partitions(train.select("as_of", *numbers), partial(searched_and_fitted, search))
+    positives, rows = (int(number) for number in found.get("counts", (0, 0)))
+    if "coefficients" not in found:
+        raise DataTooSmallError(
+            f"{positives} of {rows} training rows bought within {params.horizon_days} days",
+            expected=f"at least {params.min_positives} that did and 1 that did not",
+        )
+    refuse_unknown(found["coefficients"], where="features")
+    mean, deviation = found["crossed"]
+    known = Moments(mean, deviation, float(rows))
+    intercept = float(found["intercept"])
+    regression = logistic_model(train, found["coefficients"], intercept, features=FEATURES)
+    model = PipelineModel([*search.inputs.stages(known), regression])
+    losses = found["losses"][~np.isnan(found["losses"]).any(axis=1)]
+    means = dict(zip(grid, losses.mean(axis=0).tolist(), strict=True)) if len(losses) else {}
+    return FittedPropensity(model, grid[int(found["choice"])], means, positives / rows)
+
+
+def scored(model: PipelineModel, features: DataFrame, *kept: str) -> DataFrame:
+    """(as_of, user_id, purchase_probability 0..1, kept columns) for every row of `features`.
+
+    `features` has as_of, user_id, the feature columns and what is to be kept.
+    """
+    probability = vector_to_array(F.col("probability"))[1]
+    return model.transform(features).select("as_of", "user_id", probability.alias("purchase_probability"), *kept)

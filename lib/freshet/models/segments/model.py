@@ -1,0 +1,157 @@
+"""Customer segments: KMeans on scaled features, with numbers and names that do not depend on KMeans' own order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from pyspark.ml import PipelineModel, Transformer
+from pyspark.ml.clustering import KMeansModel
+from pyspark.ml.feature import SQLTransformer, VectorAssembler
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.core.errors import DataTooSmallError
+from freshet.models.mllib import kmeans_model, refuse_unknown, standardized_sql
+from freshet.models.segments.names import SegmentRoles, named, value_order
+from freshet.models.segments.search import SegmentSearch, searched_segments
+from freshet.numeric.blocks import Floats
+from freshet.numeric.collective import over_partitions
+
+FEATURES, CLUSTER = "_features", "_cluster"
+_BUCKETS = 1_000_000
+
+
+@dataclass(frozen=True)
+class SegmentParameters:
+    """How many segments may be made and how they are judged.
+
+    `least_segments` to `most_segments`: numbers of segments tried. `min_shoppers`: shoppers needed. `sample_shoppers`:
+    about so many, chosen by a hash of the id, judge a number of segments. `min_share`: of the shoppers that the
+    smallest segment holds, if that can be. `min_silhouette`: of segments that are of
+    use. `seed`, `max_iter`: as in MLlib's KMeans.
+    """
+
+    least_segments: int
+    most_segments: int
+    min_shoppers: int
+    sample_shoppers: int
+    min_share: float
+    min_silhouette: float
+    seed: int
+    max_iter: int
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not 2 <= self.least_segments <= self.most_segments:
+            problems.append("least_segments must be 2 or more and most_segments no less than it")
+        for name in ("min_shoppers", "sample_shoppers", "max_iter"):
+            if getattr(self, name) < 1:
+                problems.append(f"{name} must be 1 or more")
+        if not 0 <= self.min_share <= 1:
+            problems.append("min_share must be from 0 to 1")
+        if not -1 <= self.min_silhouette <= 1:
+            problems.append("min_silhouette must be from -1 to 1")
+        if problems:
+            raise ValueError("; ".join(problems))
+
+
+class FittedSegments(NamedTuple):
+    """The fitted pipeline (input: user_id and the feature columns), and the silhouette of each number tried.
+
+    `segments`: the number chosen; `shoppers`: how many it was fitted to.
+    """
+
+    model: PipelineModel
+    silhouettes: dict[int, float]
+    segments: int
+    shoppers: int
+
+
+def fit_segments(
+    features: DataFrame, columns: Sequence[str], *, roles: SegmentRoles, params: SegmentParameters
+) -> FittedSegments:
+    """Segments of shoppers that are alike in `columns` (numbers, never null, on a scale on which distances mean much).
+
+    `features` has a row per user_id, with `columns` and those of `roles`. The number of segments is the one with the
+    highest mean silhouette (Rousseeuw 1987, squared Euclidean) on a sample, among those without a segment of less than
+    `min_share` of the shoppers. Segments are numbered from 0 by falling
+    value and named by `segment_names.named`. The rows are read once: the tasks that hold them find and judge every
+    number of segments. Raises DataTooSmallError with fewer shoppers than `min_shoppers`, or fewer different ones than
+    the least number of segments.
+    """
+    search = SegmentSearch(
+        columns=len(columns),
+        roles=len(roles.columns),
+        least_segments=params.least_segments,
+        most_segments=params.most_segments,
+        min_shoppers=params.min_shoppers,
+        sample_shoppers=params.sample_shoppers,
+        min_share=params.min_share,
+        seed=params.seed,
+        max_iter=params.max_iter,
+    )
+    names = (*columns, *roles.columns)
+    numbers = [F.col(name).cast("double").alias(f"_{number}") for number, name in enumerate(names)]
+    place = (F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) / _BUCKETS).alias("_place")
+    found = over_partitions(features.select(place, *numbers), partial(searched_segments, search))
+    shoppers = int(found.get("shoppers", 0))
+    if shoppers < params.min_shoppers:
+        raise DataTooSmallError(f"{shoppers} shoppers are too few for segments", expected=f"{params.min_shoppers}")
+    refuse_unknown(found.get("scaling", np.zeros(0)), where="features")
+    if not len(found["tried"]):
+        raise DataTooSmallError("shoppers are too much alike for segments")
+    silhouettes = dict(zip(found["tried"].astype(int).tolist(), found["silhouettes"].tolist(), strict=True))
+    stands = [dict(zip(roles.columns, stand, strict=True)) for stand in found["stands"].tolist()]
+    stages = [*_inputs(columns, *found["scaling"].tolist()), _clusters(features, found), _labels(stands, roles)]
+    return FittedSegments(PipelineModel(stages), silhouettes, int(found["chosen"]), shoppers)
+
+
+def segments_of(model: PipelineModel, features: DataFrame) -> DataFrame:
+    """(as_of, user_id, segment_id int, segment_name) for every row of `features` (as_of, user_id, feature columns)."""
+    return model.transform(features).select("as_of", "user_id", "segment_id", "segment_name")
+
+
+def profiles(segments: DataFrame, features: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """(segment_id, segment_name, size, means of `columns`): a row per segment with shoppers.
+
+    `segments` as from `segments_of`; `features` has as_of, user_id and `columns` in their own units, whose nulls do not
+    count in a mean; a mean of nothing but nulls is null.
+    """
+    joined = segments.join(features.select("as_of", "user_id", *columns), on=["as_of", "user_id"], how="inner")
+    means = [F.avg(name).alias(name) for name in columns]
+    return joined.groupBy("segment_id", "segment_name").agg(F.count(F.lit(1)).alias("size"), *means)
+
+
+def _inputs(columns: Sequence[str], means: list[float], scales: list[float]) -> list[Transformer]:
+    """The stages that turn the columns into vector column FEATURES, standardized."""
+    made = [standardized_sql(*known) for known in zip(columns, means, scales, strict=True)]
+    names = [f"_scaled_{place}" for place in range(len(made))]
+    texts = ", ".join(f"{text} AS {name}" for name, text in zip(names, made, strict=True))
+    return [
+        SQLTransformer(statement=f"SELECT *, {texts} FROM __THIS__"),
+        VectorAssembler(inputCols=names, outputCol=FEATURES),
+    ]
+
+
+def _clusters(features: DataFrame, found: dict[str, Floats]) -> KMeansModel:
+    cost, passes = found["outcome"]
+    return kmeans_model(
+        features,
+        found["centres"],
+        features=FEATURES,
+        prediction=CLUSTER,
+        cost=cost,
+        passes=int(passes),
+    )
+
+
+def _labels(stands: list[dict[str, float]], roles: SegmentRoles) -> SQLTransformer:
+    """The stage that turns KMeans' cluster into segment_id and segment_name, saved with the model."""
+    numbers = " ".join(f"WHEN {cluster} THEN {n}" for n, cluster in enumerate(value_order(stands, roles)))
+    texts = " ".join(f"WHEN {cluster} THEN '{name}'" for cluster, name in enumerate(named(stands, roles)))
+    return SQLTransformer(
+        statement=f"SELECT *, CASE {CLUSTER} {numbers} END AS segment_id, CASE {CLUSTER} {texts} END AS segment_name "
+        "FROM __THIS__"
+    )

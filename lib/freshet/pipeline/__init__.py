@@ -1,0 +1,1 @@
+"""The batch steps, a file each with its helpers."""

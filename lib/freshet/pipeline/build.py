@@ -1,0 +1,68 @@
+"""Step build: interactions and features of shoppers and items as of the run's cut."""
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS, INTERACTIONS, ITEM_FEATURES, USER_FEATURES
+from freshet.core.errors import StateError
+from freshet.evaluation.splitting import Windows, check_as_of, run_windows
+from freshet.features.interactions import interactions
+from freshet.features.items import item_features
+from freshet.features.users import user_features
+from freshet.pipeline.recommender_fits import target_event
+from freshet.runs.job import Job, Step
+from freshet.tables.lookups.figures import extent
+
+
+def planned_windows(job: Job) -> Windows:
+    """The windows for the home's events and the wished as_of.
+
+    Raises StateError when there are no events, InputError when as_of is outside of them.
+    """
+    span = extent(job.warehouse, EVENTS, "event_time")
+    if span is None:
+        raise StateError("there are no accepted events", where=str(job.home.root), do="Look into table quarantine")
+    if job.as_of is not None:
+        check_as_of(job.as_of, *span, do="The events stand: give another --as-of, or none")
+    return run_windows(span[0], span[1], job.as_of, job.settings.windows)
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    return {"as_of": job.as_of}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows = planned_windows(job)
+    events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
+    target = target_event(events, windows.cut, job.settings.evaluation)
+    params = job.settings.interactions
+    as_of = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"
+    pairs = interactions(events, as_of=windows.cut, half_life_days=params.half_life_days, params=params)
+    tables = (
+        (pairs, INTERACTIONS),
+        (user_features(events, as_of=windows.cut), USER_FEATURES),
+        (item_features(events, as_of=windows.cut, target=target), ITEM_FEATURES),
+    )
+    for rows, table in tables:
+        # Each is grouped by its key: to look for repeated ones would sort all rows once more.
+        job.warehouse.replace(rows, table, where=as_of, keys_are_unique=True)
+    return {"windows": _as_text(windows), "target": target}
+
+
+def _as_text(windows: Windows) -> dict[str, Any]:
+    values = dataclasses.asdict(windows)
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+
+
+BUILD = Step(
+    name="build",
+    after=("ingest",),
+    writes=(INTERACTIONS, USER_FEATURES, ITEM_FEATURES),
+    reads=(EVENTS,),
+    sections=("windows", "interactions", "evaluation"),
+    inputs=_inputs,
+    work=_work,
+)

@@ -1,0 +1,61 @@
+"""Step evaluate: the served lists and the plain baselines, judged on the test days that no model has seen."""
+
+from typing import Any
+
+from freshet.contracts import EVALUATION_RESULTS, EVENTS
+from freshet.core.errors import DataTooSmallError
+from freshet.evaluation.baselines import Baseline
+from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summary
+from freshet.evaluation.splitting import known_before
+from freshet.pipeline.list_judging import SERVED, collected, plain_lists, served_lists, truths
+from freshet.pipeline.recommender_fits import events_until, judged_cases
+from freshet.runs.job import Job, Step
+from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
+from freshet.tables.writers.small_writes import replace_rows
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    return {"windows": job.record("build")["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER)}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows, evaluation = job.windows(), job.settings.evaluation
+    version, target = champion(job, RECOMMENDER), job.record("build")["target"]
+    if version is None:
+        raise DataTooSmallError("no recommender serves, so there are no lists to judge")
+    if not windows.has_live_part:
+        raise DataTooSmallError("live_days is 0, so no days were kept for a test")
+    events, cut = events_until(job, windows), windows.cut
+    cases = judged_cases(job, windows, start=cut, end=windows.as_of, target=target, at_most=evaluation.max_users)
+    if cases.isEmpty():
+        raise DataTooSmallError("no known shopper comes back in the test days, so lists cannot be judged")
+    length = max(evaluation.ks)
+    lists = [served_lists(cases, artifact=version.folder, clock=cut, length=length, model=SERVED)]
+    chosen = [Baseline(family, strength) for family, strength in job.record("promote")["baselines"]]
+    if chosen:
+        plain = plain_lists(
+            known_before(events, cut), cases,
+            baselines=chosen, as_of=cut, target=target, length=length, params=evaluation,
+        )  # fmt: skip
+        lists.append(plain)
+    made, truth = collected(*lists), truths(cases, target=target, seed=evaluation.seed)
+    by = ("task", "model")
+    judged = per_user(made, truth, ks=evaluation.ks, by=by)
+    figures = summary(judged, samples=evaluation.bootstrap_samples, by=by)
+    items = known_before(events, cut).where("item_id is not null").select("item_id").distinct().count()
+    for k in evaluation.ks:
+        figures += coverage(made, k=k, catalogue_size=items, by=by)
+    rows = evaluation_rows(figures, run_id=fingerprint, split="test")
+    replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
+    return {"figures": rows}
+
+
+EVALUATE = Step(
+    name="evaluate",
+    after=("promote",),
+    writes=(EVALUATION_RESULTS,),
+    reads=(EVENTS,),
+    sections=("evaluation", "interactions"),
+    inputs=_inputs,
+    work=_work,
+)

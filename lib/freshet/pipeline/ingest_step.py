@@ -1,0 +1,39 @@
+"""Step ingest, as the main job runs it: the wished source and files, and what the record keeps."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from freshet.core.errors import InputError
+from freshet.pipeline.ingest import WRITES, ingest, ingest_inputs
+from freshet.runs.job import Job, Step
+
+
+def _wished(job: Job) -> tuple[Path, Path]:
+    if job.source is None or job.input_path is None:
+        raise InputError("source and input are needed to ingest", do="Give --source MAPPING.toml and --input FILE")
+    return job.source, job.input_path
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    return ingest_inputs(*_wished(job))
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    source, input_path = _wished(job)
+    report = ingest(
+        job.spark, job.home, source=source, input_path=input_path, params=job.settings.cleaning, now=job.now(),
+        as_of=job.as_of,
+    )  # fmt: skip
+    return dataclasses.asdict(report)
+
+
+INGEST = Step(
+    name="ingest",
+    after=(),
+    writes=WRITES,
+    reads=(),
+    sections=("cleaning",),
+    inputs=_inputs,
+    work=_work,
+)

@@ -1,0 +1,71 @@
+"""Step items: states of items from a catalogue file alone: prices, stock, what can be had.
+
+A stream that runs beside it leaves out what cannot be had from its next look at the table on.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from freshet.cleaning.items import catalogue_items, items_history
+from freshet.cleaning.parsing import PLACE
+from freshet.cleaning.source_columns import check_catalogue
+from freshet.contracts import ITEMS_HISTORY
+from freshet.core.errors import InputError, MappingError
+from freshet.runs.job import Job, Step
+from freshet.sources.file_records import raw_records
+from freshet.sources.input_files import input_files, input_signature
+from freshet.sources.mapping import read_mapping
+from freshet.sources.rules import Catalogue
+
+
+def named_catalogue(source: Path, input_path: Path) -> tuple[Catalogue, tuple[str, ...], list[Path]]:
+    """The mapping's catalogue, its texts for nothing, and the files. Raises MappingError and InputError."""
+    mapping = read_mapping(source)
+    if mapping.catalogue is None:
+        raise MappingError("the mapping has no catalogue", where=str(source), do="Add a section [items.catalogue]")
+    return mapping.catalogue, mapping.null_values, input_files(input_path, mapping.catalogue.input)
+
+
+def _wished(job: Job) -> tuple[Path, Path]:
+    if job.source is None or job.input_path is None:
+        raise InputError("source and input are needed", do="Give --source MAPPING.toml and --input FILE")
+    return job.source, job.input_path
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    source, input_path = _wished(job)
+    signed = input_signature([source, *named_catalogue(source, input_path)[2]])
+    return {"files": sorted(signed.values())}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    source, input_path = _wished(job)
+    catalogue, null_values, _ = named_catalogue(source, input_path)
+    raw = raw_records(job.spark, input_path, catalogue.input)
+    columns = raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema
+    check_catalogue(catalogue, columns, str(input_path))
+    now = F.lit(job.now()).cast("timestamp")
+    told = catalogue_items(raw, catalogue, null_values)
+    states = told.select(
+        "item_id", now.alias("valid_from"), F.lit(None).cast("timestamp").alias("valid_to"), now.alias("known_at"),
+        *ITEMS_HISTORY.column_names[4:],
+    )  # fmt: skip
+    job.warehouse.create(ITEMS_HISTORY)
+    stored = job.warehouse.read(ITEMS_HISTORY)
+    before = stored.count()
+    job.warehouse.replace(items_history(states, stored=stored), ITEMS_HISTORY)
+    return {"changed": job.warehouse.read(ITEMS_HISTORY).count() - before}
+
+
+ITEMS = Step(
+    name="items",
+    after=(),
+    writes=(ITEMS_HISTORY,),
+    reads=(),
+    sections=(),
+    inputs=_inputs,
+    work=_work,
+    patience_seconds=30.0,  # a stream with a topic of items has the table for a second, every few seconds
+)

@@ -1,0 +1,85 @@
+"""Lists and truths of both tasks, judged by one evaluation: the served lists beside the plain baselines.
+
+Cases come to the driver to be judged: `max_users` shoppers at most, some 2 kB for each model and task.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import reduce
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts.shoppers import counts_as_taste, order_id, shopper_id
+from freshet.evaluation.baseline_strengths import baseline_strengths, window_name
+from freshet.evaluation.baselines import Baseline, baseline_lists
+from freshet.evaluation.bootstrap import user_hash
+from freshet.evaluation.kernels import Nearness
+from freshet.evaluation.parameters import EvaluationParameters
+from freshet.evaluation.stacked_lists import stacked_lists
+from freshet.pipeline.recommender_fits import had_items
+from freshet.ranking.lists import recommended
+from freshet.ranking.parameters import POLICIES
+
+SERVED = "served"
+
+
+def truths(cases: DataFrame, *, target: str, seed: int) -> pa.Table:
+    """(task, user_id, user_hash, items): the truth of next_baskets, and of new_items without what the shopper had.
+
+    `cases` is (user_id, history, truth); `seed` is that of the resamples.
+    """
+    fresh = F.array_except("truth", had_items(target))
+    both = cases.select("user_id", user_hash(seed).alias("user_hash"), "truth", fresh.alias("fresh")).toArrow()
+    columns = {"next_baskets": "truth", "new_items": "fresh"}
+    return stacked_lists(both, keep=["user_id", "user_hash"], name="task", columns=columns)
+
+
+def collected(*lists: DataFrame) -> pa.Table:
+    """(task, model, user_id, items list<string>): the items of all these lists, best first, made in one job."""
+    items = [one.select("task", "model", "user_id", F.col("items.item_id").alias("items")) for one in lists]
+    return reduce(DataFrame.unionByName, items).toArrow()
+
+
+def served_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: int, model: str) -> DataFrame:
+    """(task, model, user_id, items): the lists that the artifact makes under each policy."""
+    parts = [
+        recommended(
+            cases.select("user_id", "history"), artifact=artifact, clock=clock, length=length, policy=policy
+        ).select(F.lit(policy).alias("task"), F.lit(model).alias("model"), "user_id", "items")
+        for policy in POLICIES
+    ]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def plain_lists(
+    known: DataFrame,
+    cases: DataFrame,
+    *,
+    baselines: Sequence[Baseline],
+    as_of: datetime,
+    target: str,
+    length: int,
+    params: EvaluationParameters,
+) -> DataFrame:
+    """(task, model, user_id, items): the lists of the baselines, from target events known before `as_of`."""
+    orders = known.where(counts_as_taste() & (F.col("event_name") == target)).select(
+        shopper_id().alias("user_id"), "item_id", order_id().alias("order_id"), "event_time"
+    )
+    strengths = baseline_strengths(
+        orders,
+        as_of=as_of,
+        half_lives_days=params.baseline_half_lives_days,
+        windows_days=sorted({*params.baseline_windows_days, params.fill_window_days}),
+    )
+    return baseline_lists(
+        strengths,
+        cases,
+        baselines=baselines,
+        k=length,
+        near_items=Nearness(params.item_neighbours, params.item_shrinkage, params.item_asymmetry),
+        near_users=Nearness(params.user_neighbours, params.user_shrinkage, 1.0),
+        fill=window_name(params.fill_window_days),
+    )

@@ -1,0 +1,165 @@
+"""Step promote: the gate. Each challenger is judged on the validation days and promoted, or refused with reasons."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from freshet.contracts import EVALUATION_RESULTS, EVENTS, MODEL_DECISIONS
+from freshet.core.errors import DataTooSmallError
+from freshet.core.records import read_record
+from freshet.evaluation.baseline_strengths import baseline_candidates, best_of_families
+from freshet.evaluation.baselines import Baseline
+from freshet.evaluation.gate import Difference, GateDecision, Judged, gate_decision
+from freshet.evaluation.parameters import GateParameters
+from freshet.evaluation.ranking import Figures, evaluation_rows, paired_difference, per_user, summary
+from freshet.evaluation.splitting import known_before
+from freshet.pipeline.list_judging import collected, plain_lists, served_lists, truths
+from freshet.pipeline.recommender_fits import events_until, judged_cases
+from freshet.pipeline.retention import retired
+from freshet.registry.versions import ModelVersion
+from freshet.runs.job import Job, Step
+from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, registry, validation_folder
+from freshet.tables.writers.small_writes import replace_rows
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+_BY = ("task", "model")
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    trained = {name: read_record(job.home.steps, f"train-{name}") for name in ("recommender", "propensity", "segments")}
+    return {name: record and record["fingerprint"] for name, record in trained.items()}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    decided: dict[str, GateDecision] = {}
+    baselines: list[list[str]] = []
+    for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
+        version = _trained(job, name)
+        if version is None:
+            continue
+        if name == RECOMMENDER:
+            decided[name], baselines = _recommender_decision(job, version, fingerprint)
+        else:
+            decided[name] = model_decision(job, version)
+        _carried_out(job, version, decided[name])
+    if not decided:
+        raise DataTooSmallError("no model was trained, so there is none to promote")
+    retired(job)
+    outcomes = {name: {"accepted": one.accepted, "reasons": one.reasons} for name, one in decided.items()}
+    return {"decisions": outcomes, "baselines": baselines}
+
+
+def _trained(job: Job, name: str) -> ModelVersion | None:
+    """The version that the last training made: found by its fingerprint, so that a killed step finds it again."""
+    record = read_record(job.home.steps, _training(name))
+    if record is None or "not_built" in record:
+        return None
+    return registry(job).find(name, record["fingerprint"])
+
+
+def _training(name: str) -> str:
+    return "train-" + name.removeprefix("freshet-")
+
+
+def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple[GateDecision, list[list[str]]]:
+    """The gate's decision, and the best baseline of each family on validation, as (family, strength)."""
+    windows, settings, target = job.windows(), job.settings, job.record("build")["target"]
+    evaluation = settings.evaluation
+    events, cut = events_until(job, windows), windows.validation_cut
+    cases = judged_cases(job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users)
+    fit = validation_folder(job.home, version.fingerprint, CHALLENGER)
+    lists = [served_lists(cases, artifact=fit, clock=cut, length=max(evaluation.ks), model=CHALLENGER)]
+    before = validation_folder(job.home, version.fingerprint, CHAMPION)
+    if before.is_dir():
+        lists.append(served_lists(cases, artifact=before, clock=cut, length=max(evaluation.ks), model=CHAMPION))
+    candidates = baseline_candidates(
+        half_lives_days=evaluation.baseline_half_lives_days, windows_days=evaluation.baseline_windows_days
+    )
+    plain = plain_lists(
+        known_before(events, cut), cases, baselines=candidates, as_of=cut, target=target,
+        length=max(evaluation.ks), params=evaluation,
+    )  # fmt: skip
+    truth = truths(cases, target=target, seed=evaluation.seed)
+    judged = per_user(collected(*lists, plain), truth, ks=evaluation.ks, by=_BY)
+    best = _best_baselines(judged, settings.gate)
+    figures = _figures(job, judged, best, run_id)
+    return _decision(job, judged, figures, best, before.is_dir()), [[b.family, b.strength] for b in best]
+
+
+def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, ...]:
+    """The best of each family over the shoppers of both tasks."""
+    means = judged.filter(pc.field("k") == gate.k).group_by("model").aggregate([(gate.metric, "mean")])
+    return best_of_families({row["model"]: row[f"{gate.metric}_mean"] for row in means.to_pylist()})
+
+
+def _figures(job: Job, judged: pa.Table, best: tuple[Baseline, ...], run_id: str) -> Figures:
+    """Writes the validation figures; those at the gate's metric and k."""
+    evaluation, gate = job.settings.evaluation, job.settings.gate
+    shown = _of_models(judged, [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]])
+    figures = summary(shown, samples=evaluation.bootstrap_samples, by=_BY)
+    rows = evaluation_rows(figures, run_id=run_id, split="validation")
+    replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
+    return [row for row in rows if row["metric"] == gate.metric and row["k"] == gate.k]
+
+
+def _decision(
+    job: Job, judged: pa.Table, figures: Figures, best: tuple[Baseline, ...], has_champion: bool
+) -> GateDecision:
+    evaluation, gate = job.settings.evaluation, job.settings.gate
+    rows = paired_difference(
+        _of_models(judged, [CHALLENGER]).drop_columns("model"),
+        _of_models(judged, [CHAMPION, *[baseline.name for baseline in best]]),
+        metric=gate.metric, k=gate.k, samples=evaluation.bootstrap_samples, by=_BY,
+    )  # fmt: skip
+    differences = [Difference(r["task"], r["model"], r["value"], r["low"], r["high"], r["users"]) for r in rows]
+    own = [Judged(row["task"], row["value"], row["users"]) for row in figures if row["model"] == CHALLENGER]
+    return gate_decision(
+        own,
+        [difference for difference in differences if difference.against == CHAMPION] if has_champion else None,
+        [difference for difference in differences if difference.against != CHAMPION],
+        gate,
+    )
+
+
+def _of_models(judged: pa.Table, names: list[str]) -> pa.Table:
+    return judged.filter(pc.is_in(judged["model"], value_set=pa.array(names)))
+
+
+def model_decision(job: Job, version: ModelVersion) -> GateDecision:
+    """The decision on a probability or segment model: its training step has judged it and left its verdict."""
+    record = job.record(_training(version.name))
+    return GateDecision(record["accepted"], tuple(record["reasons"]), record["metrics"])
+
+
+def _carried_out(job: Job, version: ModelVersion, decision: GateDecision) -> None:
+    """Writes the decision, then moves the alias; a killed step decides again and replaces its decision."""
+    champion = job.record(_training(version.name)).get("champion")
+    row = {
+        "decided_at": job.now(),
+        "model_name": version.name,
+        "model_version": version.model_version,
+        "champion_version": champion,
+        "accepted": decision.accepted,
+        "reasons": list(decision.reasons),
+        "metrics": list(decision.metrics.items()),
+    }
+    own = f"model_name = '{version.name}' and model_version = '{version.model_version}'"
+    replace_rows(job.warehouse, [row], MODEL_DECISIONS, where=own)
+    registry(job).set_version_tag(version.name, version.version, "freshet.decision", json.dumps(decision.reasons))
+    if decision.accepted:
+        registry(job).promote(version.name, version.version)
+    else:
+        registry(job).refuse(version.name, version.version)
+
+
+PROMOTE = Step(
+    name="promote",
+    after=("train-recommender", "train-propensity", "train-segments"),
+    writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
+    reads=(EVENTS,),
+    sections=("evaluation", "gate"),
+    inputs=_inputs,
+    work=_work,
+)

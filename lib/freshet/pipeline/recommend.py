@@ -1,0 +1,124 @@
+"""Step recommend: lists of all shoppers, similar and popular items, probabilities and segments, by the champions."""
+
+import operator
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from freshet.contracts import (
+    EVENTS,
+    ITEM_FEATURES,
+    ITEMS_HISTORY,
+    POPULAR_ITEMS,
+    RECOMMENDATIONS,
+    SEGMENT_PROFILES,
+    SIMILAR_ITEMS,
+    USER_FEATURES,
+    USER_SCORES,
+    USER_SEGMENTS,
+)
+from freshet.core.errors import DataTooSmallError
+from freshet.core.threads import side_by_side
+from freshet.pipeline.recommender_fits import histories_before
+from freshet.pipeline.train_propensity import write_scores
+from freshet.pipeline.train_segments import write_segments
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.availability import save_unavailable
+from freshet.ranking.item_lists import popular_items, similar_items
+from freshet.ranking.lists import listing
+from freshet.registry.versions import ModelVersion
+from freshet.runs.job import Job, Step
+from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
+from freshet.service.compaction.list_table import newer_stream_lists, write_lists
+from freshet.tables.lookups.item_states import unavailable_items
+from freshet.tables.writers.small_writes import replace_collected
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    build = job.record("build")
+    names = (RECOMMENDER, PROPENSITY, SEGMENTS)
+    return {"windows": build["windows"], **{name: champion_facts(job, name) for name in names}}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows = job.windows()
+    versions = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
+    scorer, probability, segments = versions.values()
+    # Needs no model: with it a shop whose first challenger was refused has something to show all the same.
+    written: list[Callable[[], dict[str, Any] | None]] = [partial(_write_popular, job)]
+    if scorer is not None:
+        written.append(partial(_write_lists, job, scorer))
+    if probability is not None:
+        written.append(partial(write_scores, job, probability, windows))
+    if segments is not None:
+        written.append(partial(write_segments, job, segments, windows))
+    # Tables of their own each, and short jobs: alone, most of their time goes into plans and commits.
+    kept = side_by_side(operator.call, written, spark=job.spark, at_once=len(written))
+    if not any(versions.values()):
+        raise DataTooSmallError("no model serves, so there is nothing to write but popular items")
+    # The lists alone have something to record.
+    return next(filter(None, kept), {})
+
+
+def served_policy(job: Job) -> str:
+    """The policy of the lists: the settings', or under auto by how much of what shoppers take is taken again."""
+    wished = job.settings.lists.seen_policy
+    if wished != "auto":
+        return wished
+    share = job.record("train-recommender").get("repeat_share")
+    return "next_baskets" if share is None or share >= job.settings.lists.repeat_share else "new_items"
+
+
+def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
+    windows, lists = job.windows(), job.settings.lists
+    artifact = Artifact.load(version.folder)
+    policy = served_policy(job)
+    histories = histories_before(job, windows, windows.cut)
+    active_since = windows.cut - timedelta(days=lists.anonymous_active_days)
+    gone = save_unavailable(unavailable_items(job.warehouse, windows.cut), job.home.availability)
+    lists_of = listing(artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=gone)
+    facts = {
+        "generated_at": job.now(),
+        "event_clock": windows.cut,
+        "generation": version.generation,
+        "model_version": version.model_version,
+        "source": "batch",
+    }
+    newer = newer_stream_lists(job.warehouse, generation=version.generation, clock=windows.cut)
+    count = write_lists(job.warehouse, histories, lists_of, facts, newer=newer, active_since=active_since)
+    near = similar_items(job.spark.createDataFrame(artifact.neighbour_table()), length=lists.similar_length)
+    near = near.withColumn("model_version", F.lit(version.model_version))
+    # As large as the catalogue, which the artifact has on the driver already.
+    replace_collected(job.warehouse, near, SIMILAR_ITEMS)
+    return {"policy": policy, "lists": count}
+
+
+def _write_popular(job: Job) -> None:
+    """What shoppers without a list of their own are served; items that cannot be had are not in it."""
+    cut = job.windows().cut
+    features = job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(cut))
+    job.warehouse.create(ITEMS_HISTORY)  # a home that a stream alone has filled may not have it
+    states = job.warehouse.read(ITEMS_HISTORY).where(F.col("valid_from") < F.lit(cut))
+    newest = states.groupBy("item_id").agg(F.max_by("category_path", "valid_from").alias("category_path"))
+    gone = job.spark.createDataFrame(pa.table({"item_id": unavailable_items(job.warehouse, cut)}))
+    features = features.join(gone, on="item_id", how="left_anti")
+    made = popular_items(features, newest, length=job.settings.lists.popular_length)
+    replace_collected(job.warehouse, made, POPULAR_ITEMS)
+
+
+RECOMMEND = Step(
+    name="recommend",
+    after=("promote",),
+    writes=(
+        RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES,
+    ),
+    reads=(EVENTS, ITEM_FEATURES, USER_FEATURES, ITEMS_HISTORY),
+    sections=("lists", "interactions"),
+    inputs=_inputs,
+    work=_work,
+    patience_seconds=900.0,  # a stream's compaction has the table for minutes, every quarter of an hour
+)  # fmt: skip

@@ -1,0 +1,192 @@
+"""What training and judging of the recommender share: cases, strengths, catalogues and fitted artifacts."""
+
+import math
+import operator
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS, ITEM_FEATURES
+from freshet.contracts.shoppers import shopper_id
+from freshet.core.errors import DataTooSmallError
+from freshet.core.session import task_cores
+from freshet.core.threads import side_by_side
+from freshet.evaluation.parameters import EvaluationParameters
+from freshet.evaluation.splitting import Windows, between, known_before, truth
+from freshet.features.interactions import (
+    InteractionParameters,
+    histories,
+    interaction_signals,
+    item_sequences,
+    strengths_by_half_life,
+)
+from freshet.features.items import item_features
+from freshet.models.factors.als import Factoriser, FittedAls
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.assembly import assembled
+from freshet.ranking.recipe import Recipe
+from freshet.runs.job import Job
+from freshet.runs.settings import Settings
+from freshet.tables.kept_rows import KeptRows
+from freshet.tuning.item_models import Past, item_model_or_told, models_of
+
+_BUCKETS = 1_000_000
+
+
+def events_until(job: Job, windows: Windows) -> DataFrame:
+    """The home's events before the run's as_of."""
+    return job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
+
+
+def histories_before(job: Job, windows: Windows, moment: datetime) -> KeptRows:
+    """(user_id, history) from what was known before `moment`; kept for the steps to come."""
+    known = known_before(events_until(job, windows), moment)
+    most = job.settings.interactions.max_events
+    name = f"histories before {moment} of events {job.warehouse.version(EVENTS)}, newest {most}"
+    return job.kept(name, lambda: histories(known, max_events=most))
+
+
+def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int) -> DataFrame:
+    """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end); kept.
+
+    At most about `at_most` of them, chosen by a hash of the id, so that a larger sample contains a smaller one.
+    """
+    events, past = events_until(job, windows), histories_before(job, windows, start).frame
+
+    def made() -> DataFrame:
+        had = past.where(F.exists("history", lambda entry: entry["event_name"] == target))
+        later = truth(between(events, start, end), target=target).withColumnRenamed("items", "truth")
+        return had.join(later, "user_id", how="inner")
+
+    whole = f"with {target} from {start} to {end} of events {job.warehouse.version(EVENTS)} until {windows.as_of}"
+    whole = f"shoppers {whole}, newest {job.settings.interactions.max_events}"
+    return job.shared(f"{at_most} {whole}", lambda: sample_of_shoppers(job.shared(whole, made), at_most))
+
+
+def sample_of_shoppers(rows: DataFrame, at_most: int) -> DataFrame:
+    """About `at_most` of the rows (user_id, ...), a row per shopper, chosen by a hash of the id."""
+    share = min(1.0, at_most / max(1, rows.count()))
+    return rows.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
+
+
+def had_items(target: str) -> Column:
+    """The items of the `target` events in column history, newest first, an item as often as it was had."""
+    taken = F.filter("history", lambda entry: entry["event_name"] == target)
+    return F.transform(taken, lambda entry: entry["item_id"])
+
+
+def repeat_share(cases: DataFrame, *, target: str) -> float | None:
+    """The share (0 to 1) of true items that the shopper had had before, as the mean over shoppers; None without any."""
+    share = F.size(F.array_intersect("truth", had_items(target))) / F.size("truth")
+    row = cases.agg(F.avg(share)).first()
+    assert row is not None  # an aggregate without grouping has exactly one row
+    return None if row[0] is None else float(row[0])
+
+
+class SignalsAt:
+    """What was wanted before one date, computed once: strengths by several half-lives, and sequences."""
+
+    def __init__(
+        self, events: DataFrame, as_of: datetime, params: InteractionParameters, half_lives_days: set[float | None]
+    ) -> None:
+        signals = interaction_signals(events, as_of=as_of, params=params)
+        self._wishes = signals.select("user_id", "item_id", "first_time", "last_time", "weight").persist()
+        self._places = {days: n for n, days in enumerate(sorted(half_lives_days, key=lambda days: days or math.inf))}
+        made = strengths_by_half_life(self._wishes, as_of=as_of, half_lives_days=list(self._places))
+        self._strengths = made.persist()
+
+    def strengths(self, half_life_days: float | None, at_least: float) -> DataFrame:
+        """(user_id, item_id, first_time, strength) by one of the half-lives, above 0 and not below `at_least`."""
+        strength = F.col(f"strength_{self._places[half_life_days]}")
+        chosen = self._strengths.where((strength > 0) & (strength >= at_least))
+        return chosen.select("user_id", "item_id", "first_time", strength.alias("strength"))
+
+    def sequences(self) -> DataFrame:
+        """(user_id, item_id, position) of `item_sequences`."""
+        return item_sequences(self._wishes)
+
+    def compute(self) -> None:
+        """Computes now what would be computed at the first use."""
+        self._strengths.count()
+
+    def forget(self) -> None:
+        """Frees what was kept."""
+        self._strengths.unpersist()
+        self._wishes.unpersist()
+
+
+def half_lives_of(recipe: Recipe) -> set[float | None]:
+    """The half-lives of the strengths that a recipe is fitted on."""
+    return {recipe.item_half_life_days, recipe.neighbour_half_life_days, recipe.linear_half_life_days}
+
+
+def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:
+    """The item features of all items known before `as_of`: item-sized, so it may come to the driver."""
+    return item_features(events, as_of=as_of, target=target).toArrow()
+
+
+def built_catalogue(job: Job, windows: Windows) -> pa.Table:
+    """`catalogue` as of the run's cut, as the build step has written it."""
+    return job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(windows.cut)).toArrow()
+
+
+def factoriser(job: Job) -> Factoriser:
+    """The engine that the settings name, with the cores that Spark gives a task."""
+    return Factoriser(job.settings.factorisation, task_cores(job.spark), job.notify)
+
+
+class Fitted(NamedTuple):
+    """An artifact, and the factor model behind it (None without one)."""
+
+    artifact: Artifact
+    als: FittedAls | None
+
+
+def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, with_users: bool = False) -> Fitted:
+    """The recipe fitted on the past as of a date, its models side by side.
+
+    An item model that no longer fits is left out, and that is told.
+    """
+
+    def factors() -> FittedAls | None:
+        if recipe.als is None:
+            return None
+        chosen = past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
+        return by.fit(chosen, recipe.als, with_users=with_users)
+
+    def weights(model: str) -> pa.Table | None:
+        return item_model_or_told(model, recipe, past, params=settings.item_models, by=by)
+
+    models = models_of(recipe)
+    work: list[Callable[[], Any]] = [factors, *(partial(weights, model) for model in models)]
+    at_once = settings.search.trials_at_once
+    als, *made = side_by_side(operator.call, work, spark=past.sequences.sparkSession, at_once=at_once)
+    tables = {model: table for model, table in zip(models, made, strict=True) if table is not None}
+    artifact = assembled(
+        recipe, features=past.features, factors=als and als.items, item_weights=tables, as_of=past.as_of
+    )  # fmt: skip
+    return Fitted(artifact, als)
+
+
+def target_event(events: DataFrame, cut: datetime, params: EvaluationParameters) -> str:
+    """The strongest event name, in the settings' order, that at least `min_target_users` shoppers had before `cut`.
+
+    Where none is frequent enough, the most frequent of them. Raises DataTooSmallError when there is none at all.
+    """
+    counted = (
+        known_before(events, cut)
+        .where(F.col("event_name").isin(*params.target_order))
+        .groupBy("event_name")
+        .agg(F.approx_count_distinct(shopper_id()).alias("shoppers"))
+        .collect()
+    )
+    shoppers = {row["event_name"]: row["shoppers"] for row in counted}
+    if not shoppers:
+        raise DataTooSmallError(f"no event before {cut:%Y-%m-%d %H:%M} is one of {', '.join(params.target_order)}")
+    frequent = [name for name in params.target_order if shoppers.get(name, 0) >= params.min_target_users]
+    return frequent[0] if frequent else max(shoppers, key=lambda name: shoppers[name])

@@ -1,0 +1,189 @@
+"""Step train-recommender: search the recipe on validation, fit it as of the cut, register the challenger."""
+
+import json
+import operator
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
+from freshet.core.errors import DataTooSmallError
+from freshet.core.threads import side_by_side
+from freshet.evaluation.splitting import Windows, known_before
+from freshet.pipeline.recommender_fits import (
+    Fitted,
+    SignalsAt,
+    built_catalogue,
+    catalogue,
+    events_until,
+    factoriser,
+    fitted,
+    half_lives_of,
+    judged_cases,
+    repeat_share,
+)
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.recipe import OWN_SEEN, Recipe
+from freshet.registry.versions import ModelVersion
+from freshet.report.charts.training import blend_svg, trials_svg
+from freshet.runs.job import Job, Step
+from freshet.runs.registered_models import RECOMMENDER, SCORING, champion, registry, validation_folder
+from freshet.tuning.item_models import Past, no_decay_at_zero
+from freshet.tuning.search import Judging, SearchResult, searched, searched_half_lives
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    build = job.record("build")
+    return {"windows": build["windows"], "target": build["target"]}
+
+
+def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+    windows, target = job.windows(), job.record("build")["target"]
+    events = events_until(job, windows)
+    if events.where(F.col("item_id").isNotNull()).isEmpty():
+        raise DataTooSmallError("the source has no items, so there is nothing to recommend")
+    before = champion(job, RECOMMENDER)
+    result, repeated = _searched(job, windows, target, fingerprint)
+    recipe = result.artifact.recipe
+    known = known_before(events, windows.cut)
+    signals = SignalsAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
+    job.notify("fitting the chosen recipe on everything before the cut")
+    past = Past(signals.strengths, signals.sequences(), built_catalogue(job, windows), windows.cut)
+    try:
+        final = fitted(recipe, past, settings=job.settings, by=factoriser(job), with_users=True)
+        version = _registered(job, fingerprint, result, final)
+        _write_factors(job, final, version.model_version)
+    finally:
+        signals.forget()
+    # Last: a run that is killed before has its trials still.
+    _search_record(job, fingerprint).unlink(missing_ok=True)
+    return {
+        "version": version.version,
+        "champion": before and before.model_version,
+        "ndcg": result.ndcg,
+        "users": result.users,
+        "repeat_share": repeated,
+        "recipe": json.loads(recipe.to_json()),
+    }
+
+
+def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tuple[SearchResult, float | None]:
+    """The search's result and the share of repeats; the artifact, as of the validation cut, is saved for the gate.
+
+    So is the champion's recipe, where there is one: both are judged on the same days by what was known before them.
+    """
+    settings, cut = job.settings, windows.validation_cut
+    known = known_before(events_until(job, windows), cut)
+    before = _champion_recipe(job)
+    half_lives = searched_half_lives(settings.search, settings.item_models)
+    half_lives |= half_lives_of(before) if before else set()
+    signals = SignalsAt(known, cut, settings.interactions, half_lives)
+    try:
+        # Whatever is read of all events first is read side by side.
+        inputs: list[Callable[[], Any]] = [
+            lambda: judged_cases(
+                job, windows, start=cut, end=windows.cut, target=target, at_most=settings.search.max_validation_users
+            ),
+            lambda: catalogue(known, as_of=cut, target=target),
+            signals.compute,
+        ]
+        cases, features, _ = side_by_side(operator.call, inputs, spark=job.spark, at_once=len(inputs))
+        past = Past(signals.strengths, signals.sequences(), features, cut)
+        judged = cases.count()
+        if judged < settings.search.min_validation_users:
+            job.notify("too few shoppers come back to search settings: popularity and own frequency are served")
+            plain = fitted(_unsearched(target, job), past, settings=settings, by=factoriser(job))
+            result = SearchResult(plain.artifact, {}, [], {"next_baskets": judged})
+        else:
+            result = searched(
+                Judging(cases, settings.gate.k), past, target=target, event_weights=settings.interactions.weights,
+                params=settings.search, item_models=settings.item_models, factoriser=factoriser(job),
+                record=_search_record(job, fingerprint),
+            )  # fmt: skip
+        repeated = repeat_share(cases, target=target)
+        result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
+        if before is not None:
+            rival = fitted(before, past, settings=settings, by=factoriser(job))
+            rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
+    finally:
+        signals.forget()
+    return result, repeated
+
+
+def _search_record(job: Job, fingerprint: str) -> Path:
+    return validation_folder(job.home, fingerprint, "search.json")
+
+
+def _champion_recipe(job: Job) -> Recipe | None:
+    version = champion(job, RECOMMENDER)
+    return Artifact.load(version.folder).recipe if version is not None else None
+
+
+def _unsearched(target: str, job: Job) -> Recipe:
+    """What is served where nothing can be searched: own frequency and popularity, by the settings' weights."""
+    first = job.settings.search.own_half_lives_days[0]
+    weights, items = job.settings.search.unsearched_weights, job.settings.item_models
+    return Recipe(
+        target=target,
+        event_weights=job.settings.interactions.weights,
+        als=None,
+        item_half_life_days=None,
+        item_min_strength=0.0,
+        user_half_life_days=None,
+        user_min_strength=0.0,
+        neighbours=items.neighbour_counts[0],
+        neighbour_half_life_days=no_decay_at_zero(items.neighbour_half_life_days),
+        own_half_lives={f"own_frequency_{first:g}d": no_decay_at_zero(first), OWN_SEEN: None},
+        weights={"next_baskets": weights, "new_items": weights},
+    )
+
+
+def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted) -> ModelVersion:
+    """The registered version of this fingerprint: found when a killed run had made it already."""
+    store = registry(job)
+    known = store.find(RECOMMENDER, fingerprint)
+    if known is not None:
+        return known
+    with store.training_run(RECOMMENDER, params=_params(result, final), fingerprint=fingerprint) as run:
+        run.log_inputs({table.name: job.warehouse.version(table) for table in (EVENTS, ITEM_FEATURES)})
+        run.log_metrics({f"validation_ndcg_{policy}": value for policy, value in result.ndcg.items()})
+        run.log_text(json.dumps(result.trials, indent=1), "trials.json")
+        run.log_text(trials_svg(result.trials), "trials.svg")
+        run.log_text(blend_svg(result.artifact.recipe.weights), "blend.svg")
+        run.log_trials([trial for trial in result.trials if "weights" not in trial])
+        with tempfile.TemporaryDirectory(dir=job.home.mlflow) as scratch:
+            final.artifact.save(Path(scratch) / SCORING)
+            run.log_folder(Path(scratch) / SCORING, SCORING)
+        return store.register(RECOMMENDER, run, SCORING)
+
+
+def _params(result: SearchResult, final: Fitted) -> dict[str, Any]:
+    recipe = json.loads(result.artifact.recipe.to_json())
+    weights = recipe.pop("weights")
+    engine = {"engine": final.als.engine} if final.als is not None else {}
+    return {**recipe, **engine, **{f"weights.{policy}": chosen for policy, chosen in weights.items()}}
+
+
+def _write_factors(job: Job, final: Fitted, version: str) -> None:
+    if final.als is None:
+        return
+    assert final.als.users is not None  # asked for where the recipe was fitted
+    where = f"model_version = '{version}'"
+    items = job.spark.createDataFrame(final.als.items)
+    for frame, contract in ((items, ITEM_FACTORS), (final.als.users, USER_FACTORS)):
+        job.warehouse.replace(frame.withColumn("model_version", F.lit(version)), contract, where=where)
+    final.als.forget()
+
+
+TRAIN_RECOMMENDER = Step(
+    name="train-recommender",
+    after=("build",),
+    writes=(ITEM_FACTORS, USER_FACTORS),
+    reads=(EVENTS, ITEM_FEATURES),
+    sections=("windows", "interactions", "search", "item_models", "factorisation", "gate"),
+    inputs=_inputs,
+    work=_work,
+)

@@ -1,0 +1,64 @@
+"""Puts an artifact together from item-sized tables: features, vectors, weights of items for items."""
+
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.item_terms import item_terms
+from freshet.ranking.recipe import Recipe
+
+
+def assembled(
+    recipe: Recipe, *, features: pa.Table, factors: pa.Table | None, item_weights: dict[str, pa.Table], as_of: datetime
+) -> Artifact:
+    """The artifact of a catalogue: all items of `features` (contract ITEM_FEATURES), in rising item_id order.
+
+    `factors`: (item_id, factors), None for no factor model; items that it lacks get zero vectors. `item_weights`, by
+    item model: (item_id, neighbours array<item_id, weight>).
+    """
+    ordered = features.sort_by("item_id")
+    items = ordered.column("item_id").combine_chunks()
+    if isinstance(items, pa.ChunkedArray):
+        items = pa.concat_arrays(items.chunks) if items.num_chunks else pa.array([], pa.string())
+    return Artifact(
+        recipe=recipe,
+        items=items.cast(pa.string()),
+        factors=_aligned_factors(items, factors),
+        item_weights={model: _aligned_weights(items, table) for model, table in item_weights.items()},
+        terms=item_terms(ordered, as_of=as_of),
+    )
+
+
+def _places(ids: pa.ChunkedArray | pa.Array, items: pa.Array) -> NDArray[np.int64]:
+    return pc.fill_null(pc.index_in(ids, value_set=items), -1).to_numpy().astype(np.int64)
+
+
+def _aligned_factors(items: pa.Array, factors: pa.Table | None) -> NDArray[np.float32]:
+    if factors is None or factors.num_rows == 0:
+        return np.zeros((len(items), 0), dtype=np.float32)
+    vectors = factors.column("factors").combine_chunks()
+    flat = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    rows = flat.reshape(factors.num_rows, -1)
+    places = _places(factors.column("item_id"), items)
+    aligned = np.zeros((len(items), rows.shape[1]), dtype=np.float32)
+    aligned[places[places >= 0]] = rows[places >= 0]
+    return aligned
+
+
+def _aligned_weights(items: pa.Array, neighbours: pa.Table) -> csr_matrix:
+    """Entry [i, j]: the weight of item i for item j, so that what shoppers have times this matrix are scores."""
+    shape = (len(items), len(items))
+    if neighbours.num_rows == 0:
+        return csr_matrix(shape, dtype=np.float32)
+    lists = neighbours.column("neighbours").combine_chunks()
+    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    scored = np.repeat(_places(neighbours.column("item_id"), items), lengths)
+    speaking = _places(lists.flatten().field("item_id"), items)
+    values = lists.flatten().field("weight").to_numpy(zero_copy_only=False).astype(np.float32)
+    known = (scored >= 0) & (speaking >= 0)
+    return csr_matrix((values[known], (speaking[known], scored[known])), shape=shape)

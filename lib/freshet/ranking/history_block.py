@@ -1,0 +1,210 @@
+"""A block of shoppers' histories as flat NumPy arrays, and decayed strengths made of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from freshet.numeric.coded_rows import changes
+from freshet.numeric.compiled import compiled
+from freshet.ranking.entry_columns import FIELDS, column_of, list_lengths
+from freshet.ranking.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
+
+_DAY_MICROSECONDS = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class HistoryBlock:
+    """Histories of some shoppers against one catalogue; one element per distinct (shopper, item, event name, order).
+
+    Elements stand by shopper and item, within them newest first. `age_days` is taken against the event clock and never
+    below 0. `unknown` counts, per shopper, entries with items that the catalogue does not have.
+    """
+
+    shoppers: int
+    items: int
+    row: NDArray[np.int64]
+    item: NDArray[np.int64]
+    event: NDArray[np.int64]
+    age_days: NDArray[np.float64]
+    unknown: NDArray[np.int64]
+
+    def part(self, start: int, stop: int) -> "HistoryBlock":
+        """The histories of the shoppers at start:stop."""
+        first, last = np.searchsorted(self.row, (start, stop))
+        inside = slice(int(first), int(last))
+        return HistoryBlock(
+            min(stop, self.shoppers) - start, self.items, self.row[inside] - start, self.item[inside],
+            self.event[inside], self.age_days[inside], self.unknown[start:stop],
+        )  # fmt: skip
+
+    @cached_property
+    def _pairs(self) -> NDArray[np.int64]:
+        """Places at which another (shopper, item) begins."""
+        return np.flatnonzero(changes(self.row, self.item)).astype(np.int64)
+
+    def strengths(
+        self, weights: NDArray[np.float64], half_life_days: float | None, *, at_least: float = 0.0
+    ) -> csr_matrix:
+        """[shoppers, items]: sum of weight * 0.5^(age / half_life); None means no decay.
+
+        `weights` is by event code, as in `read_block`. Sums of 0 or less, or below `at_least`, are left out.
+        """
+        value = weights[self.event]
+        if half_life_days is not None:
+            value = value * np.exp2(-self.age_days / half_life_days)
+        total = np.add.reduceat(value, self._pairs) if len(value) else value
+        return self._matrix(total, (total > 0) & (total >= at_least))
+
+    def states(self, events: NDArray[np.bool_], items: NDArray[np.bool_], *, decay: float, steps: int) -> csr_matrix:
+        """float32 [shoppers, items]: sum over a shopper's `steps` newest moments, step 0 the newest, of decay^step.
+
+        `events`, by event code, and `items`, by column, say what makes a step. Events of one moment are one step, and
+        an item that is twice in a step counts once.
+        """
+        counted = np.flatnonzero(events[self.event] & items[self.item])
+        # Elements stand by shopper and item: equal items of a moment are next to each other after a stable sort.
+        order = counted[np.lexsort((self.age_days[counted], self.row[counted]))]
+        row, age, item = self.row[order], self.age_days[order], self.item[order]
+        opens_row, opens_moment = changes(row), changes(row, age)
+        moment = np.cumsum(opens_moment) - 1
+        step = moment - np.repeat(moment[opens_row], np.diff(np.append(np.flatnonzero(opens_row), len(row))))
+        keep = (step < steps) & changes(row, age, item)
+        value = np.zeros(len(self.row))
+        value[order[keep]] = decay ** step[keep]
+        total = np.add.reduceat(value, self._pairs) if len(value) else value
+        return self._matrix(total.astype(np.float32), total > 0)
+
+    def touched(self, event_code: int) -> csr_matrix:
+        """[shoppers, items]: 1 where the shopper has an entry of this event; nothing for code -1."""
+        of_event = self.event == event_code
+        touched = np.logical_or.reduceat(of_event, self._pairs) if len(of_event) else of_event
+        return self._matrix(np.ones(len(touched), dtype=np.float32), touched)
+
+    def _matrix(self, values: NDArray[np.floating], keep: NDArray[np.bool_]) -> csr_matrix:
+        """The kept values at their pairs. The elements' order makes it canonical without a sort."""
+        places = self._pairs[keep]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(self.row[places], minlength=self.shoppers))])
+        return csr_matrix((values[keep], self.item[places], starts), shape=(self.shoppers, self.items))
+
+
+def read_entries(batch: pa.RecordBatch, *, items: pa.Array, event_names: list[str], clock: datetime) -> HistoryBlock:
+    """`read_block` of an Arrow batch with entry columns; texts may be codes of a dictionary."""
+    lists = [batch.column(column_of(name)) for name in FIELDS]
+    return _read(list_lengths(lists[0]), [each.flatten() for each in lists], items, event_names, clock)
+
+
+def read_block(histories: pa.ListArray, *, items: pa.Array, event_names: list[str], clock: datetime) -> HistoryBlock:
+    """A block from an Arrow column of histories (contracts.shoppers.HISTORY), newest entry first.
+
+    `items` is the catalogue's ids; `event_names` gives event codes by position, other names are ignored.
+    A null history is an empty one. `clock` is UTC without a zone.
+    """
+    entries = histories.flatten()
+    return _read(list_lengths(histories), [entries.field(name) for name in FIELDS], items, event_names, clock)
+
+
+def _read(
+    lengths: NDArray[np.int64], fields: list[pa.Array], items: pa.Array, event_names: list[str], clock: datetime
+) -> HistoryBlock:
+    moments, texts, names, orders = fields
+    order = orders.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return _block(
+        lengths, _codes(texts, items), _codes(names, pa.array(event_names, pa.string())), order.astype(np.int64),
+        microseconds(moments).to_numpy(zero_copy_only=False), items=len(items), clock=clock,
+    )  # fmt: skip
+
+
+def packed_block(
+    histories: PackedHistories, *, items: pa.Array, event_names: list[str], clock: datetime
+) -> HistoryBlock:
+    """`read_block` of packed histories."""
+    what = histories.entries[:, WHAT]
+    item_places = _item_places(histories.items, items)
+    name_places = _codes(histories.names, pa.array(event_names, pa.string()))
+    return _block(
+        histories.lengths, item_places[what >> NAME_BITS], name_places[what & (2**NAME_BITS - 1)],
+        histories.entries[:, ORDER], histories.entries[:, TIME], items=len(items), clock=clock,
+    )  # fmt: skip
+
+
+_kept: list[tuple[pa.Array, pa.Array, NDArray[np.int64]]] = []
+"""The newest answer of `_item_places`, with what was asked."""
+
+
+def _item_places(coded: pa.Array, items: pa.Array) -> NDArray[np.int64]:
+    """Of each item of the histories its column in the catalogue. From one micro-batch to the next both are the same
+    arrays, of tens of thousands of texts."""
+    for known, catalogue, places in _kept:
+        if known is coded and catalogue is items:
+            return places
+    places = _codes(coded, items)
+    _kept[:] = [(coded, items, places)]
+    return places
+
+
+def _block(
+    lengths: NDArray[np.int64], item: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64],
+    moment: NDArray[np.int64], *, items: int, clock: datetime,
+) -> HistoryBlock:  # fmt: skip
+    """A block of entries, one shopper after the other, from codes (-1: not known) and microseconds."""
+    first, rows, unknown = np.empty_like(item), np.empty_like(item), np.zeros(len(lengths), dtype=np.int64)
+    kept = _first_of_equals(lengths, item, event, order, first, rows, unknown)
+    first, rows = first[:kept], rows[:kept]
+    clock_microseconds = np.datetime64(clock, "us").astype(np.int64)
+    age = np.maximum(0.0, (clock_microseconds - moment[first]) / _DAY_MICROSECONDS)
+    return HistoryBlock(len(lengths), items, rows, item[first], event[first], age, unknown)
+
+
+@compiled
+def _first_of_equals(
+    lengths: NDArray[np.int64], item: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64],
+    first: NDArray[np.int64], rows: NDArray[np.int64], unknown: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Puts into `first` and `rows` the places and shoppers of the first entry of each (shopper, item, event, order), by
+    shopper, item and place; their number. Counts entries of unknown items into `unknown`.
+
+    Entries come newest first, so a repeated line of an order counts once, at its last time. By place, and not by order,
+    so that sums do not depend on how orders are numbered in this block.
+    """
+    begin, kept = 0, 0
+    for row in range(len(lengths)):
+        length = lengths[row]
+        by_item = np.empty(length, dtype=np.int64)
+        usable = 0
+        for place in range(length):
+            if event[begin + place] >= 0:
+                if item[begin + place] >= 0:
+                    by_item[usable] = item[begin + place] * length + place
+                    usable += 1
+                else:
+                    unknown[row] += 1
+        by_item[:usable].sort()
+        run = kept
+        for n in range(usable):
+            place = begin + by_item[n] % length
+            if run < kept and item[first[run]] != item[place]:
+                run = kept
+            is_new = True
+            for earlier in range(run, kept):
+                if event[first[earlier]] == event[place] and order[first[earlier]] == order[place]:
+                    is_new = False
+                    break
+            if is_new:
+                first[kept], rows[kept] = place, row
+                kept += 1
+        begin += length
+    return kept
+
+
+def _codes(values: pa.Array, known: pa.Array) -> NDArray[np.int64]:
+    if pa.types.is_dictionary(values.type):
+        # The last place is that of nulls.
+        places = np.append(_codes(values.dictionary, known), -1)
+        return places[pc.fill_null(values.indices, len(places) - 1).to_numpy(zero_copy_only=False)]
+    return pc.fill_null(pc.index_in(values, value_set=known), -1).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -1,0 +1,179 @@
+"""Lists of shoppers from their histories: the function that batch and stream share."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import ArrayType, LongType, StructField, StructType
+from threadpoolctl import ThreadpoolController
+
+from freshet.contracts.models import LIST_ITEM
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.availability import places_of, read_unavailable
+from freshet.ranking.best_items import best_items, cut
+from freshet.ranking.entry_columns import with_entry_columns, without_entry_columns
+from freshet.ranking.history_block import HistoryBlock, packed_block, read_entries
+from freshet.ranking.packed_histories import PackedHistories
+from freshet.ranking.reasons import reasons
+from freshet.ranking.scoring import NOTHING, ScoredBlock, scored
+
+_ITEMS = to_arrow_type(ArrayType(LIST_ITEM))
+_MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items", LongType())]
+
+
+@lru_cache(maxsize=2)
+def _artifact(folder: str) -> Artifact:
+    """One copy per worker process; two versions at most, so that a swap does not pile up models."""
+    return Artifact.load(Path(folder))
+
+
+@lru_cache(maxsize=2)
+def _unavailable(folder: str, file: str | None) -> NDArray[np.int64]:
+    """Places of the items of an immutable file, of none for None; computed once per worker, model and file."""
+    return NOTHING if file is None else places_of(read_unavailable(Path(file)), _artifact(folder).items)
+
+
+def recommended(
+    histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
+) -> DataFrame:
+    """Rows (user_id, history, ...) with the history replaced by a list: all their other columns, then
+    items array<position, item_id, score, reason> and unknown_items.
+
+    Lists hold at most `length` items, fewer when the policy leaves fewer; ties by item_id. An empty history, or one
+    of unknown items only, gets what was popular lately, for the reason popular_now. `unknown_items` counts history
+    entries that the model does not know. `clock` (UTC) is the moment against which ages are taken; `artifact` must be
+    readable on every worker, and so must `unavailable`, a file of recommendation.availability: its items are in
+    nobody's list.
+    """
+    work = listing(artifact=artifact, clock=clock, length=length, policy=policy, unavailable=unavailable)
+    others = [field for field in histories.schema if field.name != "history"]
+
+    def in_full(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return (_in_full(batch) for batch in work(batches))
+
+    return with_entry_columns(histories).mapInArrow(in_full, StructType([*others, *_MADE]))
+
+
+def listing(
+    *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What `recommended` has workers do with Arrow batches of its rows, after `with_entry_columns`; reasons may be
+    codes of a dictionary."""
+    folder, left_out = str(artifact), None if unavailable is None else str(unavailable)
+
+    def listed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        model = _artifact(folder)
+        absent = _unavailable(folder, left_out)
+        for batch in batches:
+            yield from list_batches(batch, model, clock=clock, length=length, policy=policy, unavailable=absent)
+
+    return listed
+
+
+def recommended_in_process(
+    shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int, policy: str,
+    threads: int, unavailable: Path | None = None,
+) -> pa.Table:  # fmt: skip
+    """`recommended` of shoppers, there must be some, whose histories are in the memory of this process, without Spark:
+    all columns of `shoppers`, then items and unknown_items.
+
+    They are shared among `threads` threads, in which BLAS has one each: threads of its own would wait for each other
+    in the many small products of the fold-in.
+    """
+    model = _artifact(str(artifact))
+    absent = _unavailable(str(artifact), None if unavailable is None else str(unavailable))
+    whole = shoppers.combine_chunks().to_batches()[0]
+    block = packed_block(histories, items=model.items, event_names=model.recipe.event_names, clock=clock)
+    size = -(-whole.num_rows // threads)
+    starts = range(0, whole.num_rows, size)
+
+    def listed(start: int) -> list[pa.RecordBatch]:
+        mine, others = block.part(start, start + size), whole.slice(start, size)
+        made = _listed(mine, others, model, length=length, policy=policy, unavailable=absent)
+        return [_in_full(batch) for batch in made]
+
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        return pa.Table.from_batches(made for lists in pool.map(listed, starts) for made in lists)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; finding them takes longer than setting them."""
+    return ThreadpoolController()
+
+
+def list_batches(
+    batch: pa.RecordBatch,
+    model: Artifact,
+    *,
+    clock: datetime,
+    length: int,
+    policy: str,
+    unavailable: NDArray[np.int64] = NOTHING,
+) -> Iterator[pa.RecordBatch]:
+    """The lists of one Arrow batch of `with_entry_columns`, some shoppers at a time; columns as `recommended` gives
+    them, but that reasons may be codes of a dictionary. `unavailable`: places of items, in the model's order, that are
+    in nobody's list."""
+    block = read_entries(batch, items=model.items, event_names=model.recipe.event_names, clock=clock)
+    others = without_entry_columns(batch)
+    yield from _listed(block, others, model, length=length, policy=policy, unavailable=unavailable)
+
+
+def _listed(
+    block: HistoryBlock,
+    others: pa.RecordBatch,
+    model: Artifact,
+    *,
+    length: int,
+    policy: str,
+    unavailable: NDArray[np.int64],
+) -> Iterator[pa.RecordBatch]:
+    """The columns `others` with items and unknown_items, some shoppers at a time."""
+    made = cut(model, policy, length)
+    size, width, is_search = made
+    room = made.room(block.shoppers)
+    for start in range(0, block.shoppers, size):
+        part = block.part(start, start + size)
+        result = scored(part, model, policy=policy, unavailable=unavailable, room=room, for_search=is_search)
+        items = _lists(result, model, width, length)
+        rows = others.slice(start, size)
+        unknown = pa.array(part.unknown, pa.int64())
+        yield pa.RecordBatch.from_arrays(
+            [*rows.columns, items, unknown], [*rows.schema.names, "items", "unknown_items"]
+        )
+
+
+def _lists(result: ScoredBlock, model: Artifact, width: int, length: int) -> pa.ListArray:
+    columns, values = best_items(result, width, length)
+    return _list_column(columns, values, reasons(model, result, columns, values), model.items)
+
+
+def _in_full(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """With reasons as texts."""
+    place = batch.schema.get_field_index("items")
+    return batch.set_column(place, "items", batch.column(place).cast(_ITEMS))
+
+
+def _list_column(
+    columns: NDArray[np.int64], values: NDArray[np.float32], words: pa.Array, items: pa.Array
+) -> pa.ListArray:
+    allowed = np.isfinite(values)
+    offsets = np.concatenate([[0], np.cumsum(allowed.sum(axis=1))]).astype(np.int32)
+    positions = np.broadcast_to(np.arange(1, columns.shape[1] + 1, dtype=np.int32), columns.shape)
+    entries = pa.StructArray.from_arrays(
+        [
+            pa.array(positions[allowed]),
+            items.take(pa.array(columns[allowed])),
+            pa.array(values[allowed].astype(np.float64)),
+            words.filter(pa.array(allowed.ravel())),
+        ],
+        ["position", "item_id", "score", "reason"],
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets), entries)

@@ -1,0 +1,182 @@
+"""Clusters of shoppers by direction, with heads of all items for each: learned from some, of use for all.
+
+What shoppers of a cluster have in common fits into few axes, far fewer than what all have in common; MAXIMUS (Abuzaid
+et al., ICDE 2019) has an order of items for each cluster likewise. Lists do not depend on clusters, only the time that
+they take does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.models.segments.lloyd import initial_centres
+from freshet.ranking.search.heads import Balance, Matrix, heads, principal_axes, raised, squared
+
+FEWEST = 2_000
+"""Shoppers from whom clusters are learned: the work goes over all items, for each of them."""
+
+_CLUSTERS, _SMALL_CLUSTERS = 8, 64
+"""With sixteen, of 5,000 shoppers, heads leave out hardly more. Of what is likely for eight small ones a tenth of the
+shoppers find a list less than half as good as theirs, of 64 one nine tenths as good."""
+
+_SEED, _STARTS, _STEPS = 20111209, 1, 4
+"""Of k-means."""
+
+_LIKELY = 320
+"""Items that come first, of a small cluster."""
+
+_STEP = 8
+"""Numbers that a processor takes at a time."""
+
+_LONGEST, _LONGEST_SHARE = 96, 0.6
+"""Numbers of a head, and of a whole vector's: longer ones are hardly shorter than it."""
+
+_SAMPLED_SHOPPERS, _SAMPLED_ITEMS = 32, 2048
+"""By whom the length of heads is chosen."""
+
+_MOST_NUMBERS = 100_000_000
+"""Of all heads of items, 400 MB: of more items there are fewer clusters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """axes float32 [rank, number or more] of balanced vectors of shoppers, and heads of so many numbers of items."""
+
+    axes: Matrix
+    number: int
+    items: Matrix
+
+    def of(self, balanced: Matrix, squares: NDArray[np.float64]) -> Matrix:
+        """Of shoppers [shoppers, rank], so long: products with `items` are not below scores."""
+        return heads(balanced @ self.axes, self.number, squares, 1.0)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """balance: by what vectors are multiplied before heads are made of them.
+
+    centres float32 [clusters, rank], of length 1, and the heads of each cluster, None where they are of no use.
+    general: heads for shoppers who are far from all centres. small_centres, and places, in rising order, of the items
+    that are likely for each of their clusters.
+    """
+
+    balance: Balance
+    centres: Matrix
+    heads: tuple[Heads | None, ...]
+    general: tuple[Heads, ...]
+    small_centres: Matrix
+    likely: tuple[NDArray[np.int64], ...]
+
+    def kinds(self, vectors: Matrix) -> Iterator[tuple[NDArray[np.int64], Heads]]:
+        """Rows of vectors, and heads by which they may be searched for."""
+        for known in self.general:
+            yield np.arange(len(vectors)), known
+        for number, rows in _by_centre(vectors, self.centres):
+            if (own := self.heads[number]) is not None:
+                yield rows, own
+
+    def starts(self, vectors: Matrix) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Rows of vectors, and places of items that are likely for them."""
+        for number, rows in _by_centre(vectors, self.small_centres):
+            yield rows, self.likely[number]
+
+
+def clusters(left: Matrix, vectors: Matrix, known: Balance, *, length: int) -> Clusters | None:
+    """Of shoppers [shoppers, rank + 1], whose last number is 1, for searches of lists of `length` among items
+    [items, rank + 1], whose last number is their term. None where whole vectors do as well."""
+    squares = squared(left[:, :-1])
+    left = left[(squares > 0) & np.isfinite(squares)]
+    room = _MOST_NUMBERS // (len(vectors) * min(_LONGEST, left.shape[1])) - 2
+    if len(left) < FEWEST or room < 1:
+        return None
+    general = _heads(left, vectors, known, length, times=(1, 2))
+    units = _units(left[:, :-1])
+    centres = _centres(units, min(_CLUSTERS, room))
+    own = [_heads(left[rows], vectors, known, length) for _, rows in _by_centre(units, centres)]
+    if not general and not any(own):
+        return None
+    small = _centres(units, _SMALL_CLUSTERS)
+    return Clusters(
+        known, centres, tuple(each[0] if each else None for each in own), general, small,
+        _likely(left, units, small, vectors),
+    )  # fmt: skip
+
+
+def _by_centre(vectors: Matrix, centres: Matrix) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Numbers of centres, and the rows of which each is the nearest by direction, where there are."""
+    nearest = np.argmax(vectors @ centres.T, axis=1)
+    order = np.argsort(nearest, kind="stable")
+    numbers, starts = np.unique(nearest[order], return_index=True)
+    yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
+
+
+def _centres(units: Matrix, number: int) -> Matrix:
+    """At most so many; each is the nearest of some."""
+    centres = _units(initial_centres(units, number, seed=_SEED, starts=_STARTS, steps=_STEPS))
+    return centres[[place for place, _ in _by_centre(units, centres)]]
+
+
+def _units(vectors: NDArray[np.floating]) -> Matrix:
+    lengths = np.sqrt(squared(vectors))[:, None]
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def _heads(
+    left: Matrix, vectors: Matrix, known: Balance, length: int, *, times: tuple[int, ...] = (1,)
+) -> tuple[Heads, ...]:
+    """Of the cheapest length, and some times of it; none where whole vectors cost less."""
+    balanced = left[:, :-1] @ known.shoppers
+    longest = int(_LONGEST_SHARE * balanced.shape[1]) // _STEP * _STEP
+    axes = principal_axes(balanced, longest)
+    cheapest = _cheapest(left, vectors, known, axes, length)
+    if cheapest is None:
+        return ()
+    made = []
+    for number in sorted({min(longest, many * cheapest) for many in times}):
+        own = np.ascontiguousarray(axes[:, : 2 * number])
+        along = vectors[:, :-1] @ (known.items @ own)
+        made.append(Heads(own, number, heads(along, number, known.squares, raised(vectors[:, -1]))))
+    return tuple(made)
+
+
+def _likely(left: Matrix, units: Matrix, centres: Matrix, vectors: Matrix) -> tuple[NDArray[np.int64], ...]:
+    """Places, in rising order, of the items that give most to shoppers of each centre on average, were they all as
+    long."""
+    scaled = left / np.sqrt(squared(left[:, :-1]))[:, None].astype(np.float32)
+    means = np.stack([scaled[rows].mean(axis=0) for _, rows in _by_centre(units, centres)])
+    few = min(_LIKELY, len(vectors))
+    return tuple(np.sort(np.argpartition(-scores, few - 1)[:few]) for scores in means @ vectors.T)
+
+
+def _cheapest(left: Matrix, vectors: Matrix, known: Balance, axes: Matrix, length: int) -> int | None:
+    """The number of axes with which a search costs least, by a sample of shoppers and items; None where whole vectors
+    do."""
+    items, whole = len(vectors), left.shape[1]
+    mine = left[np.linspace(0, len(left) - 1, min(len(left), _SAMPLED_SHOPPERS)).astype(np.int64)]
+    places = np.linspace(0, items - 1, min(items, _SAMPLED_ITEMS)).astype(np.int64)
+    theirs, theirs_squared = vectors[places], known.squares[places]
+    scores = mine @ theirs.T
+    # As many of a sample are as good as its share of a list.
+    place = max(1, round(length * len(theirs) / items))
+    edges = np.partition(scores, -place, axis=1)[:, -place, None]
+    balanced = mine[:, :-1] @ known.shoppers
+    squares, terms = squared(balanced), raised(theirs[:, -1])
+    ours = np.asarray(balanced @ axes, np.float32)
+    items_along = np.asarray(theirs[:, :-1] @ (known.items @ axes), np.float32)
+    best, least = None, float(whole)
+    for number in range(_STEP, min(_LONGEST, axes.shape[1]) + 1, _STEP):
+        brief = heads(ours[:, : 2 * number], number, squares, 1.0)
+        items_brief = heads(items_along[:, : 2 * number], number, theirs_squared, terms)
+        cost = float(search_costs(brief.shape[1], whole, np.mean(brief @ items_brief.T >= edges)))
+        if cost < least:
+            best, least = number, cost
+    return best
+
+
+def search_costs(numbers: int, whole: int, reached: NDArray[np.floating] | np.floating) -> NDArray[np.floating]:
+    """Of an item in a search by vectors of so many numbers, where a share of items reach the list and are looked at by
+    whole vectors of so many. A unit is a product of two numbers, of which a processor takes 60 in a ns; to look at an
+    item takes some 10 ns at rank 64 and 25 at rank 256."""
+    return np.asarray(numbers + (500.0 + 4.0 * whole) * reached)

@@ -1,0 +1,54 @@
+"""Charts of parts of a whole: one bar cut into parts, and rows of bars."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from freshet.report.charts.svg import bar, caption, chart
+from freshet.report.numbers import count, share, span
+
+Part = tuple[str, float, str]
+"""Name, size and CSS class of a part."""
+
+
+def parts_svg(name: str, parts: Sequence[Part], *, title: str) -> str:
+    """One bar over the whole width, cut by size. A part that is not empty is at least a hair wide."""
+    whole = sum(size for _, size, _ in parts)
+    drawn, told, x = [], [], 0.0
+    for label, size, kind in parts:
+        width = 100 * size / whole if whole else 0.0
+        said = f"{label}: {count(size)} ({share(size / whole if whole else None)})"
+        if size:
+            drawn.append(bar(min(x, 99.6), 0, max(width, 0.4), 20, kind, said))
+        told.append(said)
+        x += width
+    return chart(name, 20, title, "; ".join(told), drawn)
+
+
+def windows_svg(name: str, windows: Sequence[tuple[str, datetime, datetime, str]], *, title: str) -> str:
+    """Windows of time (label, start, end, class), one after the other, as one bar by length."""
+    lengths = [(end - start).total_seconds() for _, start, end, _ in windows]
+    whole, drawn, x = sum(lengths) or 1.0, [], 0.0
+    told = [f"{label}: {span(start, end)}" for label, start, end, _ in windows]
+    for (_, _, _, kind), length, said in zip(windows, lengths, told, strict=True):
+        width = 100 * length / whole
+        drawn.append(bar(min(x, 99.6), 0, max(width, 0.4), 20, kind, said))
+        x += width
+    return chart(name, 20, title, "; ".join(told), drawn)
+
+
+def rows_svg(name: str, rows: Sequence[tuple[str, float, str]], *, title: str) -> str:
+    """Rows of (label, size, value in words): label and value above a bar; the largest size fills the width.
+
+    Sizes below 0 are drawn by their magnitude, in another colour.
+    """
+    most = max((abs(size) for _, size, _ in rows), default=0.0) or 1.0
+    drawn: list[str] = []
+    y = 0.0
+    for label, size, value in rows:
+        parts, below = caption(y, label, value)
+        said = f"{label}: {value}"
+        drawn += parts
+        drawn.append(bar(0, below + 3, 100, 8, "track", said))
+        drawn.append(bar(0, below + 3, 100 * abs(size) / most, 8, "bar" if size >= 0 else "bar below", said))
+        y = below + 24
+    return chart(name, y, title, "; ".join(f"{label} {value}" for label, _, value in rows), drawn)

@@ -1,0 +1,1 @@
+"""Gathers what the report shows from records and tables, without Spark."""

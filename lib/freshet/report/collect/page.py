@@ -1,0 +1,151 @@
+"""The report's page, gathered from one home: records of steps and rows of tables, without Spark."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from freshet.contracts import ALL_TABLES, EVENTS
+from freshet.core.records import read_record
+from freshet.report.collect import figures as report_figures
+from freshet.report.collect.shoppers import shoppers
+from freshet.report.collect.sources import Sources, naive
+from freshet.report.content import Intake, Missing, Model, Page, Recipe, RunWindows, StepFacts, Table
+from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS
+from freshet.tables.lookups.snapshot import column_ends, table_facts
+
+
+def collected(sources: Sources, steps: Sequence[tuple[str, str]], generated_at: datetime) -> Page:
+    """The page of a home. `steps` are (name, title) in their order; what has not run or built nothing is Missing."""
+    run_windows = windows(sources)
+    return Page(
+        source=sources.value("ingest", "source") or sources.home.root.name,
+        generated_at=generated_at,
+        k=sources.k,
+        notes=tuple(sources.value("ingest", "notes") or ()),
+        intake=intake(sources),
+        windows=run_windows,
+        quality=report_figures.tested_quality(sources),
+        validation=report_figures.validation_quality(sources),
+        recipe=recipe(sources),
+        live=report_figures.live_part(sources, run_windows),
+        segments=report_figures.segments(sources),
+        propensity=report_figures.propensity(sources),
+        shoppers=shoppers(sources, run_windows),
+        lists=sources.value("recommend", "lists"),
+        models=models(sources),
+        tables=tables(sources),
+        steps=_steps(sources, steps),
+    )
+
+
+def intake(sources: Sources) -> Intake | Missing:
+    """What the last ingest did."""
+    record = sources.record("ingest")
+    if isinstance(record, Missing):
+        return record
+    limits = sorted((record.get("limits") or {}).items())
+    return Intake(
+        files=record.get("files", 1),
+        raw_rows=record["raw_rows"],
+        accepted=record["accepted"],
+        refused=_by_count(record["refused"]),
+        event_names=_by_count(record.get("by_event_name", {})),
+        flags=_by_count(record.get("flags", {})),
+        limits=tuple((name, limit["low"], limit["high"]) for name, limit in limits if isinstance(limit, dict)),
+        items=record.get("items", 0),
+    )
+
+
+def _by_count(counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def windows(sources: Sources) -> RunWindows | Missing:
+    """The windows that the build step has fixed."""
+    record = sources.record("build")
+    if isinstance(record, Missing):
+        return record
+    found = record["windows"]
+    ends = column_ends(sources.home.warehouse, EVENTS, "event_time")
+    moments = {name: datetime.fromisoformat(found[name]) for name in ("validation_cut", "cut", "as_of")}
+    first = None if ends is None else naive(ends[0])
+    return RunWindows(first, **moments, shortened=found["shortened"], target=record["target"])
+
+
+def recipe(sources: Sources) -> Recipe | Missing:
+    """What the recommender weighs, and how it was learned."""
+    record = sources.record("train-recommender")
+    if isinstance(record, Missing):
+        return record
+    found = record["recipe"]
+    weights = tuple(
+        (task, tuple(sorted(terms.items(), key=lambda pair: (-abs(pair[1]), pair[0]))))
+        for task, terms in sorted(found["weights"].items(), key=lambda pair: pair[0] != "next_baskets")
+    )
+    return Recipe(sources.value("recommend", "policy"), weights, tuple(_recipe_facts(found, record)))
+
+
+def _recipe_facts(found: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, str]]:
+    als = found.get("als")
+    told = "none: too little to learn from" if als is None else (
+        f"rank {als['rank']}, {als['max_iter']} iterations, alpha {als['alpha']:g}, regularisation {als['reg_param']:g}"
+    )  # fmt: skip
+    events = ", ".join(f"{name} {weight:g}" for name, weight in sorted(found["event_weights"].items()))
+    facts = [("target event", found["target"]), ("weights of events", events), ("factors (ALS)", told)]
+    if als is not None:
+        facts.append(("decay behind item factors", _decay(found["item_half_life_days"])))
+        facts.append(("decay of what is folded in", _decay(found["user_half_life_days"])))
+    if found.get("neighbours"):
+        facts.append(("neighbours per item", f"{found['neighbours']}, {_decay(found['neighbour_half_life_days'])}"))
+    if (linear := found.get("linear_items")) is not None:
+        told = f"regularisation {linear['reg_param']:g}, {_decay(found['linear_half_life_days'])}"
+        facts.append(("linear item model (EASE)", told))
+    if (following := found.get("next_items")) is not None:
+        told = f"regularisation {following['reg_param']:g}, decay {following['decay']:g} a step"
+        facts.append(("next-item model", told))
+    facts += [
+        (f"NDCG on validation: {task}", f"{value:.4f}") for task, value in sorted((record.get("ndcg") or {}).items())
+    ]
+    return facts
+
+
+def _decay(half_life_days: float | None) -> str:
+    return "no decay" if half_life_days is None else f"half-life {half_life_days:g} days"
+
+
+def models(sources: Sources) -> tuple[Model, ...] | Missing:
+    """What was trained last, whether it serves and why; and what serves in its place."""
+    decisions, told = sources.value("promote", "decisions") or {}, []
+    for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
+        version, serving = (
+            sources.value("train-" + name.removeprefix("freshet-"), "version"),
+            sources.champions.get(name),
+        )
+        if version is not None:
+            decision = decisions.get(name, {})
+            reasons = tuple(decision.get("reasons", ()))
+            told.append(Model(name, f"{version}.0", version == serving, decision.get("accepted"), reasons))
+        if serving is not None and serving != version:
+            told.append(Model(name, f"{serving}.0", True, None, ()))
+    return tuple(told) or Missing("no model was trained")
+
+
+def tables(sources: Sources) -> tuple[Table, ...] | Missing:
+    """Every Delta table of the home, by its log."""
+    facts = [(contract, table_facts(sources.home.warehouse, contract)) for contract in ALL_TABLES]
+    told = tuple(
+        Table(contract.name, contract.row, found["rows"], found["files"], found["version"])
+        for contract, found in facts
+        if found is not None
+    )
+    return told or Missing("there are no tables yet")
+
+
+def _steps(sources: Sources, steps: Sequence[tuple[str, str]]) -> tuple[StepFacts, ...]:
+    """Steps that have run, with their seconds, or why they built nothing."""
+    records = [(title, read_record(sources.home.steps, name)) for name, title in steps]
+    return tuple(
+        StepFacts(title, record.get("seconds"), record.get("not_built"))
+        for title, record in records
+        if record is not None
+    )

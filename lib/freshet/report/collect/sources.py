@@ -1,0 +1,80 @@
+"""What the report is read from: records of steps and rows of tables, without Spark."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from freshet.contracts import TableContract
+from freshet.core.records import read_record
+from freshet.report.content import Missing
+from freshet.runs.home import Home
+from freshet.tables.lookups.snapshot import some_rows
+
+EVERYTHING = pc.scalar(True)
+"""The condition that every row meets."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """One home, as the report looks at it. `champions` are the served versions by model name, as far as they are known.
+
+    `k`: length of lists at which they are judged.
+    """
+
+    home: Home
+    champions: Mapping[str, int]
+    k: int
+
+    def record(self, step: str) -> dict[str, Any] | Missing:
+        """What a step recorded; Missing when it has not run, or built nothing."""
+        found = read_record(self.home.steps, step)
+        if found is None:
+            return Missing(f"step {step} has not run in this home")
+        return Missing(found["not_built"]) if "not_built" in found else found
+
+    def value(self, step: str, key: str) -> Any:
+        """One value of a step's record; None when there is no such record or value."""
+        found = self.record(step)
+        return None if isinstance(found, Missing) else found.get(key)
+
+    def rows(
+        self, contract: TableContract, columns: Sequence[str], where: pc.Expression, at_most: int
+    ) -> list[dict[str, Any]]:
+        """Some rows of a table, times without zone (UTC); empty when the table does not exist."""
+        found = some_rows(self.home.warehouse, contract, columns=columns, where=where, at_most=at_most)
+        return [{name: naive(value) for name, value in row.items()} for row in found]
+
+    def served_version(self, model: str, step: str) -> str | None:
+        """The text of column model_version of the model that serves, else of the one that was trained last."""
+        version = self.champions.get(model) or self.value(step, "version")
+        return None if version is None else f"{version}.0"
+
+
+def naive(value: Any) -> Any:
+    """A time as UTC without zone, anything else as it is."""
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
+
+
+def equals(column: str, value: Any) -> pc.Expression:
+    """The condition that a column has a value; times are UTC without zone."""
+    return pc.field(column) == _scalar(value)
+
+
+def before(column: str, moment: datetime) -> pc.Expression:
+    """The condition that a column of times lies before a moment."""
+    return cast(pc.Expression, pc.field(column) < _scalar(moment))
+
+
+def among(column: str, values: Iterable[str]) -> pc.Expression:
+    """The condition that a column has one of some texts."""
+    return cast(pc.Expression, pc.field(column).isin(pa.array(sorted(values), pa.string())))
+
+
+def _scalar(value: Any) -> pa.Scalar:
+    if isinstance(value, datetime):
+        return pa.scalar(value.replace(tzinfo=UTC), pa.timestamp("us", tz="UTC"))
+    return pa.scalar(value)

@@ -1,0 +1,278 @@
+"""What the page of a report shows, as plain values. A part that could not be built is `Missing`, with its reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of evaluation_results: a metric of a model on a task, with its 95 % interval where there is one."""
+
+    task: str
+    model: str
+    metric: str
+    k: int
+    value: float | None
+    low: float | None
+    high: float | None
+    users: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures of lists and of plain methods on days that were not learned from. `ours` names the model that is ours."""
+
+    figures: tuple[Figure, ...]
+    ours: str
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(figure.task for figure in self.figures))
+
+    def at(self, task: str, metric: str, k: int) -> tuple[Figure, ...]:
+        """The known figures of a task, best first, ties by model."""
+        chosen = (f for f in self.figures if (f.task, f.metric, f.k) == (task, metric, k) and f.value is not None)
+        return tuple(sorted(chosen, key=lambda f: (-(f.value or 0.0), f.model)))
+
+    def own(self, task: str, metric: str, k: int) -> Figure | None:
+        """Freshet's own figure."""
+        return next((figure for figure in self.at(task, metric, k) if figure.model == self.ours), None)
+
+    def best_plain(self, task: str, metric: str, k: int) -> Figure | None:
+        """The best figure of a plain method; a champion of before is none."""
+        others = (figure for figure in self.at(task, metric, k) if "/" in figure.model)
+        return next(others, None)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch of the live part; `event_clock` is the newest event time so far (UTC)."""
+
+    number: int
+    event_clock: datetime
+    shoppers: int
+    lists: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Live:
+    """The replayed days: what was written, how long it took, and lists judged before and after fold-in."""
+
+    batches: tuple[Batch, ...]
+    lists: int
+    unknown_items: int
+    seconds_p50: float | None
+    seconds_p95: float | None
+    figures: tuple[Figure, ...]
+
+    def figure(self, model: str, metric: str, k: int) -> Figure | None:
+        """The figure of before_fold_in or after_fold_in, None when it is not known."""
+        return next((f for f in self.figures if (f.model, f.metric, f.k) == (model, metric, k)), None)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A group of shoppers with its means; None where the source does not know them."""
+
+    name: str
+    size: int
+    recency_days: float | None
+    orders: float | None
+    monetary: float | None
+    tenure_days: float | None
+    items_breadth: float | None
+
+
+@dataclass(frozen=True)
+class Segments:
+    """All segments of the served model, by falling value; `silhouette` (-1 to 1) says how clearly they are parted."""
+
+    segments: tuple[Segment, ...]
+    currency: str | None
+    silhouette: float | None
+
+    @property
+    def shoppers(self) -> int:
+        return sum(segment.size for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Cases whose predicted probability lies in [low, high): their number, mean prediction and observed share."""
+
+    low: float
+    high: float
+    n: int
+    mean_predicted: float
+    observed_share: float
+
+
+@dataclass(frozen=True)
+class Propensity:
+    """Quality of the purchase probability at `test_cut` (UTC). `metrics` by name, as evaluation names them."""
+
+    metrics: dict[str, float]
+    bins: tuple[Bin, ...]
+    test_cut: datetime | None
+    horizon_days: int | None
+    shoppers: int
+
+
+Count = tuple[str, int]
+"""A name (reason code, event name, flag) and how many."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Stands where a part would be: why it is not there, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What came in: raw_rows = accepted + sum of `refused`. `limits`: (name, low, high) outside of which is flagged."""
+
+    files: int
+    raw_rows: int
+    accepted: int
+    refused: tuple[Count, ...]
+    event_names: tuple[Count, ...]
+    flags: tuple[Count, ...]
+    limits: tuple[tuple[str, float, float], ...]
+    items: int
+
+    @property
+    def all_refused(self) -> int:
+        return sum(count for _, count in self.refused)
+
+
+@dataclass(frozen=True)
+class RunWindows:
+    """How the run divided time (UTC): learned before validation_cut and cut, chosen up to cut, tested up to as_of.
+
+    `first` is the oldest event, None when unknown. `target` is the event that lists aim at, by its GA4 name.
+    """
+
+    first: datetime | None
+    validation_cut: datetime
+    cut: datetime
+    as_of: datetime
+    shortened: bool
+    target: str
+
+    @property
+    def has_test(self) -> bool:
+        return self.cut < self.as_of
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the served score weighs. `weights` is by task: (term, weight), heaviest first. `facts` are (name, value)."""
+
+    policy: str | None
+    weights: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    """Something a shopper did; `is_live` when it happened in the replayed days."""
+
+    time: datetime
+    event_name: str
+    item_id: str
+    item_name: str | None
+    quantity: float | None
+    is_live: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of a list. `reason` as stored; `reason_item`: name of the item in it; `is_new`: not in the batch list."""
+
+    position: int
+    item_id: str
+    item_name: str | None
+    reason: str
+    reason_item: str | None
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Shopper:
+    """A shopper as an example: newest events and current list. `kind` says in words why this one was chosen."""
+
+    user_id: str
+    kind: str
+    segment: str | None
+    purchase_probability: float | None
+    events: int
+    history: tuple[HistoryLine, ...]
+    source: str
+    model_version: str
+    event_clock: datetime
+    places: tuple[Place, ...]
+    had_batch_list: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that was trained or serves; `serves` None when unknown. `reasons` are those of the gate."""
+
+    name: str
+    version: str
+    serves: bool | None
+    accepted: bool | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table: what a row is, its rows, live files and newest version."""
+
+    name: str
+    row: str
+    rows: int
+    files: int
+    version: int
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """A step of the run and how long it took; `not_built` says why nothing came of it."""
+
+    title: str
+    seconds: float | None
+    not_built: str | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report. `k`: length of lists at which they are judged; `lists`: shoppers with a batch list.
+
+    `generated_at` (UTC) is the only value that differs between reports of the same records and tables.
+    """
+
+    source: str
+    generated_at: datetime
+    k: int
+    notes: tuple[str, ...]
+    intake: Intake | Missing
+    windows: RunWindows | Missing
+    quality: Quality | Missing
+    validation: Quality | Missing
+    recipe: Recipe | Missing
+    live: Live | Missing
+    segments: Segments | Missing
+    propensity: Propensity | Missing
+    shoppers: tuple[Shopper, ...] | Missing
+    lists: int | None
+    models: tuple[Model, ...] | Missing
+    tables: tuple[Table, ...] | Missing
+    steps: tuple[StepFacts, ...]
+
+    @property
+    def not_built(self) -> tuple[StepFacts, ...]:
+        return tuple(step for step in self.steps if step.not_built is not None)

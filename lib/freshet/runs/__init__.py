@@ -1,0 +1,1 @@
+"""A run in a home: settings, steps, their records, and how they are run."""

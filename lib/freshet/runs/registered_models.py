@@ -1,0 +1,44 @@
+"""The registered models of a home, and where their artifacts lie."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from freshet.registry.versions import ModelVersion, Registry
+from freshet.runs.home import Home
+from freshet.runs.job import Job
+
+RECOMMENDER = "freshet-recommender"
+PROPENSITY = "freshet-propensity"
+SEGMENTS = "freshet-segments"
+
+SCORING = "scoring"
+"""Artifact folder of a run that holds the scoring artifact."""
+
+
+@lru_cache(maxsize=4)
+def _registry(folder: Path) -> Registry:
+    return Registry(folder)
+
+
+def registry(job: Job) -> Registry:
+    """The home's registry, opened once per process."""
+    return _registry(job.home.mlflow)
+
+
+def champion(job: Job, name: str) -> ModelVersion | None:
+    """The version of a model that serves, None before the first promotion."""
+    return registry(job).champion(name)
+
+
+def champion_facts(job: Job, name: str) -> dict[str, int] | None:
+    """Version, minor and generation of the champion, for fingerprints."""
+    found = champion(job, name)
+    if found is None:
+        return None
+    return {"version": found.version, "minor": found.minor, "generation": found.generation}
+
+
+def validation_folder(home: Home, fingerprint: str, name: str) -> Path:
+    """Where what one training leaves lies: recipes fitted as of the validation cut (challenger, champion), and the
+    record of its search while it runs."""
+    return home.artifacts / f"{fingerprint}-{name}"

@@ -1,0 +1,1 @@
+"""The streaming service: events taken in, lists kept fresh."""

@@ -1,0 +1,167 @@
+"""Compaction: what the stream has appended to `recommendation_updates` goes into `recommendations`.
+
+Between two micro-batches the stream turns to the next epoch (`advance`). Beside the micro-batches that follow, all
+lists of the epochs before go into `recommendations` in one commit (`merge`). When that stands, again between two
+micro-batches, the epochs that the compaction *before* had merged are dropped (`drop`): a reader that opened
+`recommendations` before a compaction and opens the updates after it still finds there what it has not seen.
+
+A kill anywhere loses and doubles nothing: an epoch is dropped only by the process that saw two merges of it stand,
+and merging the same lists again gives the same lists.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
+from freshet.core.errors import BusyError
+from freshet.service.compaction.list_merge import MergeProcess
+from freshet.service.compaction.list_table import write_lists_by_spark
+from freshet.service.lists.latest import latest_recommendations
+from freshet.tables.data_files import NotPlainError
+from freshet.tables.leases import lease
+from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance.background import BackgroundTask, Packing
+from freshet.tables.maintenance.parameters import CompactionParameters
+from freshet.tables.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class CompactionReport:
+    """What a compaction did: the newest epoch it took in, and whether `recommendations` was free to be written."""
+
+    epoch: int
+    merged: bool
+    lists: int = 0
+    merge_seconds: float = 0.0
+    files_dropped: int = 0
+    pause_seconds: float = 0.0
+
+
+class Compaction:
+    """The compactions of one stream, which is the only writer of `recommendation_updates`.
+
+    Every method but `merge` is called between two micro-batches and from the thread that runs them; the first one
+    after the first micro-batch of a start, which may be a repeated one and looks for its own lists. `warehouse` must
+    have the session of the application, not that of a micro-batch. `now` gives the wall time, UTC without a zone.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, locks: Path, parameters: CompactionParameters, now: Callable[[], datetime]
+    ) -> None:
+        warehouse.create(RECOMMENDATION_UPDATES)
+        self.warehouse, self.locks, self.parameters, self.now = warehouse, locks, parameters, now
+        self._epoch = hygiene.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") or 0
+        # Lists wait since their file was written, also through a restart.
+        self._began = min(now(), hygiene.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
+        self._merged: int | None = None
+        self._ripe: int | None = None
+        self._process = MergeProcess()
+        self._merging = BackgroundTask[CompactionReport]()
+        self._packing = Packing(warehouse, (RECOMMENDATION_UPDATES,), parameters)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that a micro-batch writes into its rows; ask once per micro-batch."""
+        return self._epoch
+
+    def between_batches(self) -> CompactionReport | None:
+        """All that is due now: ends a compaction that is ready, begins one, packs. The report of one that ended.
+
+        Packing goes on beside the micro-batches that follow. Until it has ended nothing is dropped of what it packs.
+        """
+        if self._packing.goes_on():
+            return None
+        report = self.finish_if_ready()
+        if self.due(self.now()):
+            self.begin()
+        self._packing.begin_if_due()
+        return report
+
+    def due(self, now: datetime) -> bool:
+        """Whether a compaction should begin: none is running, and the last began `every_minutes` ago."""
+        return not self._merging.is_pending and now - self._began >= timedelta(minutes=self.parameters.every_minutes)
+
+    def begin(self) -> None:
+        """Turns to the next epoch and merges those before in a thread of its own; nothing new is not merged."""
+        self._began = self.now()
+        highest = hygiene.highest_partition(self.warehouse, RECOMMENDATION_UPDATES, "epoch")
+        if highest is None or (self._merged is not None and highest <= self._merged):
+            # As long ago as any other drop would be: what the last compaction merged is ripe without another.
+            self._ripe = self._merged
+            self._tidy(self.drop())
+            return
+        epoch = self.advance()
+        self._merging.begin(partial(self.merge, epoch), f"compaction-{epoch}")
+
+    def finish_if_ready(self, *, wait: bool = False) -> CompactionReport | None:
+        """Drops what is ripe when a begun merge stands; None while it runs or none was begun.
+
+        Raises the error that ended the merge; a `recommendations` in use by another process is none, its round is
+        skipped.
+        """
+        if self._merging.is_running and not wait:
+            return None
+        outcome, started = self._merging.taken(), time.monotonic()
+        if outcome is None:
+            return None
+        dropped = self.drop() if outcome.merged else 0
+        self._tidy(dropped)
+        return CompactionReport(
+            outcome.epoch, outcome.merged, outcome.lists, outcome.merge_seconds, dropped, time.monotonic() - started
+        )
+
+    def advance(self) -> int:
+        """Turns to the next epoch; the one that ends. No micro-batch may be running."""
+        ended, self._epoch = self._epoch, self._epoch + 1
+        return ended
+
+    def merge(self, epoch: int) -> CompactionReport:
+        """`recommendations` := the newest list per shopper of it and of the updates up to `epoch`, in one commit."""
+        started = time.monotonic()
+        try:
+            with lease(self.locks, "table", RECOMMENDATIONS.name) as lock:
+                self.warehouse.create(RECOMMENDATIONS)
+                lists = self._written(epoch, lock)
+                self._ripe, self._merged = self._merged, epoch
+                hygiene.vacuum(self.warehouse, RECOMMENDATIONS, hours=self.parameters.vacuum_hours)
+                hygiene.shorten_log(self.warehouse, RECOMMENDATIONS)
+        except BusyError:
+            return CompactionReport(epoch, merged=False)
+        return CompactionReport(epoch, True, lists, time.monotonic() - started)
+
+    def _written(self, epoch: int, lock: int) -> int:
+        try:
+            return self._process.run(self.warehouse.folder, up_to=epoch, lock=lock)
+        except NotPlainError:
+            # Somebody has changed a table's features. On all cores: the micro-batches wait.
+            ended = self.warehouse.read(RECOMMENDATION_UPDATES).where(F.col("epoch") <= epoch)
+            newest = latest_recommendations(self.warehouse.read(RECOMMENDATIONS), ended)
+            return write_lists_by_spark(self.warehouse, newest)
+
+    def drop(self) -> int:
+        """Drops the epochs that the compaction before the last had merged; the number of files."""
+        if self._ripe is None:
+            return 0
+        return hygiene.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._ripe)
+
+    def end(self) -> None:
+        """Waits for packing that goes on; a merge that runs ends without an effect."""
+        self._process.close()
+        self._packing.close()
+
+    def close(self) -> CompactionReport | None:
+        """Waits for packing and a merge that run and ends them. Raises what ended one of them."""
+        self._packing.wait()
+        return self.finish_if_ready(wait=True)
+
+    def _tidy(self, dropped: int) -> None:
+        hygiene.vacuum(self.warehouse, RECOMMENDATION_UPDATES, hours=self.parameters.vacuum_hours)
+        hygiene.remove_empty_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", below=self._epoch)
+        if dropped:
+            hygiene.shorten_log(self.warehouse, RECOMMENDATION_UPDATES)

@@ -1,0 +1,1 @@
+"""The stream that takes events in: every record becomes an event or is quarantined."""

@@ -1,0 +1,55 @@
+"""Raw records of a stream to typed ones with a verdict, by the same rules as files."""
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from freshet.cleaning.parameters import CleaningParameters
+from freshet.cleaning.parsing import PLACE, parsed
+from freshet.cleaning.problems import PROBLEM_TYPE, problem
+from freshet.contracts import EVENTS
+from freshet.contracts.shoppers import entry_key
+from freshet.service.streams.records import CARRIED, TOO_LARGE
+from freshet.sources.rules import SourceMapping
+
+
+def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters) -> DataFrame:
+    """EVENTS columns, problems and CARRIED of streaming records (streaming.records).
+
+    A record that does not say when it was received was when the broker had it. Times after the micro-batch's own, by
+    more than the tolerance, are problems. Flags that need many records to be known (outliers, bots) are the batch's.
+    """
+    read = parsed(
+        raw, mapping, now=F.col("began"), params=params, arrived=F.col("arrived"), carried=CARRIED
+    )  # fmt: skip
+    large = F.array(problem(F.lit(True), "too_large", None, TOO_LARGE)).cast(f"array<{PROBLEM_TYPE}>")
+    return read.withColumn("problems", F.when(F.col("too_large"), large).otherwise(F.col("problems")))
+
+
+def is_sound() -> Column:
+    """True for records of `arrivals` without a problem."""
+    return F.size("problems") == 0
+
+
+def verdicts(records: DataFrame) -> DataFrame:
+    """EVENTS columns, raw, began, reason_code, field and message of `arrivals`; the last three are null for sound
+    records."""
+    first = F.try_element_at("problems", F.lit(1))
+    message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
+    return records.select(
+        *EVENTS.column_names, "raw", "began", first["reason_code"].alias("reason_code"),
+        first["field"].alias("field"), F.when(~is_sound(), message).alias("message"),
+    )  # fmt: skip
+
+
+def places_of(records: DataFrame) -> pa.Table:
+    """(source_partition, source_offset, received_time) of `arrivals`."""
+    return records.select(*PLACE, "received_time").toArrow()
+
+
+def in_pieces(records: DataFrame, count: int) -> list[DataFrame]:
+    """The records of `arrivals` in so many parts; those with one event id are in one of them."""
+    if count == 1:
+        return [records]
+    part = F.pmod(entry_key(), F.lit(count))
+    return [records.where(part == number) for number in range(count)]

@@ -1,0 +1,58 @@
+"""The folder of a query's checkpoint, marked with all that must not change under it."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from freshet.core.errors import StateError
+from freshet.core.records import fingerprint, read_record, write_record
+
+_RECORD = "made-for"
+
+
+def newest_number(folder: Path) -> int | None:
+    """The number of the newest micro-batch in `offsets` (begun) or `commits` (ended) of a query; None without any."""
+    return max((int(file.name) for file in folder.glob("*") if file.name.isdigit()), default=None)
+
+
+def source_offset(query: Path, batch_id: int) -> dict[str, Any]:
+    """Up to where a micro-batch has read the query's one source, in the source's own words."""
+    # A line for the log's version, one for the micro-batch, one for each source.
+    lines = (query / "offsets" / str(batch_id)).read_text(encoding="utf-8").splitlines()
+    offset: dict[str, Any] = json.loads(lines[2])
+    return offset
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`id` is new with every checkpoint: rows that carry it are no other's, also after a new beginning."""
+
+    folder: Path
+    id: str
+
+    @property
+    def query(self) -> Path:
+        """The checkpoint itself; beside it lies what a query was begun with."""
+        return self.folder / "query"
+
+
+def opened_checkpoint(folder: Path, parts: dict[str, Any]) -> Checkpoint:
+    """The checkpoint in `folder`, begun where there is none. `parts`: by name what must not change under it.
+
+    Raises StateError that names what has changed.
+    """
+    known = read_record(folder, _RECORD)
+    if known is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = {"fingerprint": fingerprint(parts), "id": uuid.uuid4().hex[:12], "parts": parts}
+        write_record(folder, _RECORD, known)
+    elif known["fingerprint"] != fingerprint(parts):
+        before = known["parts"]
+        changed = [name for name in sorted({*before, *parts}) if before.get(name) != parts.get(name)]
+        raise StateError(
+            f"the stream was begun with another {', '.join(changed)}", where=str(folder),
+            do="Change it back, or begin anew with --rebuild: nothing is lost or doubled",
+        )  # fmt: skip
+    return Checkpoint(folder, str(known["id"]))

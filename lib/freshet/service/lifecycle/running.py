@@ -1,0 +1,177 @@
+"""A query that runs until it is stopped: started, watched, ended between two micro-batches."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+
+from freshet.core.errors import NO_SPACE, StateError, TransientError
+from freshet.service.lists.query import in_few_words
+from freshet.sources.rules import MISTAKES_FOUND_LATE
+
+
+class MicroBatches(Protocol):
+    """What a query calls for each micro-batch; the error that ended one stays in `failure`.
+
+    Once `is_ending` is set, the next call ends the query before it has done anything.
+    """
+
+    failure: Exception | None
+    is_ending: bool
+
+    def __call__(self, rows: DataFrame, batch_id: int, /) -> None: ...
+
+
+@dataclass
+class WithChores:
+    """`batches`, and after each micro-batch the chores of the process that writes its tables.
+
+    A chore that fails ends the query, as a micro-batch would; repeated, that micro-batch finds what it wrote.
+    """
+
+    batches: Callable[[DataFrame, int], None]
+    chores: tuple[Callable[[], object], ...]
+    failure: Exception | None = field(default=None, init=False)
+    is_ending: bool = field(default=False, init=False)
+
+    def __call__(self, rows: DataFrame, batch_id: int) -> None:
+        """The micro-batch, then the chores."""
+        if self.is_ending:
+            # Not by returning: Spark would take the micro-batch for done.
+            raise EndingError
+        try:
+            self.batches(rows, batch_id)
+            for chore in self.chores:
+                chore()
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+class EndingError(Exception):
+    """A micro-batch that was not begun, since its query is to end: the next start takes it."""
+
+
+@dataclass
+class RunningQuery:
+    """A started query with the function it calls for each micro-batch, and those for its end."""
+
+    name: str
+    query: StreamingQuery
+    batches: MicroBatches
+    checkpoint: Path
+    ended: tuple[Callable[[], None], ...] = ()
+
+    def raise_failure(self) -> None:
+        """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""
+        if self.query.isActive:
+            return
+        failure, error = self.batches.failure, self.query.exception()
+        if failure is not None:
+            # A source's records are read in a micro-batch of ours: what is wrong with them comes to light there, too.
+            is_spark_s = isinstance(failure, Py4JJavaError | PySparkException)
+            raise (self._in_known_words(failure) if is_spark_s else None) or failure
+        if error is not None and not self.batches.is_ending:
+            raise self._in_known_words(error) or self._in_words(error)
+
+    def begin_ending(self) -> None:
+        """Lets the query end with the micro-batch that it is at."""
+        self.batches.is_ending = True
+
+    def stop(self, *, within_seconds: float) -> None:
+        """Ends the query between two micro-batches; after the given time in the middle of one, which is then repeated
+        by the next start."""
+        self.begin_ending()
+        end = time.monotonic() + within_seconds
+        # A steady stream leaves hardly a moment between two micro-batches: the next one ends it.
+        while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
+            time.sleep(0.02)
+        self.query.stop()
+        for close in self.ended:
+            close()
+
+    def _in_known_words(self, error: Exception) -> StateError | None:
+        text = str(error)
+        for mark, meaning, advice in _KNOWN:
+            if mark in text:
+                return StateError(meaning, where=f"stream {self.name}", do=advice)
+        return None
+
+    def _in_words(self, error: StreamingQueryException) -> TransientError:
+        text = " ".join(str(error).split())
+        return TransientError(
+            "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
+            do="Start it again; where that ends likewise, begin anew with --rebuild",
+        )  # fmt: skip
+
+
+_GONE = (
+    "the topic no longer has the records that come next: they expired, or it was made anew",
+    "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
+)
+FILE_GONE = ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "FileNotFoundException")
+"""Marks of a file that was removed before it was read."""
+
+VACUUMED = (
+    "files of the table that come next are gone: the stream stood still for longer than the table keeps them",
+    "Begin anew with --rebuild: nothing is lost or doubled; a table of the shop needs freshet ingest before it",
+)
+_MADE_ANEW = (
+    "the table was made anew since the stream began",
+    "Begin anew with --rebuild: the new table is taken in from its beginning",
+)
+_CHANGED = (
+    "rows of the table were changed or deleted, and only what is appended is taken in",
+    "Set service.skip_changed_commits=true to pass over such commits, with all that they add",
+)
+_DAMAGED = (
+    "the checkpoint is damaged, or was written by another release of Spark",
+    "Begin anew with --rebuild: nothing is lost or doubled",
+)
+
+_FULL = (
+    "the disk is full",
+    "Free some space and start it again: nothing is lost or doubled",
+)
+
+_MAPPING = (
+    "a time zone, time format or regular expression of the mapping cannot be used",
+    "Correct the mapping, and begin anew with --rebuild: nothing is lost or doubled",
+)
+
+_KNOWN = tuple(
+    (mark, *meaning)
+    for meaning, marks in (
+        (_MAPPING, MISTAKES_FOUND_LATE),
+        (_FULL, NO_SPACE),
+        (_GONE, ("KAFKA_DATA_LOSS", "Some data may have been lost", "OffsetOutOfRange")),
+        (VACUUMED, (*FILE_GONE, "DELTA_VERSIONS_NOT_CONTIGUOUS", "DELTA_CANNOT_RECREATE")),
+        (_MADE_ANEW, ("DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",)),
+        (_CHANGED, ("DELTA_SOURCE_TABLE_IGNORE_CHANGES", "DELTA_SOURCE_IGNORE_DELETE")),
+        (_DAMAGED, ("CANNOT_LOAD_STATE", "STATE_STORE_", "Incomplete log file", "MALFORMED_LOG_FILE",
+                    "MISSING_METADATA", "CHECKPOINT_FILE_CHECKSUM")),
+    )
+    for mark in marks
+)  # fmt: skip
+
+
+def started(
+    name: str,
+    rows: DataFrame,
+    batches: MicroBatches,
+    *,
+    checkpoint: Path,
+    every_seconds: float,
+    ended: tuple[Callable[[], None], ...] = (),
+) -> RunningQuery:
+    """Starts the query `rows`; 0 seconds: a micro-batch as soon as the last has ended. `ended` are called when it has
+    been stopped."""
+    writer = rows.writeStream.queryName(name).option("checkpointLocation", str(checkpoint))
+    writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")
+    return RunningQuery(name, writer.foreachBatch(in_few_words(batches)).start(), batches, checkpoint, ended)

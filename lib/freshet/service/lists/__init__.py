@@ -1,0 +1,1 @@
+"""The stream that keeps lists fresh: shoppers' histories, and lists made of them."""

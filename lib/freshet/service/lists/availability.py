@@ -1,0 +1,38 @@
+"""Which items can be had, as a stream asks for it in every micro-batch."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from freshet.contracts import ITEMS_HISTORY
+from freshet.ranking.availability import save_unavailable
+from freshet.tables.lookups.item_states import unavailable_items
+from freshet.tables.warehouse import Warehouse
+
+
+@dataclass
+class Availability:
+    """The file of items that cannot be had now, in `folder`; None while all can.
+
+    Table `items_history` is looked at again `seconds` after the last look, and read only where it has changed. `now`
+    gives the wall time, UTC without a zone.
+    """
+
+    warehouse: Warehouse
+    folder: Path
+    seconds: float
+    now: Callable[[], datetime]
+    _file: Path | None = field(default=None, init=False)
+    _version: int = field(default=-1, init=False)
+    _until: float = field(default=0.0, init=False)
+
+    def __call__(self) -> Path | None:
+        if time.monotonic() >= self._until:
+            version = self.warehouse.version(ITEMS_HISTORY)
+            if version != self._version:
+                self._file = save_unavailable(unavailable_items(self.warehouse, self.now()), self.folder)
+                self._version = version
+            self._until = time.monotonic() + self.seconds
+        return self._file

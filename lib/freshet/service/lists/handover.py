@@ -1,0 +1,116 @@
+"""How the stream of lists takes over from the tables: the history so far, then what comes after it.
+
+Straight from a topic, it goes on at the offsets where the tables end; from table `events`, at its next version.
+
+Written once, before a query has its first checkpoint, and kept beside it: a restart goes on from the same hand-over,
+so that no event is missed and none counted twice.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from freshet.cleaning.parsing import PLACE
+from freshet.contracts import EVENTS, QUARANTINE
+from freshet.core.errors import StateError
+from freshet.core.records import read_record, write_record
+from freshet.service.intake.arrivals import is_sound
+from freshet.service.lists.history_events import stream_events
+from freshet.tables.appends import appended_rows
+from freshet.tables.warehouse import Warehouse
+
+_RECORD = "handover"
+EARLIEST = -2
+"""Kafka's own number for the oldest message there is."""
+
+Past = Callable[[DataFrame, Path], None]
+"""Takes what table `events` holds into the state of a stream in a folder."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """`events_version`: version of table events that is the history; `offsets`: first offset of each partition to be
+    read from the topic."""
+
+    topic: str
+    events_version: int
+    offsets: dict[int, int]
+
+
+def topic_handover(
+    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, past: Past
+) -> Handover:
+    """The hand-over that stands in `folder`, else one made of `events` as it is now.
+
+    `past` puts the history into `folder`, whole before the hand-over is recorded. Events of `source` in these
+    partitions of the topic end with the offsets; those of other sources are all history: the topic holds none of them.
+    Raises StateError when the topic has fewer partitions than a hand-over was made for.
+    """
+    known = read_record(folder, _RECORD)
+    if known is None:
+        version = warehouse.version(EVENTS)
+        events = warehouse.read(EVENTS, version=version)
+        offsets = next_offsets(in_order(warehouse, events), source=source, topic=topic, partitions=partitions)
+        past(events, folder)
+        write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
+        return Handover(topic, version, offsets)
+    found = Handover(known["topic"], known["events_version"], {int(n): o for n, o in known["offsets"].items()})
+    if found.topic != topic or len(found.offsets) > partitions:
+        raise StateError(
+            "this stream was begun on another topic", where=str(folder),
+            expected=f"topic {found.topic} with {len(found.offsets)} partitions or more",
+            found=f"topic {topic} with {partitions}", do="Begin anew with --rebuild: nothing is lost or doubled",
+        )  # fmt: skip
+    return found
+
+
+def table_handover(warehouse: Warehouse, folder: Path, *, past: Past) -> int:
+    """The version of table `events` up to which it is history: of the hand-over in `folder`, else as it is now."""
+    known = read_record(folder, _RECORD)
+    if known is not None:
+        return int(known["events_version"])
+    version = warehouse.version(EVENTS)
+    past(warehouse.read(EVENTS, version=version), folder)
+    write_record(folder, _RECORD, {"events_version": version})
+    return version
+
+
+def starting_offsets(topic: str, offsets: dict[int, int]) -> str:
+    """As Spark's option startingOffsets takes them."""
+    return json.dumps({topic: {str(number): offset for number, offset in offsets.items()}})
+
+
+def in_order(warehouse: Warehouse, events: DataFrame) -> DataFrame:
+    """`events` but those that were refused at first and mended: they say nothing of the records before them."""
+    if not warehouse.exists(QUARANTINE):
+        return events
+    refused = warehouse.read(QUARANTINE).select("source", *PLACE)
+    return events.join(refused, on=["source", *PLACE], how="left_anti")
+
+
+def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int) -> dict[int, int]:
+    """Per partition of the topic the offset behind the last of its events `in_order`; its oldest message where it has
+    none.
+
+    All records before it stand in a table, for an intake writes the refused ones first.
+    """
+    name = re.compile(re.escape(topic) + r"-(\d+)")
+    mine = events.where((F.col("source") == source) & F.startswith("source_partition", F.lit(f"{topic}-")))
+    newest = mine.groupBy("source_partition").agg(F.max("source_offset").alias("newest")).collect()
+    found = {name.fullmatch(row["source_partition"]): row["newest"] for row in newest}
+    return {**dict.fromkeys(range(partitions), EARLIEST), **{int(m[1]): last + 1 for m, last in found.items() if m}}
+
+
+def live_events(arrived: DataFrame) -> DataFrame:
+    """STREAM_EVENT of the sound records among `streaming.arrivals`."""
+    return stream_events(arrived.where(is_sound()))
+
+
+def live_rows(session: SparkSession, warehouse: Warehouse, *, after: int, most_files: int) -> DataFrame:
+    """STREAM_EVENT of what is appended to table `events` after a version."""
+    return stream_events(appended_rows(session, warehouse, EVENTS, after=after, most_files=most_files))

@@ -1,0 +1,125 @@
+"""Lists of the shoppers that a micro-batch touched, on their way into `recommendation_updates`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from freshet.contracts import RECOMMENDATION_UPDATES
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.packed_histories import TIME, PackedHistories, microseconds
+from freshet.service.lists.history_store import SHOPPERS_AT_A_TIME, HistoryStore
+from freshet.tables.warehouse import Warehouse
+from freshet.tables.writers.small_writes import append_arrow, arrow_schema
+
+
+class Scorer(Protocol):
+    """The scoring function that batch and stream share: the columns of `shoppers`, items and unknown_items."""
+
+    def __call__(
+        self, shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int,
+        policy: str,
+    ) -> pa.Table: ...  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The champion of a moment: its version and generation, its artifact, the policy its lists are made by."""
+
+    version: str
+    generation: int
+    artifact: Path
+    policy: str
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What all lists of a micro-batch have in common beside the event clock."""
+
+    query_id: str
+    batch_id: int
+    generated_at: datetime
+    model: ServedModel
+    epoch: int
+
+    def values(self, clock: datetime) -> dict[str, Any]:
+        """Columns of `recommendation_updates` that are the same in every row."""
+        return {
+            "query_id": self.query_id,
+            "batch_id": self.batch_id,
+            "generated_at": self.generated_at,
+            "event_clock": clock,
+            "generation": self.model.generation,
+            "model_version": self.model.version,
+            "source": "stream",
+            "epoch": self.epoch,
+        }
+
+
+_RECEIVED = (0.5, 0.05)
+
+_OWN = {"caused_by_event_time": "newest_event_time", "caused_by_received_time": "newest_received_time"}
+"""Columns of `recommendation_updates` that have another name where lists are made."""
+
+
+def lists_of(
+    due: pa.Table, store: HistoryStore, stamp: Stamp, clock: datetime, *, scorer: Scorer, length: int
+) -> pa.Table:
+    """RECOMMENDATION_UPDATES columns and unknown_items: a list for each row (user_id, newest_received_time)."""
+    starts = range(0, due.num_rows, SHOPPERS_AT_A_TIME)
+    parts = [
+        _scored(due.slice(start, SHOPPERS_AT_A_TIME), store, stamp.model, clock, scorer, length) for start in starts
+    ]
+    scored = pa.concat_tables(parts)
+    common = stamp.values(clock)
+    types = arrow_schema(RECOMMENDATION_UPDATES)
+    columns = [
+        pa.repeat(pa.scalar(common[name], types.field(name).type), scored.num_rows) if name in common
+        else scored.column(_OWN.get(name, name))
+        for name in RECOMMENDATION_UPDATES.column_names
+    ]  # fmt: skip
+    made = pa.table(columns, names=RECOMMENDATION_UPDATES.column_names)
+    return made.append_column("unknown_items", scored.column("unknown_items"))
+
+
+def _scored(
+    due: pa.Table, store: HistoryStore, model: ServedModel, clock: datetime, scorer: Scorer, length: int
+) -> pa.Table:
+    histories = store.histories(due.column("user_id").to_pylist())
+    # Everybody who is due has an entry, and the newest stands first.
+    firsts = np.cumsum(histories.lengths) - histories.lengths
+    newest = pa.array(histories.entries[firsts, TIME], pa.timestamp("us", tz="UTC"))
+    shoppers = due.append_column("newest_event_time", newest)
+    return scorer(shoppers, histories, artifact=model.artifact, clock=clock, length=length, policy=model.policy)
+
+
+def warm_up(scorer: Scorer, model: ServedModel, *, clock: datetime, length: int) -> None:
+    """Makes a list for nobody, of one item that was wanted: the model is in memory then, and kernels are compiled,
+    which took 19 s on a new machine while the first events waited."""
+    artifact = Artifact.load(model.artifact)
+    weights = artifact.recipe.event_weights
+    wanted = max(weights, key=lambda name: weights[name])
+    moment = np.datetime64(clock, "us").astype(np.int64)
+    entry = np.array([[moment, 0, 0, 0]], np.int64)
+    history = PackedHistories(np.ones(1, np.int64), entry, artifact.items.slice(0, 1), pa.array([wanted]))
+    nobody = pa.table({"user_id": pa.array([""])})
+    scorer(nobody, history, artifact=model.artifact, clock=clock, length=length, policy=model.policy)
+
+
+def append_lists(warehouse: Warehouse, lists: pa.Table) -> None:
+    """Adds the rows of `lists_of` to the table, in one commit."""
+    append_arrow(warehouse, lists.drop_columns("unknown_items"), RECOMMENDATION_UPDATES)
+
+
+def received(due: pa.Table) -> Sequence[datetime]:
+    """When the median and the oldest of 20 events that caused a list were received; there must be some."""
+    found = pc.quantile(
+        microseconds(due.column("newest_received_time")), q=list(_RECEIVED), interpolation="lower"
+    ).cast(pa.timestamp("us"))
+    times: list[datetime] = found.to_pylist()
+    return times

@@ -1,0 +1,161 @@
+"""Streams of raw records: source columns as texts, with the record's place, its text and its arrival.
+
+Every stream has the columns that its mapping names and CARRIED: `raw` (the whole record as text, cut where it is too
+large), `arrived` (when the broker or the file system had it, never after the micro-batch began), `began` (the
+micro-batch's own time, the same when it is repeated) and `too_large`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, MapType, StringType, StructField, StructType
+
+from freshet.cleaning.source_columns import used_columns
+from freshet.contracts.inputs import BROKEN_RECORD
+from freshet.sources.rules import SourceMapping
+
+CARRIED = ("raw", "arrived", "began", "too_large")
+
+MOST_RECORD_CHARACTERS = 1_000_000
+"""A larger record is refused unread: Kafka's own limit of a message is a megabyte too."""
+
+TOO_LARGE = f"larger than {MOST_RECORD_CHARACTERS:,} characters; its beginning is kept"
+
+_WRONG_BYTE = "\ufffd"
+
+_SHOWN = 10_000
+"""Characters of a record without sense that are kept for a person to look at."""
+
+
+def kafka_records(
+    session: SparkSession, columns: StructType, *, topic: str, offsets: str, most_per_trigger: int,
+    options: dict[str, str],
+) -> DataFrame:  # fmt: skip
+    """Records of a topic, each value a JSON object with `columns` (json_columns).
+
+    source_partition is `topic-partition`, source_offset the offset.
+
+    `offsets` is where a new query begins: earliest, or JSON as Spark's `startingOffsets` takes it. `options` are those
+    of Spark's Kafka source (`kafka.bootstrap.servers` among them). Lost records stop the stream rather than being
+    passed over.
+    """
+    reader = session.readStream.format("kafka").options(**options).option("subscribe", topic)
+    reader = reader.option("startingOffsets", offsets).option("maxOffsetsPerTrigger", most_per_trigger)
+    # A consumer group in Spark's own naming would need rights of its own on a guarded broker.
+    read = reader.option("failOnDataLoss", "true").load()
+    return _json_records(
+        read.select(
+            F.make_valid_utf8(F.col("value").cast("string")).alias("text"),
+            (~F.is_valid_utf8(F.col("value").cast("string"))).alias("damaged"),
+            F.concat_ws("-", "topic", F.col("partition").cast("string")).alias("source_partition"),
+            F.col("offset").alias("source_offset"),
+            F.col("timestamp").alias("written"),
+        ),
+        columns,
+    )
+
+
+def kept_records(refused: DataFrame, columns: StructType) -> DataFrame:
+    """`kafka_records` of QUARANTINE rows. A text that has the mark of a wrong byte is damaged as it was."""
+    return _json_records(
+        refused.select(
+            F.col("raw").alias("text"), F.contains("raw", F.lit(_WRONG_BYTE)).alias("damaged"),
+            "source_partition", "source_offset", F.col("first_seen").alias("written"),
+        ),
+        columns,
+    )  # fmt: skip
+
+
+def file_records(session: SparkSession, columns: StructType, *, folder: Path, files_per_trigger: int) -> DataFrame:
+    """`kafka_records` of a folder into which files of JSON lines are moved whole.
+
+    source_partition is the file's name, source_offset the line's number from 0.
+
+    Files whose names begin with a dot or an underscore are left alone. Empty lines are no records.
+    """
+    reader = session.readStream.format("text").option("wholetext", "true")
+    read = reader.option("maxFilesPerTrigger", files_per_trigger).load(str(folder))
+    files = read.select(
+        F.split("value", "\r?\n").alias("lines"),
+        # Splitting puts the mark of a wrong byte in place of it.
+        (~F.is_valid_utf8("value")).alias("damaged_file"),
+        F.substring_index("_metadata.file_path", "/", -1).alias("source_partition"),
+        F.col("_metadata.file_modification_time").alias("written"),
+    )
+    # The whole file is told about first: it would be carried along with each of its lines.
+    lines = files.select(F.posexplode("lines").alias("line", "text"), "damaged_file", "source_partition", "written")
+    return _json_records(
+        lines.where(F.trim("text") != "").select(
+            "text",
+            (F.col("damaged_file") & F.contains("text", F.lit(_WRONG_BYTE))).alias("damaged"),
+            "source_partition",
+            F.col("line").cast("bigint").alias("source_offset"),
+            "written",
+        ),
+        columns,
+    )
+
+
+def _json_records(values: DataFrame, schema: StructType) -> DataFrame:
+    """Parsed JSON objects of (text, damaged, source_partition, source_offset, written); no text is a broken one."""
+    text = F.coalesce("text", F.lit(""))
+    kept, is_large = kept_text(text)
+    began = micro_batch_moment()
+    shaped = values.select(
+        "source_partition", "source_offset",
+        kept.alias("raw"), is_large.alias("too_large"),
+        F.least("written", began).alias("arrived"), began.alias("began"),
+        (is_large | F.coalesce("damaged", F.lit(False))).alias("unreadable"),
+    )  # fmt: skip
+    readable = F.when(~F.col("unreadable"), F.col("raw")).otherwise(F.lit(""))
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": BROKEN_RECORD}
+    parsed = shaped.withColumn("record", F.from_json(readable, schema, options))
+    columns = [F.col("record")[field.name].alias(field.name) for field in schema if field.name != BROKEN_RECORD]
+    is_broken = (
+        F.col("unreadable") | F.col("record").isNull() | F.col("record")[BROKEN_RECORD].isNotNull()
+        | ~F.startswith(F.ltrim("raw"), F.lit("{"))
+    )  # fmt: skip
+    broken = F.when(is_broken, F.left("raw", F.lit(_SHOWN)))
+    return parsed.select(*columns, broken.alias(BROKEN_RECORD), "source_partition", "source_offset", *CARRIED)
+
+
+def kept_text(text: Column) -> tuple[Column, Column]:
+    """The text of a record, its beginning where it is too large, and whether it is."""
+    is_large = F.length(text) > MOST_RECORD_CHARACTERS
+    return F.when(is_large, F.left(text, F.lit(_SHOWN))).otherwise(text), is_large
+
+
+def micro_batch_moment() -> Column:
+    """The micro-batch's time as Spark logs it with the offsets: repeated after a crash, it is the same."""
+    # Plainly used it would stand as a number in the generated code, which would be compiled, and run cold, in every
+    # micro-batch.
+    return F.get(F.transform(F.array(F.current_timestamp()), lambda moment: moment), F.lit(0))
+
+
+def event_columns(mapping: SourceMapping) -> StructType:
+    """`json_columns` of an event."""
+    return json_columns([name for _, name in used_columns(mapping)])
+
+
+def json_columns(names: Sequence[str]) -> StructType:
+    """What is read of a JSON object: the columns that a mapping names, as texts, those with dots within structs.
+
+    Only what is named is read, so a field of a later schema does not disturb. A property named `properties` is a map
+    of texts. The last column holds the text of what could not be read.
+    """
+    tree: dict[str, dict[str, None]] = {}
+    for name in names:
+        head, dot, rest = name.partition(".")
+        tree.setdefault(head, {})
+        if dot:
+            tree[head][rest] = None
+    fields = [StructField(head, _type_of(head, list(inner))) for head, inner in tree.items()]
+    return StructType([*fields, StructField(BROKEN_RECORD, StringType())])
+
+
+def _type_of(name: str, inner: list[str]) -> DataType:
+    if inner:
+        return StructType([StructField(one, StringType()) for one in inner])
+    return MapType(StringType(), StringType()) if name == "properties" else StringType()

@@ -1,0 +1,1 @@
+"""A Kafka broker: how it is reached, what its topics hold, and sending to it."""

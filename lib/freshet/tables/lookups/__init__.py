@@ -1,0 +1,1 @@
+"""Small questions to tables, answered without Spark."""

@@ -1,0 +1,1 @@
+"""Keeps tables small and flat: packing, retention, vacuum."""

@@ -1,0 +1,165 @@
+"""What keeps a table flat that takes thousands of small commits a day: drop, pack, forget, vacuum, shorten the log.
+
+Without Spark, in hundredths of a second. For tables on a local disk, in the process that writes the table and never
+while that process writes it by Spark.
+"""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import CommitFailedError
+
+from freshet.contracts import TableContract
+from freshet.tables.data_files import NotPlainError, check_plain
+from freshet.tables.lookups.snapshot import column_ends
+from freshet.tables.sql import literal
+from freshet.tables.warehouse import Warehouse
+
+_DAY_SECONDS = 86_400.0
+
+
+def highest_partition(warehouse: Warehouse, contract: TableContract, column: str) -> int | None:
+    """The highest value of a whole-number partition column by the log alone; None when the table has no files."""
+    values = _files(warehouse, contract).column(f"partition.{column}") if _has_files(warehouse, contract) else None
+    return None if values is None else int(pc.max(values).as_py())
+
+
+def oldest_file(warehouse: Warehouse, contract: TableContract) -> datetime | None:
+    """When the oldest live file was written, UTC without a zone; None when the table has no files."""
+    if not _has_files(warehouse, contract):
+        return None
+    milliseconds = pc.min(_files(warehouse, contract).column("modification_time")).as_py()
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None)
+
+
+def drop_partitions(warehouse: Warehouse, contract: TableContract, column: str, *, up_to: int) -> int:
+    """Drops the rows whose whole-number partition value is `up_to` or lower; the number of files that held them.
+
+    One commit that names files and opens none; none where there are no such files. Their bytes stay for readers of
+    older versions until a vacuum.
+    """
+    if not _has_files(warehouse, contract):
+        return 0
+    if pc.min(_files(warehouse, contract).column(f"partition.{column}")).as_py() > up_to:
+        return 0
+    metrics = DeltaTable(warehouse.path(contract)).delete(f"{column} <= {up_to}")
+    return int(metrics["num_removed_files"])
+
+
+def pack(warehouse: Warehouse, contract: TableContract, *, target_mb: int, from_files: int) -> int:
+    """Rewrites small files as few of about `target_mb`, in their order; the number of files that went.
+
+    Nothing is done before `from_files` of them lie there, so that what is packed is not packed anew with every call.
+    One bin is open at a time, which bounds the memory. Rows, and what a stream reads of the table, stay the same.
+    """
+    if not _has_files(warehouse, contract):
+        return 0
+    size = target_mb << 20
+    is_small = pc.less(_files(warehouse, contract).column("size_bytes"), size // 2)
+    if int(pc.sum(is_small).as_py()) < from_files:
+        return 0
+    table = DeltaTable(warehouse.path(contract))
+    try:
+        return int(table.optimize.compact(target_size=size, max_concurrent_tasks=1)["numFilesRemoved"])
+    except CommitFailedError:
+        # Another writer has removed some of them: the next call packs what is left.
+        return 0
+
+
+def forget(
+    warehouse: Warehouse, contract: TableContract, column: str, *, days: int, but_last_of: Sequence[str] = ()
+) -> int:
+    """Deletes rows whose time lies more than `days` before the table's newest, in whole days; their number.
+
+    Against the table's own newest row, not the wall: a replay of the past keeps what it has just written. Of
+    `but_last_of` (group, number) the row with the highest number of each group stays, however old it is.
+    """
+    ends = column_ends(warehouse.folder, contract, column)
+    if ends is None:
+        return 0
+    cut = (ends[1] - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+    if ends[0] >= cut:
+        return 0
+    where = f"{column} < '{cut.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'"
+    table = DeltaTable(warehouse.path(contract))
+    if but_last_of:
+        group, number = but_last_of
+        query = f"SELECT {group} AS one, MAX({number}) AS last FROM kept GROUP BY {group}"
+        last = pa.table(QueryBuilder().register("kept", table).execute(query).read_all()).to_pylist()
+        stays = [f"({group} = {literal(row['one'])} AND {number} = {row['last']})" for row in last]
+        where += f" AND NOT ({' OR '.join(stays)})"
+    try:
+        return int(table.delete(where).get("num_deleted_rows") or 0)
+    except CommitFailedError:
+        # Figures have two writers: another was quicker, and the next call forgets what this one would have.
+        return 0
+
+
+def vacuum(warehouse: Warehouse, contract: TableContract, *, hours: int) -> int:
+    """Removes files that no version of the last `hours` holds, also those of killed writes; their number.
+
+    None of a table that asks more of its readers than files: what says which of their rows are left out lies in files
+    of its own, which would be taken for unread ones.
+    """
+    table, root = DeltaTable(warehouse.path(contract)), Path(warehouse.path(contract))
+    try:
+        check_plain(table)
+    except NotPlainError:
+        return 0
+    # A light vacuum asks the log, which forgets removed files after a while: what it missed would lie there for ever.
+    named = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)
+    # Hidden files are Spark's checksums; and the log names removed files long after they are gone.
+    unread = [root / name for name in named if not Path(name).name.startswith(".") and (root / name).is_file()]
+    if unread:
+        table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+    for file in unread:
+        _spark_checksum(file).unlink(missing_ok=True)
+    return len(unread)
+
+
+def remove_empty_partitions(warehouse: Warehouse, contract: TableContract, column: str, *, below: int) -> int:
+    """Removes the empty folders of whole-number partitions below a value that nobody writes any more."""
+    removed = 0
+    for folder in Path(warehouse.path(contract)).glob(f"{column}=*"):
+        value = re.fullmatch(rf"{column}=(\d+)", folder.name)
+        if value and int(value[1]) < below and not any(folder.iterdir()):
+            folder.rmdir()
+            removed += 1
+    return removed
+
+
+def shorten_log(warehouse: Warehouse, contract: TableContract) -> None:
+    """Writes a checkpoint and removes what the log holds from before it, beyond the table's own retention."""
+    table = DeltaTable(warehouse.path(contract))
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    log = Path(warehouse.path(contract)) / "_delta_log"
+    oldest = min(file.name for file in log.glob("*.json"))
+    for file in log.glob("*.crc"):
+        if file.name.lstrip(".") < oldest.removesuffix(".json"):
+            file.unlink(missing_ok=True)
+    began = (log / oldest).stat().st_mtime
+    for file in log.glob("_commit_*.tmp"):
+        # Of a commit that was killed before it had its place in the log; those of others come and go.
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < began - _DAY_SECONDS:
+                file.unlink()
+
+
+def _spark_checksum(file: Path) -> Path:
+    """The hidden file that Spark puts beside each of its own on a local disk, and that only Spark would remove."""
+    return file.with_name(f".{file.name}.crc")
+
+
+def _has_files(warehouse: Warehouse, contract: TableContract) -> bool:
+    return warehouse.exists(contract) and _files(warehouse, contract).num_rows > 0
+
+
+def _files(warehouse: Warehouse, contract: TableContract) -> pa.Table:
+    return pa.table(DeltaTable(warehouse.path(contract)).get_add_actions(flatten=True))

@@ -1,0 +1,101 @@
+"""Upkeep of the tables to which micro-batches append: small files packed, old rows forgotten, unread files removed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from freshet.contracts import EVALUATION_RESULTS, EVENTS, QUARANTINE, STREAM_METRICS, TableContract
+from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance.background import Packing, pack
+from freshet.tables.maintenance.parameters import CompactionParameters
+from freshet.tables.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class UpkeepReport:
+    """What the upkeep of one table did."""
+
+    table: str
+    rows_forgotten: int
+    files_packed: int
+    files_removed: int
+
+
+class Upkeep:
+    """The upkeep of `tables` by the process that writes them, between its micro-batches, a table at a time.
+
+    Each gets its turn once in `tidy_minutes`, the first at once after a start. Small files are packed as soon as there
+    may be enough of them, `beside` the micro-batches that follow or at once.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        tables: Sequence[TableContract],
+        parameters: CompactionParameters,
+        now: Callable[[], datetime],
+        *,
+        beside: bool = True,
+    ) -> None:
+        self.warehouse, self.tables, self.parameters, self.now = warehouse, tuple(tables), parameters, now
+        self._turn = 0
+        self._packing = Packing(warehouse, tables, parameters, beside=beside)
+        self._next = now()
+
+    def between_batches(self) -> UpkeepReport | None:
+        """Tidies the table whose turn it is; None when it is none's."""
+        if self._packing.goes_on():
+            return None
+        report = self._tidied() if self.tables and self.now() >= self._next else None
+        self._packing.begin_if_due()
+        return report
+
+    def _tidied(self) -> UpkeepReport:
+        table = self.tables[self._turn % len(self.tables)]
+        self._turn += 1
+        self._next = self.now() + timedelta(minutes=self.parameters.tidy_minutes / len(self.tables))
+        return tidy(self.warehouse, table, self.parameters)
+
+    def end_packing(self) -> None:
+        """Waits for packing that goes on."""
+        self._packing.close()
+
+
+def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> UpkeepReport:
+    """All upkeep of one table; nothing where the table does not exist."""
+    if not warehouse.exists(table):
+        return UpkeepReport(table.name, 0, 0, 0)
+    forgotten = 0
+    if table is STREAM_METRICS:
+        # The last row of a query tells, after a start, whether its micro-batch stands, and the event clock.
+        forgotten = hygiene.forget(
+            warehouse, table, "finished_at", days=parameters.metrics_days, but_last_of=("query_id", "batch_id")
+        )
+    elif table is QUARANTINE:
+        forgotten = hygiene.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
+    packed = pack(warehouse, table, parameters)
+    removed = hygiene.vacuum(warehouse, table, hours=_hours(table, parameters))
+    if forgotten or packed or removed:
+        hygiene.shorten_log(warehouse, table)
+    return UpkeepReport(table.name, forgotten, packed, removed)
+
+
+def remove_unread(warehouse: Warehouse, tables: Sequence[TableContract], parameters: CompactionParameters) -> None:
+    """Removes what replaced versions of tables have left, and what killed or repeated tasks have.
+
+    For a process that holds the tables' leases and has no write of them under way.
+    """
+    for table in tables:
+        if warehouse.exists(table):
+            hygiene.vacuum(warehouse, table, hours=_hours(table, parameters))
+
+
+def _hours(table: TableContract, parameters: CompactionParameters) -> int:
+    """For which files that no version holds any more lie on."""
+    hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours
+    # A file of another writer may lie there whose commit is just to come.
+    return max(hours, 1) if table in _OF_TWO_WRITERS else hours
+
+
+_OF_TWO_WRITERS = (STREAM_METRICS, QUARANTINE, EVALUATION_RESULTS)
+"""Tables that several queries, or steps side by side, write to at the same time."""

@@ -1,0 +1,1 @@
+"""The engines that write Delta tables."""

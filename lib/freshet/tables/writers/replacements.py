@@ -1,0 +1,58 @@
+"""A whole table replaced by rows that are at hand in parts, without Spark."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction
+
+from freshet.contracts import TableContract
+from freshet.tables.data_files import check_plain, written_file
+from freshet.tables.writers.small_writes import checked
+
+
+def replace_by_parts(folder: Path, parts: Iterable[pa.Table], contract: TableContract) -> int:
+    """Puts `parts`, a data file each, in place of all rows of the table in `folder`, in one commit; their number.
+
+    One part at a time is in memory; that no two parts have a key in common is the caller's matter. For tables without
+    partitions that exist, in the process that holds their lease. Raises ContractError where a part breaks a rule,
+    NotPlainError where the table asks more of a writer; then nothing is committed and no file stays.
+    """
+    table = DeltaTable(folder)
+    check_plain(table)
+    written: list[dict[str, Any]] = []
+    rows = 0
+    try:
+        for part in parts:
+            written.append(written_file(folder, checked(part, contract), {}, contract))
+            rows += part.num_rows
+    except BaseException:
+        removed(folder, written)
+        raise
+    committed(folder, table, written)
+    return rows
+
+
+def committed(folder: Path, table: DeltaTable, entries: list[dict[str, Any]]) -> None:
+    """Puts the files of `entries` in place of all others, in one commit; where that fails none of them stays."""
+    try:
+        table.create_write_transaction(list(map(_add, entries)), mode="overwrite", schema=table.schema())
+    except BaseException:
+        removed(folder, entries)
+        raise
+
+
+def removed(folder: Path, entries: list[dict[str, Any]]) -> None:
+    """Removes files that are in no commit."""
+    for entry in entries:
+        (folder / unquote(entry["path"])).unlink(missing_ok=True)
+
+
+def _add(entry: dict[str, Any]) -> AddAction:
+    return AddAction(
+        entry["path"], entry["size"], entry["partitionValues"], entry["modificationTime"], entry["dataChange"],
+        entry["stats"],
+    )  # fmt: skip

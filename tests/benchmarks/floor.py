@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet.core.session import local_session
 from freshet.runs.settings import load_settings
-from freshet.service.lists.query import in_few_words, stream_session
+from freshet.service.lifecycle.running import with_short_errors
+from freshet.service.lists.query import stream_session
 from tests.benchmarks.tasks import cores
 
 BATCHES, QUICK_BATCHES = 500, 100
@@ -75,7 +76,7 @@ def _measured(spark: SparkSession, checkpoint: Path, batches: int, *, stock: boo
     # Spark remembers the last 100 only.
     session.conf.set("spark.sql.streaming.numRecentProgressUpdates", str(WARM_UP + batches + 100))
     rows = session.readStream.format("rate-micro-batch").option("rowsPerBatch", ROWS).load()
-    writer = rows.writeStream.option("checkpointLocation", str(checkpoint)).foreachBatch(in_few_words(_consumed))
+    writer = rows.writeStream.option("checkpointLocation", str(checkpoint)).foreachBatch(with_short_errors(_consumed))
     query = writer.trigger(processingTime="0 seconds").start()
     try:
         _wait(query, WARM_UP)

@@ -58,8 +58,8 @@ class Home:
         return self.root / "locks"
 
     def prepare(self, *, must_exist: bool = False) -> "Home":
-        """Makes the folders; where the home must be one that `must_exist`, only if it is. Raises SetupError when the root
-        cannot be written."""
+        """Makes the folders, of a home that `must_exist` only where a step was run in it. Raises SetupError when the
+        root cannot be written."""
         if must_exist:
             self.begun()
         try:

@@ -134,8 +134,8 @@ def list_events(
     """The stream of STREAM_EVENT that lists are made from.
 
     Straight from a topic, where there is one; else from table `events`, which the intake of another feed fills. What
-    the tables held when the stream was begun is in the store in `folder`, beside the hand-over. `has_checkpoint`: there is a
-    checkpoint, from which it goes on.
+    the tables held when the stream first started is in the store in `folder`, next to the hand-over. With
+    `has_checkpoint` the stream goes on from its checkpoint.
     """
     params = job.settings.service
 

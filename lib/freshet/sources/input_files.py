@@ -9,14 +9,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
 
 from freshet.contracts.inputs import InputFormat
 from freshet.core.errors import InputError, listed
+from freshet.tables.lookups.snapshot import table_files
 
 _ENDINGS = {
     "csv": (".csv", ".tsv", ".txt", ".dat", ".data"),
@@ -38,9 +37,7 @@ def input_files(path: Path, form: InputFormat, *, version: int | None = None) ->
     if form.format == "delta":
         if not (path / "_delta_log").is_dir():
             raise InputError("not a Delta table", where=str(path), expected="a folder with _delta_log")
-        return sorted(
-            Path(unquote(uri.removeprefix("file://"))) for uri in DeltaTable(str(path), version=version).file_uris()
-        )
+        return table_files(path, version=version)
     if path.is_file():
         files = [path]
     else:

@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from freshet.core.errors import NO_SPACE, StateError, TransientError
-from freshet.service.lists.query import in_few_words
 from freshet.sources.rules import MISTAKES_FOUND_LATE
 
 
@@ -161,6 +160,30 @@ _KNOWN = tuple(
 )  # fmt: skip
 
 
+_INTERRUPTIONS = ("java.lang.InterruptedException", "InterruptedIOException", "ClosedByInterruptException")
+
+
+def with_short_errors(batches: Callable[[DataFrame, int], None]) -> Callable[[DataFrame, int], None]:
+    """`batches` as Spark should call it: what goes wrong there reaches Spark without its trace.
+
+    Spark looks for an interruption in the words of the error, by a pattern that takes stack for each character: a few
+    thousand of them end the stream's thread by an overflow, which hides the error and fills the terminal. `batches`
+    keeps the error itself.
+    """
+
+    def call(rows: DataFrame, batch_id: int) -> None:
+        try:
+            batches(rows, batch_id)
+        except Exception as error:
+            words = f"the micro-batch failed: {type(error).__name__}"
+            if any(name in str(error) for name in _INTERRUPTIONS):
+                # The shape in which Spark knows that the query was only told to stop.
+                words = f"py4j.protocol.Py4JJavaError: An error occurred while calling: {_INTERRUPTIONS[0]}"
+            raise RuntimeError(words) from None
+
+    return call
+
+
 def started(
     name: str,
     rows: DataFrame,
@@ -174,4 +197,4 @@ def started(
     been stopped."""
     writer = rows.writeStream.queryName(name).option("checkpointLocation", str(checkpoint))
     writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")
-    return RunningQuery(name, writer.foreachBatch(in_few_words(batches)).start(), batches, checkpoint, ended)
+    return RunningQuery(name, writer.foreachBatch(with_short_errors(batches)).start(), batches, checkpoint, ended)

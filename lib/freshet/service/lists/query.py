@@ -1,6 +1,5 @@
-"""The life of the stream: its session, its start, its end, and errors that say what happened."""
+"""The session of a stream of lists, the layout of its state, and a run over slices of past events."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pyspark.errors import StreamingQueryException
@@ -8,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet.core.errors import StateError
 from freshet.runs.service_parameters import StreamParameters
+from freshet.service.lifecycle.running import with_short_errors
 from freshet.service.lists.history_events import STREAM_EVENT
 from freshet.service.lists.history_store import LAYOUT
 from freshet.service.lists.micro_batch import ListUpdates
@@ -38,7 +38,7 @@ def run_to_end(events: DataFrame, updates: ListUpdates, *, checkpoint: Path) -> 
     Raises what went wrong in a micro-batch as it was, StateError when the query itself cannot go on.
     """
     writer = events.writeStream.option("checkpointLocation", str(checkpoint))
-    query = writer.trigger(availableNow=True).foreachBatch(in_few_words(updates)).start()
+    query = writer.trigger(availableNow=True).foreachBatch(with_short_errors(updates)).start()
     try:
         query.awaitTermination()
     except StreamingQueryException as error:
@@ -54,29 +54,6 @@ def run_to_end(events: DataFrame, updates: ListUpdates, *, checkpoint: Path) -> 
         # Where waiting was broken off, from the keyboard for example, the query would go on behind our back.
         query.stop()
 
-
-def in_few_words(batches: Callable[[DataFrame, int], None]) -> Callable[[DataFrame, int], None]:
-    """`batches` as Spark should call it: what goes wrong there reaches Spark without its trace.
-
-    Spark looks for an interruption in the words of the error, by a pattern that takes stack for each character: a few
-    thousand of them end the stream's thread by an overflow, which hides the error and fills the terminal. `batches`
-    keeps the error itself.
-    """
-
-    def call(rows: DataFrame, batch_id: int) -> None:
-        try:
-            batches(rows, batch_id)
-        except Exception as error:
-            words = f"the micro-batch failed: {type(error).__name__}"
-            if any(name in str(error) for name in _INTERRUPTIONS):
-                # The shape in which Spark knows that the query was only told to stop.
-                words = f"py4j.protocol.Py4JJavaError: An error occurred while calling: {_INTERRUPTIONS[0]}"
-            raise RuntimeError(words) from None
-
-    return call
-
-
-_INTERRUPTIONS = ("java.lang.InterruptedException", "InterruptedIOException", "ClosedByInterruptException")
 
 _LOCAL_CHECKPOINT = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 """0.23 instead of 0.40 s per micro-batch. It renames without the file system's promise that two writers cannot both

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,12 @@ def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
     actions = pa.table(table.get_add_actions(flatten=True))
     rows = pc.sum(actions.column("num_records")).as_py() if actions.num_rows else 0
     return {"rows": rows or 0, "version": table.version(), "files": actions.num_rows}
+
+
+def table_files(path: Path, *, version: int | None = None) -> list[Path]:
+    """The data files of the newest version of the Delta table at `path`, or of `version`, in name order."""
+    uris = DeltaTable(str(path), version=version).file_uris()
+    return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in uris)
 
 
 def rows_where(folder: Path, contract: TableContract, column: str, value: Any) -> list[dict[str, Any]]:

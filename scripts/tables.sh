@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Writes lib/freshet/contracts/TABLES.md anew from the contracts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+.venv/bin/python - <<'PY'
+from pathlib import Path
+
+from freshet.contracts import ALL_TABLES
+from freshet.contracts.reference import markdown
+
+Path("lib/freshet/contracts/TABLES.md").write_text(markdown(ALL_TABLES), encoding="utf-8")
+PY

@@ -121,14 +121,14 @@ def test_as_of_outside_the_data_is_told_and_nothing_is_written(tmp_path: Path) -
 
 def test_more_live_days_than_calendars_have_are_told(tmp_path: Path) -> None:
     words = ["run", "--source", MAPPING, "--input", CDNOW, "--home", str(tmp_path / "h"), "--live-days", "999999"]
-    assert "windows: live_days must be 0 to 36500 and horizon_days 1 to 36500" in told(freshet(*words))
+    assert "windows.live_days must be at most 36500, is 999999" in told(freshet(*words))
     assert not (tmp_path / "h").exists()
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
-    [("search.depth=3", "search.depth is not a setting"), ("gate.k=0", "k and min_users must be 1 or more"),
-     ("lists.length=\"ten\"", "lists.length must be int"), ("nonsense", "expected section.key=VALUE")],
+    [("search.depth=3", "search.depth is not a setting"), ("gate.k=0", "gate.k must be 1 or more, is 0"),
+     ("lists.length=\"ten\"", "lists.length must be integer"), ("nonsense", "expected section.key=VALUE")],
 )  # fmt: skip
 def test_wrong_setting_is_told(override: str, words: str, tmp_path: Path) -> None:
     line = told(freshet("build", "--home", str(tmp_path / "h"), "--set", override))

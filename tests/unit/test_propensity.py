@@ -12,11 +12,11 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.core.errors import DataTooSmallError
+from freshet.models.propensity import model as propensity
 from freshet.models.propensity.cuts import rolling_cuts
 from freshet.models.propensity.fit import Choice, Search, micros, searched_and_fitted
 from freshet.models.propensity.inputs import FEATURES, Inputs
 from freshet.models.propensity.model import PropensityParameters, fit_propensity, scored
-from freshet.models.propensity.model import model as propensity
 from freshet.numeric.blocks import Moments
 from freshet.numeric.collective import Alone
 from tests.gang import in_tasks

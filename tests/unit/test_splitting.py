@@ -101,7 +101,7 @@ def test_windows_follow_each_other_and_leave_time_to_learn(
 
 @pytest.mark.parametrize("days", [(-1, 28), (36_501, 28), (30, 0), (30, 36_501)])
 def test_windows_that_no_calendar_holds_are_refused(days: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="live_days must be 0 to 36500 and horizon_days 1 to 36500"):
+    with pytest.raises(ValueError, match=r"(live|horizon)_days must be (0 or more|1 or more|at most 36500), is"):
         dataclasses.replace(parameters(), live_days=days[0], horizon_days=days[1])
 
 
@@ -113,7 +113,7 @@ def test_the_longest_windows_are_shortened_to_the_data(days: tuple[int, int]) ->
 
 @pytest.mark.parametrize("wrong", [(-1, 0.1, 0.1), (1, 0.5, 0.5), (1, 0.0, 0.2), (1, -0.1, 0.2), (1, 0.2, 0.0)])
 def test_impossible_parameters_are_refused(wrong: tuple[int, float, float]) -> None:
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match=r"must (be|leave)"):
         parameters(*wrong)
 
 

@@ -6,8 +6,8 @@ from freshet.contracts.table import TableContract
 
 HEAD = """# Tables
 
-All tables that Freshet makes, in the order of the flow. Generated from the contracts by `scripts/tables.sh`; key columns
-are in bold.
+All tables that Freshet makes, in the order of the flow. Generated from the contracts by `scripts/tables.sh`; key
+columns are in bold.
 
 """
 

@@ -1,84 +1,71 @@
 """Parameters of the evaluation and of the gate."""
 
-import math
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
 
 from freshet.contracts.events import GA4_EVENT_NAMES
-from freshet.evaluation.ranking import RANKING_METRICS
+from freshet.core.parameters import parameters
 
 
-@dataclass(frozen=True)
+@parameters
 class EvaluationParameters:
-    """What is judged and against what; days are days, counts are whole numbers.
+    """What is judged, and against what. The neighbours are those of kernels.Nearness."""
 
-    `ks`: list lengths judged. `bootstrap_samples`, `seed`: of the intervals. `target_order`: event names, strongest
-    first, of which the models' target is chosen; `min_target_users`: shoppers a target needs. `max_users`: shoppers,
-    chosen by hash, that baselines and a search are judged on. `baseline_half_lives_days` (0: no decay) and
-    `baseline_windows_days`: strengths among which validation chooses for each baseline; `fill_window_days`: popularity
-    that fills lists up. The rest: see kernels.Nearness.
-    """
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=1, description="list lengths at which lists are judged"
+    )
+    bootstrap_samples: int = Field(ge=100, description="resamples of shoppers behind each 95 % interval")
+    seed: int = Field(description="of the resamples")
+    target_order: tuple[str, ...] = Field(min_length=1, description="what models aim at: the first frequent one")
+    min_target_users: int = Field(ge=1, description="shoppers with such an event before it counts as frequent")
+    max_users: int = Field(ge=1, description="shoppers lists are judged on, chosen by hash")
+    baseline_half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        min_length=1, description="days, 0: no decay; validation chooses for each plain baseline"
+    )
+    baseline_windows_days: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        description="days of recent popularity; validation chooses"
+    )
+    fill_window_days: int = Field(
+        ge=1, description="days of the popularity that fills up the lists of baselines and orders what is equal"
+    )
+    item_neighbours: int = Field(ge=1, description="neighbours of an item")
+    item_shrinkage: float = Field(
+        ge=0, description="added to the divisor of a similarity of items: damps pairs with little evidence; 0: off"
+    )
+    item_asymmetry: float = Field(
+        ge=0, le=2, description="0 to 2; 1: plain cosine and Pearson; more trusts items that everybody has less"
+    )
+    user_neighbours: int = Field(ge=1, description="neighbours of a shopper")
+    user_shrinkage: float = Field(ge=0, description="as item_shrinkage, for shoppers")
 
-    ks: tuple[int, ...]
-    bootstrap_samples: int
-    seed: int
-    target_order: tuple[str, ...]
-    min_target_users: int
-    max_users: int
-    baseline_half_lives_days: tuple[float, ...]
-    baseline_windows_days: tuple[int, ...]
-    fill_window_days: int
-    item_neighbours: int
-    item_shrinkage: float
-    item_asymmetry: float
-    user_neighbours: int
-    user_shrinkage: float
+    @field_validator("ks")
+    @classmethod
+    def _differ(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(ks)) < len(ks):
+            raise ValueError("must hold different numbers")
+        return ks
 
-    def __post_init__(self) -> None:
-        problems = []
-        if not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks):
-            problems.append("ks must be different whole numbers of 1 or more")
-        if self.bootstrap_samples < 100:
-            problems.append("bootstrap_samples must be 100 or more")
-        unknown = [name for name in self.target_order if name not in GA4_EVENT_NAMES]
-        if unknown or not self.target_order:
-            problems.append(f"target_order must hold GA4 event names, not {', '.join(unknown) or 'nothing'}")
-        for name in ("min_target_users", "max_users", "fill_window_days", "item_neighbours", "user_neighbours"):
-            if getattr(self, name) < 1:
-                problems.append(f"{name} must be 1 or more")
-        if not self.baseline_half_lives_days or not all(0 <= d < math.inf for d in self.baseline_half_lives_days):
-            problems.append("baseline_half_lives_days must hold days of 0 or more")
-        if any(days < 1 for days in self.baseline_windows_days):
-            problems.append("baseline_windows_days must hold days of 1 or more")
-        if not (0 <= self.item_shrinkage < math.inf and 0 <= self.user_shrinkage < math.inf):
-            problems.append("item_shrinkage and user_shrinkage must be 0 or more")
-        if not 0 <= self.item_asymmetry <= 2:
-            problems.append("item_asymmetry must be within 0 and 2")
-        if problems:
-            raise ValueError("; ".join(problems))
+    @field_validator("target_order")
+    @classmethod
+    def _are_events(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in GA4_EVENT_NAMES]
+        if unknown:
+            raise ValueError(f"must hold GA4 event names, not {', '.join(unknown)}")
+        return names
 
 
-@dataclass(frozen=True)
+@parameters
 class GateParameters:
-    """When a challenger becomes champion.
+    """When a challenger becomes champion: `metric` at `k` is compared on the same shoppers, and the lower end of the
+    interval of the difference may lie below 0 by a tolerance, in units of the metric."""
 
-    `metric` at `k` is compared on the same shoppers. `champion_tolerance` and `baseline_tolerance`: how far below 0,
-    in units of the metric, the lower end of the interval of the difference may lie. A task with fewer than `min_users`
-    shoppers decides nothing.
-    """
-
-    metric: str
-    k: int
-    champion_tolerance: float
-    baseline_tolerance: float
-    min_users: int
-
-    def __post_init__(self) -> None:
-        problems = []
-        if self.metric not in RANKING_METRICS:
-            problems.append(f"metric must be one of {', '.join(RANKING_METRICS)}")
-        if self.k < 1 or self.min_users < 1:
-            problems.append("k and min_users must be 1 or more")
-        if not (0 <= self.champion_tolerance < 1 and 0 <= self.baseline_tolerance < 1):
-            problems.append("champion_tolerance and baseline_tolerance must be from 0 to below 1")
-        if problems:
-            raise ValueError("; ".join(problems))
+    metric: Literal["recall", "precision", "ndcg", "map", "hit"] = Field(
+        description="recall, precision, ndcg, map or hit"
+    )
+    k: int = Field(ge=1, description="list length at which it is compared")
+    champion_tolerance: float = Field(
+        ge=0, lt=1, description="how far below 0 the lower end of the challenger's lead over the champion may lie"
+    )
+    baseline_tolerance: float = Field(ge=0, lt=1, description="likewise for its lead over each plain baseline")
+    min_users: int = Field(ge=1, description="a task judged on fewer shoppers decides nothing")

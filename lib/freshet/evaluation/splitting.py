@@ -6,32 +6,42 @@ A run has one clock: `as_of`. Models are fitted on what lies before `cut`, their
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
+from pydantic import Field, model_validator
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.core.errors import InputError
+from freshet.core.parameters import parameters
 
 MOST_DAYS = 36_500
 """Of a window: a hundred years. Calendars end, and a number that long was meant to be another."""
 
 
-@dataclass(frozen=True)
+@parameters
 class WindowParameters:
-    """How a run divides time. `live_days` 0 means no live part; shares are of the data's whole span."""
+    """How a run divides time."""
 
-    live_days: int
-    short_live_share: float
-    short_validation_share: float
-    horizon_days: int
+    live_days: int = Field(
+        ge=0,
+        le=MOST_DAYS,
+        description="days before as_of that are kept for the test and replayed as a stream; 0: no live part",
+    )
+    short_live_share: float = Field(
+        gt=0, lt=1, description="share of the data's span for the live part where whole days do not fit"
+    )
+    short_validation_share: float = Field(gt=0, lt=1, description="likewise for validation")
+    horizon_days: int = Field(
+        ge=1, le=MOST_DAYS, description="days a validation window lasts when there is no live part"
+    )
 
-    def __post_init__(self) -> None:
-        if not (0 <= self.live_days <= MOST_DAYS and 1 <= self.horizon_days <= MOST_DAYS):
-            raise ValueError(f"live_days must be 0 to {MOST_DAYS} and horizon_days 1 to {MOST_DAYS}")
-        shares = (self.short_live_share, self.short_validation_share)
-        if min(shares) <= 0 or sum(shares) >= 1:
-            raise ValueError("short_live_share and short_validation_share must be above 0 and leave time to learn from")
+    @model_validator(mode="after")
+    def _leaves_time_to_learn(self) -> Self:
+        if self.short_live_share + self.short_validation_share >= 1:
+            raise ValueError("short_live_share and short_validation_share must leave time to learn from")
+        return self
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """How much each shopper has shown to want each item, as of a date."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import Field, field_validator
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -12,39 +11,39 @@ from freshet.contracts import INTERACTIONS
 from freshet.contracts.events import GA4_EVENT_NAMES
 from freshet.contracts.identity import with_joined_sessions
 from freshet.contracts.shoppers import counts_as_taste, history_entry, newest_history, shopper_id
+from freshet.core.parameters import parameters
 from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS, days_between, item_events
 
 _REVERSALS = ("refund", "remove_from_cart")
 
 
-@dataclass(frozen=True)
+@parameters
 class InteractionParameters:
-    """What an event says about a wish.
+    """What an event says about the interest of a shopper in an item."""
 
-    `weights`: strength of a fresh event by GA4 name; names left out weigh nothing, refund and remove_from_cart
-    take away. `half_life_days`: decay of the table `interactions`; models choose their own.
-    `max_events`: only so many newest events of a shopper count, in batch and stream alike.
-    """
+    weights: dict[str, float] = Field(
+        description="strength of a fresh event by GA4 name; a name left out has none, taking back is negative"
+    )
+    half_life_days: float = Field(
+        gt=0,
+        description="days; decay of `strength` in table interactions, for its readers: models search their own",
+    )
+    max_events: int = Field(
+        ge=1, description="newest events of a shopper that count, in batch and stream; bounds the stream's state"
+    )
 
-    weights: dict[str, float]
-    half_life_days: float
-    max_events: int
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.weights) - set(GA4_EVENT_NAMES))
+    @field_validator("weights")
+    @classmethod
+    def _are_weights_of_events(cls, weights: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(weights) - set(GA4_EVENT_NAMES))
         if unknown:
-            raise ValueError(f"weights names unknown events {', '.join(unknown)}; known: {', '.join(GA4_EVENT_NAMES)}")
-        if not all(math.isfinite(weight) for weight in self.weights.values()):
-            raise ValueError("weights must be finite numbers")
-        wrong = [name for name, weight in self.weights.items() if (weight > 0) == (name in _REVERSALS) and weight]
+            raise ValueError(f"names unknown events {', '.join(unknown)}; known: {', '.join(GA4_EVENT_NAMES)}")
+        wrong = [name for name, weight in weights.items() if (weight > 0) == (name in _REVERSALS) and weight]
         if wrong:
-            raise ValueError(f"the weight of {', '.join(sorted(wrong))} has the wrong sign: taking back is negative")
-        if not any(weight > 0 for weight in self.weights.values()):
-            raise ValueError("weights must give at least one event a positive weight")
-        if not self.half_life_days > 0:
-            raise ValueError("half_life_days must be above 0")
-        if self.max_events < 1:
-            raise ValueError("max_events must be 1 or more")
+            raise ValueError(f"of {', '.join(sorted(wrong))} has the wrong sign: taking back is negative")
+        if not any(weight > 0 for weight in weights.values()):
+            raise ValueError("must give at least one event a positive weight")
+        return weights
 
 
 def histories(events: DataFrame, *, max_events: int) -> DataFrame:

@@ -1,103 +1,70 @@
 """Parameters of the live part."""
 
-from dataclasses import dataclass
+from pydantic import Field
+
+from freshet.core.parameters import parameters
 
 _CENTURY_DAYS = 36_525.0
 
 
-@dataclass(frozen=True)
+@parameters
 class StreamParameters:
-    """How the live window is cut into slices, one per micro-batch, and how the stream is run.
+    """How the live window is cut into slices, one per micro-batch, and how the stream is run."""
 
-    A slice spans `slice_hours`, less where the window would not give `fewest_slices`; one with more than
-    `max_events_per_slice` is taken in several micro-batches. `local_checkpoint` chooses the quick checkpoint writer of
-    local disks.
-    """
-
-    slice_hours: float
-    fewest_slices: int
-    max_events_per_slice: int
-    local_checkpoint: bool
-
-    def __post_init__(self) -> None:
-        wrong = [
-            f"{name} must be 1 or more, is {getattr(self, name)}"
-            for name in ("fewest_slices", "max_events_per_slice")
-            if getattr(self, name) < 1
-        ]
-        if not self.slice_hours > 0:
-            wrong.append(f"slice_hours must be above 0, is {self.slice_hours}")
-        if wrong:
-            raise ValueError("; ".join(wrong))
+    slice_hours: float = Field(gt=0, description="hours of events a micro-batch of the replay takes")
+    fewest_slices: int = Field(ge=1, description="a live window too short for so many slices is cut into so many")
+    max_events_per_slice: int = Field(
+        ge=1, description="more events of a slice are taken in several micro-batches: bounds a micro-batch's memory"
+    )
+    local_checkpoint: bool = Field(
+        description="the quick checkpoint writer of local disks; false on network and object storage"
+    )
 
 
-@dataclass(frozen=True)
+@parameters
 class ServiceParameters:
-    """How the service runs its streams.
+    """How the service runs its streams."""
 
-    A micro-batch reads at most `most_list_events` (lists), `most_intake_events` (events) or `most_item_records` (what
-    is told of items) records of a topic, or `most_list_files` of table events, `most_intake_files` of a folder or of a
-    table of the shop; commits to such a table that change or delete rows are passed over whole where
-    `skip_changed_commits` says so, else they end the stream. Events, and what is told of items, are taken in every
-    `intake_seconds`, lists are made as soon as there is something. An event id is remembered for `repeat_hours`. Of
-    the files of a folder or table about `most_collected_events` records are in memory together. The registry is asked
-    for the champion every
-    `swap_check_seconds`. A micro-batch may take `stop_seconds` to end when the service is stopped. After a crash
-    it starts again, `restarts` times before one of them has lasted `settled_seconds`; the first waits
-    `restart_seconds`, each next one twice as long. Every `item_refresh_minutes` (0: never) items that the model does
-    not know are added to it, at most `most_new_items`, by what at most `most_new_item_shoppers` have shown to want.
-    Histories whose newest event is more than `history_days` before the event clock (`anonymous_history_days` of
-    anonymous ids; 0: never) are forgotten.
-    """
-
-    intake_seconds: float
-    most_intake_events: int
-    most_item_records: int
-    most_intake_files: int
-    skip_changed_commits: bool
-    most_list_events: int
-    most_list_files: int
-    most_collected_events: int
-    repeat_hours: float
-    swap_check_seconds: float
-    stop_seconds: float
-    restarts: int
-    restart_seconds: float
-    settled_seconds: float
-    item_refresh_minutes: float
-    most_new_items: int
-    most_new_item_shoppers: int
-    history_days: float
-    anonymous_history_days: float
-
-    def __post_init__(self) -> None:
-        wrong = [
-            f"{name} must be 1 or more, is {getattr(self, name)}"
-            for name in (
-                "most_intake_events",
-                "most_item_records",
-                "most_intake_files",
-                "most_list_events",
-                "most_list_files",
-                "most_collected_events",
-            )
-            if getattr(self, name) < 1
-        ]
-        wrong += [
-            f"{name} must be 0 or more, is {getattr(self, name)}"
-            for name in (
-                "intake_seconds", "swap_check_seconds", "stop_seconds", "restarts",
-                "restart_seconds", "settled_seconds", "item_refresh_minutes", "most_new_items",
-                "most_new_item_shoppers", "history_days", "anonymous_history_days",
-            )
-            if getattr(self, name) < 0
-        ]  # fmt: skip
-        wrong += [
-            f"{name} must be at most {_CENTURY_DAYS:g} days, is {getattr(self, name):g}"
-            for name in ("history_days", "anonymous_history_days")
-            if getattr(self, name) > _CENTURY_DAYS
-        ]
-        if not self.repeat_hours > 0:
-            wrong.append(f"repeat_hours must be above 0, is {self.repeat_hours}")
-        if wrong:
-            raise ValueError("; ".join(wrong))
+    intake_seconds: float = Field(
+        ge=0, description="s between micro-batches that take events in; lists do not wait for them"
+    )
+    most_intake_events: int = Field(
+        ge=1, description="records of such a micro-batch: bounds what a backlog takes at a time"
+    )
+    most_item_records: int = Field(
+        ge=1, description="likewise records about items: their items, with all states of each, are in memory"
+    )
+    most_intake_files: int = Field(
+        ge=1, description="likewise files, where events come in a folder or a Delta table of the shop"
+    )
+    skip_changed_commits: bool = Field(
+        description="pass over commits that change or delete rows of such a table, with all that they add"
+    )
+    most_list_events: int = Field(
+        ge=1, description="likewise for a micro-batch of lists: the larger, the fewer lists a backlog costs"
+    )
+    most_list_files: int = Field(ge=1, description="likewise files of table events, each of up to most_intake_events")
+    most_collected_events: int = Field(
+        ge=1, description="records of a folder that are in memory together (about 700 bytes each)"
+    )
+    repeat_hours: float = Field(
+        gt=0, description="hours for which an event id is remembered, 16 bytes each, to refuse events sent again"
+    )
+    swap_check_seconds: float = Field(ge=0, description="s between looks for a new champion")
+    stop_seconds: float = Field(ge=0, description="s that a micro-batch may take to end when the service is stopped")
+    restarts: int = Field(ge=0, description="starts in succession after crashes; then the service ends")
+    restart_seconds: float = Field(ge=0, description="s before the first of them; each next one waits twice as long")
+    settled_seconds: float = Field(ge=0, description="s after which a start has lasted and the count begins anew")
+    item_refresh_minutes: float = Field(
+        ge=0, description="min between looks for items that the model does not know; 0: never"
+    )
+    most_new_items: int = Field(ge=0, description="items that a refresh adds at most")
+    most_new_item_shoppers: int = Field(
+        ge=0, description="strengths of shoppers and new items that it learns from at most, the strongest"
+    )
+    history_days: float = Field(
+        ge=0,
+        le=_CENTURY_DAYS,
+        description="days without an event after which the stream forgets a customer's history; 0: never",
+    )
+    anonymous_history_days: float = Field(ge=0, le=_CENTURY_DAYS, description="likewise an anonymous id's")

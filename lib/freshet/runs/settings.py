@@ -1,4 +1,4 @@
-"""Settings: every key of conf/base.toml, read into the parameter dataclasses that stand beside the code.
+"""Settings: every key of conf/base.toml, read into the parameter classes next to the code that they steer.
 
 Code holds no default values: conf/base.toml does, with unit and meaning of each key. An environment file
 (conf/dev.toml, test.toml, prod.toml) and `--set section.key=value` override single keys.
@@ -6,7 +6,6 @@ Code holds no default values: conf/base.toml does, with unit and meaning of each
 
 import dataclasses
 import tomllib
-import types
 import typing
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.core.errors import SettingsError, listed
+from freshet.core.parameters import ParameterError
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
 from freshet.evaluation.splitting import WindowParameters
 from freshet.features.interactions import InteractionParameters
@@ -71,41 +71,31 @@ def load_settings(environment: str | None = None, overrides: tuple[str, ...] = (
 
 
 def build(cls: type[T], values: dict[str, Any], where: str, problems: list[str]) -> T:
-    """An instance of a parameter dataclass from a TOML table; what does not fit is added to `problems`."""
+    """An instance of a parameter class from a TOML table; what does not fit is added to `problems`."""
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     problems += [f"{where}{name} is not a setting (known: {', '.join(names)})" for name in values if name not in names]
-    arguments, before = {}, len(problems)
-    for name in names:
-        if name not in values:
-            problems.append(f"{where}{name} is missing")
-            continue
-        arguments[name] = _converted(hints[name], values[name], f"{where}{name}", problems)
-    if len(problems) > before:
+    problems += [f"{where}{name} is missing" for name in names if name not in values]
+    before = len(problems)
+    arguments = {
+        name: _converted(hints[name], values[name], f"{where}{name}", problems) for name in names if name in values
+    }
+    if len(problems) > before or set(names) - set(arguments):
         return typing.cast(T, None)
     try:
         return cls(**arguments)
+    except ParameterError as error:
+        problems += [f"{where}{problem}" for problem in error.problems]
     except ValueError as error:
         problems.append(f"{where.rstrip('.')}: {error}")
-        return typing.cast(T, None)
+    return typing.cast(T, None)
 
 
 def _converted(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
+    """A value of TOML as a parameter class takes it: tables of parameters built, lists as tuples."""
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return build(typing.cast(type, hint), value, f"{where}.", problems)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_converted(arguments[0], item, f"{where}[{n}]", problems) for n, item in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        return {key: _converted(arguments[1], item, f"{where}.{key}", problems) for key, item in value.items()}
-    if origin in (typing.Union, types.UnionType):
-        hint = next(argument for argument in arguments if argument is not type(None))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    wanted = origin or hint
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        problems.append(f"{where} must be {getattr(hint, '__name__', hint)}, is {value!r}")
-    return value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _read(path: Traversable) -> dict[str, Any]:

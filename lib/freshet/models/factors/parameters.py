@@ -1,11 +1,15 @@
 """What steers the factor model: its equation, and the engine that solves it."""
 
-from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from freshet.core.parameters import parameters
 
 MLLIB, NATIVE, AUTO = "mllib", "native", "auto"
 
 
-@dataclass(frozen=True)
+@parameters
 class AlsParameters:
     """Hyper-parameters, by MLlib's names in snake case.
 
@@ -19,41 +23,27 @@ class AlsParameters:
     found first, so that few rounds keep less of what is drawn. Not a setting: tried on published data alone so far.
     """
 
-    rank: int
-    max_iter: int
-    reg_param: float
-    alpha: float
-    seed: int
+    rank: int = Field(ge=1)
+    max_iter: int = Field(ge=1)
+    reg_param: float = Field(ge=0)
+    alpha: float = Field(ge=0)
+    seed: int = Field()
     # Recipes of models that were trained before there was a choice lack these.
-    reg_power: float = 1.0
-    start: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.max_iter < 1:
-            raise ValueError("rank and max_iter must be 1 or more")
-        if self.reg_param < 0 or self.alpha < 0:
-            raise ValueError("reg_param and alpha must be 0 or more")
-        if not 0 <= self.reg_power <= 2:
-            raise ValueError("reg_power must be within 0 and 2")
-        if not 0 < self.start <= 100:
-            raise ValueError("start must be above 0 and at most 100")
+    reg_power: float = Field(default=1.0, ge=0, le=2)
+    start: float = Field(default=1.0, gt=0, le=100)
 
 
-@dataclass(frozen=True)
+@parameters
 class FactorisationParameters:
-    """Where and how factor models are trained.
+    """Where and how factor models are trained."""
 
-    engine: native (one task, all of its cores), mllib (any size) or auto (native where `memory_gb` suffice).
-    cg_steps: steps of conjugate gradients per vector and half-step, each from the vector of the round before.
-    memory_gb: GB (10^9 bytes) outside the JVM that a native training may take.
-    """
-
-    engine: str
-    cg_steps: int
-    memory_gb: float
-
-    def __post_init__(self) -> None:
-        if self.engine not in (MLLIB, NATIVE, AUTO):
-            raise ValueError(f"engine must be {MLLIB}, {NATIVE} or {AUTO}, is {self.engine!r}")
-        if self.cg_steps < 1 or self.memory_gb <= 0:
-            raise ValueError("cg_steps must be 1 or more, memory_gb above 0")
+    engine: Literal["native", "mllib", "auto"] = Field(
+        description="native: one task on all its cores; mllib: any size; auto: native where it fits memory_gb"
+    )
+    cg_steps: int = Field(
+        ge=1,
+        description="steps of conjugate gradients per vector and half-step; 3 trained as well as the exact solution",
+    )
+    memory_gb: float = Field(
+        gt=0, description="GB outside the JVM that a native training may take; 4: about 100 million interactions"
+    )

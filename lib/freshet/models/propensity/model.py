@@ -1,18 +1,19 @@
 """Probability that a shopper buys within the next days: logistic regression on features as of rolling cut dates."""
 
 import itertools
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.core.errors import DataTooSmallError
+from freshet.core.parameters import parameters
 from freshet.models.mllib import logistic_model, refuse_unknown
 from freshet.models.propensity.cuts import time_ordered_folds
 from freshet.models.propensity.fit import Choice, Search, micros, searched_and_fitted
@@ -23,47 +24,38 @@ from freshet.numeric.collective import over_partitions
 __all__ = ["Choice", "FittedPropensity", "PropensityParameters", "fit_propensity", "scored"]
 
 
-@dataclass(frozen=True)
+@parameters
 class PropensityParameters:
-    """What is learned, from how much, and the grid its settings are chosen from.
+    """What is learned, from how much, and the grid its settings are chosen from; `reg_params`, `elastic_net_params` and
+    `max_iter` are those of MLlib's LogisticRegression."""
 
-    `horizon_days`: how far the probability looks ahead. `max_cuts`: newest cut dates learned at. `min_positives`:
-    buyers needed among all training rows. `folds`: newest training cuts that settings are judged at. The grid:
-    `reg_params` and `elastic_net_params` as in MLlib, `half_lives_days` of a training row's weight by the age of its
-    cut (0: all weigh the same). `crossed_columns`: whose squares and products are features too. `seasons`: parts of
-    the year with an effect of their own; 0 for none. `max_iter`: as in MLlib; `search_max_iter`: steps while
-    points of the grid are compared. `champion_tolerance`: log loss by which a challenger may be worse than the
-    champion.
-    """
-
-    horizon_days: int
-    max_cuts: int
-    min_positives: int
-    folds: int
-    reg_params: tuple[float, ...]
-    elastic_net_params: tuple[float, ...]
-    half_lives_days: tuple[float, ...]
-    crossed_columns: tuple[str, ...]
-    seasons: int
-    max_iter: int
-    search_max_iter: int
-    champion_tolerance: float
-
-    def __post_init__(self) -> None:
-        problems = []
-        for name in ("horizon_days", "max_cuts", "min_positives", "folds", "max_iter", "search_max_iter"):
-            if getattr(self, name) < 1:
-                problems.append(f"{name} must be 1 or more")
-        if not self.reg_params or not all(value > 0 for value in self.reg_params):
-            problems.append("reg_params must hold numbers above 0")
-        if not self.elastic_net_params or not all(0 <= value <= 1 for value in self.elastic_net_params):
-            problems.append("elastic_net_params must hold numbers from 0 to 1")
-        if not self.half_lives_days or not all(value >= 0 for value in self.half_lives_days):
-            problems.append("half_lives_days must hold numbers of 0 or more")
-        if min(self.seasons, self.champion_tolerance) < 0:
-            problems.append("seasons and champion_tolerance must be 0 or more")
-        if problems:
-            raise ValueError("; ".join(problems))
+    horizon_days: int = Field(
+        ge=1, description="days the probability looks ahead; training cuts lie as far apart, or a little more"
+    )
+    max_cuts: int = Field(
+        ge=1, description="newest cut dates learned at; 17 months hold every month once and some twice"
+    )
+    min_positives: int = Field(ge=1, description="buyers needed among all training rows; about 5 per feature")
+    folds: int = Field(
+        ge=1, description="newest training cuts at which the settings below are judged, each from earlier ones"
+    )
+    reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, description="grid: strength of the penalty, as in MLlib"
+    )
+    elastic_net_params: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        min_length=1, description="grid: share of the absolute (lasso) in the penalty, 0 to 1"
+    )
+    half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        min_length=1,
+        description="grid: half-life of a training row's weight by the age of its cut; 0: all weigh the same",
+    )
+    crossed_columns: tuple[str, ...] = Field(description="columns whose squares and products are learned too")
+    seasons: int = Field(ge=0, description="parts of the year with an effect of their own; 0: none")
+    max_iter: int = Field(ge=1, description="steps of the optimiser at most; Newton takes about six")
+    search_max_iter: int = Field(ge=1, description="the same while points of the grid are compared")
+    champion_tolerance: float = Field(
+        ge=0, description="log loss by which a challenger may be worse than the champion on the same shoppers"
+    )
 
 
 class FittedPropensity(NamedTuple):

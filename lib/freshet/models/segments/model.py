@@ -1,11 +1,11 @@
 """Customer segments: KMeans on scaled features, with numbers and names that do not depend on KMeans' own order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import SQLTransformer, VectorAssembler
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.core.errors import DataTooSmallError
+from freshet.core.parameters import parameters
 from freshet.models.mllib import kmeans_model, refuse_unknown, standardized_sql
 from freshet.models.segments.names import SegmentRoles, named, value_order
 from freshet.models.segments.search import SegmentSearch, searched_segments
@@ -23,38 +24,30 @@ FEATURES, CLUSTER = "_features", "_cluster"
 _BUCKETS = 1_000_000
 
 
-@dataclass(frozen=True)
+@parameters
 class SegmentParameters:
-    """How many segments may be made and how they are judged.
+    """How many segments may be made and how they are judged."""
 
-    `least_segments` to `most_segments`: numbers of segments tried. `min_shoppers`: shoppers needed. `sample_shoppers`:
-    about so many, chosen by a hash of the id, judge a number of segments. `min_share`: of the shoppers that the
-    smallest segment holds, if that can be. `min_silhouette`: of segments that are of
-    use. `seed`, `max_iter`: as in MLlib's KMeans.
-    """
+    least_segments: int = Field(
+        ge=2, description="fewest segments tried; two only part buyers who come often from the rest"
+    )
+    most_segments: int = Field(ge=2, description="most segments tried; there are names for eight")
+    min_shoppers: int = Field(ge=1, description="shoppers needed")
+    sample_shoppers: int = Field(ge=1, description="shoppers that judge a number of segments, chosen by hash")
+    min_share: float = Field(
+        ge=0,
+        le=1,
+        description="of shoppers in the smallest segment: fewer are outliers; a number without such is preferred",
+    )
+    min_silhouette: float = Field(ge=-1, le=1, description="-1 to 1; segments worse than that are refused")
+    seed: int = Field(description="starting centres")
+    max_iter: int = Field(ge=1, description="steps of KMeans at most")
 
-    least_segments: int
-    most_segments: int
-    min_shoppers: int
-    sample_shoppers: int
-    min_share: float
-    min_silhouette: float
-    seed: int
-    max_iter: int
-
-    def __post_init__(self) -> None:
-        problems = []
-        if not 2 <= self.least_segments <= self.most_segments:
-            problems.append("least_segments must be 2 or more and most_segments no less than it")
-        for name in ("min_shoppers", "sample_shoppers", "max_iter"):
-            if getattr(self, name) < 1:
-                problems.append(f"{name} must be 1 or more")
-        if not 0 <= self.min_share <= 1:
-            problems.append("min_share must be from 0 to 1")
-        if not -1 <= self.min_silhouette <= 1:
-            problems.append("min_silhouette must be from -1 to 1")
-        if problems:
-            raise ValueError("; ".join(problems))
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.least_segments > self.most_segments:
+            raise ValueError("most_segments must be no less than least_segments")
+        return self
 
 
 class FittedSegments(NamedTuple):

@@ -1,50 +1,24 @@
 """Parameters of the upkeep of tables that micro-batches write."""
 
-from dataclasses import dataclass
+from pydantic import Field
+
+from freshet.core.parameters import parameters
 
 
-@dataclass(frozen=True)
+@parameters
 class CompactionParameters:
-    """How often lists are compacted and tables tidied, and for how long what is replaced or old is kept.
+    """How often lists are compacted and tables maintained, and for how long replaced files and old rows are kept."""
 
-    Every `every_minutes` the lists of the stream go into `recommendations`; each other table is tidied once in
-    `tidy_minutes`. A table with `pack_from_files` small files gets them packed to `pack_mb`.
-    Replaced files lie for `vacuum_hours`, those of `events` for `events_vacuum_hours`. Rows of `stream_metrics` and
-    `quarantine` live so many days. Of each model the newest `model_versions` are kept, and what serves or served last
-    before.
-    """
-
-    every_minutes: float
-    pack_from_files: int
-    pack_mb: int
-    tidy_minutes: float
-    vacuum_hours: int
-    events_vacuum_hours: int
-    metrics_days: int
-    quarantine_days: int
-    model_versions: int
-
-    def __post_init__(self) -> None:
-        wrong = [
-            f"{name} must be above 0, is {getattr(self, name)}"
-            for name in ("every_minutes", "tidy_minutes")
-            if not getattr(self, name) > 0
-        ]
-        wrong += [
-            f"{name} must be {least} or more, is {getattr(self, name)}"
-            for name, least in _LEAST.items()
-            if getattr(self, name) < least
-        ]
-        if wrong:
-            raise ValueError("; ".join(wrong))
-
-
-_LEAST = {
-    "pack_from_files": 2,
-    "pack_mb": 1,
-    "vacuum_hours": 0,
-    "events_vacuum_hours": 0,
-    "metrics_days": 1,
-    "quarantine_days": 1,
-    "model_versions": 1,
-}
+    every_minutes: float = Field(gt=0, description="min between compactions")
+    pack_from_files: int = Field(ge=2, description="small files of the stream's lists from which on they are packed")
+    pack_mb: int = Field(ge=1, description="MB of a packed file")
+    tidy_minutes: float = Field(gt=0, description="min in which each other table of the stream is tidied once")
+    vacuum_hours: int = Field(
+        ge=0, description="hours that replaced files of a table lie on for readers who have opened them"
+    )
+    events_vacuum_hours: int = Field(ge=0, description="likewise of events")
+    metrics_days: int = Field(ge=1, description="days that rows of stream_metrics are kept")
+    quarantine_days: int = Field(ge=1, description="days to mend and replay refused records")
+    model_versions: int = Field(
+        ge=1, description="newest versions of each model that are kept with their files, beside those that serve"
+    )

@@ -112,7 +112,7 @@ def test_a_native_training_without_room_is_refused_before_it_starts(spark: Spark
 
 def test_auto_trains_by_mllib_where_there_is_no_room_and_says_so(spark: SparkSession) -> None:
     frame, said = _interactions(spark, ("u1", "a", 1, 1.0), ("u2", "b", 1, 1.0)), list[str]()
-    fitted = factoriser("auto", memory_gb=1e-9, told=said.append).fit(
+    fitted = factoriser("auto", memory_gb=1e-9, notify=said.append).fit(
         frame, AlsParameters(2, 1, 0.1, 1.0, 1), with_users=False
     )
     assert fitted.engine == "mllib"

@@ -12,7 +12,7 @@ from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 
 
 def is_login() -> Column:
-    """True for events that tell who an anonymous id is. Never null."""
+    """True for events that say who an anonymous id is. Never null."""
     return F.col("user_id").isNotNull() & F.col("anonymous_id").isNotNull()
 
 

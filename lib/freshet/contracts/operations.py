@@ -52,7 +52,7 @@ MODEL_DECISIONS = TableContract(
 )
 
 STREAM_JOBS = ("events", "items", "lists")
-"""events: what came in is taken in; items: likewise what is told of items; lists: lists are kept fresh."""
+"""events: records of events are taken in; items: records about items; lists: lists are made."""
 
 _MICRO_BATCH = (
     Column("query_id", TEXT, "id of the streaming query", required=True),
@@ -61,7 +61,7 @@ _MICRO_BATCH = (
     Column("finished_at", TIME, "wall time of its end", "UTC", required=True),
     Column("event_clock", TIME, "newest event time so far", "UTC"),
     Column("input", COUNT, "records that were read; null for lists", "records", minimum=0),
-    Column("accepted", COUNT, "records that became events, or told of items; null for lists", "records", minimum=0),
+    Column("accepted", COUNT, "records that became events or states of items; null for lists", "records", minimum=0),
     Column("quarantined", MapType(TEXT, COUNT), "refused records by reason code", "records"),
     Column("touched_shoppers", COUNT, "shoppers with new events", "shoppers", required=True, minimum=0),
     Column("lists", COUNT, "lists written", "lists", required=True, minimum=0),

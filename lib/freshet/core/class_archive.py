@@ -1,4 +1,4 @@
-"""python -m freshet.core.class_archive FOLDER: notes beside the jars in FOLDER what classes a session loads.
+"""python -m freshet.core.class_archive FOLDER: writes down, next to the jars in FOLDER, the classes that a session loads.
 
 Spark loads some 15,000 classes before it has written its first table, and checks each anew in every process. The JVM
 can keep them as they are in memory (application class-data sharing, JEP 350) and starts a third faster from that.
@@ -71,7 +71,7 @@ def _unchanged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 if __name__ == "__main__":
-    beside = Path(sys.argv[1]).resolve()
+    folder_of_jars = Path(sys.argv[1]).resolve()
     # On the same disk as the jars: the finished archive is moved there in one step.
-    with tempfile.TemporaryDirectory(dir=beside) as folder:
-        write_class_archive(beside, Path(folder))
+    with tempfile.TemporaryDirectory(dir=folder_of_jars) as folder:
+        write_class_archive(folder_of_jars, Path(folder))

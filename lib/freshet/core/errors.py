@@ -4,7 +4,7 @@ Every mistake of a user ends in one of these and is printed as one line, never a
 """
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
-"""How a full disk is told, by whomever."""
+"""Words of the errors by which the system, Java and libraries report a full disk."""
 
 
 class FreshetError(Exception):

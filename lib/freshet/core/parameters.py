@@ -1,4 +1,4 @@
-"""Parameters: frozen, checked classes, with type, range and meaning beside each field.
+"""Parameters: frozen, checked classes, with type, range and meaning next to each field.
 
 `parameters` makes a class a frozen dataclass whose fields are checked by pydantic: no value is converted, but whole
 numbers where numbers are wanted. The description of a field is what conf/base.toml says of it.

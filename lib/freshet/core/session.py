@@ -74,7 +74,7 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
 def stream_master(master: str) -> str:
     """The master of a service: on this machine two tasks more at a time than there are cores.
 
-    What is done beside the micro-batches, an intake or an item refresh, then leaves them a place; the system's own
+    What runs next to the micro-batches, an intake or an item refresh, then leaves them a place; the system's own
     scheduler shares the cores out in milliseconds, Spark's not before a task has ended.
     """
     if master != "local[*]":
@@ -131,17 +131,17 @@ def check_java() -> None:
     advice = "Run scripts/setup.sh, or install a Java runtime 17 or newer"
     if java is None or not Path(java).is_file():
         raise SetupError("Java was not found", where=home or "PATH", expected="Java 17 or newer", do=advice)
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    number = re.search(r'version "(\d+)', told)
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    number = re.search(r'version "(\d+)', answer)
     if number is None or int(number[1]) < _OLDEST_JAVA:
-        found = told.splitlines()[0] if told else "no answer"
+        found = answer.splitlines()[0] if answer else "no answer"
         raise SetupError("this Java is too old", where=java, expected="Java 17 or newer", found=found, do=advice)
 
 
 _OLDEST_JAVA = 17
 
 CLASS_ARCHIVE = "classes.jsa"
-"""Beside the jars: the classes that a session loads, as the JVM keeps them in memory; see class_archive.py."""
+"""Next to the jars: the classes that a session loads, as the JVM keeps them in memory; see class_archive.py."""
 
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
@@ -186,7 +186,7 @@ _BASE_OPTIONS = {
     # Delta otherwise computes a table's state in 50 tasks, at 50 tasks' overhead, whatever its size.
     "spark.databricks.delta.snapshotPartitions": "2",
     # Spark would note the line of Python behind every column expression, at twice the cost of making it. A user's
-    # mistake is told in words of our own, never by such a line.
+    # mistake is reported in words of our own, never by such a line.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     # Frames are kept for a few uses only: looking for the best compression of each column costs more than it saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",

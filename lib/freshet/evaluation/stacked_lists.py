@@ -16,7 +16,7 @@ def stacked_lists(wide: pa.Table, *, keep: Sequence[str], name: str, columns: Ma
         pa.table(
             {
                 **{kept: wide.column(kept) for kept in keep},
-                # Spark tells of each column what can be null in it: told as one type, they can stand in one table.
+                # Spark records what can be null in each column: cast to one type, they can stand in one table.
                 "items": wide.column(column).cast(_ITEMS),
                 name: pa.repeat(value, wide.num_rows),
             }

@@ -63,7 +63,7 @@ def _features(rows: pa.Table, as_of: datetime, target: str) -> dict[str, pa.Arra
     _, order = encoded(rows.column("order_id"))
     time, now, count = micros(rows.column("event_time")), micros_of(as_of), len(items)
     is_target = is_any(rows.column("event_name"), (target,))
-    # Numbered anew: the product of three numbers could exceed 64 bits.
+    # Numbered again: the product of three numbers could exceed 64 bits.
     _, order_of_user = np.unique(joint(user, order), return_inverse=True)
     trades = {
         name: _distinct_orders(item, order_of_user, is_any(rows.column("event_name"), (name,)), count)

@@ -28,7 +28,7 @@ class ShopperCounts:
     """Holds rows (user_id, item_id, event_name, order_id, event_time, known_at, spend) in rising order of known_at.
 
     `features_at` must be called with rising cuts: what only grows is added up from cut to cut, what lies in a window
-    is counted anew.
+    is counted again.
     """
 
     def __init__(self, rows: pa.Table) -> None:

@@ -1,1 +1,1 @@
-"""Models: a parameter dataclass beside each fit and transform. No IO, no model registry."""
+"""Models: a parameter class next to each fit and transform. No IO, no model registry."""

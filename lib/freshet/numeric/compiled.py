@@ -20,7 +20,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """The kernel, compiled at its first call; kept beside the source or in the user's cache where that can be written.
+    """The kernel, compiled at its first call; kept next to the source or in the user's cache where that can be written.
 
     Where neither can be, each process compiles for itself (some seconds).
     """

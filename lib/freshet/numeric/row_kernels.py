@@ -128,7 +128,7 @@ def _add_few(
     for own in own_columns:
         for m in range(right_ends[own], right_ends[own + 1]):
             column = right_columns[m]
-            # What is added once is 0 afterwards, whoever else speaks for it.
+            # What is added once is 0 afterwards, whatever else contributes to it.
             scores[column] += factor * room[column]
             room[column] = np.float32(0.0)
     return factor

@@ -7,7 +7,7 @@ from freshet.registry.store import artifact_folder
 from freshet.registry.versions import ModelVersion, Registry
 
 _MINORS_KEPT = 2
-"""The one that serves and the one before it, which a micro-batch may have just begun with."""
+"""The one that serves and the one before it, which a micro-batch may have just started with."""
 
 _CHAMPIONS_KEPT = 2
 """The champion and the one that a roll-back would go to."""

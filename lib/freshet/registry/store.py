@@ -1,4 +1,4 @@
-"""The MLflow store of one home: a SQLite database beside a folder of artifacts."""
+"""The MLflow store of one home: a SQLite database next to a folder of artifacts."""
 
 import logging
 import os
@@ -45,7 +45,7 @@ def opened_client(folder: Path) -> "MlflowClient":
 def imported_in_background() -> None:
     """Begins to import MLflow in a thread, for a process that needs it and has something to wait for before.
 
-    A client that is opened meanwhile waits until it is done; an import that fails is told there, where it is tried
+    A client that is opened meanwhile waits until it is done; an import that fails is reported there, where it is tried
     again.
     """
 
@@ -57,10 +57,10 @@ def imported_in_background() -> None:
 
 
 def _client_class() -> "type[MlflowClient]":
-    """Of MLflow, which is imported and told to be quiet."""
+    """Of MLflow, which is imported and made quiet."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    # These tell of each migration at level INFO.
+    # These log each migration at level INFO.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow.tracking import MlflowClient

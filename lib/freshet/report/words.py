@@ -89,8 +89,10 @@ def refusal(code: str) -> str:
     if code in _REFUSALS:
         return _REFUSALS[code]
     kind, _, field = code.partition("_")
-    told = {"zero": f"a {_plain(field)} of zero", "missing": f"no {_plain(field)}"}
-    return told.get(kind, f"the {_plain(field)} is not as the source requires" if kind == "required" else _plain(code))
+    phrases = {"zero": f"a {_plain(field)} of zero", "missing": f"no {_plain(field)}"}
+    return phrases.get(
+        kind, f"the {_plain(field)} is not as the source requires" if kind == "required" else _plain(code)
+    )
 
 
 def event(name: str) -> str:
@@ -116,8 +118,8 @@ def task_question(name: str) -> str:
 def model(name: str) -> str:
     """A model, or a baseline such as frequency/hl_180d, in words."""
     family, _, strength = name.partition("/")
-    told = _MODELS.get(family) or _FAMILIES.get(family) or _plain(family).capitalize()
-    return f"{told}, {_strength(strength, family)}" if strength else told
+    name = _MODELS.get(family) or _FAMILIES.get(family) or _plain(family).capitalize()
+    return f"{name}, {_strength(strength, family)}" if strength else name
 
 
 def _strength(name: str, family: str) -> str:
@@ -134,13 +136,13 @@ def term(name: str) -> str:
     """A term of the score in words."""
     if name in _TERMS:
         return _TERMS[name]
-    told = {
+    phrases = {
         r"own_frequency_0d": "How often the shopper took it",
         r"own_frequency_(.+)d": "How often the shopper took it, half-life {} days",
         r"item_popular_(.+)d": "Popular in the last {} days",
         r"item_new_(.+)d": "New within {} days",
     }
-    for pattern, words in told.items():
+    for pattern, words in phrases.items():
         found = re.fullmatch(pattern, name)
         if found:
             return words.format(*found.groups())
@@ -150,12 +152,12 @@ def term(name: str) -> str:
 def reason(text: str | None, item_name: str | None = None) -> str:
     """The reason of a place in a list in words; `item_name` names the item that similar_to mentions, if known."""
     kind, _, item = (text or "").partition(":")
-    told = _REASONS.get(kind, _plain(kind))
-    return f"{told} {item_name or item}" if item else told
+    phrase = _REASONS.get(kind, _plain(kind))
+    return f"{phrase} {item_name or item}" if item else phrase
 
 
 def segment(name: str) -> str:
-    """What a segment's name says of its shoppers; empty for an unknown name. "lost 2" is told as lost."""
+    """What a segment's name says of its shoppers; empty for an unknown name. "lost 2" reads as lost."""
     return _SEGMENTS.get(name) or _SEGMENTS.get(name.rpartition(" ")[0], "")
 
 

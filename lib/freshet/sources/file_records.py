@@ -39,7 +39,7 @@ def raw_records(spark: SparkSession, path: Path, form: InputFormat, *, version: 
     if form.format == "delta":
         reader = spark.read.format("delta")
         reader = reader if version is None else reader.option("versionAsOf", version)
-        # Unlike those of plain Parquet, Delta's readers do not tell a row's number.
+        # Unlike those of plain Parquet, Delta's readers do not give a row's number.
         frame, own_rows = reader.load(str(path.absolute())), False
     elif form.format == "parquet":
         frame, own_rows = _parquet(spark, files, path), True

@@ -163,7 +163,7 @@ def _ga4(name: str, where: str, problems: list[str]) -> str:
 
 
 def _is_zone(name: str) -> bool:
-    """Whether Java too knows the zone, by which times are read, as far as its name tells."""
+    """Whether Java too knows the zone, by which times are read, as far as its name shows."""
     if not name or name in _FILES_ONLY or name.startswith(_FOLDERS_ONLY):
         return False
     try:
@@ -174,7 +174,7 @@ def _is_zone(name: str) -> bool:
 
 
 def _wrong_pattern(pattern: str) -> str:
-    """What is wrong with a Spark datetime pattern, as far as its letters tell; empty when nothing is."""
+    """What is wrong with a Spark datetime pattern, as far as its letters show; empty when nothing is."""
     bare = re.sub(r"'[^']*'", "", pattern)
     letters = {letter for letter in bare if letter.isascii() and letter.isalpha()}
     wrong = letters - set(_PATTERN_LETTERS)

@@ -106,7 +106,7 @@ class ItemAttributes:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A file with one row per item, beside the input. It may be absent at run time."""
+    """A file with one row per item, next to the input. It may be absent at run time."""
 
     file: str
     input: InputFormat

@@ -45,7 +45,7 @@ def check_plain(table: DeltaTable) -> None:
 class DataFile:
     """A live file of a table and the values of its partition columns, which its rows lack.
 
-    `highest` are the highest values of columns as the log tells them: times in milliseconds, cut off, as UTC.
+    `highest` are the highest values of columns as the log gives them: times in milliseconds, cut off, as UTC.
     """
 
     path: Path
@@ -85,12 +85,12 @@ def written_file(folder: Path, rows: pa.Table, values: dict[str, Any], contract:
     except BaseException:
         file.unlink(missing_ok=True)
         raise
-    told = file.stat()
+    status = file.stat()
     return {
         "path": quote(place, safe="/="),
         "partitionValues": texts,
-        "size": told.st_size,
-        "modificationTime": told.st_mtime_ns // 1_000_000,
+        "size": status.st_size,
+        "modificationTime": status.st_mtime_ns // 1_000_000,
         "dataChange": True,
         "stats": json.dumps(_statistics(rows, contract)),
     }
@@ -112,11 +112,11 @@ def _repeating(path: str, kind: pa.DataType, *, is_listed: bool = False) -> list
 def _statistics(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
     """What readers skip files by."""
     ends = {name: pc.min_max(rows.column(name)).as_py() for name in contract.measured}
-    told = {name: both for name, both in ends.items() if both["min"] is not None}
+    bounds = {name: both for name, both in ends.items() if both["min"] is not None}
     return {
         "numRecords": rows.num_rows,
-        "minValues": {name: _json_value(both["min"]) for name, both in told.items()},
-        "maxValues": {name: _json_value(both["max"], behind=_HIGHEST) for name, both in told.items()},
+        "minValues": {name: _json_value(both["min"]) for name, both in bounds.items()},
+        "maxValues": {name: _json_value(both["max"], behind=_HIGHEST) for name, both in bounds.items()},
         "nullCount": {name: rows.column(name).null_count for name in contract.measured},
     }
 

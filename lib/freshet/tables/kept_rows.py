@@ -72,8 +72,8 @@ def _parts(files: Sequence[Path], wished: int) -> list[_Part]:
     """All rows of the files, in at least so many parts where there are as many rows."""
     groups = []
     for file in files:
-        told = pq.read_metadata(file)
-        groups += [(file, group, told.row_group(group).num_rows) for group in range(told.num_row_groups)]
+        footer = pq.read_metadata(file)
+        groups += [(file, group, footer.row_group(group).num_rows) for group in range(footer.num_row_groups)]
     shares = -(-wished // max(1, len(groups)))
     made = [
         _Part(file, group, rows * n // shares, rows * (n + 1) // shares)

@@ -108,7 +108,7 @@ def item_model_or_told(
     try:
         return fitted_item_model(model, recipe, past, params=params, threads=by.threads)
     except (SetupError, SettingsError) as error:
-        by.told(f"{model} is left out: {error}")
+        by.notify(f"{model} is left out: {error}")
         return None
 
 

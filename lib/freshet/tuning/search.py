@@ -177,7 +177,7 @@ class _Search:
         best = max(range(len(options)), key=lambda n: values[n])
         shown = ", ".join(f"{policy} {trials[best].ndcg:.4f}" for policy, (_, trials) in found.items())
         told = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in setting.items())
-        self.factoriser.told(f"factors with {told}: NDCG@{self.judging.k} {shown}")
+        self.factoriser.notify(f"factors with {told}: NDCG@{self.judging.k} {shown}")
         return _FactorTrial(values[best], replace(recipe, user_half_life_days=options[best]), vectors)
 
     def blend(self, best: _FactorTrial) -> SearchResult:
@@ -191,7 +191,7 @@ class _Search:
                 continue
             weights[policy], ndcg[policy], users[policy] = trials[-1].weights, trials[-1].ndcg, count
             self.trials += [{"kind": policy, "weights": t.weights, "ndcg": {policy: t.ndcg}} for t in trials]
-            self.factoriser.told(
+            self.factoriser.notify(
                 f"{policy}: NDCG@{self.judging.k} {ndcg[policy]:.4f} with {len(weights[policy])} terms"
             )
         for policy in ("next_baskets", "new_items"):

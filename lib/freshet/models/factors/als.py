@@ -37,11 +37,11 @@ class FittedAls(NamedTuple):
 
 
 class Factoriser(NamedTuple):
-    """An engine as it is used in a run: its settings, the cores of a task, and who hears of a change of engine."""
+    """An engine as it is used in a run: its settings, the cores of a task, and a function that is called when the engine changes."""
 
     settings: FactorisationParameters
     threads: int
-    told: Callable[[str], None]
+    notify: Callable[[str], None]
 
     def fit(self, interactions: DataFrame, params: AlsParameters, *, with_users: bool) -> FittedAls:
         """Fits on rows (user_id, item_id, first_time, strength), unique per (user_id, item_id).
@@ -81,7 +81,7 @@ class Factoriser(NamedTuple):
                 found=needed,
                 do='Allow more, lower search.ranks, or set factorisation.engine = "auto"',
             )
-        self.told(f"training in one task needs {needed}, allowed are {allowed}: MLlib trains on all executors")
+        self.notify(f"training in one task needs {needed}, allowed are {allowed}: MLlib trains on all executors")
         return _by_mllib(positive, params)
 
 

@@ -30,7 +30,7 @@ def native_rows(
 ) -> DataFrame:
     """(side, id, index, factors) for rows (user_id, item_id, first_time, strength > 0); no row for no row.
 
-    Computed anew by each action on it: persist it. Shoppers' rows only `with_users`.
+    Computed again by each action on it: persist it. Shoppers' rows only `with_users`.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -1,1 +1,1 @@
-"""Item-to-item models: which items speak for which others."""
+"""Item-to-item models: which items recommend which others."""

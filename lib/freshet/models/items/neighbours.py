@@ -39,7 +39,7 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
     """[items, items] float32 for strengths [shoppers, items] >= 0: row j holds the `count` nearest neighbours of j.
 
     No item is its own neighbour. Ties go to the lower column. Items without shoppers have empty rows. Neighbours are
-    chosen per item that is to be scored: chosen per item that speaks, the popular ones would crowd out all others.
+    chosen per item that is to be scored: chosen per recommending item, the popular ones would crowd out all others.
     """
     columns: csc_matrix = strengths.tocsc().astype(np.float64)
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
@@ -81,7 +81,7 @@ def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
             shared[other] = 0.0
             if dot <= 0.0 or other == item:
                 continue
-            # Rounded before they are compared, so that what is told as equal is ordered as equal.
+            # Rounded before they are compared, so that what is shown as equal is ordered as equal.
             value = np.float32(dot / (speaking[other] * scored[item] + shrinkage + 1e-12))
             if not value > 0 or (count == most and value <= values[item, most - 1]):
                 continue

@@ -92,12 +92,12 @@ def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter
     if rows < _MANY_ROWS or not some_weight > 0:
         return _descent(cases, nothing_known, weight, penalty, peers, max_iter=max_iter, tol=tol)
     first = _descent(some, nothing_known, some_weight, penalty, peers, max_iter=_FIRST_STEPS, tol=_FIRST_TOLERANCE)
-    begun = np.append(first.coefficients, first.intercept)
-    # A part may be told apart where the whole cannot: its minimum is then far from that of all.
+    start = np.append(first.coefficients, first.intercept)
+    # The classes of a part may be separable where the whole cannot: its minimum is then far from that of all.
     entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-    there = _expanded(cases, begun, weight, peers)
-    is_nearer = there.loss + penalty.at(begun[:-1]) < entropy
-    point, here = (begun, there) if is_nearer else (nothing_known, None)
+    there = _expanded(cases, start, weight, peers)
+    is_nearer = there.loss + penalty.at(start[:-1]) < entropy
+    point, here = (start, there) if is_nearer else (nothing_known, None)
     fit = _descent(cases, point, weight, penalty, peers, max_iter=max_iter, tol=tol, here=here)
     return fit._replace(passes=fit.passes + (not is_nearer) + -(-first.passes // _STRIDE))
 

@@ -12,7 +12,7 @@ Stand = Mapping[str, float]
 
 @dataclass(frozen=True)
 class SegmentRoles:
-    """Which feature column tells of what; each rises with what it is named for.
+    """Which feature column measures what; each rises with what it is named for.
 
     `silence`: time since the shopper last came; `frequency`: how often; `value`: money spent, None without prices;
     `tenure`: time since the first visit, None where everybody has the same.

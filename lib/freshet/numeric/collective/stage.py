@@ -23,7 +23,7 @@ def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
     """What `work` returned, having run in one task for each partition of `rows` (all tasks at the same time).
 
     A task holds its partition in memory. With more partitions than the cluster has room for tasks, rows are spread
-    anew over as many as there is room for; where executors come and go (dynamic allocation), for which Spark has no
+    again over as many as there is room for; where executors come and go (dynamic allocation), for which Spark has no
     stage of tasks that run together, one task holds all. A frame without partitions gives work no chance: the result
     is empty. Runs one Spark job. To count its partitions `rows` is planned, and what it shuffles is run, once more: a
     frame with shuffles should be cached. An error of `work` fails the job.

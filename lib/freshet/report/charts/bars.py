@@ -13,27 +13,27 @@ Part = tuple[str, float, str]
 def parts_svg(name: str, parts: Sequence[Part], *, title: str) -> str:
     """One bar over the whole width, cut by size. A part that is not empty is at least a hair wide."""
     whole = sum(size for _, size, _ in parts)
-    drawn, told, x = [], [], 0.0
+    drawn, captions, x = [], [], 0.0
     for label, size, kind in parts:
         width = 100 * size / whole if whole else 0.0
         said = f"{label}: {count(size)} ({share(size / whole if whole else None)})"
         if size:
             drawn.append(bar(min(x, 99.6), 0, max(width, 0.4), 20, kind, said))
-        told.append(said)
+        captions.append(said)
         x += width
-    return chart(name, 20, title, "; ".join(told), drawn)
+    return chart(name, 20, title, "; ".join(captions), drawn)
 
 
 def windows_svg(name: str, windows: Sequence[tuple[str, datetime, datetime, str]], *, title: str) -> str:
     """Windows of time (label, start, end, class), one after the other, as one bar by length."""
     lengths = [(end - start).total_seconds() for _, start, end, _ in windows]
     whole, drawn, x = sum(lengths) or 1.0, [], 0.0
-    told = [f"{label}: {span(start, end)}" for label, start, end, _ in windows]
-    for (_, _, _, kind), length, said in zip(windows, lengths, told, strict=True):
+    captions = [f"{label}: {span(start, end)}" for label, start, end, _ in windows]
+    for (_, _, _, kind), length, said in zip(windows, lengths, captions, strict=True):
         width = 100 * length / whole
         drawn.append(bar(min(x, 99.6), 0, max(width, 0.4), 20, kind, said))
         x += width
-    return chart(name, 20, title, "; ".join(told), drawn)
+    return chart(name, 20, title, "; ".join(captions), drawn)
 
 
 def rows_svg(name: str, rows: Sequence[tuple[str, float, str]], *, title: str) -> str:

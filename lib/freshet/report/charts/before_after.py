@@ -12,7 +12,7 @@ def before_after_svg(name: str, pairs: Sequence[tuple[str, Figure, Figure]], *, 
     ends = [one.high or one.value or 0.0 for _, before, after in pairs for one in (before, after)]
     top = nice_top(max(ends, default=1.0))
     parts: list[str] = []
-    told = []
+    captions = []
     y = 0.0
     for label, before, after in pairs:
         old, new = before.value or 0.0, after.value or 0.0
@@ -27,6 +27,6 @@ def before_after_svg(name: str, pairs: Sequence[tuple[str, Figure, Figure]], *, 
         parts.append(line(100 * old / top, middle, 100 * new / top, middle, "join"))
         parts.append(dot(100 * old / top, middle, 5, "dot hollow", f"before: {figure(old)}"))
         parts.append(dot(100 * new / top, middle, 6, "dot ours", f"after: {figure(new)}"))
-        told.append(f"{label}: {said}")
+        captions.append(f"{label}: {said}")
         y = below + 32
-    return chart(name, y, title, "; ".join(told), parts)
+    return chart(name, y, title, "; ".join(captions), parts)

@@ -21,12 +21,12 @@ def calibration_svg(bins: Sequence[Mapping[str, Any]], *, title: str) -> str:
     for row in bins:
         x, y = _place(row["mean_predicted"], row["observed_share"])
         radius = 3 + 9 * (int(row["n"]) / largest) ** 0.5
-        told = (
+        tooltip = (
             f"{count(row['n'])} shoppers: predicted {share(row['mean_predicted'])}, "
             f"observed {share(row['observed_share'])}"
         )
-        said.append(told)
-        dots.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{escape(told)}</title></circle>')
+        said.append(tooltip)
+        dots.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{escape(tooltip)}</title></circle>')
     down = f"translate(12 {12 + _PLOT / 2}) rotate(-90)"
     (left, bottom), (right, top) = _place(0, 0), _place(1, 1)
     ticks = "".join(_tick(part) for part in (0.0, 0.25, 0.5, 0.75, 1.0))

@@ -22,13 +22,13 @@ def intervals_svg(name: str, figures: Sequence[Figure], *, ours: str, title: str
     for one, value in known:
         mine = " ours" if one.model == ours else ""
         ends = interval(one.low, one.high)
-        told = f"{words.model(one.model)}: {figure(value)}" + (f" ({ends})" if ends else "")
+        tooltip = f"{words.model(one.model)}: {figure(value)}" + (f" ({ends})" if ends else "")
         parts, below = caption(y, words.model(one.model), figure(value), kind=mine)
         rows += parts
         middle = below + 11
         if one.low is not None and one.high is not None:
             rows.append(line(100 * one.low / top, middle, 100 * one.high / top, middle, f"interval{mine}"))
-        rows.append(dot(100 * value / top, middle, 6 if mine else 4.5, f"dot{mine}", told))
+        rows.append(dot(100 * value / top, middle, 6 if mine else 4.5, f"dot{mine}", tooltip))
         y = below + _STRIP
     axis = []
     for step in range(5):

@@ -20,11 +20,11 @@ def latency_svg(name: str, live: Live, *, title: str) -> str:
     parts.append(text("0", _TOP - 8, seconds(top), kind="tick"))
     for place, batch in enumerate(live.batches):
         height = max(1.0, _HEIGHT * batch.seconds / top)
-        told = (
+        tooltip = (
             f"{minute(batch.event_clock)}: {seconds(batch.seconds)}, {count(batch.shoppers)} shoppers, "
             f"{count(batch.lists)} lists"
         )
-        parts.append(bar(step * place + (step - width) / 2, bottom - height, width, round(height, 1), "bar", told))
+        parts.append(bar(step * place + (step - width) / 2, bottom - height, width, round(height, 1), "bar", tooltip))
     for value, kind in ((live.seconds_p50, "p50"), (live.seconds_p95, "p95")):
         if value is not None:
             y = round(bottom - _HEIGHT * value / top, 1)

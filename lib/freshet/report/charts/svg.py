@@ -30,16 +30,16 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line x1="{x1:.2f}%" y1="{y1:g}" x2="{x2:.2f}%" y2="{y2:g}" class="{kind}"/>'
 
 
-def dot(x: float, y: float, radius: float, kind: str, told: str) -> str:
-    """A dot at x percent; `told` shows when pointed at."""
-    return f'<circle cx="{x:.2f}%" cy="{y:g}" r="{radius:g}" class="{kind}"><title>{escape(told)}</title></circle>'
+def dot(x: float, y: float, radius: float, kind: str, tooltip: str) -> str:
+    """A dot at x percent; `tooltip` shows when pointed at."""
+    return f'<circle cx="{x:.2f}%" cy="{y:g}" r="{radius:g}" class="{kind}"><title>{escape(tooltip)}</title></circle>'
 
 
-def bar(x: float, y: float, width: float, height: float, kind: str, told: str) -> str:
+def bar(x: float, y: float, width: float, height: float, kind: str, tooltip: str) -> str:
     """A bar from x percent, `width` percent wide."""
     return (
         f'<rect x="{x:.2f}%" y="{y:g}" width="{max(width, 0):.2f}%" height="{height:g}" rx="2" class="{kind}">'
-        f"<title>{escape(told)}</title></rect>"
+        f"<title>{escape(tooltip)}</title></rect>"
     )
 
 

@@ -31,8 +31,8 @@ def kafka_options(pairs: Iterable[str], file: Path | None, environ: Mapping[str,
 
 def pair_options(pairs: Iterable[str]) -> dict[str, str]:
     """Options of the command line. Raises InputError; a secret is refused, for every user can list processes."""
-    told = list(pairs)
-    options = _options([(f"--kafka-option {pair.partition('=')[0]}", pair) for pair in told], "--kafka-option")
+    given = list(pairs)
+    options = _options([(f"--kafka-option {pair.partition('=')[0]}", pair) for pair in given], "--kafka-option")
     secret = sorted(key for key in options if is_secret(key))
     if secret:
         raise InputError(
@@ -85,7 +85,7 @@ def variable_of(key: str) -> str:
 
 
 def _options(pairs: list[tuple[str, str]], where: str) -> dict[str, str]:
-    """What stands before and after the first = of each. What is wrong is told by its place: it may be a secret."""
+    """What stands before and after the first = of each. What is wrong is named by its place: it may be a secret."""
     options: dict[str, str] = {}
     problems = []
     for place, pair in pairs:

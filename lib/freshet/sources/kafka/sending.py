@@ -64,8 +64,8 @@ class Sender:
         self._failure = self._complaint = ""
         self.delivered = 0
         with broker_mistakes(options):
-            told: dict[str, Any] = {**_DEFAULTS, **options, "error_cb": self._complained}
-            self._producer = Producer(told, logger=LOG)
+            settings: dict[str, Any] = {**_DEFAULTS, **options, "error_cb": self._complained}
+            self._producer = Producer(settings, logger=LOG)
             self._producer.list_topics(timeout=ANSWER_SECONDS)
 
     def send(self, key: bytes, value: bytes) -> None:
@@ -115,12 +115,12 @@ def send_paced(
 ) -> int:
     """Sends every message when it is due, and returns how many those were once all are delivered.
 
-    `clock` gives seconds. `stamped` makes the value that is sent, at the moment of sending. `notify` hears of every
+    `clock` gives seconds. `stamped` makes the value that is sent, at the moment of sending. `notify` is called for every
     message that was handed over, with the count so far. Raises SetupError when one cannot be delivered.
     """
-    begun, number = clock(), 0
+    start, number = clock(), 0
     for message in messages:
-        due = begun + pace.due(number, message.after)
+        due = start + pace.due(number, message.after)
         sender.wait(0)
         while (left := due - clock()) > 0:
             sender.wait(min(left, _LONGEST_WAIT))

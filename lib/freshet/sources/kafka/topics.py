@@ -48,7 +48,7 @@ def begin_offsets(options: Mapping[str, str], topic: str) -> dict[int, int]:
 
 
 def topic_id(options: Mapping[str, str], topic: str) -> str | None:
-    """What tells a topic from one of the same name that was deleted before; None where the broker gives no ids.
+    """What distinguishes a topic from one of the same name that was deleted before; None where the broker gives no ids.
 
     Raises InputError for an unknown topic, TransientError when no broker answers.
     """

@@ -1,4 +1,4 @@
-"""Which items the events speak of, found without Spark in the files that were not looked into before."""
+"""Which items occur in the events, found without Spark in the files that were not looked into before."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

@@ -62,7 +62,7 @@ def extent(
     found = [pc.min_max(batch.column(column)) for batch in batches if batch.num_rows]
     if not found:
         return None
-    # Delta's statistics would tell it at once, but in milliseconds.
+    # Delta's statistics would give it at once, but in milliseconds.
     micros = pa.timestamp("us")
     return min(one["min"].cast(micros).as_py() for one in found), max(one["max"].cast(micros).as_py() for one in found)
 

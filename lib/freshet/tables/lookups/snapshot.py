@@ -63,7 +63,7 @@ def some_rows(
 
 
 def may_hold(folder: Path, contract: TableContract, where: str) -> bool:
-    """Whether the table has rows that meet a condition in SQL; True too where only Spark can tell.
+    """Whether the table has rows that meet a condition in SQL; True too where only Spark can evaluate it.
 
     Raises ContractError when the columns were changed by hand.
     """

@@ -27,7 +27,7 @@ def shopper_id() -> Column:
 
 
 def entry_key() -> Column:
-    """What distinguishes the entries of a history, and orders those of one moment: a hash of the event and its item line.
+    """A hash of the event and its item line: distinguishes the entries of a history, and orders those of one moment.
 
     Two of a shopper's thousands of entries share one of its 2^64 values about never.
     """

@@ -1,4 +1,4 @@
-"""python -m freshet.core.class_archive FOLDER: writes down, next to the jars in FOLDER, the classes that a session loads.
+"""python -m freshet.core.class_archive FOLDER: archives the classes that a session loads, next to the jars in FOLDER.
 
 Spark loads some 15,000 classes before it has written its first table, and checks each anew in every process. The JVM
 can keep them as they are in memory (application class-data sharing, JEP 350) and starts a third faster from that.

@@ -29,8 +29,9 @@ def per_user(lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequenc
     """(*by, user_id, user_hash, k, recall, precision, ndcg, map, hit): a row per shopper of `truth` and k.
 
     `lists` is (*by, user_id, items list<string>), a row per shopper, best item first; `truth` is (user_id, user_hash,
-    items list<string>), with the hash that the bootstrap draws by. `by` names text columns that distinguish lists of several
-    models or tasks apart; those that `truth` has too are joined on, so that each task can have its own truth.
+    items list<string>), with the hash that the bootstrap draws by. `by` names text columns that distinguish the
+    lists of several models or tasks; those that `truth` has too are joined on, so that each
+    task can have its own truth.
 
     With T the distinct true items, and hits the entries among the first k that are in T:
     recall = hits / |T|; precision = hits / k; hit = 1 if there is a hit;

@@ -37,7 +37,7 @@ class FittedAls(NamedTuple):
 
 
 class Factoriser(NamedTuple):
-    """An engine as it is used in a run: its settings, the cores of a task, and a function that is called when the engine changes."""
+    """An engine as a run uses it: its settings, the cores of a task, and `notify` for a change of engine."""
 
     settings: FactorisationParameters
     threads: int

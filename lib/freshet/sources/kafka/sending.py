@@ -115,8 +115,8 @@ def send_paced(
 ) -> int:
     """Sends every message when it is due, and returns how many those were once all are delivered.
 
-    `clock` gives seconds. `stamped` makes the value that is sent, at the moment of sending. `notify` is called for every
-    message that was handed over, with the count so far. Raises SetupError when one cannot be delivered.
+    `clock` gives seconds. `stamped` makes the value that is sent, at the moment of sending. `notify` is called with
+    the count so far for every message that was handed over. Raises SetupError when one cannot be delivered.
     """
     start, number = clock(), 0
     for message in messages:

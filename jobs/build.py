@@ -1,8 +1,8 @@
 """Interactions and features as of the cut."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("build")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

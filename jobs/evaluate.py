@@ -1,8 +1,8 @@
 """Served lists and baselines on the test days."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("evaluate")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

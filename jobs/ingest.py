@@ -1,8 +1,8 @@
 """Raw records to events, quarantine and items_history."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("ingest")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,8 @@
 """States of items from a catalogue file: prices, stock, what can be had."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("items")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

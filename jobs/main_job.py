@@ -1,9 +1,8 @@
 """The main job: all its steps in one application."""
 
-from freshet.cli.submitted import job_command
-from freshet.pipeline.main_job import MAIN_STEPS
+from freshet.cli.submitted import main_of
 
-main = job_command(*[step.name for step in MAIN_STEPS])
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

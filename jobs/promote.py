@@ -1,8 +1,8 @@
 """The gate: challengers become champions or are refused with reasons."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("promote")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

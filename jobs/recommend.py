@@ -1,8 +1,8 @@
 """Lists, similar and popular items, probabilities and segments of the champions."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("recommend")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

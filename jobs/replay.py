@@ -1,8 +1,8 @@
 """The live days as a stream that keeps lists fresh."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("replay")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

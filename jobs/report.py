@@ -1,8 +1,8 @@
 """The HTML report."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("report")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

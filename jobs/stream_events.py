@@ -1,8 +1,8 @@
 """Events of a topic or a folder to events and quarantine, until it is stopped."""
 
-from freshet.cli.submitted import service_command
+from freshet.cli.submitted import main_of
 
-main = service_command("events", "Take events in, until SIGTERM.")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,8 @@
 """Lists kept fresh, straight from a topic or from table events, until it is stopped."""
 
-from freshet.cli.submitted import service_command
+from freshet.cli.submitted import main_of
 
-main = service_command("lists", "Keep lists fresh, until SIGTERM.")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,8 @@
 """Recommender, purchase probability and segments, registered as challengers."""
 
-from freshet.cli.submitted import job_command
+from freshet.cli.submitted import main_of
 
-main = job_command("train-recommender", "train-propensity", "train-segments")
+main = main_of(__file__)
 
 if __name__ == "__main__":
     main()

@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # The one spark-submit wrapper:  scripts/submit.sh JOB [--master URL] [--profile NAME] [--conf K=V ...] [--print] [job options]
-# JOB is a file of jobs/ without .py; --profile is a file of conf/spark/ without .conf (default: by the master);
+# JOB is a file of jobs/ without .py, or a step without one (`freshet jobs` lists all); --profile is a file of conf/spark/ without .conf (default: by the master);
 # --print shows the command instead of running it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
-[ $# -ge 1 ] && [ -f "jobs/$1.py" ] || {
-  echo "submit.sh: no such job '${1:-}'; jobs are: $(basename -s .py jobs/*.py | tr '\n' ' ')" >&2; usage; }
-job=$1; shift
+script=(jobs/"${1:-}".py)
+if ! [ -f "${script[0]}" ]; then
+  # A step that has no file: the registry knows it.
+  jobs=$(.venv/bin/python -c 'from freshet.runs.registry import job_scripts; print(*job_scripts())')
+  case " $jobs " in *" ${1:-} "*) [ -n "${1:-}" ] ;; *) false ;; esac || {
+    echo "submit.sh: no such job '${1:-}'; jobs are: $jobs" >&2; usage; }
+  script=(jobs/step.py "$1")
+fi
+shift
 master='local[*]' profile='' show=no conf=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -27,7 +33,7 @@ jars=''
 for jar in .jars/*.jar; do jars=${jars:+$jars,}$jar; done
 command=(spark-submit --master "$master" --properties-file "conf/spark/$profile.conf"
   "${conf[@]}"
-  --jars "$jars" --py-files dist/freshet.zip "jobs/$job.py" "$@")
+  --jars "$jars" --py-files dist/freshet.zip "${script[@]}" "$@")
 if [ $show = yes ]; then printf '%q ' "${command[@]}"; echo; exit 0; fi
 [ -f dist/freshet.zip ] || scripts/package.sh >/dev/null
 # Driver and executors run the same Python: the environment made by setup.sh, on every machine of the cluster.

@@ -15,10 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.opening import opened_job
-from freshet.pipeline.build import BUILD
-from freshet.pipeline.ingest_step import INGEST
-from freshet.pipeline.train_recommender import TRAIN_RECOMMENDER
-from freshet.runs.job import run_step
+from freshet.runs.runner import run_step
+from freshet.runs.steps import BUILD, INGEST, TRAIN_RECOMMENDER
 from tests.benchmarks.tables.spark_side import DATA
 
 REPOSITORY = Path(__file__).parents[2]

@@ -6,10 +6,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.core.errors import FreshetError, InputError, MappingError
-from freshet.pipeline.ingest_step import INGEST
 from freshet.runs.home import Home
-from freshet.runs.job import Job, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import run_step
 from freshet.runs.settings import load_settings
+from freshet.runs.steps import INGEST
 
 pytestmark = pytest.mark.delta
 

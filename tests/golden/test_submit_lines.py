@@ -1,4 +1,4 @@
-"""Every job of conf/jobs.toml, rendered as the spark-submit line that would run."""
+"""Every job, rendered as the spark-submit line that would run; conf/jobs.toml is that of the registered steps."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.cli.schedule import scheduled_jobs, submit_line
+from freshet.cli.schedule import jobs_file, scheduled_jobs, submit_line
 from tests.golden.golden import check_golden
 
 REPO = Path(__file__).parents[2]
@@ -26,9 +26,10 @@ def test_every_scheduled_job_renders_the_known_spark_submit_line() -> None:
     check_golden("submit_lines.txt", "\n".join(lines) + "\n")
 
 
-def test_jobs_file_and_job_scripts_name_the_same_jobs() -> None:
-    scripts = {path.stem for path in (REPO / "jobs").glob("*.py")}
-    assert set(scheduled_jobs()) == scripts
+def test_jobs_file_is_that_of_the_registered_steps() -> None:
+    text = (REPO / "conf/jobs.toml").read_text(encoding="utf-8")
+    assert text == jobs_file(), "run: freshet jobs --toml > conf/jobs.toml"
+    assert tomllib.loads(text) == scheduled_jobs()
 
 
 def test_every_dependency_is_a_job_and_none_waits_for_itself() -> None:

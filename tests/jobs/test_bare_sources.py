@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.pipeline.main_job import MAIN_STEPS
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, Job, run_step
+from freshet.runs.job import Job
+from freshet.runs.registry import main_steps
+from freshet.runs.runner import DONE, run_step
 from freshet.runs.settings import load_settings
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
@@ -47,7 +48,7 @@ def test_all_steps_go_through(spark: SparkSession, tmp_path: Path, name: str) ->
     job = Job(
         spark, home, load_settings("test"), source=REPO / "conf/sources" / f"{name}.toml", input_path=data
     )  # fmt: skip
-    results = {step.name: run_step(step, job) for step in MAIN_STEPS}
+    results = {step.name: run_step(step, job) for step in main_steps()}
     told = {step: result.record["not_built"] for step, result in results.items() if result.status != DONE}
     assert told.keys() == NOT_BUILT[name].keys()
     assert [step for step, reason in NOT_BUILT[name].items() if reason not in told[step]] == []

@@ -15,11 +15,12 @@ from pyspark.sql import SparkSession
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
 from freshet.core.errors import ContractError, InputError
 from freshet.core.records import read_record
-from freshet.pipeline.build import BUILD
-from freshet.pipeline.ingest_step import INGEST
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, Job, Step, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import DONE, run_step
 from freshet.runs.settings import load_settings
+from freshet.runs.step import Step
+from freshet.runs.steps import BUILD, INGEST
 from freshet.tables.warehouse import Warehouse
 from tests.factories import event, events_frame
 from tests.jobs.small_shop import OVERRIDES, write_shop

@@ -17,11 +17,12 @@ from pyspark.sql import SparkSession
 
 from freshet.cli.show import show
 from freshet.contracts.operations import TASKS
-from freshet.pipeline.main_job import MAIN_STEPS
 from freshet.registry.store import DATABASE
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, NOT_BUILT, UP_TO_DATE, Job, StepResult, run_step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS
+from freshet.runs.registry import main_steps
+from freshet.runs.runner import DONE, NOT_BUILT, UP_TO_DATE, StepResult, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.side_by_side import run_steps
 from freshet.tables.leases import leases
@@ -48,12 +49,12 @@ def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> t
     settings = load_settings("test", OVERRIDES)
     job = Job(spark, Home(folder / "home").prepare(), settings, source=mapping, input_path=data)
     results = []
-    for step in MAIN_STEPS:
+    for step in main_steps():
         with pytest.MonkeyPatch.context() as patch:
             if step.name in WITH_SEVERAL_TABLES:
                 patch.setattr(Warehouse, "replace", _killed_after(Warehouse.replace))
             else:
-                patch.setattr("freshet.runs.job.write_record", _killed)
+                patch.setattr("freshet.runs.runner.write_record", _killed)
             with pytest.raises(KilledError):
                 run_step(step, job)
         results.append(run_step(step, job))
@@ -139,8 +140,8 @@ def test_second_run_is_up_to_date_and_makes_no_commit_and_no_model(finished: tup
     runs, versions = _in_registry(job.home)
     assert runs >= 3
     assert versions == 3
-    again = run_steps(job, MAIN_STEPS, MagicMock())
-    assert [result.status for result in again] == [UP_TO_DATE] * len(MAIN_STEPS)
+    again = run_steps(job, main_steps(), MagicMock())
+    assert [result.status for result in again] == [UP_TO_DATE] * len(main_steps())
     assert {path.name: _newest_commit(path) for path in job.home.warehouse.iterdir()} == before
     assert _in_registry(job.home) == (runs, versions)
 
@@ -150,7 +151,7 @@ def test_a_step_with_nothing_to_do_runs_beside_whoever_writes_its_tables(
 ) -> None:
     job, _ = finished
     with leases(job.home.locks, "ingest", []):
-        assert run_step(MAIN_STEPS[0], job).status == UP_TO_DATE
+        assert run_step(main_steps()[0], job).status == UP_TO_DATE
 
 
 def test_show_tells_the_newest_list_with_its_reasons(finished: tuple[Job, list[StepResult]]) -> None:

@@ -10,12 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEMS_HISTORY, POPULAR_ITEMS
-from freshet.pipeline.build import BUILD
-from freshet.pipeline.ingest_step import INGEST
-from freshet.pipeline.recommend import RECOMMEND
 from freshet.runs.home import Home
-from freshet.runs.job import NOT_BUILT, Job, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import NOT_BUILT, run_step
 from freshet.runs.settings import load_settings
+from freshet.runs.steps import BUILD, INGEST, RECOMMEND
 from tests.factories import frame
 from tests.jobs.small_shop import OVERRIDES, write_shop
 

@@ -10,8 +10,10 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import POPULAR_ITEMS
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, UP_TO_DATE, Job, Step, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
+from freshet.runs.step import Step
 from freshet.tables.writers.small_writes import replace_collected
 from tests.factories import frame
 

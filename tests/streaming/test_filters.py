@@ -13,10 +13,11 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEMS_HISTORY
 from freshet.core.errors import BusyError, InputError, MappingError
-from freshet.pipeline.items import ITEMS
 from freshet.ranking.availability import read_unavailable
 from freshet.runs import waiting
-from freshet.runs.job import DONE, UP_TO_DATE, Job, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import DONE, UP_TO_DATE, run_step
+from freshet.runs.steps import ITEMS
 from freshet.service.lists.availability import Availability
 from freshet.tables.leases import lease
 from freshet.tables.lookups.item_states import unavailable_items

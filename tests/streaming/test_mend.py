@@ -7,10 +7,11 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.core.errors import InputError, StateError
-from freshet.pipeline.mend import mending
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, Job, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import DONE, run_step
 from freshet.runs.settings import conf_folder, load_settings
+from freshet.runs.steps import MEND
 from freshet.sources.mapping import read_mapping
 from freshet.tables.warehouse import Warehouse
 from tests.streaming.taken_in import events_of, lines, put, record, taken
@@ -39,7 +40,7 @@ def mapping(tmp_path: Path) -> Path:
 @pytest.fixture
 def job(spark: SparkSession, home: Home, mapping: Path, tmp_path: Path) -> Job:
     """A home into which the records of RECORDS were taken."""
-    job = Job(spark, home, load_settings("test"), source=mapping)
+    job = Job(spark, home, load_settings("test"), source=mapping, topic="clicks")
     for contract in (EVENTS, QUARANTINE, STREAM_METRICS):
         job.warehouse.create(contract)
     # Files are named as the partitions of a topic are, but for one.
@@ -95,12 +96,12 @@ def test_what_a_mended_mapping_makes_events_of_is_taken_in_once_also_where_the_s
     job: Job, mapping: Path, tmp_path: Path
 ) -> None:
     mend_mapping(mapping)
-    result = run_step(mending("clicks"), job)
+    result = run_step(MEND, job)
     assert (result.status, result.record["mended"], result.record["refused"]) == (DONE, 2, 4)
     assert events_of(job.warehouse) == [("e1", "clicks-1", 0), ("e2", "clicks-1", 1), ("e3", "clicks-1", 4)]
     assert verdicts_of(job.warehouse) == AFTER
     versions = [job.warehouse.version(table) for table in (EVENTS, QUARANTINE)]
-    assert run_step(mending("clicks"), job).record["mended"] == 0
+    assert run_step(MEND, job).record["mended"] == 0
     assert [job.warehouse.version(table) for table in (EVENTS, QUARANTINE)] == versions
     # The same event once more, at a place that stands before its own.
     put(tmp_path / "in", "clicks-0", lines(record(2)))
@@ -120,16 +121,16 @@ def test_a_mend_that_was_killed_between_its_tables_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Warehouse, "replace", killed)
         with pytest.raises(StopError):
-            run_step(mending("clicks"), job)
+            run_step(MEND, job)
     assert len(events_of(job.warehouse)) == 3
     assert {row[2] for row in verdicts_of(job.warehouse)} == {"refused"}
-    assert run_step(mending("clicks"), job).record["mended"] == 2
+    assert run_step(MEND, job).record["mended"] == 2
     assert len(events_of(job.warehouse)) == 3
     assert verdicts_of(job.warehouse) == AFTER
 
 
 def test_a_home_without_a_stream_and_a_missing_mapping_are_told(spark: SparkSession, home: Home, mapping: Path) -> None:
     with pytest.raises(StateError, match="does not exist yet"):
-        run_step(mending("clicks"), Job(spark, home, load_settings("test"), source=mapping))
+        run_step(MEND, Job(spark, home, load_settings("test"), source=mapping, topic="clicks"))
     with pytest.raises(InputError, match="--source"):
-        run_step(mending("clicks"), Job(spark, home, load_settings("test")))
+        run_step(MEND, Job(spark, home, load_settings("test"), topic="clicks"))

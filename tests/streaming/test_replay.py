@@ -16,8 +16,8 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.core.errors import DataTooSmallError
-from freshet.pipeline.replay import REPLAY
 from freshet.runs.home import Home
+from freshet.runs.steps import REPLAY
 from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers.small_writes import append_arrow
 from tests.factories import moment

@@ -23,10 +23,11 @@ from freshet.report.collect.sources import Sources
 from freshet.report.content import Missing, Page
 from freshet.report.page.rendering import rendered
 from freshet.runs.home import Home
+from freshet.runs.steps import INGEST, TRAIN_SEGMENTS
 
 CUT, AS_OF = datetime(2024, 3, 1), datetime(2024, 3, 31)
 MADE = datetime(2024, 4, 1)
-STEPS = [("ingest", "Take in raw records"), ("train-segments", "Train customer segments")]
+STEPS = [INGEST, TRAIN_SEGMENTS]
 
 
 def write(home: Home, contract: TableContract, rows: list[dict[str, Any]]) -> None:

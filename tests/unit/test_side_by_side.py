@@ -12,13 +12,14 @@ from pyspark.sql import SparkSession
 
 from freshet.cli import opening, submitted
 from freshet.core.errors import StateError
-from freshet.pipeline.main_job import MAIN_STEPS
 from freshet.runs import side_by_side
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, Job, Step, StepResult
+from freshet.runs.job import Job
+from freshet.runs.registry import main_steps
+from freshet.runs.runner import DONE, StepResult
 from freshet.runs.settings import load_settings
 from freshet.runs.side_by_side import run_steps
-from freshet.runs.titles import TITLES
+from freshet.runs.step import Step
 
 LONG = 30.0
 """s after which a step that waits for another one gives up: only a wrong order takes so long."""
@@ -165,8 +166,8 @@ def test_nothing_is_kept_behind_the_end_of_a_command_also_of_one_that_fails(
 
 
 def test_the_main_job_names_only_steps_before_and_all_have_titles() -> None:
-    names = [step.name for step in MAIN_STEPS]
-    assert names == list(TITLES)
-    for place, one in enumerate(MAIN_STEPS):
+    names = [step.name for step in main_steps()]
+    assert all(step.title for step in main_steps())
+    for place, one in enumerate(main_steps()):
         assert set(one.after) <= set(names[:place]), one.name
-    assert [one.name for one in MAIN_STEPS if not one.after] == ["ingest"]
+    assert [one.name for one in main_steps() if not one.after] == ["ingest"]

@@ -6,14 +6,11 @@ import click
 
 from freshet import __version__
 from freshet.cli.errors import ended_with_a_line
+from freshet.cli.step import step_command
+from freshet.runs.registry import commands
 
-_STEPS = ("ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report")
-
-_MODULES = {
-    "run": "run",
-    **dict.fromkeys(_STEPS, "step"),
-    "items": "items",
-    "mend": "mend",
+_BEFORE_STEPS = {"run": "run"}
+_AFTER_STEPS = {
     "show": "show",
     "status": "status",
     "tables": "tables",
@@ -21,21 +18,23 @@ _MODULES = {
     "produce": "produce",
     "stream": "stream",
 }
-"""Subcommands in the order of the help, and the modules of this room that hold them."""
+_MODULES = {**_BEFORE_STEPS, **_AFTER_STEPS}
+"""Subcommands that are more than some steps, and the modules of this room that hold them. In the help the commands of
+the registered steps stand between them; a module of the same name takes the place of such a command."""
 
 
 class _LateGroup(click.Group):
     """Imports a subcommand when it is asked for: Spark's packages take seconds, and `tables` has no use for them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_MODULES)
+        return list(dict.fromkeys([*_BEFORE_STEPS, *commands(), *_AFTER_STEPS]))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _MODULES:
-            return None
-        module = import_module(f"freshet.cli.{_MODULES[cmd_name]}")
-        command: click.Command = module.STEP_COMMANDS[cmd_name] if cmd_name in _STEPS else getattr(module, cmd_name)
-        return command
+        if cmd_name in _MODULES:
+            command: click.Command = getattr(import_module(f"freshet.cli.{_MODULES[cmd_name]}"), cmd_name)
+            return command
+        steps = commands().get(cmd_name)
+        return None if steps is None else step_command(cmd_name, steps)
 
 
 @click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

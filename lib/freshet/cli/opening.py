@@ -7,7 +7,6 @@ from pathlib import Path
 
 from freshet.core.logs import log_to
 from freshet.core.session import local_session
-from freshet.pipeline.ingest import mapped_files
 from freshet.registry.store import imported_in_background
 from freshet.runs.home import Home
 from freshet.runs.job import Job
@@ -24,7 +23,7 @@ def opened_job(  # noqa: PLR0913  # what the options of a command say
     source: Path | None = None,
     input_path: Path | None = None,
     as_of: datetime | None = None,
-    live_days: int | None = None,
+    topic: str | None = None,
     must_exist: bool = False,
     asks_models: bool = False,
 ) -> Iterator[Job]:
@@ -33,17 +32,13 @@ def opened_job(  # noqa: PLR0913  # what the options of a command say
     Where the home must be one that `must_exist`, StateError is raised when no step was run in it. For a job that
     `asks_models` at once MLflow is imported while Java starts, each of which takes two seconds.
     """
-    if live_days is not None:
-        overrides = (*overrides, f"windows.live_days={live_days}")
     settings = load_settings(environment, overrides)
-    if source is not None and input_path is not None:
-        mapped_files(source, input_path)  # a wrong mapping or file is told before Spark is started
     place = Home(home.absolute()).prepare(must_exist=must_exist)
     log_to(place.root)
     if asks_models:
         imported_in_background()
     spark = local_session("freshet", master, scratch=place.root / "scratch")
-    job = Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of)
+    job = Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of, topic=topic)
     try:
         yield job
     finally:

@@ -1,7 +1,7 @@
 """Options that commands share. Imports nothing of Spark: commands that only read start in a second."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from freshet.cli.errors import remember_home
 from freshet.core.errors import InputError
+from freshet.runs.step import Option, Step
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +58,42 @@ def parsed_moment(text: str | None) -> datetime | None:
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         raise InputError("not a date", where=f"--as-of {text}", expected="2011-12-09 or 2011-12-09T12:50:00") from None
+
+
+def with_options(options: Iterable[Option]) -> Callable[[F], F]:
+    """The options of steps."""
+    kinds = {"path": click.Path(path_type=Path), "count": click.IntRange(min=0), "moment": click.STRING,
+             "text": click.STRING}  # fmt: skip
+
+    def decorated(command: F) -> F:
+        for option in reversed(tuple(options)):
+            shown = f"{option.help}  [default: {option.default}]" if option.default else option.help
+            command = click.option(
+                option.flag, option.field, type=kinds[option.kind], required=option.required, help=shown
+            )(command)
+        return command
+
+    return decorated
+
+
+def given_values(options: Iterable[Option], values: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the options of steps come to: fields of Job, and overrides of settings. Raises InputError."""
+    fields: dict[str, Any] = {}
+    overrides: list[str] = []
+    for option in options:
+        value = values[option.field]
+        if option.setting:
+            overrides += [f"{option.setting}={value}"] if value is not None else []
+        else:
+            fields[option.field] = parsed_moment(value) if option.kind == "moment" else value
+    return fields, tuple(overrides)
+
+
+def check_given(steps: Iterable[Step], values: dict[str, Any]) -> None:
+    """Raises what is wrong with the paths that a step is given: a wrong mapping or file, before Spark is started."""
+    for step in steps:
+        if step.check is not None:
+            step.check(*[values[option.field] for option in step.options if option.kind == "path"])
 
 
 def job_options(command: F) -> F:

@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.status import Status
 
 from freshet.cli.summary import result_line
-from freshet.runs.job import Job, Step, StepResult
+from freshet.runs.job import Job
+from freshet.runs.runner import StepResult
 from freshet.runs.side_by_side import run_steps
+from freshet.runs.step import Step
 
 
 def run_with_progress(job: Job, steps: Sequence[Step], console: Console) -> list[StepResult]:

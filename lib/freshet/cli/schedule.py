@@ -1,7 +1,6 @@
-"""freshet jobs: every scheduled job with its spark-submit line, from conf/jobs.toml."""
+"""freshet jobs: every job script with its schedule and its spark-submit line; conf/jobs.toml is made of them."""
 
 import json
-import tomllib
 from typing import Any
 
 import click
@@ -9,12 +8,44 @@ from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import json_option
-from freshet.runs.settings import conf_folder
+from freshet.runs.registry import JobScript, job_scripts
+
+_HEAD = """\
+# Every job: when it runs, what must have succeeded before, what it needs. `schedule` is cron in UTC; a scheduler
+# renders each as the spark-submit line of scripts/submit.sh. `after`: as soon as the jobs before it have succeeded.
+# `always`: a service, kept running and started again. `by hand`: not scheduled. Each table has one writer: where
+# stream_events fills `events`, ingest and main_job stay out.
+# Made by `freshet jobs --toml` from the declarations of the steps, where the reasons are. Change them there.
+"""
 
 
 def scheduled_jobs() -> dict[str, dict[str, Any]]:
-    """conf/jobs.toml, by job name."""
-    return tomllib.loads(conf_folder().joinpath("jobs.toml").read_text(encoding="utf-8"))
+    """What a scheduler needs to know of each job script, by name."""
+    return {name: _as_data(script) for name, script in job_scripts().items()}
+
+
+def _as_data(script: JobScript) -> dict[str, Any]:
+    schedule, resources = script.schedule, script.schedule.resources
+    return {
+        "schedule": schedule.when,
+        "after": list(script.after),
+        "master": schedule.master,
+        "driver_memory": resources.driver_memory,
+        "executors": resources.executors,
+        "executor_cores": resources.executor_cores,
+        "executor_memory": resources.executor_memory,
+        "arguments": list(schedule.arguments),
+    }
+
+
+def jobs_file() -> str:
+    """The text of conf/jobs.toml."""
+    parts = [_HEAD]
+    for name, job in scheduled_jobs().items():
+        # Texts, whole numbers and lists of texts are written in TOML as in JSON.
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in job.items()]
+        parts.append("\n".join([f"[{name}]", *lines, ""]))
+    return "\n".join(parts)
 
 
 def submit_line(name: str, job: dict[str, Any]) -> list[str]:
@@ -32,7 +63,8 @@ def submit_line(name: str, job: dict[str, Any]) -> list[str]:
 
 @click.command()
 @json_option
-def jobs(as_json: bool) -> None:
+@click.option("--toml", "as_toml", is_flag=True, help="Print the text of conf/jobs.toml.")
+def jobs(as_json: bool, as_toml: bool) -> None:
     """Every job with schedule, dependencies and its submit line, for a scheduler to take over.
 
     \b
@@ -40,6 +72,9 @@ def jobs(as_json: bool) -> None:
       freshet jobs
       freshet jobs --json
     """
+    if as_toml:
+        click.echo(jobs_file(), nl=False)
+        return
     known = scheduled_jobs()
     if as_json:
         lines = {name: {**job, "submit": submit_line(name, job)} for name, job in known.items()}

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from freshet.cli.options import home_option, json_option
 from freshet.cli.watch import watched
-from freshet.contracts import ALL_TABLES
 from freshet.core.records import read_record
 from freshet.runs.home import Home
-from freshet.runs.titles import TITLES
+from freshet.runs.registry import main_steps
+from freshet.runs.registry import tables as known_tables
 from freshet.tables.lookups.snapshot import table_facts
 
 
@@ -33,17 +33,17 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
     if watch:
         watched(Console(highlight=False), place.warehouse)
         return
-    records = {name: read_record(place.steps, name) for name in TITLES}
-    facts = {contract.name: table_facts(place.warehouse, contract) for contract in ALL_TABLES}
+    records = {step.name: read_record(place.steps, step.name) for step in main_steps()}
+    facts = {contract.name: table_facts(place.warehouse, contract) for contract in known_tables()}
     if as_json:
         click.echo(json.dumps({"home": str(place.root), "steps": records, "tables": facts}, default=str))
         return
     console = Console(highlight=False)
     steps = Table("step", "state", "seconds", title=f"Home {home}", title_justify="left")
-    for name, title in TITLES.items():
-        record = records[name]
+    for step in main_steps():
+        record = records[step.name]
         state = "never" if record is None else record.get("not_built") or "done"
-        steps.add_row(title, state, "" if record is None else f"{record['seconds']:.1f}")
+        steps.add_row(step.title, state, "" if record is None else f"{record['seconds']:.1f}")
     console.print(steps)
     shown = Table("table", "rows", "version", "files", title="Tables", title_justify="left")
     for name, fact in facts.items():

@@ -2,7 +2,7 @@
 launcher's master and jars."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,94 +11,91 @@ import click
 from rich.console import Console
 
 from freshet.cli.errors import ended_with_a_line
-from freshet.cli.options import home_option, parsed_moment
+from freshet.cli.options import check_given, given_values, home_option, with_options
 from freshet.cli.progress import run_with_progress
 from freshet.cli.stream import feed_from_options, feed_options, run_parts, stop_on_signals
 from freshet.core.errors import InputError
 from freshet.core.logs import log_to
 from freshet.core.session import spark_session
-from freshet.pipeline.items import ITEMS
-from freshet.pipeline.main_job import MAIN_STEPS
 from freshet.runs.home import Home
 from freshet.runs.job import Job
+from freshet.runs.registry import JobScript, job_scripts, options_of
 from freshet.runs.settings import Settings, load_settings
+from freshet.runs.step import Option
 
 
-def job_command(*names: str) -> Callable[[], None]:
-    """The main function of a job script that runs these steps, each as soon as those that it needs have ended.
+def main_of(script: str) -> Callable[[], None]:
+    """The main function of the job script in a file of this name: runs its steps, or its part of the service.
 
-    The home must be a folder that driver and executors all see. Raises InputError for a name that no step has.
+    The home must be a folder that driver and executors all see.
     """
-    known = (*MAIN_STEPS, ITEMS)
-    unknown = set(names) - {step.name for step in known}
-    if unknown or not names:
-        raise InputError(
-            "no such step", where=Path(sys.argv[0]).name, expected=f"some of {', '.join(step.name for step in known)}",
-            found=", ".join(sorted(unknown)) or "none",
-        )  # fmt: skip
-    steps = [step for step in known if step.name in names]
-    begins = bool({MAIN_STEPS[0].name, ITEMS.name} & set(names))
-    title = " ".join(f"{step.title}." for step in steps)
+    return lambda: ended_with_a_line(lambda: script_command(Path(script).stem).main(standalone_mode=False))
 
-    @click.command(help=title + _example("--source my_shop.toml --input events/" if begins else ""))
+
+def main_of_any() -> None:
+    """Runs the job that the first argument names: for steps without a script of their own."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    sys.argv[:2] = [name]
+    main_of(name)()
+
+
+def script_command(name: str) -> click.Command:
+    """The command of a job script. Raises InputError for a name that no job has."""
+    known = job_scripts()
+    if name not in known:
+        raise InputError("no such job", expected=f"one of {', '.join(known)}", found=name or "none")
+    return _service_command(known[name]) if known[name].part else _steps_command(known[name])
+
+
+def _steps_command(script: JobScript) -> click.Command:
+    options = options_of(script.steps)
+    must_exist = not any(step.starts_home for step in script.steps)
+
+    @click.command(help=script.help + _example(script.name, options))
+    @with_options(options)
     @home_option
-    @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
-    @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
-    @click.option(
-        "--source", type=click.Path(path_type=Path), help="Mapping of the source, for ingest, main_job and items."
-    )
-    @click.option(
-        "--input", "input_path", type=click.Path(path_type=Path), help="File or folder, for ingest, main_job and items."
-    )
-    @click.option("--as-of", "as_of", help="Moment the run stands at, UTC, for build.")
-    @click.option("--live-days", type=click.IntRange(min=0), help="Days kept for the live part, for build.")
-    def command(
-        home: Path,
-        environment: str | None,
-        overrides: tuple[str, ...],
-        source: Path | None,
-        input_path: Path | None,
-        as_of: str | None,
-        live_days: int | None,
-    ) -> None:
-        if live_days is not None:
-            overrides = (*overrides, f"windows.live_days={live_days}")
-        request: dict[str, Any] = {"source": source, "input_path": input_path, "as_of": parsed_moment(as_of)}
-        name, settings = Path(sys.argv[0]).stem, load_settings(environment, overrides)
-        with _submitted(name, home, settings, must_exist=not begins, **request) as job:
-            run_with_progress(job, steps, Console(highlight=False))
+    @_with_settings
+    def command(home: Path, environment: str | None, overrides: tuple[str, ...], **values: Any) -> None:
+        fields, settings = given_values(options, values)
+        check_given(script.steps, values)
+        loaded = load_settings(environment, (*overrides, *settings))
+        with _submitted(script.name, home, loaded, must_exist=must_exist, **fields) as job:
+            run_with_progress(job, script.steps, Console(highlight=False))
 
-    return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
+    return command
 
 
-def service_command(part: str, title: str) -> Callable[[], None]:
-    """The main function of a job script that runs one part of the service until SIGTERM.
+def _service_command(script: JobScript) -> click.Command:
+    """Runs one part of the service until SIGTERM.
 
     It does not start again by itself: that is for the cluster's manager to do.
     """
 
-    @click.command(help=title + _example("--from 127.0.0.1:9092 --topic events"))
+    @click.command(help=f"{script.help}{_example(script.name)} --from 127.0.0.1:9092 --topic events")
     @home_option
     @feed_options
-    @click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")
-    @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run.")
+    @_with_settings
     def command(home: Path, environment: str | None, overrides: tuple[str, ...], **options: Any) -> None:
-        feed, stop = feed_from_options(options, (part,)), stop_on_signals()
-        with _submitted(part, home, load_settings(environment, overrides)) as job:
-            run_parts(job, feed, (part,), rebuild=options["rebuild"], stop=stop)
+        feed, stop = feed_from_options(options, (script.part,)), stop_on_signals()
+        with _submitted(script.part, home, load_settings(environment, overrides)) as job:
+            run_parts(job, feed, (script.part,), rebuild=options["rebuild"], stop=stop)
 
-    return lambda: ended_with_a_line(lambda: command.main(standalone_mode=False))
+    return command
 
 
-def _example(options: str) -> str:
+def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--env and --set; the master is the launcher's."""
+    command = click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")(command)
+    return click.option(
+        "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run."
+    )(command)
+
+
+def _example(name: str, options: Iterable[Option] = ()) -> str:
     """What the help of a script ends with."""
-    words = (
-        "scripts/submit.sh",
-        Path(sys.argv[0]).stem,
-        "--master spark://127.0.0.1:7077 --home /data/freshet",
-        options,
-    )
-    return f"\n\n\b\nExample:\n  {' '.join(words).rstrip()}"
+    given = [f"{option.flag} {option.example}" for option in options if option.required]
+    words = ["scripts/submit.sh", name, "--master spark://127.0.0.1:7077 --home /data/freshet", *given]
+    return f"\n\n\b\nExample:\n  {' '.join(words)}"
 
 
 @contextmanager

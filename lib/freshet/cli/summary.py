@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, NOT_BUILT, StepResult
+from freshet.runs.runner import DONE, NOT_BUILT, StepResult
+from freshet.runs.steps import EVALUATE, INGEST
 
 _MARKS = {DONE: "[green]done[/]", NOT_BUILT: "[yellow]not built[/]"}
 
@@ -26,9 +27,9 @@ def print_summary(console: Console, home: Home, results: list[StepResult], secon
     """
     records = {result.step: result.record for result in results}
     console.print()
-    if "raw_rows" in records.get("ingest", {}):
-        _print_arithmetic(console, records["ingest"])
-    rows = records.get("evaluate", {}).get("figures", [])
+    if "raw_rows" in records.get(INGEST.name, {}):
+        _print_arithmetic(console, records[INGEST.name])
+    rows = records.get(EVALUATE.name, {}).get("figures", [])
     if rows:
         console.print(evaluation_table(rows))
     missing = [(result.title, result.record["not_built"]) for result in results if "not_built" in result.record]

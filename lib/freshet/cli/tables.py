@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import json_option
-from freshet.contracts import ALL_TABLES, TABLES, TableContract
+from freshet.contracts import TableContract
 from freshet.core.errors import InputError
+from freshet.runs.registry import tables as known_tables
 
 
 @click.command()
@@ -23,9 +24,10 @@ def tables(name: str | None, as_json: bool) -> None:
       freshet tables recommendations
       freshet tables events --json
     """
-    if name is not None and name not in TABLES:
-        raise InputError("there is no such table", where=name, expected=f"one of {', '.join(TABLES)}")
-    chosen = list(ALL_TABLES) if name is None else [TABLES[name]]
+    known = {contract.name: contract for contract in known_tables()}
+    if name is not None and name not in known:
+        raise InputError("there is no such table", where=name, expected=f"one of {', '.join(known)}")
+    chosen = list(known.values()) if name is None else [known[name]]
     if as_json:
         click.echo(json.dumps([_as_data(contract) for contract in chosen], indent=1))
     elif name is None:

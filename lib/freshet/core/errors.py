@@ -65,6 +65,10 @@ class DataTooSmallError(FreshetError):
     """The data do not suffice for a model; the run goes on without it and says so."""
 
 
+class DeclarationError(FreshetError):
+    """A step reads a table or a section of the settings that its declaration does not name."""
+
+
 def listed(problems: list[str]) -> str:
     """Several problems on one line, numbered when there is more than one."""
     if len(problems) == 1:

@@ -13,7 +13,7 @@ from freshet.features.interactions import interactions
 from freshet.features.items import item_features
 from freshet.features.users import user_features
 from freshet.pipeline.recommender_fits import target_event
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.tables.lookups.figures import extent
 
 
@@ -30,11 +30,13 @@ def planned_windows(job: Job) -> Windows:
     return run_windows(span[0], span[1], job.as_of, job.settings.windows)
 
 
-def _inputs(job: Job) -> dict[str, Any]:
+def inputs(job: Job) -> dict[str, Any]:
+    """What decides the result besides tables and settings: the wished moment."""
     return {"as_of": job.as_of}
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Writes the tables as of the cut; keeps the windows and the target event."""
     windows = planned_windows(job)
     events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
     target = target_event(events, windows.cut, job.settings.evaluation)
@@ -55,14 +57,3 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
 def _as_text(windows: Windows) -> dict[str, Any]:
     values = dataclasses.asdict(windows)
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
-
-
-BUILD = Step(
-    name="build",
-    after=("ingest",),
-    writes=(INTERACTIONS, USER_FEATURES, ITEM_FEATURES),
-    reads=(EVENTS,),
-    sections=("windows", "interactions", "evaluation"),
-    inputs=_inputs,
-    work=_work,
-)

@@ -2,25 +2,28 @@
 
 from typing import Any
 
-from freshet.contracts import EVALUATION_RESULTS, EVENTS
+from freshet.contracts import EVALUATION_RESULTS
 from freshet.core.errors import DataTooSmallError
 from freshet.evaluation.baselines import Baseline
 from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summary
 from freshet.evaluation.splitting import known_before
 from freshet.pipeline.list_judging import SERVED, collected, plain_lists, served_lists, truths
 from freshet.pipeline.recommender_fits import events_until, judged_cases
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
+from freshet.runs.steps import BUILD, PROMOTE
 from freshet.tables.writers.small_writes import replace_rows
 
 
-def _inputs(job: Job) -> dict[str, Any]:
-    return {"windows": job.record("build")["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER)}
+def inputs(job: Job) -> dict[str, Any]:
+    """The windows and the champion."""
+    return {"windows": job.record(BUILD)["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER)}
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Judges the served lists and the baselines; keeps the figures."""
     windows, evaluation = job.windows(), job.settings.evaluation
-    version, target = champion(job, RECOMMENDER), job.record("build")["target"]
+    version, target = champion(job, RECOMMENDER), job.record(BUILD)["target"]
     if version is None:
         raise DataTooSmallError("no recommender serves, so there are no lists to judge")
     if not windows.has_live_part:
@@ -31,7 +34,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("no known shopper comes back in the test days, so lists cannot be judged")
     length = max(evaluation.ks)
     lists = [served_lists(cases, artifact=version.folder, clock=cut, length=length, model=SERVED)]
-    chosen = [Baseline(family, strength) for family, strength in job.record("promote")["baselines"]]
+    chosen = [Baseline(family, strength) for family, strength in job.record(PROMOTE)["baselines"]]
     if chosen:
         plain = plain_lists(
             known_before(events, cut), cases,
@@ -48,14 +51,3 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     rows = evaluation_rows(figures, run_id=fingerprint, split="test")
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
     return {"figures": rows}
-
-
-EVALUATE = Step(
-    name="evaluate",
-    after=("promote",),
-    writes=(EVALUATION_RESULTS,),
-    reads=(EVENTS,),
-    sections=("evaluation", "interactions"),
-    inputs=_inputs,
-    work=_work,
-)

@@ -27,7 +27,7 @@ from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.source_columns import check_catalogue, check_mapping
 from freshet.cleaning.summary import Overview, main_refusal, overview
-from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
+from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE
 from freshet.core.errors import InputError, MappingError, StateError
 from freshet.evaluation.splitting import check_as_of
 from freshet.pipeline.ingest_report import IngestReport, WrittenCounts, by_frequency, ingest_notes, quality_rows
@@ -112,8 +112,6 @@ def written_counts(warehouse: Warehouse, ours: OwnRows) -> WrittenCounts:
     )
 
 
-WRITES: tuple[TableContract, ...] = (EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS)
-
 _FEW = 500_000
 """Refused records (some 100 bytes each) that may be sent to every worker."""
 
@@ -138,7 +136,7 @@ def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
 
 def ingest(
     spark: SparkSession, home: Home, *, source: Path, input_path: Path, params: CleaningParameters, now: datetime,
-    as_of: datetime | None = None,
+    as_of: datetime | None = None, warehouse: Warehouse | None = None,
 ) -> IngestReport:  # fmt: skip
     """Takes the files at `input_path` in by the mapping `source`; what came of every record, as figures.
 
@@ -156,7 +154,7 @@ def ingest(
     check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
     catalogue = _catalogue(spark, mapping, input_path)
     path = without_detours(input_path)
-    warehouse = Warehouse(spark, home.warehouse)
+    warehouse = warehouse or Warehouse(spark, home.warehouse)
     partitions = [partition_name(file, input_path) for file in files]
     ours = OwnRows(mapping.name, partitions, _known_table(home, mapping.name, path, taken))
     stored = stored_keys(warehouse, ours)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.errors import InputError
-from freshet.pipeline.ingest import WRITES, ingest, ingest_inputs
-from freshet.runs.job import Job, Step
+from freshet.pipeline.ingest import ingest, ingest_inputs
+from freshet.runs.job import Job
 
 
 def _wished(job: Job) -> tuple[Path, Path]:
@@ -15,25 +15,16 @@ def _wished(job: Job) -> tuple[Path, Path]:
     return job.source, job.input_path
 
 
-def _inputs(job: Job) -> dict[str, Any]:
+def inputs(job: Job) -> dict[str, Any]:
+    """The mapping and the content of all files."""
     return ingest_inputs(*_wished(job))
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Takes the files in; keeps the figures of the report on them."""
     source, input_path = _wished(job)
     report = ingest(
         job.spark, job.home, source=source, input_path=input_path, params=job.settings.cleaning, now=job.now(),
-        as_of=job.as_of,
+        as_of=job.as_of, warehouse=job.warehouse,
     )  # fmt: skip
     return dataclasses.asdict(report)
-
-
-INGEST = Step(
-    name="ingest",
-    after=(),
-    writes=WRITES,
-    reads=(),
-    sections=("cleaning",),
-    inputs=_inputs,
-    work=_work,
-)

@@ -13,7 +13,7 @@ from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.source_columns import check_catalogue
 from freshet.contracts import ITEMS_HISTORY
 from freshet.core.errors import InputError, MappingError
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.sources.file_records import raw_records
 from freshet.sources.input_files import input_files, input_signature
 from freshet.sources.mapping import read_mapping
@@ -34,13 +34,15 @@ def _wished(job: Job) -> tuple[Path, Path]:
     return job.source, job.input_path
 
 
-def _inputs(job: Job) -> dict[str, Any]:
+def inputs(job: Job) -> dict[str, Any]:
+    """The mapping and the content of the file."""
     source, input_path = _wished(job)
     signed = input_signature([source, *named_catalogue(source, input_path)[2]])
     return {"files": sorted(signed.values())}
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Merges the states of the file into the history of items; keeps how many have changed."""
     source, input_path = _wished(job)
     catalogue, null_values, _ = named_catalogue(source, input_path)
     raw = raw_records(job.spark, input_path, catalogue.input)
@@ -57,15 +59,3 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     before = stored.count()
     job.warehouse.replace(items_history(states, stored=stored), ITEMS_HISTORY)
     return {"changed": job.warehouse.read(ITEMS_HISTORY).count() - before}
-
-
-ITEMS = Step(
-    name="items",
-    after=(),
-    writes=(ITEMS_HISTORY,),
-    reads=(),
-    sections=(),
-    inputs=_inputs,
-    work=_work,
-    patience_seconds=30.0,  # a stream with a topic of items has the table for a second, every few seconds
-)

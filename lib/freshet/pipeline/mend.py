@@ -1,6 +1,5 @@
 """Step mend: refused records of a topic taken in again, by a mended mapping."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,38 +8,30 @@ from pyspark.sql import functions as F
 from freshet.cleaning.parsing import PLACE
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.core.errors import InputError
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.service.intake.mended import is_open, marked, mended_events
 from freshet.sources.mapping import read_mapping
 from freshet.tables.sql import literal
 
 
-def mending(topic: str) -> Step:
-    """The step for the records of a topic; the job's source is the mapping of the stream that took them in."""
-    return Step(
-        name="mend",
-        after=(),
-        writes=(EVENTS, QUARANTINE),
-        reads=(EVENTS, QUARANTINE),
-        sections=("cleaning",),
-        inputs=partial(_inputs, topic),
-        work=partial(_work, topic),
-    )
-
-
-def _inputs(topic: str, job: Job) -> dict[str, Any]:
+def inputs(job: Job) -> dict[str, Any]:
+    """The topic, the mapping and the time."""
     # By the time too: what was dated in the future is not for ever.
-    return {"topic": topic, "mapping": _source(job).read_text(encoding="utf-8"), "at": job.now().isoformat()}
+    source, topic = _wished(job)
+    return {"topic": topic, "mapping": source.read_text(encoding="utf-8"), "at": job.now().isoformat()}
 
 
-def _source(job: Job) -> Path:
-    if job.source is None:
-        raise InputError("a source is needed", do="Give --source MAPPING.toml")
-    return job.source
+def _wished(job: Job) -> tuple[Path, str]:
+    """The mapping of the stream that took the records in, and their topic."""
+    if job.source is None or job.topic is None:
+        raise InputError("source and topic are needed", do="Give --source MAPPING.toml and --topic TOPIC")
+    return job.source, job.topic
 
 
-def _work(topic: str, job: Job, fingerprint: str) -> dict[str, Any]:
-    mapping, warehouse = read_mapping(_source(job)), job.warehouse
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Takes the refused records in; keeps how many became events and how many are refused still."""
+    source, topic = _wished(job)
+    mapping, warehouse = read_mapping(source), job.warehouse
     for table in (QUARANTINE, EVENTS):
         warehouse.require(table)
     refused = warehouse.read(QUARANTINE).where(is_open(mapping.name, topic))

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from freshet.contracts import EVALUATION_RESULTS, EVENTS, MODEL_DECISIONS
+from freshet.contracts import EVALUATION_RESULTS, MODEL_DECISIONS
 from freshet.core.errors import DataTooSmallError
 from freshet.core.records import read_record
 from freshet.evaluation.baseline_strengths import baseline_candidates, best_of_families
@@ -19,20 +19,23 @@ from freshet.pipeline.list_judging import collected, plain_lists, served_lists, 
 from freshet.pipeline.recommender_fits import events_until, judged_cases
 from freshet.pipeline.retention import retired
 from freshet.registry.versions import ModelVersion
-from freshet.runs.job import Job, Step
-from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, registry, validation_folder
+from freshet.runs.job import Job
+from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder
+from freshet.runs.steps import BUILD
 from freshet.tables.writers.small_writes import replace_rows
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 _BY = ("task", "model")
 
 
-def _inputs(job: Job) -> dict[str, Any]:
-    trained = {name: read_record(job.home.steps, f"train-{name}") for name in ("recommender", "propensity", "segments")}
-    return {name: record and record["fingerprint"] for name, record in trained.items()}
+def inputs(job: Job) -> dict[str, Any]:
+    """What was trained last."""
+    trained = {name: read_record(job.home.steps, step.name) for name, step in TRAINED_BY.items()}
+    return {name.removeprefix("freshet-"): record and record["fingerprint"] for name, record in trained.items()}
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Decides on every challenger; keeps the decisions and the best baselines."""
     decided: dict[str, GateDecision] = {}
     baselines: list[list[str]] = []
     for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
@@ -53,19 +56,15 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 def _trained(job: Job, name: str) -> ModelVersion | None:
     """The version that the last training made: found by its fingerprint, so that a killed step finds it again."""
-    record = read_record(job.home.steps, _training(name))
+    record = read_record(job.home.steps, TRAINED_BY[name].name)
     if record is None or "not_built" in record:
         return None
     return registry(job).find(name, record["fingerprint"])
 
 
-def _training(name: str) -> str:
-    return "train-" + name.removeprefix("freshet-")
-
-
 def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple[GateDecision, list[list[str]]]:
     """The gate's decision, and the best baseline of each family on validation, as (family, strength)."""
-    windows, settings, target = job.windows(), job.settings, job.record("build")["target"]
+    windows, settings, target = job.windows(), job.settings, job.record(BUILD)["target"]
     evaluation = settings.evaluation
     events, cut = events_until(job, windows), windows.validation_cut
     cases = judged_cases(job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users)
@@ -129,13 +128,13 @@ def _of_models(judged: pa.Table, names: list[str]) -> pa.Table:
 
 def model_decision(job: Job, version: ModelVersion) -> GateDecision:
     """The decision on a probability or segment model: its training step has judged it and left its verdict."""
-    record = job.record(_training(version.name))
+    record = job.record(TRAINED_BY[version.name])
     return GateDecision(record["accepted"], tuple(record["reasons"]), record["metrics"])
 
 
 def _carried_out(job: Job, version: ModelVersion, decision: GateDecision) -> None:
     """Writes the decision, then moves the alias; a killed step decides again and replaces its decision."""
-    champion = job.record(_training(version.name)).get("champion")
+    champion = job.record(TRAINED_BY[version.name]).get("champion")
     row = {
         "decided_at": job.now(),
         "model_name": version.name,
@@ -152,14 +151,3 @@ def _carried_out(job: Job, version: ModelVersion, decision: GateDecision) -> Non
         registry(job).promote(version.name, version.version)
     else:
         registry(job).refuse(version.name, version.version)
-
-
-PROMOTE = Step(
-    name="promote",
-    after=("train-recommender", "train-propensity", "train-segments"),
-    writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
-    reads=(EVENTS,),
-    sections=("evaluation", "gate"),
-    inputs=_inputs,
-    work=_work,
-)

@@ -10,16 +10,10 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from freshet.contracts import (
-    EVENTS,
     ITEM_FEATURES,
     ITEMS_HISTORY,
     POPULAR_ITEMS,
-    RECOMMENDATIONS,
-    SEGMENT_PROFILES,
     SIMILAR_ITEMS,
-    USER_FEATURES,
-    USER_SCORES,
-    USER_SEGMENTS,
 )
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
@@ -31,20 +25,23 @@ from freshet.ranking.availability import save_unavailable
 from freshet.ranking.item_lists import popular_items, similar_items
 from freshet.ranking.lists import listing
 from freshet.registry.versions import ModelVersion
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
+from freshet.runs.steps import BUILD, TRAIN_RECOMMENDER
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
 from freshet.tables.lookups.item_states import unavailable_items
 from freshet.tables.writers.small_writes import replace_collected
 
 
-def _inputs(job: Job) -> dict[str, Any]:
-    build = job.record("build")
+def inputs(job: Job) -> dict[str, Any]:
+    """The windows and the champions."""
+    build = job.record(BUILD)
     names = (RECOMMENDER, PROPENSITY, SEGMENTS)
     return {"windows": build["windows"], **{name: champion_facts(job, name) for name in names}}
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Writes what the champions say of the windows' cut; keeps the policy and the number of lists."""
     windows = job.windows()
     versions = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
     scorer, probability, segments = versions.values()
@@ -69,7 +66,7 @@ def served_policy(job: Job) -> str:
     wished = job.settings.lists.seen_policy
     if wished != "auto":
         return wished
-    share = job.record("train-recommender").get("repeat_share")
+    share = job.record(TRAIN_RECOMMENDER).get("repeat_share")
     return "next_baskets" if share is None or share >= job.settings.lists.repeat_share else "new_items"
 
 
@@ -108,17 +105,3 @@ def _write_popular(job: Job) -> None:
     features = features.join(gone, on="item_id", how="left_anti")
     made = popular_items(features, newest, length=job.settings.lists.popular_length)
     replace_collected(job.warehouse, made, POPULAR_ITEMS)
-
-
-RECOMMEND = Step(
-    name="recommend",
-    after=("promote",),
-    writes=(
-        RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES,
-    ),
-    reads=(EVENTS, ITEM_FEATURES, USER_FEATURES, ITEMS_HISTORY),
-    sections=("lists", "interactions"),
-    inputs=_inputs,
-    work=_work,
-    patience_seconds=900.0,  # a stream's compaction has the table for minutes, every quarter of an hour
-)  # fmt: skip

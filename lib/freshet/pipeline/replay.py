@@ -8,26 +8,29 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from freshet.contracts import EVALUATION_RESULTS, EVENTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
+from freshet.contracts import EVALUATION_RESULTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
 from freshet.core.errors import DataTooSmallError
 from freshet.pipeline.live_quality import evaluate_live
 from freshet.pipeline.recommender_fits import events_until
 from freshet.ranking.lists import recommended_in_process
 from freshet.ranking.packed_histories import EMPTY
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
+from freshet.runs.steps import BUILD, RECOMMEND
 from freshet.service.lists.list_making import ServedModel
 from freshet.service.lists.live_replay import QUERY_PREFIX, LivePlan, replay_live
 from freshet.tables.lookups.figures import rows_where
 from freshet.tables.writers.small_writes import replace_rows
 
 
-def _inputs(job: Job) -> dict[str, Any]:
-    policy = job.record("recommend").get("policy")
-    return {"windows": job.record("build")["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER), "policy": policy}
+def inputs(job: Job) -> dict[str, Any]:
+    """The windows, the champion and its policy."""
+    policy = job.record(RECOMMEND).get("policy")
+    return {"windows": job.record(BUILD)["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER), "policy": policy}
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Replays the live days and judges them; keeps the figures of the replay."""
     windows, version = job.windows(), champion(job, RECOMMENDER)
     if version is None:
         raise DataTooSmallError("no recommender serves, so there are no lists to keep fresh")
@@ -36,7 +39,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
     of_service = ~pc.starts_with(pc.field("query_id"), QUERY_PREFIX)
     if any(rows_where(job.warehouse, table, of_service) for table in (RECOMMENDATION_UPDATES, STREAM_METRICS)):
         raise DataTooSmallError("lists or figures of a service stand in this home, and a replay would remove them")
-    policy, length = job.record("recommend")["policy"], job.settings.lists.length
+    policy, length = job.record(RECOMMEND)["policy"], job.settings.lists.length
     plan = LivePlan(
         fingerprint=fingerprint,
         start=windows.cut,
@@ -54,7 +57,7 @@ def _work(job: Job, fingerprint: str) -> dict[str, Any]:
         job.warehouse.read(RECOMMENDATION_UPDATES),
         _newcomers_list(model, plan),
         plan=plan,
-        target=job.record("build")["target"],
+        target=job.record(BUILD)["target"],
         evaluation=job.settings.evaluation,
         run_id=fingerprint,
     )
@@ -69,14 +72,3 @@ def _newcomers_list(model: ServedModel, plan: LivePlan) -> list[str]:
         nobody, EMPTY, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy, threads=1
     )
     return [item["item_id"] for item in made.column("items")[0].as_py()]
-
-
-REPLAY = Step(
-    name="replay",
-    after=("recommend",),
-    writes=(RECOMMENDATION_UPDATES, STREAM_METRICS, EVALUATION_RESULTS),
-    reads=(EVENTS, RECOMMENDATIONS),
-    sections=("stream", "lists", "interactions", "evaluation"),
-    inputs=_inputs,
-    work=_work,
-)

@@ -3,28 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from freshet.contracts import (
-    EVALUATION_RESULTS,
-    EVENTS,
-    ITEMS_HISTORY,
-    RECOMMENDATION_UPDATES,
-    RECOMMENDATIONS,
-    SEGMENT_PROFILES,
-    STREAM_METRICS,
-    USER_FEATURES,
-    USER_SCORES,
-    USER_SEGMENTS,
-)
 from freshet.core.records import read_record, write_whole
 from freshet.report.collect.page import collected
 from freshet.report.collect.sources import Sources
 from freshet.report.page.rendering import rendered
 from freshet.runs.home import Home
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, champion
-from freshet.runs.titles import TITLES
+from freshet.runs.registry import main_steps
+from freshet.runs.step import Step
+from freshet.runs.steps import REPORT
 
-_TOLD = [name for name in TITLES if name != "report"]
+
+def _told() -> list[Step]:
+    """The other steps of the main job: the page shows what they have recorded."""
+    return [step for step in main_steps() if step.name != REPORT.name]
 
 
 def page_path(home: Home) -> Path:
@@ -37,9 +30,10 @@ def _champions(job: Job) -> dict[str, int]:
     return {name: version.version for name, version in served.items() if version is not None}
 
 
-def _inputs(job: Job) -> dict[str, Any]:
-    records = {name: read_record(job.home.steps, name) for name in _TOLD}
-    was_written = read_record(job.home.steps, "report") is not None
+def inputs(job: Job) -> dict[str, Any]:
+    """What the other steps have recorded, the champions, and whether the page is there."""
+    records = {step.name: read_record(job.home.steps, step.name) for step in _told()}
+    was_written = read_record(job.home.steps, REPORT.name) is not None
     return {
         "records": {name: record and record["fingerprint"] for name, record in records.items()},
         "champions": _champions(job),
@@ -48,22 +42,9 @@ def _inputs(job: Job) -> dict[str, Any]:
     }
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Writes the page."""
     sources = Sources(job.home, _champions(job), job.settings.gate.k)
-    page = collected(sources, [(name, TITLES[name]) for name in _TOLD], job.now())
+    page = collected(sources, _told(), job.now())
     write_whole(page_path(job.home), rendered(page))
     return {"page": "index.html"}
-
-
-REPORT = Step(
-    name="report",
-    after=("replay", "evaluate"),
-    writes=(),
-    reads=(
-        EVENTS, ITEMS_HISTORY, USER_FEATURES, RECOMMENDATIONS, RECOMMENDATION_UPDATES, USER_SCORES, USER_SEGMENTS,
-        SEGMENT_PROFILES, EVALUATION_RESULTS, STREAM_METRICS,
-    ),
-    sections=("gate",),
-    inputs=_inputs,
-    work=_work,
-)  # fmt: skip

@@ -6,6 +6,7 @@ import shutil
 from freshet.registry.retention import retire
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, registry
+from freshet.runs.steps import TRAIN_RECOMMENDER
 
 _AVAILABILITY_KEPT = 3
 """A micro-batch may hold the file before the newest."""
@@ -29,7 +30,7 @@ def retired(job: Job) -> dict[str, list[int]]:
 def _drop_fits(job: Job) -> None:
     """What trainings left whose version is gone; one that runs has none yet, and what it makes is young."""
     known = {version.fingerprint for version in registry(job).versions(RECOMMENDER)}
-    record = job.home.steps / "train-recommender.json"
+    record = job.home.steps / f"{TRAIN_RECOMMENDER.name}.json"
     for left in (*job.home.artifacts.glob("*-ch*"), *job.home.artifacts.glob("*-search.json")):
         # A training that ends meanwhile removes the record of its search itself.
         with contextlib.suppress(FileNotFoundError):

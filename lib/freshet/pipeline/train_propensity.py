@@ -26,8 +26,9 @@ from freshet.models.propensity.model import FittedPropensity, PropensityParamete
 from freshet.pipeline.recommender_fits import events_until
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.calibration import calibration_svg
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, champion, registry
+from freshet.runs.steps import BUILD
 from freshet.tables.writers.small_writes import replace_rows
 
 PURCHASE = "purchase"
@@ -112,11 +113,13 @@ class _Judged(NamedTuple):
         return next((float(row["value"]) for row in self.champion_figures if row["metric"] == metric), None)
 
 
-def _train_inputs(job: Job) -> dict[str, Any]:
-    return {"windows": job.record("build")["windows"]}
+def inputs(job: Job) -> dict[str, Any]:
+    """The windows that the build step has fixed."""
+    return {"windows": job.record(BUILD)["windows"]}
 
 
-def _train(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Fits, judges and registers a challenger; keeps its figures and whether it may serve."""
     params, windows = job.settings.propensity, job.windows()
     events = events_until(job, windows).where("user_id is not null")
     plan = learning_plan(events, windows, params)
@@ -232,14 +235,3 @@ def write_scores(job: Job, version: ModelVersion, windows: Windows) -> None:
         F.lit(version.model_version).alias("model_version"),
     )
     job.warehouse.replace(scores, USER_SCORES, where=f"as_of = timestamp'{cut:%Y-%m-%d %H:%M:%S.%f}'")
-
-
-TRAIN_PROPENSITY = Step(
-    name="train-propensity",
-    after=("build",),
-    writes=(EVALUATION_RESULTS,),
-    reads=(EVENTS,),
-    sections=("windows", "propensity"),
-    inputs=_train_inputs,
-    work=_train,
-)

@@ -29,19 +29,22 @@ from freshet.ranking.artifact import Artifact
 from freshet.ranking.recipe import OWN_SEEN, Recipe
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.training import blend_svg, trials_svg
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, SCORING, champion, registry, validation_folder
+from freshet.runs.steps import BUILD
 from freshet.tuning.item_models import Past, no_decay_at_zero
 from freshet.tuning.search import Judging, SearchResult, searched, searched_half_lives
 
 
-def _inputs(job: Job) -> dict[str, Any]:
-    build = job.record("build")
+def inputs(job: Job) -> dict[str, Any]:
+    """The windows and the target event that the build step has fixed."""
+    build = job.record(BUILD)
     return {"windows": build["windows"], "target": build["target"]}
 
 
-def _work(job: Job, fingerprint: str) -> dict[str, Any]:
-    windows, target = job.windows(), job.record("build")["target"]
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Searches, fits and registers a challenger; keeps its version, recipe and figures."""
+    windows, target = job.windows(), job.record(BUILD)["target"]
     events = events_until(job, windows)
     if events.where(F.col("item_id").isNotNull()).isEmpty():
         raise DataTooSmallError("the source has no items, so there is nothing to recommend")
@@ -176,14 +179,3 @@ def _write_factors(job: Job, final: Fitted, version: str) -> None:
     for frame, contract in ((items, ITEM_FACTORS), (final.als.users, USER_FACTORS)):
         job.warehouse.replace(frame.withColumn("model_version", F.lit(version)), contract, where=where)
     final.als.forget()
-
-
-TRAIN_RECOMMENDER = Step(
-    name="train-recommender",
-    after=("build",),
-    writes=(ITEM_FACTORS, USER_FACTORS),
-    reads=(EVENTS, ITEM_FEATURES),
-    sections=("windows", "interactions", "search", "item_models", "factorisation", "gate"),
-    inputs=_inputs,
-    work=_work,
-)

@@ -16,8 +16,9 @@ from freshet.models.segments.model import FittedSegments, fit_segments, profiles
 from freshet.models.segments.names import SegmentRoles
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.training import silhouettes_svg
-from freshet.runs.job import Job, Step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import SEGMENTS, registry
+from freshet.runs.steps import BUILD
 from freshet.tables.writers.small_writes import replace_collected, replace_rows
 
 _MODEL, _PATH = "kmeans", "model"
@@ -58,11 +59,13 @@ def _shop(job: Job, windows: Windows) -> _Shop:
     return _Shop(features.where(is_known) if totals[0] else features, totals[1] > 0, totals[2])
 
 
-def _inputs(job: Job) -> dict[str, Any]:
-    return {"windows": job.record("build")["windows"]}
+def inputs(job: Job) -> dict[str, Any]:
+    """The windows that the build step has fixed."""
+    return {"windows": job.record(BUILD)["windows"]}
 
 
-def _train(job: Job, fingerprint: str) -> dict[str, Any]:
+def work(job: Job, fingerprint: str) -> dict[str, Any]:
+    """Fits and registers a challenger; keeps its figures and whether it may serve."""
     params, shop = job.settings.segments, _shop(job, job.windows())
     try:
         fitted = fit_segments(shop.inputs(), shop.columns, roles=shop.roles, params=params)
@@ -130,14 +133,3 @@ def _described(shop: _Shop) -> DataFrame:
             "monetary": F.when(F.lit(shop.has_prices), F.col("monetary")),
         }
     )
-
-
-TRAIN_SEGMENTS = Step(
-    name="train-segments",
-    after=("build",),
-    writes=(EVALUATION_RESULTS,),
-    reads=(USER_FEATURES,),
-    sections=("windows", "segments"),
-    inputs=_inputs,
-    work=_train,
-)

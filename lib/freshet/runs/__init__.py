@@ -1,1 +1,1 @@
-"""A run in a home: settings, steps, their records, and how they are run."""
+"""Runs: what a step is, which steps there are, and how they are run, recorded and found to be up to date."""

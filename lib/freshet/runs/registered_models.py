@@ -6,10 +6,14 @@ from pathlib import Path
 from freshet.registry.versions import ModelVersion, Registry
 from freshet.runs.home import Home
 from freshet.runs.job import Job
+from freshet.runs.steps import TRAIN_PROPENSITY, TRAIN_RECOMMENDER, TRAIN_SEGMENTS
 
 RECOMMENDER = "freshet-recommender"
 PROPENSITY = "freshet-propensity"
 SEGMENTS = "freshet-segments"
+
+TRAINED_BY = {RECOMMENDER: TRAIN_RECOMMENDER, PROPENSITY: TRAIN_PROPENSITY, SEGMENTS: TRAIN_SEGMENTS}
+"""The models, each with the step that trains it."""
 
 SCORING = "scoring"
 """Artifact folder of a run that holds the scoring artifact."""

@@ -9,7 +9,9 @@ from typing import NamedTuple, Protocol
 
 from pyspark import InheritableThread
 
-from freshet.runs.job import Job, Step, StepResult, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import StepResult, run_step
+from freshet.runs.step import Step
 
 
 class Watcher(Protocol):

@@ -24,6 +24,7 @@ from freshet.ranking.lists import recommended_in_process
 from freshet.ranking.packed_histories import PackedHistories
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion
+from freshet.runs.steps import RECOMMEND
 from freshet.runs.waiting import lease_when_free
 from freshet.service.compaction.compaction import Compaction
 from freshet.service.feeds import (
@@ -81,7 +82,7 @@ class Champion:
             version = champion(self.job, RECOMMENDER)
             if version is None:
                 raise DataTooSmallError("no recommender serves, so there are no lists to keep fresh")
-            policy = self.job.record("recommend")["policy"]
+            policy = self.job.record(RECOMMEND)["policy"]
             self._model = ServedModel(version.model_version, version.generation, version.folder, policy)
             self._until = time.monotonic() + self.seconds
         return self._model

@@ -8,6 +8,7 @@ from freshet.contracts import EVALUATION_RESULTS, EVENTS, SEGMENT_PROFILES, STRE
 from freshet.report.collect.sources import EVERYTHING, Sources, equals
 from freshet.report.content import Batch, Bin, Figure, Live, Missing, Propensity, Quality, RunWindows, Segment, Segments
 from freshet.runs.registered_models import SEGMENTS
+from freshet.runs.steps import EVALUATE, PROMOTE, REPLAY, TRAIN_PROPENSITY, TRAIN_SEGMENTS
 from freshet.service.lists.live_replay import query_id
 from freshet.tables.lookups.snapshot import column_ends
 
@@ -34,7 +35,7 @@ def _quality(figures: Iterable[Figure], ours: str) -> Quality | None:
 
 def tested_quality(sources: Sources) -> Quality | Missing:
     """Served lists and baselines on the test days."""
-    record = sources.record("evaluate")
+    record = sources.record(EVALUATE)
     if isinstance(record, Missing):
         return record
     found = _quality(_figures(record.get("figures", [])), "served")
@@ -43,7 +44,7 @@ def tested_quality(sources: Sources) -> Quality | Missing:
 
 def validation_quality(sources: Sources) -> Quality | Missing:
     """Challenger, champion and baselines on the validation days."""
-    record = sources.record("promote")
+    record = sources.record(PROMOTE)
     if isinstance(record, Missing):
         return record
     found = _quality(_of_run(sources, record["fingerprint"]), "challenger")
@@ -52,7 +53,7 @@ def validation_quality(sources: Sources) -> Quality | Missing:
 
 def live_part(sources: Sources, windows: RunWindows | Missing) -> Live | Missing:
     """The replayed days: the stream's record, its micro-batches and its figures."""
-    record = sources.record("replay")
+    record = sources.record(REPLAY)
     if isinstance(record, Missing):
         return record
     if isinstance(windows, Missing):
@@ -76,8 +77,8 @@ def live_part(sources: Sources, windows: RunWindows | Missing) -> Live | Missing
 
 def segments(sources: Sources) -> Segments | Missing:
     """The profiles of the served segments, by falling value."""
-    record = sources.record("train-segments")
-    version = sources.served_version(SEGMENTS, "train-segments")
+    record = sources.record(TRAIN_SEGMENTS)
+    version = sources.served_version(SEGMENTS, TRAIN_SEGMENTS)
     columns = (
         "segment_id",
         "segment_name",
@@ -103,7 +104,7 @@ def segments(sources: Sources) -> Segments | Missing:
 
 def propensity(sources: Sources) -> Propensity | Missing:
     """The purchase probability, as its training step has judged it."""
-    record = sources.record("train-propensity")
+    record = sources.record(TRAIN_PROPENSITY)
     if isinstance(record, Missing):
         return record
     bins = tuple(

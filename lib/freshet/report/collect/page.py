@@ -4,24 +4,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from freshet.contracts import ALL_TABLES, EVENTS
+from freshet.contracts import EVENTS
 from freshet.core.records import read_record
 from freshet.report.collect import figures as report_figures
 from freshet.report.collect.shoppers import shoppers
 from freshet.report.collect.sources import Sources, naive
 from freshet.report.content import Intake, Missing, Model, Page, Recipe, RunWindows, StepFacts, Table
-from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS
+from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY
+from freshet.runs.registry import tables as known_tables
+from freshet.runs.step import Step
+from freshet.runs.steps import BUILD, INGEST, PROMOTE, RECOMMEND, TRAIN_RECOMMENDER
 from freshet.tables.lookups.snapshot import column_ends, table_facts
 
 
-def collected(sources: Sources, steps: Sequence[tuple[str, str]], generated_at: datetime) -> Page:
-    """The page of a home. `steps` are (name, title) in their order; what has not run or built nothing is Missing."""
+def collected(sources: Sources, steps: Sequence[Step], generated_at: datetime) -> Page:
+    """The page of a home. `steps` are named in their order; what has not run or built nothing is Missing."""
     run_windows = windows(sources)
     return Page(
-        source=sources.value("ingest", "source") or sources.home.root.name,
+        source=sources.value(INGEST, "source") or sources.home.root.name,
         generated_at=generated_at,
         k=sources.k,
-        notes=tuple(sources.value("ingest", "notes") or ()),
+        notes=tuple(sources.value(INGEST, "notes") or ()),
         intake=intake(sources),
         windows=run_windows,
         quality=report_figures.tested_quality(sources),
@@ -31,7 +34,7 @@ def collected(sources: Sources, steps: Sequence[tuple[str, str]], generated_at: 
         segments=report_figures.segments(sources),
         propensity=report_figures.propensity(sources),
         shoppers=shoppers(sources, run_windows),
-        lists=sources.value("recommend", "lists"),
+        lists=sources.value(RECOMMEND, "lists"),
         models=models(sources),
         tables=tables(sources),
         steps=_steps(sources, steps),
@@ -40,7 +43,7 @@ def collected(sources: Sources, steps: Sequence[tuple[str, str]], generated_at: 
 
 def intake(sources: Sources) -> Intake | Missing:
     """What the last ingest did."""
-    record = sources.record("ingest")
+    record = sources.record(INGEST)
     if isinstance(record, Missing):
         return record
     limits = sorted((record.get("limits") or {}).items())
@@ -62,7 +65,7 @@ def _by_count(counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
 
 def windows(sources: Sources) -> RunWindows | Missing:
     """The windows that the build step has fixed."""
-    record = sources.record("build")
+    record = sources.record(BUILD)
     if isinstance(record, Missing):
         return record
     found = record["windows"]
@@ -74,7 +77,7 @@ def windows(sources: Sources) -> RunWindows | Missing:
 
 def recipe(sources: Sources) -> Recipe | Missing:
     """What the recommender weighs, and how it was learned."""
-    record = sources.record("train-recommender")
+    record = sources.record(TRAIN_RECOMMENDER)
     if isinstance(record, Missing):
         return record
     found = record["recipe"]
@@ -82,7 +85,7 @@ def recipe(sources: Sources) -> Recipe | Missing:
         (task, tuple(sorted(terms.items(), key=lambda pair: (-abs(pair[1]), pair[0]))))
         for task, terms in sorted(found["weights"].items(), key=lambda pair: pair[0] != "next_baskets")
     )
-    return Recipe(sources.value("recommend", "policy"), weights, tuple(_recipe_facts(found, record)))
+    return Recipe(sources.value(RECOMMEND, "policy"), weights, tuple(_recipe_facts(found, record)))
 
 
 def _recipe_facts(found: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -115,10 +118,10 @@ def _decay(half_life_days: float | None) -> str:
 
 def models(sources: Sources) -> tuple[Model, ...] | Missing:
     """What was trained last, whether it serves and why; and what serves in its place."""
-    decisions, told = sources.value("promote", "decisions") or {}, []
+    decisions, told = sources.value(PROMOTE, "decisions") or {}, []
     for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
         version, serving = (
-            sources.value("train-" + name.removeprefix("freshet-"), "version"),
+            sources.value(TRAINED_BY[name], "version"),
             sources.champions.get(name),
         )
         if version is not None:
@@ -132,7 +135,7 @@ def models(sources: Sources) -> tuple[Model, ...] | Missing:
 
 def tables(sources: Sources) -> tuple[Table, ...] | Missing:
     """Every Delta table of the home, by its log."""
-    facts = [(contract, table_facts(sources.home.warehouse, contract)) for contract in ALL_TABLES]
+    facts = [(contract, table_facts(sources.home.warehouse, contract)) for contract in known_tables()]
     told = tuple(
         Table(contract.name, contract.row, found["rows"], found["files"], found["version"])
         for contract, found in facts
@@ -141,9 +144,9 @@ def tables(sources: Sources) -> tuple[Table, ...] | Missing:
     return told or Missing("there are no tables yet")
 
 
-def _steps(sources: Sources, steps: Sequence[tuple[str, str]]) -> tuple[StepFacts, ...]:
+def _steps(sources: Sources, steps: Sequence[Step]) -> tuple[StepFacts, ...]:
     """Steps that have run, with their seconds, or why they built nothing."""
-    records = [(title, read_record(sources.home.steps, name)) for name, title in steps]
+    records = [(step.title, read_record(sources.home.steps, step.name)) for step in steps]
     return tuple(
         StepFacts(title, record.get("seconds"), record.get("not_built"))
         for title, record in records

@@ -17,6 +17,7 @@ from freshet.contracts import (
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.report.collect.sources import EVERYTHING, Sources, among, before, equals
 from freshet.report.content import HistoryLine, Missing, Place, RunWindows, Shopper
+from freshet.runs.steps import RECOMMEND
 
 _POOL = 20_000  # shoppers among whom examples are looked for, so that a large shop is not read whole
 _TRIES = 3  # candidates of a kind, as the first may have no list
@@ -39,7 +40,7 @@ class _Pool(NamedTuple):
 
 def shoppers(sources: Sources, windows: RunWindows | Missing) -> tuple[Shopper, ...] | Missing:
     """About six shoppers with a list, each of another kind; Missing when nobody has a list."""
-    recommend = sources.record("recommend")
+    recommend = sources.record(RECOMMEND)
     if isinstance(recommend, Missing):
         return recommend
     if isinstance(windows, Missing):

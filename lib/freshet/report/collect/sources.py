@@ -12,6 +12,7 @@ from freshet.contracts import TableContract
 from freshet.core.records import read_record
 from freshet.report.content import Missing
 from freshet.runs.home import Home
+from freshet.runs.step import Step
 from freshet.tables.lookups.snapshot import some_rows
 
 EVERYTHING = pc.scalar(True)
@@ -29,14 +30,14 @@ class Sources:
     champions: Mapping[str, int]
     k: int
 
-    def record(self, step: str) -> dict[str, Any] | Missing:
+    def record(self, step: Step) -> dict[str, Any] | Missing:
         """What a step recorded; Missing when it has not run, or built nothing."""
-        found = read_record(self.home.steps, step)
+        found = read_record(self.home.steps, step.name)
         if found is None:
-            return Missing(f"step {step} has not run in this home")
+            return Missing(f"step {step.name} has not run in this home")
         return Missing(found["not_built"]) if "not_built" in found else found
 
-    def value(self, step: str, key: str) -> Any:
+    def value(self, step: Step, key: str) -> Any:
         """One value of a step's record; None when there is no such record or value."""
         found = self.record(step)
         return None if isinstance(found, Missing) else found.get(key)
@@ -48,7 +49,7 @@ class Sources:
         found = some_rows(self.home.warehouse, contract, columns=columns, where=where, at_most=at_most)
         return [{name: naive(value) for name, value in row.items()} for row in found]
 
-    def served_version(self, model: str, step: str) -> str | None:
+    def served_version(self, model: str, step: Step) -> str | None:
         """The text of column model_version of the model that serves, else of the one that was trained last."""
         version = self.champions.get(model) or self.value(step, "version")
         return None if version is None else f"{version}.0"

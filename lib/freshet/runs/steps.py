@@ -1,0 +1,248 @@
+"""All steps, each declared once: commands, job scripts, schedules, titles and the order of a run follow from here.
+
+Their functions stand in modules that are imported when a step runs.
+"""
+
+from dataclasses import replace
+
+from freshet.contracts import (
+    EVALUATION_RESULTS,
+    EVENTS,
+    INTERACTIONS,
+    ITEM_FACTORS,
+    ITEM_FEATURES,
+    ITEMS_HISTORY,
+    MODEL_DECISIONS,
+    POPULAR_ITEMS,
+    QUALITY_METRICS,
+    QUARANTINE,
+    RECOMMENDATION_UPDATES,
+    RECOMMENDATIONS,
+    SEGMENT_PROFILES,
+    SIMILAR_ITEMS,
+    STREAM_METRICS,
+    USER_FACTORS,
+    USER_FEATURES,
+    USER_SCORES,
+    USER_SEGMENTS,
+)
+from freshet.runs.step import (
+    AFTER,
+    AS_OF,
+    BY_HAND,
+    INPUT,
+    LIVE_DAYS,
+    SOURCE,
+    TOPIC,
+    Group,
+    Resources,
+    Schedule,
+    Step,
+    late,
+)
+
+TINY = Resources("1g", 1, 1, "2g")
+SMALL = Resources("2g", 2, 2, "4g")
+MEDIUM = Resources("2g", 4, 2, "4g")
+LARGE = Resources("4g", 4, 2, "8g")
+"""Item vectors and neighbours pass through the driver."""
+
+FROM_FILES = ("--home", "HOME", "--source", "SOURCE", "--input", "INPUT")
+
+INGEST = Step(
+    name="ingest",
+    title="Take in raw records",
+    help="Read raw records into tables events, quarantine and items_history.",
+    options=(SOURCE, INPUT),
+    after=(),
+    reads=(),
+    writes=(EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS),
+    sections=("cleaning",),
+    check=late("freshet.pipeline.ingest:mapped_files"),
+    inputs=late("freshet.pipeline.ingest_step:inputs"),
+    work=late("freshet.pipeline.ingest_step:work"),
+    starts_home=True,
+    # Nightly, after the shop's export.
+    schedule=Schedule("10 2 * * *", MEDIUM, FROM_FILES),
+)
+
+BUILD = Step(
+    name="build",
+    title="Build interactions and features",
+    help="Build interactions and features as of the cut.",
+    options=(AS_OF, LIVE_DAYS),
+    after=(INGEST.name,),
+    reads=(EVENTS,),
+    writes=(INTERACTIONS, USER_FEATURES, ITEM_FEATURES),
+    sections=("windows", "interactions", "evaluation"),
+    inputs=late("freshet.pipeline.build:inputs"),
+    work=late("freshet.pipeline.build:work"),
+    # Lists are as of now: no days are kept for evaluate and replay.
+    schedule=Schedule(AFTER, MEDIUM, ("--home", "HOME", "--live-days", "0")),
+)
+
+_TRAINING = Group(
+    name="train",
+    help="Train recommender, purchase probability and segments under MLflow.",
+    schedule=Schedule(AFTER, LARGE),
+)
+
+TRAIN_RECOMMENDER = Step(
+    name="train-recommender",
+    title="Train the recommender",
+    group=_TRAINING,
+    after=(BUILD.name,),
+    reads=(EVENTS, ITEM_FEATURES),
+    writes=(ITEM_FACTORS, USER_FACTORS),
+    sections=("windows", "interactions", "search", "item_models", "factorisation", "gate"),
+    inputs=late("freshet.pipeline.train_recommender:inputs"),
+    work=late("freshet.pipeline.train_recommender:work"),
+)
+
+TRAIN_PROPENSITY = Step(
+    name="train-propensity",
+    title="Train the purchase probability",
+    group=_TRAINING,
+    after=(BUILD.name,),
+    reads=(EVENTS,),
+    writes=(EVALUATION_RESULTS,),
+    sections=("windows", "propensity"),
+    inputs=late("freshet.pipeline.train_propensity:inputs"),
+    work=late("freshet.pipeline.train_propensity:work"),
+)
+
+TRAIN_SEGMENTS = Step(
+    name="train-segments",
+    title="Train customer segments",
+    group=_TRAINING,
+    after=(BUILD.name,),
+    reads=(USER_FEATURES,),
+    writes=(EVALUATION_RESULTS,),
+    sections=("windows", "segments"),
+    inputs=late("freshet.pipeline.train_segments:inputs"),
+    work=late("freshet.pipeline.train_segments:work"),
+)
+
+PROMOTE = Step(
+    name="promote",
+    title="Judge challengers at the gate",
+    help="Judge each challenger at the gate; make it champion or refuse it with reasons.",
+    after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
+    reads=(EVENTS,),
+    writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
+    sections=("evaluation", "gate", "interactions"),
+    also_sections=("compaction",),  # how many old versions of the models are kept
+    inputs=late("freshet.pipeline.promote:inputs"),
+    work=late("freshet.pipeline.promote:work"),
+    schedule=Schedule(AFTER, SMALL),
+)
+
+RECOMMEND = Step(
+    name="recommend",
+    title="Write lists, scores and segments",
+    help="Write lists, similar and popular items, probabilities and segments of the champions.",
+    after=(PROMOTE.name,),
+    reads=(EVENTS, ITEM_FEATURES, USER_FEATURES, ITEMS_HISTORY),
+    also_reads=(RECOMMENDATION_UPDATES,),  # a list that the stream has made since is newer, and stays
+    writes=(RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES),
+    sections=("lists", "interactions", "propensity"),
+    inputs=late("freshet.pipeline.recommend:inputs"),
+    work=late("freshet.pipeline.recommend:work"),
+    patience_seconds=900.0,  # a stream's compaction has the table for minutes, every quarter of an hour
+    schedule=Schedule(AFTER, MEDIUM),
+)
+
+REPLAY = Step(
+    name="replay",
+    title="Replay the live days",
+    help="Replay the live days as a stream that keeps lists fresh.",
+    after=(RECOMMEND.name,),
+    reads=(EVENTS, RECOMMENDATIONS),
+    writes=(RECOMMENDATION_UPDATES, STREAM_METRICS, EVALUATION_RESULTS),
+    sections=("stream", "lists", "interactions", "evaluation"),
+    inputs=late("freshet.pipeline.replay:inputs"),
+    work=late("freshet.pipeline.replay:work"),
+    # After a build that has kept live days, in a home without a service.
+    schedule=Schedule(BY_HAND, SMALL),
+)
+
+EVALUATE = Step(
+    name="evaluate",
+    title="Judge lists on the test days",
+    help="Judge the served lists and the baselines on the test days.",
+    after=(PROMOTE.name,),
+    reads=(EVENTS,),
+    writes=(EVALUATION_RESULTS,),
+    sections=("evaluation", "interactions"),
+    inputs=late("freshet.pipeline.evaluate:inputs"),
+    work=late("freshet.pipeline.evaluate:work"),
+    # After a build that has kept live days.
+    schedule=Schedule(BY_HAND, SMALL),
+)
+
+REPORT = Step(
+    name="report",
+    title="Write the report",
+    help="Write the HTML report.",
+    after=(),
+    after_all=True,
+    reads=(
+        EVENTS, ITEMS_HISTORY, USER_FEATURES, RECOMMENDATIONS, RECOMMENDATION_UPDATES, USER_SCORES, USER_SEGMENTS,
+        SEGMENT_PROFILES, EVALUATION_RESULTS, STREAM_METRICS,
+    ),
+    writes=(),
+    sections=("gate",),
+    inputs=late("freshet.pipeline.report:inputs"),
+    work=late("freshet.pipeline.report:work"),
+    schedule=Schedule(AFTER, TINY),
+)  # fmt: skip
+
+ITEMS = Step(
+    name="items",
+    title="Take in states of items",
+    help="Take prices, stock and what can be had from a catalogue file into table items_history.\n\n"
+    "What a file does not tell of an item stays as it was. `freshet stream` and the next `freshet recommend` leave out "
+    "what cannot be had.",
+    options=(
+        replace(SOURCE, help="Mapping (TOML) with a section [items.catalogue]."),
+        replace(INPUT, help="File of the catalogue.", example="stock.csv"),
+    ),
+    after=(),
+    reads=(),
+    writes=(ITEMS_HISTORY,),
+    sections=(),
+    check=late("freshet.pipeline.items:named_catalogue"),
+    inputs=late("freshet.pipeline.items:inputs"),
+    work=late("freshet.pipeline.items:work"),
+    patience_seconds=30.0,  # a stream with a topic of items has the table for a second, every few seconds
+    starts_home=True,
+    summary="{changed} states of items have changed",
+    # As often as the shop writes prices and stock.
+    schedule=Schedule("*/15 * * * *", TINY, FROM_FILES),
+)
+
+MEND = Step(
+    name="mend",
+    title="Take refused records in again",
+    help="Take refused records of a topic in again: those that the mapping makes events of by now.\n\n"
+    "Stop the stream before, and start it with --rebuild after it, so that its histories have these events too. Each "
+    "becomes an event once, and its row in quarantine says which. What came in files or in a table of the shop is "
+    "taken in again by `freshet ingest`.",
+    options=(replace(SOURCE, help="Mapping (TOML) of the stream, mended."), TOPIC),
+    after=(),
+    reads=(EVENTS, QUARANTINE),
+    writes=(EVENTS, QUARANTINE),
+    sections=("cleaning",),
+    check=late("freshet.sources.mapping:read_mapping"),
+    inputs=late("freshet.pipeline.mend:inputs"),
+    work=late("freshet.pipeline.mend:work"),
+    summary="{mended} refused records became events, {refused} are refused still",
+)
+
+MAIN_STEPS: tuple[Step, ...] = (
+    INGEST, BUILD, TRAIN_RECOMMENDER, TRAIN_PROPENSITY, TRAIN_SEGMENTS, PROMOTE, RECOMMEND, REPLAY, EVALUATE, REPORT,
+)  # fmt: skip
+"""The steps of the main job, in the order in which people read of them. A new step is registered by its name here."""
+
+OTHER_STEPS: tuple[Step, ...] = (ITEMS, MEND)
+"""Steps that are no part of it."""

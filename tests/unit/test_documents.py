@@ -18,7 +18,7 @@ DOCUMENTS = sorted(
 
 def test_table_reference_is_that_of_the_contracts() -> None:
     text = (REPOSITORY / "lib/freshet/contracts/TABLES.md").read_text(encoding="utf-8")
-    assert text == markdown(ALL_TABLES), "run scripts/tables.sh"
+    assert text == markdown(ALL_TABLES), "run scripts/generate.sh"
 
 
 def test_readme_is_short_enough_to_be_read() -> None:

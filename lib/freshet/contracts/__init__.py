@@ -1,5 +1,7 @@
 """All tables Freshet makes, in the order of the flow. Pure data: no session, no path, no clock."""
 
+# ruff: noqa: F401  (imported to be had from here: `__all__` is made from the contracts)
+from freshet.contracts import events, features, models, operations
 from freshet.contracts.events import EVENTS, ITEMS_HISTORY, QUARANTINE
 from freshet.contracts.features import INTERACTIONS, ITEM_FEATURES, USER_FEATURES
 from freshet.contracts.models import (
@@ -16,11 +18,13 @@ from freshet.contracts.models import (
 from freshet.contracts.operations import EVALUATION_RESULTS, MODEL_DECISIONS, QUALITY_METRICS, STREAM_METRICS
 from freshet.contracts.table import Column, TableContract
 
-ALL_TABLES: tuple[TableContract, ...] = (
-    EVENTS, QUARANTINE, ITEMS_HISTORY, INTERACTIONS, USER_FEATURES, ITEM_FEATURES, ITEM_FACTORS, USER_FACTORS,
-    RECOMMENDATIONS, RECOMMENDATION_UPDATES, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS,
-    SEGMENT_PROFILES, EVALUATION_RESULTS, MODEL_DECISIONS, STREAM_METRICS, QUALITY_METRICS,
-)  # fmt: skip
+ALL_TABLES: tuple[TableContract, ...] = tuple(
+    found
+    for module in (events, features, models, operations)
+    for found in vars(module).values()
+    if isinstance(found, TableContract)
+)
+"""Every contract that one of these modules defines, in their order."""
 
 TABLES = {table.name: table for table in ALL_TABLES}
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes lib/freshet/contracts/TABLES.md anew from the contracts.
+# Writes what is generated: the reference of all tables from their contracts, conf/jobs.toml from the steps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/python - <<'PY'
@@ -10,3 +10,4 @@ from freshet.contracts.reference import markdown
 
 Path("lib/freshet/contracts/TABLES.md").write_text(markdown(ALL_TABLES), encoding="utf-8")
 PY
+.venv/bin/freshet jobs --toml >conf/jobs.toml

@@ -8,12 +8,14 @@ from unittest.mock import MagicMock
 import pytest
 
 from freshet.core.errors import DeclarationError
-from freshet.core.records import read_record
+from freshet.core.records import read_record, write_record
+from freshet.pipeline import evaluate
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.step import Step, no_inputs
+from freshet.runs.steps import BUILD, EVALUATE, PROMOTE
 
 pytestmark = pytest.mark.unit
 
@@ -76,3 +78,15 @@ def test_other_settings_are_those_of_the_run(home: Home) -> None:
     run_step(step(reads_declared), job)
     assert dataclasses.is_dataclass(job.settings)
     assert job.settings.gate.k > 0
+
+
+def test_the_evaluation_depends_on_the_baselines_that_the_gate_has_chosen(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "champion_facts", lambda job, name: None)
+    write_record(home.steps, BUILD.name, {"windows": {}})
+    found = []
+    for baselines in ([["popularity", "7d"]], [["popularity", "30d"]]):
+        write_record(home.steps, PROMOTE.name, {"baselines": baselines})
+        found.append(EVALUATE.inputs(job_in(home)))
+    assert found[0] != found[1]

@@ -16,8 +16,9 @@ from freshet.tables.writers.small_writes import replace_rows
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """The windows and the champion."""
-    return {"windows": job.record(BUILD)["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER)}
+    """The windows, the champion and the baselines that the gate has chosen."""
+    facts = {"windows": job.record(BUILD)["windows"], RECOMMENDER: champion_facts(job, RECOMMENDER)}
+    return {**facts, "baselines": job.record(PROMOTE).get("baselines")}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.models.factors.parameters import AlsParameters
+from freshet.models.items.linear_items import LinearItemConfiguration
+from freshet.models.items.neighbours import NeighbourConfiguration
 from freshet.models.items.next_items import NextItemParameters
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.history_block import HistoryBlock
 from freshet.ranking.lists import list_batches
 from freshet.ranking.packed_histories import PackedHistories, packed_what
-from freshet.ranking.recipe import LINEAR_ITEMS, NEIGHBOURS, NEXT_ITEMS, Recipe
+from freshet.ranking.recipe import Recipe
 from freshet.ranking.scoring import scored
+from freshet.ranking.terms.own_items import HalfLife, NoConfiguration, OwnSeen
 from tests.oracles_recommendation import Entry
 
 CLOCK = datetime(2020, 3, 1)
@@ -34,8 +37,8 @@ HISTORY_TYPE = pa.list_(
 )
 
 
-def recipe(**changes: Any) -> Recipe:
-    """A recipe without factors and without any weight, but for `changes`."""
+def recipe(*, own_half_lives: dict[str, float | None] | None = None, **changes: Any) -> Recipe:
+    """A recipe without factors and without any weight, but for `changes`. `own_half_lives`: of the own_ terms."""
     values: dict[str, Any] = {
         "target": "purchase",
         "event_weights": {"purchase": 1.0, "refund": -1.0},
@@ -44,9 +47,11 @@ def recipe(**changes: Any) -> Recipe:
         "item_min_strength": 0.0,
         "user_half_life_days": None,
         "user_min_strength": 0.0,
-        "neighbours": 0,
-        "neighbour_half_life_days": None,
-        "own_half_lives": {},
+        "item_models": {},
+        "sparse_terms": {
+            name: NoConfiguration() if name == OwnSeen.name else HalfLife(days)
+            for name, days in (own_half_lives or {}).items()
+        },
         "weights": {"next_baskets": {}, "new_items": {}},
     }
     return Recipe(**{**values, **changes})
@@ -65,14 +70,21 @@ def artifact(
     linear_items: Any = None,
     next_items: Any = None,
     terms: dict[str, Sequence[float]] | None = None,
+    neighbour_half_life_days: float | None = None,
+    linear_half_life_days: float | None = None,
     **changes: Any,
 ) -> Artifact:
     """An artifact of these items, in rising order; `changes` go to the recipe. Item models are dense [items, items]."""
     assert list(items) == sorted(items)
     count = len(items)
-    dense = {NEIGHBOURS: neighbours, LINEAR_ITEMS: linear_items, NEXT_ITEMS: next_items}
-    if next_items is not None:
-        changes = {"next_items": NextItemParameters(0.8, 3, 1.0, 0.0, count, count), **changes}
+    dense = {"neighbours": neighbours, "linear_items": linear_items, "next_items": next_items}
+    configurations = {
+        "neighbours": NeighbourConfiguration(50, 1.0, 0.0, neighbour_half_life_days),
+        "linear_items": LinearItemConfiguration(1.0, 50, 50, linear_half_life_days),
+        "next_items": NextItemParameters(0.8, 3, 1.0, 0.0, max(1, count), max(1, count)),
+    }
+    models = {name: configurations[name] for name, values in dense.items() if values is not None}
+    changes = {"item_models": models, **changes}
     return Artifact(
         recipe=recipe(**changes),
         items=pa.array(items, pa.string()),

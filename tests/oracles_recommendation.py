@@ -60,15 +60,16 @@ def last_times(history: list[Entry]) -> dict[tuple[str, str, str], datetime]:
 
 def state_of(history: list[Entry], recipe: Recipe, known: list[str]) -> dict[str, float]:
     """A shopper's state after the newest step: each item's decay^k for every moment at which it was taken."""
-    if recipe.next_items is None:
+    if "next_items" not in recipe.item_models:
         return {}
+    params = recipe.item_models["next_items"]
     wished = {event for event, weight in recipe.event_weights.items() if weight > 0}
     last = last_times([entry for entry in history if entry[1] in known and entry[2] in wished])
     taken = [(time, item) for (item, _, _), time in last.items()]
     state: dict[str, float] = defaultdict(float)
     for back, moment in enumerate(sorted({time for time, _ in taken}, reverse=True)):
         for item in {item for time, item in taken if time == moment}:
-            state[item] += recipe.next_items.decay**back if back < recipe.next_items.steps else 0.0
+            state[item] += params.decay**back if back < params.steps else 0.0
     return dict(state)
 
 
@@ -95,10 +96,11 @@ def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: date
         spread = math.sqrt(sum((value - sum(raw) / len(raw)) ** 2 for value in raw) / len(raw))
         add(weights["factors"], [(value - sum(raw) / len(raw)) / (spread if spread > 1e-9 else 1.0) for value in raw])
     had = {
-        "neighbours": strengths(recipe.neighbour_half_life_days),
-        "linear_items": {i: min(1.0, s) for i, s in strengths(recipe.linear_half_life_days).items()},
-        "next_items": {},
+        name: strengths(getattr(configuration, "half_life_days", None))
+        for name, configuration in recipe.item_models.items()
     }
+    if "linear_items" in had:
+        had["linear_items"] = {i: min(1.0, s) for i, s in had["linear_items"].items()}
     if "next_items" in artifact.item_weights:
         near = artifact.item_weights["next_items"].toarray()
         known = [item for n, item in enumerate(items) if near[n].any() or near[:, n].any()]
@@ -109,8 +111,8 @@ def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: date
             near, own = matrix.toarray(), had[model]
             values = [sum(value * near[i, j] for i, value in own.items()) for j in range(len(items))]
             add(weights[model], _to_one(values))
-    for name, half_life in recipe.own_half_lives.items():
-        own = strengths(half_life)
+    for name, configuration in recipe.sparse_terms.items():
+        own = strengths(getattr(configuration, "half_life_days", None))
         value = {i: 1.0 if name == "own_seen" else math.log(1 + 3 * s) for i, s in own.items()}
         add(weights.get(name, 0.0), _to_one([value.get(n, 0.0) for n in range(len(items))]))
     for name, vector in artifact.terms.items():

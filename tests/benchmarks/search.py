@@ -39,9 +39,9 @@ SPACE = {
     "min_strengths": [0.0, 0.25],
 }
 ITEM_SPACE = {
-    "linear_reg_params": [300.0, 100.0, 1000.0, 3000.0],
-    "next_reg_params": [1000.0, 100.0, 3000.0, 10000.0],
-    "neighbour_counts": [50, 20, 100],
+    "linear_items.reg_params": [300.0, 100.0, 1000.0, 3000.0],
+    "next_items.reg_params": [1000.0, 100.0, 3000.0, 10000.0],
+    "neighbours.counts": [50, 20, 100],
 }
 
 

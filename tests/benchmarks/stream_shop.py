@@ -20,8 +20,11 @@ from scipy.sparse import csr_matrix
 
 from freshet.core.records import write_record
 from freshet.models.factors.als import AlsParameters
+from freshet.models.items.linear_items import LinearItemConfiguration
+from freshet.models.items.neighbours import NeighbourConfiguration
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.recipe import Recipe
+from freshet.ranking.terms.own_items import HalfLife
 from freshet.registry.versions import Registry
 from freshet.runs.home import Home
 from freshet.runs.registered_models import RECOMMENDER, SCORING
@@ -121,7 +124,12 @@ def artifact() -> Artifact:
     """
     rng = np.random.default_rng(7)
     settings = load_settings()
-    models = settings.item_models
+    limits, of_model = settings.item_models, settings.item_models.models
+    models = {
+        "neighbours": NeighbourConfiguration(NEIGHBOURS, 1.4, 10.0, 60.0),
+        "linear_items": LinearItemConfiguration(100.0, of_model["linear_items"].count, 5000, 90.0),
+        "next_items": of_model["next_items"].with_reg_param(100.0),
+    }
     weights = {
         "factors": 1.0, "neighbours": 0.5, "linear_items": 0.5, "next_items": 0.5, "own_frequency_180d": 1.0,
         "item_popular_30d": 0.5,
@@ -130,17 +138,16 @@ def artifact() -> Artifact:
         recipe=Recipe(
             target="purchase", event_weights=settings.interactions.weights,
             als=AlsParameters(RANK, 8, 0.1, 1.0, 7), item_half_life_days=90.0, item_min_strength=0.0,
-            user_half_life_days=90.0, user_min_strength=0.0, neighbours=NEIGHBOURS, neighbour_half_life_days=60.0,
-            own_half_lives={"own_frequency_180d": 180.0},
+            user_half_life_days=90.0, user_min_strength=0.0, item_models=models,
+            sparse_terms={"own_frequency_180d": HalfLife(180.0)},
             weights={"next_baskets": weights, "new_items": weights},
-            linear_items=models.linear_items(100.0), linear_half_life_days=90.0, next_items=models.next_items(100.0),
         ),
         items=item_ids(),
         factors=rng.standard_normal((ITEMS, RANK), dtype=np.float32) * np.float32(0.1),
         item_weights={
             "neighbours": _random_weights(rng, ITEMS, NEIGHBOURS),
-            "linear_items": _random_weights(rng, models.most_items, models.count),
-            "next_items": _random_weights(rng, models.most_items, models.count),
+            "linear_items": _random_weights(rng, limits.most_items, models["linear_items"].count),
+            "next_items": _random_weights(rng, limits.most_items, models["next_items"].count),
         },
         terms={"item_popular_30d": rng.random(ITEMS, dtype=np.float32)},
     )  # fmt: skip

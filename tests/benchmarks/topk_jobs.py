@@ -102,7 +102,7 @@ def factors_alone(factors: NDArray[np.float32]) -> Artifact:
         recipe=Recipe(
             target="purchase", event_weights={"purchase": 1.0}, als=replace(GOWALLA_PARAMS, rank=factors.shape[1]),
             item_half_life_days=None, item_min_strength=0.0, user_half_life_days=None, user_min_strength=0.0,
-            neighbours=0, neighbour_half_life_days=None, own_half_lives={},
+            item_models={}, sparse_terms={},
             weights={"next_baskets": weights, POLICY: weights},
         ),
         items=pa.array([_item(n) for n in range(len(factors))]), factors=factors, item_weights={}, terms={},

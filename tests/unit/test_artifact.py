@@ -3,15 +3,21 @@
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from freshet.core.errors import StateError
+from freshet.models.factors.parameters import AlsParameters
+from freshet.models.items.linear_items import LinearItemConfiguration
+from freshet.models.items.neighbours import NeighbourConfiguration
+from freshet.models.items.next_items import NextItemParameters
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.recipe import Recipe
+from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from tests.artifacts import CLOCK, artifact, batch, listed, random_artifact, random_history, recipe
 
 
@@ -129,15 +135,64 @@ def test_an_artifact_without_rows_of_factors_and_item_models_has_none() -> None:
         assert model.item_weights["neighbours"].nnz == 0
 
 
-def test_a_folder_of_before_the_linear_and_the_next_item_model_is_read(tmp_path: Path) -> None:
+OLD_RECIPE = {
+    "als": {"alpha": 10.0, "max_iter": 4, "rank": 2, "reg_param": 0.3, "reg_power": 1.0, "seed": 7, "start": 1.0},
+    "event_weights": {"purchase": 1.0, "refund": -1.0},
+    "item_half_life_days": 30.0,
+    "item_min_strength": 0.25,
+    "linear_half_life_days": None,
+    "linear_items": {"count": 200, "dense_items": 5000, "reg_param": 300.0},
+    "neighbour_half_life_days": 60.0,
+    "neighbours": 50,
+    "next_items": {
+        "co_occurrence": 0.3, "count": 200, "decay": 0.8, "dense_items": 5000, "reg_param": 1000.0, "steps": 20
+    },
+    "own_half_lives": {"own_frequency_180d": 180.0, "own_seen": None},
+    "target": "purchase",
+    "user_half_life_days": 180.0,
+    "user_min_strength": 0.0,
+    "weights": {"new_items": {"factors": 1.0}, "next_baskets": {"neighbours": 0.5, "own_frequency_180d": 2.0}},
+}  # fmt: skip
+"""As version 0.1.0 wrote it."""
+
+
+def test_a_folder_with_a_recipe_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     artifact(["a", "b"], neighbours=[[0, 1], [0, 0]]).save(tmp_path / "1")
-    text = json.loads((tmp_path / "1" / "recipe.json").read_text())
-    for name in ("linear_items", "linear_half_life_days", "next_items"):
-        del text[name]
-    (tmp_path / "1" / "recipe.json").write_text(json.dumps(text))
+    (tmp_path / "1" / "recipe.json").write_text(json.dumps(OLD_RECIPE))
     loaded = Artifact.load(tmp_path / "1")
-    assert loaded.recipe == recipe()
+    assert loaded.recipe.item_models == {
+        "neighbours": NeighbourConfiguration(50, 1.4, 10.0, 60.0),
+        "linear_items": LinearItemConfiguration(300.0, 200, 5000, None),
+        "next_items": NextItemParameters(0.8, 20, 1000.0, 0.3, 200, 5000),
+    }
+    assert loaded.recipe.sparse_terms == {"own_frequency_180d": HalfLife(180.0), "own_seen": NoConfiguration()}
+    assert loaded.recipe.als == AlsParameters(2, 4, 0.3, 10.0, 7)
+    assert loaded.recipe.weights == OLD_RECIPE["weights"]
     assert list(loaded.item_weights) == ["neighbours"]
+    assert Recipe.from_json(loaded.recipe.to_json()) == loaded.recipe
+
+
+def test_a_recipe_without_item_models_and_of_before_there_were_two_of_them_is_read() -> None:
+    old = {name: value for name, value in OLD_RECIPE.items() if "linear" not in name and name != "next_items"}
+    plain = Recipe.from_values({**old, "neighbours": 0, "neighbour_half_life_days": None, "weights": {}})
+    assert plain.item_models == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"item_models": {"neighbors": {}}}, {"sparse_terms": {"own_frequenzy_30d": {"half_life_days": 1.0}}},
+     {"weights": {"new_items": {"item_populer_30d": 1.0}}}, {"sparse_terms": {"item_trend": {}}},
+     {"item_models": {"neighbours": {"counts": 5}}}],
+)  # fmt: skip
+def test_a_recipe_that_names_what_there_is_not_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(StateError, match=r"there is no|cannot be read"):
+        Recipe.from_values({**recipe().to_values(), **wrong})
+
+
+def test_an_artifact_with_an_item_vector_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    artifact(["a", "b"], terms={"item_populer": [1.0, 2.0]}).save(tmp_path / "1")
+    with pytest.raises(StateError, match="item_populer: there is no term of this name"):
+        Artifact.load(tmp_path / "1")
 
 
 def test_a_catalogue_without_items_makes_an_artifact_without_items() -> None:

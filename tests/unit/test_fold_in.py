@@ -16,7 +16,7 @@ from freshet.ranking import fold_in
 from freshet.ranking.assembly import assembled
 from freshet.ranking.fold_in import folded_in, gram_matrix
 from freshet.ranking.history_block import read_block
-from freshet.ranking.terms import shopper_factors
+from freshet.ranking.scoring import shopper_factors
 from tests.artifacts import recipe
 from tests.factories import days, event, events_frame, local_frame
 from tests.oracles_recommendation import folded_in_one

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from freshet.ranking.item_terms import item_terms
+from freshet.ranking.terms.registry import item_vectors as item_terms
 from tests.artifacts import CLOCK
 
 WINDOWS = ("7d", "14d", "30d", "90d", "365d")

@@ -8,8 +8,8 @@ import pytest
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.history_block import HistoryBlock, read_block
 from freshet.ranking.parameters import POLICIES
-from freshet.ranking.recipe import OWN_SEEN
-from freshet.ranking.terms import factor_scale, own_scores, shopper_factors
+from freshet.ranking.scoring import shopper_factors, sparse_rows
+from freshet.ranking.terms.factors import factor_scale
 from tests.artifacts import CLOCK, all_scores, artifact, both, histories, random_artifact, random_history, recipe
 from tests.oracles_recommendation import Entry, scores_of
 
@@ -41,7 +41,7 @@ def test_mean_and_deviation_of_factor_scores_equal_those_of_all_scores() -> None
     model = random_artifact(rng, items=50, rank=7)
     block = _block(model, *[random_history(rng, model.items.to_pylist(), 9) for _ in range(5)])
     vectors = shopper_factors(block, model)
-    mean, deviation = factor_scale(vectors, model)
+    mean, deviation = factor_scale(vectors, model.item_vectors)
     scores = vectors.astype(np.float64) @ np.asarray(model.factors, dtype=np.float64).T
     np.testing.assert_allclose(mean, scores.mean(axis=1), rtol=1e-5)
     np.testing.assert_allclose(deviation, scores.std(axis=1), rtol=1e-4)
@@ -72,16 +72,17 @@ def test_an_item_bought_and_returned_stays_out_of_new_items() -> None:
 
 
 def test_weights_of_terms_that_an_artifact_lacks_change_nothing() -> None:
-    model = artifact(["a", "b"], weights=both(factors=1.0, neighbours=1.0, item_gone=3.0, own_gone=2.0))
+    model = artifact(["a", "b"], weights=both(factors=1.0, neighbours=1.0, item_trend=3.0, own_seen=2.0))
     assert all_scores(_block(model, [_bought("a")]), model, "next_baskets").tolist() == [[0.0, 0.0]]
 
 
 def test_own_terms_are_scaled_to_one_and_seen_ignores_age() -> None:
-    model = artifact(["a", "b"], own_half_lives={"own_frequency_10d": 10.0, OWN_SEEN: None})
-    terms = own_scores(_block(model, [_bought("a", 10), _bought("b", 90)], []), model.recipe)
+    model = artifact(["a", "b"], own_half_lives={"own_frequency_10d": 10.0, "own_seen": None})
+    block = _block(model, [_bought("a", 10), _bought("b", 90)], [])
+    terms = {name: sparse_rows(name, block, model) for name in model.recipe.sparse_terms}
     ratio = np.log1p(3 * 0.5**9) / np.log1p(3 * 0.5)
     np.testing.assert_allclose(terms["own_frequency_10d"].toarray(), [[1.0, ratio], [0.0, 0.0]], rtol=1e-5)
-    assert terms[OWN_SEEN].toarray().tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    assert terms["own_seen"].toarray().tolist() == [[1.0, 1.0], [0.0, 0.0]]
 
 
 def test_a_target_without_a_weight_still_has_an_event_code() -> None:

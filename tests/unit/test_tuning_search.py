@@ -1,7 +1,7 @@
 """The search in Spark: trials of both policies in their own tasks, and a whole small search."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,19 @@ from pyspark.sql import functions as F
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.factors.als import Factoriser
 from freshet.models.factors.parameters import FactorisationParameters
-from freshet.models.items.linear_items import LinearItemParameters
+from freshet.models.item_model import FitLimits, TrainingData
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.linear_items import LinearItemConfiguration, LinearItemSettings
+from freshet.models.items.neighbours import NeighbourSettings
+from freshet.models.items.next_items import NextItemSettings
 from freshet.ranking.parameters import POLICIES
-from freshet.tuning.item_models import Past, fitted_item_model
+from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
+from freshet.ranking.terms.registry import sparse_options
 from freshet.tuning.parameters import ItemModelParameters, SearchParameters
-from freshet.tuning.search import Judging, SearchResult, own_half_lives, searched
+from freshet.tuning.search import Judging, SearchResult, searched
 from freshet.tuning.trials import blend_trials, by_policy, collected
 from freshet.tuning.weights import Trial
 from tests.artifacts import CLOCK, artifact, history_rows
-from tests.artifacts import recipe as plain_recipe
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry
 
@@ -41,14 +45,17 @@ def _search(**changes: Any) -> SearchParameters:
     return SearchParameters(**{**values, **changes})
 
 
-def _items(**changes: Any) -> ItemModelParameters:
-    values: dict[str, Any] = {
-        "neighbour_counts": (3,), "neighbour_half_life_days": 0.0, "neighbour_asymmetry": 1.0,
-        "neighbour_shrinkage": 0.0, "linear_reg_params": (), "linear_half_life_days": 0.0, "next_reg_params": (),
-        "next_decay": 0.5, "next_steps": 5, "next_co_occurrence": 0.0, "count": 50, "dense_items": 50,
-        "most_items": 100, "memory_gb": 1.0,
-    }  # fmt: skip
-    return ItemModelParameters(**{**values, **changes})
+def _items(
+    counts: tuple[int, ...] = (3,), linear: tuple[float, ...] = (), following: tuple[float, ...] = (),
+    memory_gb: float = 1.0,
+) -> ItemModelParameters:  # fmt: skip
+    """Numbers of neighbours, and regularisations of the linear and the next-item model, that are tried."""
+    settings = {
+        "neighbours": NeighbourSettings(counts, 0.0, 1.0, 0.0),
+        "linear_items": LinearItemSettings(linear, 0.0, 50, 50),
+        "next_items": NextItemSettings(following, 0.5, 5, 0.0, 50, 50),
+    }
+    return ItemModelParameters(100, memory_gb, settings)
 
 
 Shopper = tuple[str, list[Entry], list[str]]
@@ -84,7 +91,7 @@ def test_each_policy_gets_all_cases_in_a_task_of_its_own_in_the_order_of_shopper
 
 def test_a_policy_that_nobody_can_be_judged_on_is_missing(spark: SparkSession) -> None:
     shoppers = _rebuyers(4)
-    model = artifact([f"{t}{i}" for t in "xy" for i in range(10)], own_half_lives=own_half_lives(_search()))
+    model = artifact([f"{t}{i}" for t in "xy" for i in range(10)], sparse_terms=sparse_options(_search()))
     found = blend_trials(_cases(spark, shoppers), model, clock=CLOCK, k=5, params=_search())
     assert set(found) == {"next_baskets"}
     count, trials = found["next_baskets"]
@@ -113,7 +120,7 @@ def _searched(
         [{"item_id": item, "first_seen": CLOCK - timedelta(days=200), "trend": 0.0, "shoppers": float(n % 3)}
          | dict.fromkeys(windows, 1.0) for n, item in enumerate(items)],
     ).toArrow()  # fmt: skip
-    past = Past(
+    data = TrainingData(
         lambda half_life, at_least: strengths.where(F.col("strength") >= at_least),
         strengths.withColumnRenamed("first_time", "position"),
         features,
@@ -121,7 +128,7 @@ def _searched(
     )
     return searched(
         Judging(_cases(spark, shoppers), 5),
-        past,
+        data,
         target="purchase",
         event_weights={"purchase": 1.0, "refund": -1.0},
         params=_search(**others),
@@ -138,8 +145,8 @@ def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSessi
     assert result.users == {"next_baskets": 24}
     # Nobody bought anything new: that task borrows the weights of the other.
     assert result.artifact.recipe.weights["new_items"] == result.artifact.recipe.weights["next_baskets"]
-    assert set(result.artifact.recipe.own_half_lives) <= set(result.artifact.recipe.weights["next_baskets"])
-    assert "own_frequency_30d" in result.artifact.recipe.own_half_lives
+    assert set(result.artifact.recipe.sparse_terms) <= set(result.artifact.recipe.weights["next_baskets"])
+    assert "own_frequency_30d" in result.artifact.recipe.sparse_terms
     assert said
 
 
@@ -155,29 +162,27 @@ def _followers(count: int) -> list[Shopper]:
 
 def test_a_search_finds_the_next_item_model_where_items_follow_each_other(spark: SparkSession, tmp_path: Path) -> None:
     result = _searched(
-        spark, _followers(48), tmp_path / "search.json", [], items_next_reg_params=(0.01,),
-        items_linear_reg_params=(1.0,), items_neighbour_counts=(1, 3, 11),
+        spark, _followers(48), tmp_path / "search.json", [], items_following=(0.01,), items_linear=(1.0,),
+        items_counts=(1, 3, 11),
     )  # fmt: skip
     recipe = result.artifact.recipe
     assert result.ndcg["new_items"] == pytest.approx(1.0)
-    assert recipe.next_items is not None
+    assert "next_items" in recipe.item_models
     assert recipe.weights["new_items"]["next_items"] > 0
     used = {term for terms in recipe.weights.values() for term in terms}
-    assert (recipe.linear_items is not None) == ("linear_items" in used)
+    assert ("linear_items" in recipe.item_models) == ("linear_items" in used)
     assert set(result.artifact.item_weights) == used & {"neighbours", "linear_items", "next_items"}
     # Of one model with several values the one that alone ranks best, the first of equals.
-    judged = {trial["neighbours"]: trial["ndcg"] for trial in result.trials if trial["kind"] == "neighbours"}
+    judged = {trial["count"]: trial["ndcg"] for trial in result.trials if trial["kind"] == "neighbours"}
     sums = {count: sum(ndcg.values()) for count, ndcg in judged.items()}  # type: ignore[attr-defined]
     assert set(sums) == {1, 3, 11}
     assert len(set(sums.values())) > 1
-    assert recipe.neighbours == max(sums, key=lambda count: sums[count])
+    assert recipe.item_models["neighbours"].count == max(sums, key=lambda count: sums[count])
 
 
 def test_an_item_model_that_does_not_fit_is_left_out_and_told(spark: SparkSession, tmp_path: Path) -> None:
     said: list[str] = []
-    result = _searched(
-        spark, _followers(12), tmp_path / "search.json", said, items_linear_reg_params=(1.0,), items_memory_gb=1e-9
-    )
+    result = _searched(spark, _followers(12), tmp_path / "search.json", said, items_linear=(1.0,), items_memory_gb=1e-9)
     assert "linear_items" not in result.artifact.item_weights
     assert any("linear_items is left out" in text and "memory" in text for text in said)
 
@@ -188,11 +193,11 @@ def test_item_models_know_the_items_of_most_shoppers_ties_by_id(spark: SparkSess
         [{"user_id": f"u{n}", "item_id": item, "strength": 3.0} for n in range(4) for item in "abcd"],
     )  # fmt: skip
     features = pa.table({"item_id": ["d", "c", "b", "a"], "shoppers": [9.0, 1.0, 5.0, 5.0]})
-    past = Past(lambda half_life, at_least: strengths, strengths, features, CLOCK)
-    recipe = replace(plain_recipe(), linear_items=LinearItemParameters(1.0, 50, 50))
+    data = TrainingData(lambda half_life, at_least: strengths, strengths, features, CLOCK)
     known = {}
     for most in (2, 4):
-        table = fitted_item_model("linear_items", recipe, past, params=_items(most_items=most), threads=1)
+        configuration = LinearItemConfiguration(1.0, 50, 50, None)
+        table = ITEM_MODELS["linear_items"].fit(configuration, data, FitLimits(most, 1.0, 1))
         known[most] = {item: len(weights) for item, weights in zip(*table.to_pydict().values(), strict=True)}
     assert known == {2: {"a": 1, "d": 1}, 4: dict.fromkeys("abcd", 3)}
 
@@ -223,18 +228,21 @@ def test_impossible_parameters_are_refused(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"neighbour_counts": ()}, {"neighbour_counts": (0,)}, {"linear_half_life_days": -1.0}, {"most_items": 0},
-     {"memory_gb": 0.0}, {"linear_reg_params": (0.0,)}, {"next_reg_params": (1.0,), "next_decay": 1.5}],
+    "make",
+    [lambda: NeighbourSettings((), 0.0, 1.0, 0.0), lambda: NeighbourSettings((0,), 0.0, 1.0, 0.0),
+     lambda: NeighbourSettings((1,), -1.0, 1.0, 0.0), lambda: LinearItemSettings((), -1.0, 1, 1),
+     lambda: LinearItemSettings((0.0,), 0.0, 1, 1), lambda: NextItemSettings((1.0,), 1.5, 1, 0.0, 1, 1),
+     lambda: ItemModelParameters(0, 1.0, {}), lambda: ItemModelParameters(1, 0.0, {}),
+     lambda: _search(unsearched_weights={"own_frequenzy_30d": 1.0})],
 )  # fmt: skip
-def test_impossible_parameters_of_item_models_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be|at least one|must"):
-        _items(**wrong)
+def test_impossible_parameters_of_models_and_unknown_terms_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"must be|at least one|no term of this name"):
+        make()
 
 
 def test_own_terms_are_named_by_half_life_and_zero_stands_for_no_decay() -> None:
-    assert own_half_lives(_search(own_half_lives_days=(0.0, 7.5))) == {
-        "own_frequency_0d": None,
-        "own_frequency_7.5d": 7.5,
-        "own_seen": None,
+    assert sparse_options(_search(own_half_lives_days=(0.0, 7.5))) == {
+        "own_frequency_0d": HalfLife(None),
+        "own_frequency_7.5d": HalfLife(7.5),
+        "own_seen": NoConfiguration(),
     }

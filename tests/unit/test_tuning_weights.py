@@ -120,18 +120,20 @@ def _without_own(model: Artifact) -> Artifact:
 
 def test_few_candidates_per_term_hold_the_best_items_of_each_term() -> None:
     model = artifact(
-        ["a", "b", "c", "d", "e"], terms={"item_x": [5, 4, 0, 0, 0], "item_y": [0, 0, 0, 4, 5]}, weights=both()
+        ["a", "b", "c", "d", "e"],
+        terms={"item_popular_7d": [5, 4, 0, 0, 0], "item_trend": [0, 0, 0, 4, 5]},
+        weights=both(),
     )
     found = candidates_of(
         iter([cases([("u", [], ["a", "e"])])]), model, policy="next_baskets", clock=CLOCK, k=3, per_term=1
     )
     assert found is not None
-    assert sorted(found.terms["item_x"][0][found.allowed[0]].tolist()) == [0.0, 5.0]
+    assert sorted(found.terms["item_popular_7d"][0][found.allowed[0]].tolist()) == [0.0, 5.0]
     assert found.hits.sum() == 2
 
 
 def test_shoppers_with_nothing_to_find_are_not_judged_and_nobody_gives_none() -> None:
-    model = artifact(["a", "b"], terms={"item_x": [1, 0]})
+    model = artifact(["a", "b"], terms={"item_popular_7d": [1, 0]})
     had = [(CLOCK - timedelta(days=1), "a", "purchase", "o1")]
     rows = cases([("again", had, ["a"]), ("nothing", had, [])])
     assert candidates_of(iter([rows]), model, policy="new_items", clock=CLOCK, k=3, per_term=2) is None

@@ -27,13 +27,14 @@ from freshet.features.interactions import (
 )
 from freshet.features.items import item_features
 from freshet.models.factors.als import Factoriser, FittedAls
+from freshet.models.item_model import TrainingData
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.recipe import Recipe
 from freshet.runs.job import Job
 from freshet.runs.settings import Settings
 from freshet.tables.kept_rows import KeptRows
-from freshet.tuning.item_models import Past, item_model_or_told, models_of
+from freshet.tuning.item_models import item_model_or_none
 
 _BUCKETS = 1_000_000
 
@@ -120,11 +121,6 @@ class SignalsAt:
         self._wishes.unpersist()
 
 
-def half_lives_of(recipe: Recipe) -> set[float | None]:
-    """The half-lives of the strengths that a recipe is fitted on."""
-    return {recipe.item_half_life_days, recipe.neighbour_half_life_days, recipe.linear_half_life_days}
-
-
 def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:
     """The item features of all items known before `as_of`: item-sized, so it may come to the driver."""
     return item_features(events, as_of=as_of, target=target).toArrow()
@@ -147,8 +143,10 @@ class Fitted(NamedTuple):
     als: FittedAls | None
 
 
-def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, with_users: bool = False) -> Fitted:
-    """The recipe fitted on the past as of a date, its models side by side.
+def fitted(
+    recipe: Recipe, data: TrainingData, *, settings: Settings, by: Factoriser, with_users: bool = False
+) -> Fitted:
+    """The recipe fitted on the data of a date, its models side by side.
 
     An item model that no longer fits is left out, and that is told.
     """
@@ -156,19 +154,19 @@ def fitted(recipe: Recipe, past: Past, *, settings: Settings, by: Factoriser, wi
     def factors() -> FittedAls | None:
         if recipe.als is None:
             return None
-        chosen = past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
+        chosen = data.strengths(recipe.item_half_life_days, recipe.item_min_strength)
         return by.fit(chosen, recipe.als, with_users=with_users)
 
     def weights(model: str) -> pa.Table | None:
-        return item_model_or_told(model, recipe, past, params=settings.item_models, by=by)
+        return item_model_or_none(model, recipe.item_models[model], data, params=settings.item_models, by=by)
 
-    models = models_of(recipe)
+    models = list(recipe.item_models)
     work: list[Callable[[], Any]] = [factors, *(partial(weights, model) for model in models)]
     at_once = settings.search.trials_at_once
-    als, *made = side_by_side(operator.call, work, spark=past.sequences.sparkSession, at_once=at_once)
+    als, *made = side_by_side(operator.call, work, spark=data.sequences.sparkSession, at_once=at_once)
     tables = {model: table for model, table in zip(models, made, strict=True) if table is not None}
     artifact = assembled(
-        recipe, features=past.features, factors=als and als.items, item_weights=tables, as_of=past.as_of
+        recipe, features=data.features, factors=als and als.items, item_weights=tables, as_of=data.as_of
     )  # fmt: skip
     return Fitted(artifact, als)
 

@@ -13,6 +13,7 @@ from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.evaluation.splitting import Windows, known_before
+from freshet.models.item_model import TrainingData
 from freshet.pipeline.recommender_fits import (
     Fitted,
     SignalsAt,
@@ -21,18 +22,19 @@ from freshet.pipeline.recommender_fits import (
     events_until,
     factoriser,
     fitted,
-    half_lives_of,
     judged_cases,
     repeat_share,
 )
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.recipe import OWN_SEEN, Recipe
+from freshet.ranking.extensions import loaded_extensions
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.recipe import Recipe
+from freshet.ranking.terms.registry import sparse_options
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.training import blend_svg, trials_svg
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, SCORING, champion, registry, validation_folder
 from freshet.runs.steps import BUILD
-from freshet.tuning.item_models import Past, no_decay_at_zero
 from freshet.tuning.search import Judging, SearchResult, searched, searched_half_lives
 
 
@@ -52,11 +54,11 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     result, repeated = _searched(job, windows, target, fingerprint)
     recipe = result.artifact.recipe
     known = known_before(events, windows.cut)
-    signals = SignalsAt(known, windows.cut, job.settings.interactions, half_lives_of(recipe))
+    signals = SignalsAt(known, windows.cut, job.settings.interactions, recipe.half_lives())
     job.notify("fitting the chosen recipe on everything before the cut")
-    past = Past(signals.strengths, signals.sequences(), built_catalogue(job, windows), windows.cut)
+    data = TrainingData(signals.strengths, signals.sequences(), built_catalogue(job, windows), windows.cut)
     try:
-        final = fitted(recipe, past, settings=job.settings, by=factoriser(job), with_users=True)
+        final = fitted(recipe, data, settings=job.settings, by=factoriser(job), with_users=True)
         version = _registered(job, fingerprint, result, final)
         _write_factors(job, final, version.model_version)
     finally:
@@ -69,7 +71,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         "ndcg": result.ndcg,
         "users": result.users,
         "repeat_share": repeated,
-        "recipe": json.loads(recipe.to_json()),
+        "recipe": recipe.to_values(),
     }
 
 
@@ -82,7 +84,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     known = known_before(events_until(job, windows), cut)
     before = _champion_recipe(job)
     half_lives = searched_half_lives(settings.search, settings.item_models)
-    half_lives |= half_lives_of(before) if before else set()
+    half_lives |= before.half_lives() if before else set()
     signals = SignalsAt(known, cut, settings.interactions, half_lives)
     try:
         # Whatever is read of all events first is read side by side.
@@ -94,22 +96,22 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
             signals.compute,
         ]
         cases, features, _ = side_by_side(operator.call, inputs, spark=job.spark, at_once=len(inputs))
-        past = Past(signals.strengths, signals.sequences(), features, cut)
+        data = TrainingData(signals.strengths, signals.sequences(), features, cut)
         judged = cases.count()
         if judged < settings.search.min_validation_users:
             job.notify("too few shoppers come back to search settings: popularity and own frequency are served")
-            plain = fitted(_unsearched(target, job), past, settings=settings, by=factoriser(job))
+            plain = fitted(_unsearched(target, job), data, settings=settings, by=factoriser(job))
             result = SearchResult(plain.artifact, {}, [], {"next_baskets": judged})
         else:
             result = searched(
-                Judging(cases, settings.gate.k), past, target=target, event_weights=settings.interactions.weights,
+                Judging(cases, settings.gate.k), data, target=target, event_weights=settings.interactions.weights,
                 params=settings.search, item_models=settings.item_models, factoriser=factoriser(job),
                 record=_search_record(job, fingerprint),
             )  # fmt: skip
         repeated = repeat_share(cases, target=target)
         result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
         if before is not None:
-            rival = fitted(before, past, settings=settings, by=factoriser(job))
+            rival = fitted(before, data, settings=settings, by=factoriser(job))
             rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
     finally:
         signals.forget()
@@ -127,8 +129,7 @@ def _champion_recipe(job: Job) -> Recipe | None:
 
 def _unsearched(target: str, job: Job) -> Recipe:
     """What is served where nothing can be searched: own frequency and popularity, by the settings' weights."""
-    first = job.settings.search.own_half_lives_days[0]
-    weights, items = job.settings.search.unsearched_weights, job.settings.item_models
+    weights, options = job.settings.search.unsearched_weights, job.settings.item_models.options()
     return Recipe(
         target=target,
         event_weights=job.settings.interactions.weights,
@@ -137,11 +138,11 @@ def _unsearched(target: str, job: Job) -> Recipe:
         item_min_strength=0.0,
         user_half_life_days=None,
         user_min_strength=0.0,
-        neighbours=items.neighbour_counts[0],
-        neighbour_half_life_days=no_decay_at_zero(items.neighbour_half_life_days),
-        own_half_lives={f"own_frequency_{first:g}d": no_decay_at_zero(first), OWN_SEEN: None},
-        weights={"next_baskets": weights, "new_items": weights},
-    )
+        item_models={name: of_model[0] for name, of_model in options.items()},
+        sparse_terms=sparse_options(job.settings.search),
+        weights=dict.fromkeys(POLICIES, weights),
+        extensions=loaded_extensions(),
+    ).without_unused()
 
 
 def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted) -> ModelVersion:
@@ -164,10 +165,15 @@ def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted)
 
 
 def _params(result: SearchResult, final: Fitted) -> dict[str, Any]:
-    recipe = json.loads(result.artifact.recipe.to_json())
-    weights = recipe.pop("weights")
+    recipe = result.artifact.recipe.to_values()
+    weights, models = recipe.pop("weights"), recipe.pop("item_models")
     engine = {"engine": final.als.engine} if final.als is not None else {}
-    return {**recipe, **engine, **{f"weights.{policy}": chosen for policy, chosen in weights.items()}}
+    return {
+        **recipe,
+        **engine,
+        **{f"weights.{policy}": chosen for policy, chosen in weights.items()},
+        **{f"item_models.{name}": configuration for name, configuration in models.items()},
+    }
 
 
 def _write_factors(job: Job, final: Fitted, version: str) -> None:

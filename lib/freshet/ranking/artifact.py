@@ -1,11 +1,10 @@
 """The scoring artifact: an immutable folder per model version, all that scoring needs, memory-mapped by workers.
 
-recipe.json      the recipe the search has chosen
+recipe.json      the recipe that the search has chosen
 items.arrow      item_id, in rising order: an item's place in it is its column in every array below
 factors.npy      float32 [items, rank]; no rows of rank 0 where there is no factor model
-neighbours_*.npy sparse float32 [items, items]: entry [i, j]: how much having item i speaks for item j; likewise
-                 linear_items_*.npy and next_items_*.npy, where there is such a model
-terms.npy        float32 [terms, items]: the item_ terms, in the order of terms.json
+<model>_*.npy    for each item model: sparse float32 [items, items], entry [i, j]: how much having i speaks for j
+terms.npy        float32 [terms, items]: the terms of kind ItemVector, in the order of terms.json
 """
 
 import json
@@ -14,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,17 +21,28 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.core.errors import StateError
+from freshet.models.item_model_registry import ITEM_MODELS
 from freshet.ranking.fold_in import gram_matrix
-from freshet.ranking.item_terms import RECENT_POPULARITY
-from freshet.ranking.recipe import FACTORS, ITEM_MODELS, NEIGHBOURS, NEXT_ITEMS, Recipe
+from freshet.ranking.recipe import Recipe
 from freshet.ranking.search.order import SearchOrder, search_order
+from freshet.ranking.terms.reason import Reason
+from freshet.ranking.terms.registry import FACTORS, RECENT_POPULARITY, all_reasons, item_vector
 
 _SPARSE_PARTS = ("data", "indices", "indptr")
 
 
+class ItemVectors(NamedTuple):
+    """Item vectors [items, rank], Y'Y of them, and the mean vector over all items of the catalogue."""
+
+    vectors: NDArray[np.float32]
+    gram: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Artifact:
-    """Arrays as in the module's text, `item_weights` by item model. Items without factors have zero rows."""
+    """Arrays as in the module's text, `item_weights` by item model, in the registry's order, `terms` those of kind
+    ItemVector. Items without factors have zero rows."""
 
     recipe: Recipe
     items: pa.Array
@@ -40,22 +51,24 @@ class Artifact:
     terms: dict[str, NDArray[np.float32]]
 
     @cached_property
-    def gram(self) -> NDArray[np.float64]:
-        """Y'Y of the item vectors."""
-        return gram_matrix(self.factors)
+    def item_vectors(self) -> ItemVectors:
+        """What the factor term reads."""
+        return ItemVectors(self.factors, gram_matrix(self.factors), self.factors.mean(axis=0, dtype=np.float64))
 
     @cached_property
-    def mean_factor(self) -> NDArray[np.float64]:
-        """Mean item vector, over all items of the catalogue."""
-        return self.factors.mean(axis=0, dtype=np.float64)
+    def factor_columns(self) -> NDArray[np.float32]:
+        """[items, rank]: the factor term's columns."""
+        made = np.empty(self.factors.shape, dtype=np.float32)
+        FACTORS.columns(self.item_vectors, made)
+        return made
 
     @cached_property
     def _dense(self) -> dict[str, NDArray[np.float32]]:
         return {}
 
     def dense(self, policy: str) -> NDArray[np.float32]:
-        """[items, rank + 1] by which one product gives all that scores of `policy` have for every item: the item
-        vectors around their mean, and the weighted sum of the item terms. Computed once."""
+        """[items, rank + 1] by which one product gives all that scores of `policy` have for every item: the factor
+        term's columns, and the weighted sum of the item vectors. Computed once."""
         if policy not in self._dense:
             self._dense[policy] = self._vectors(policy)
         return self._dense[policy]
@@ -69,7 +82,7 @@ class Artifact:
         if policy not in self._orders:
             vectors = self._vectors(policy)
             square = float(np.einsum("ij,ij->", vectors[:, :-1], vectors[:, :-1])) / max(1, len(vectors))
-            weight = abs(self.recipe.weights[policy].get(FACTORS, 0.0))
+            weight = abs(self.recipe.weights[policy].get(FACTORS.name, 0.0))
             # A shopper's vector is scaled such that scores have this weight for a deviation: were all directions of the
             # item vectors alike, it would be so long.
             scale = weight * np.sqrt(self.factors.shape[1] / square) if square > 0 else 0.0
@@ -81,19 +94,40 @@ class Artifact:
         return {}
 
     def item_part(self, policy: str) -> NDArray[np.float32]:
-        """[items]: the weighted sum of the item terms. Computed once."""
+        """[items]: the weighted sum of the terms of items alone. Computed once."""
         if policy not in self._item_parts:
-            made = np.zeros(len(self.items), dtype=np.float32)
-            for name, vector in self.terms.items():
-                made += np.float32(self.recipe.weights[policy].get(name, 0.0)) * vector
-            self._item_parts[policy] = made
+            self._item_parts[policy] = self._sum_of(list(self.terms), policy)
         return self._item_parts[policy]
+
+    @cached_property
+    def _reason_parts(self) -> dict[str, dict[Reason, NDArray[np.float32]]]:
+        return {}
+
+    def reason_parts(self, policy: str) -> dict[Reason, NDArray[np.float32]]:
+        """`item_part` by the reason of its terms. Computed once."""
+        if policy not in self._reason_parts:
+            by_reason: dict[Reason, list[str]] = {}
+            for name in self.terms:
+                by_reason.setdefault(item_vector(name).reason, []).append(name)
+            parts = {reason: self._sum_of(names, policy) for reason, names in by_reason.items()}
+            self._reason_parts[policy] = parts
+        return self._reason_parts[policy]
+
+    def _sum_of(self, names: list[str], policy: str) -> NDArray[np.float32]:
+        made = np.zeros(len(self.items), dtype=np.float32)
+        for name in names:
+            made += np.float32(self.recipe.weights[policy].get(name, 0.0)) * self.terms[name]
+        return made
+
+    @cached_property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The reasons that lists may give; a reason's place is its code."""
+        return all_reasons()
 
     def _vectors(self, policy: str) -> NDArray[np.float32]:
         made = np.zeros((len(self.items), self.factors.shape[1] + 1), dtype=np.float32)
         if self.recipe.als is not None:
-            # In place: of 41,000 items of rank 256 a difference in double precision of its own took 0.2 s.
-            np.subtract(self.factors, self.mean_factor, out=made[:, :-1], casting="same_kind")
+            FACTORS.columns(self.item_vectors, made[:, :-1])
         made[:, -1] = self.item_part(policy)
         return made
 
@@ -104,21 +138,24 @@ class Artifact:
 
     @cached_property
     def weights_by_target(self) -> dict[str, csc_matrix]:
-        """`item_weights` by scored item, each column's speaking items in rising order."""
+        """`item_weights` by the item that is scored; of each the items that speak for it in rising order."""
         return {name: weights.tocsc() for name, weights in self.item_weights.items()}
 
     @cached_property
-    def known_to_next_items(self) -> NDArray[np.bool_]:
-        """By item, whether the next-item model has weights of it; there must be such a model."""
-        weights = self.item_weights[NEXT_ITEMS]
-        known = np.diff(weights.indptr) > 0
-        known[weights.indices] = True
-        return known
+    def known_items(self) -> dict[str, NDArray[np.bool_]]:
+        """By item model and item, whether the model has any weight of it."""
+        found = {}
+        for name, weights in self.item_weights.items():
+            found[name] = np.diff(weights.indptr) > 0
+            found[name][weights.indices] = True
+        return found
 
     def neighbour_table(self) -> pa.Table:
-        """(item_id, neighbours array<item_id, weight>) of every item; none without the model of neighbours."""
+        """(item_id, neighbours array<item_id, weight>) of every item, by the model that similar items are made of; no
+        neighbours without it."""
         nothing = csc_matrix((len(self.items), len(self.items)), dtype=np.float32)
-        by_target = self.weights_by_target.get(NEIGHBOURS, nothing)
+        names = (model.name for model in ITEM_MODELS if model.is_similar_items)
+        by_target = next((self.weights_by_target[name] for name in names if name in self.item_weights), nothing)
         entries = pa.StructArray.from_arrays(
             [self.items.take(pa.array(by_target.indices)), pa.array(by_target.data, pa.float32())],
             ["item_id", "weight"],
@@ -158,20 +195,23 @@ class Artifact:
 
     @staticmethod
     def load(folder: Path) -> "Artifact":
-        """Maps the folder's arrays read-only. Raises StateError when it is not there."""
+        """Maps the folder's arrays read-only. Raises StateError when it is not there, or names what there is not."""
         if not (folder / "recipe.json").is_file():
             raise StateError("the scoring artifact is missing", where=str(folder), do="Run `freshet train` again")
         with pa.memory_map(str(folder / "items.arrow")) as source:
             items = pa.ipc.open_file(source).read_all().column("item_id").combine_chunks()
         names = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
         terms = np.load(folder / "terms.npy", mmap_mode="r")
+        recipe = Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8"))
+        for name in names:
+            item_vector(name)
         return Artifact(
-            recipe=Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8")),
+            recipe=recipe,
             items=items,
             factors=np.load(folder / "factors.npy", mmap_mode="r"),
             item_weights={
                 model: _mapped(folder, model, len(items))
-                for model in ITEM_MODELS
+                for model in recipe.item_models
                 if (folder / f"{model}_{_SPARSE_PARTS[0]}.npy").is_file()
             },
             terms={name: terms[n] for n, name in enumerate(names)},

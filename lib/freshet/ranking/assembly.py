@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.models.item_model_registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.item_terms import item_terms
 from freshet.ranking.recipe import Recipe
+from freshet.ranking.terms.registry import item_vectors
 
 
 def assembled(
@@ -19,8 +20,10 @@ def assembled(
     """The artifact of a catalogue: all items of `features` (contract ITEM_FEATURES), in rising item_id order.
 
     `factors`: (item_id, factors), None for no factor model; items that it lacks get zero vectors. `item_weights`, by
-    item model: (item_id, neighbours array<item_id, weight>).
+    item model: (item_id, neighbours array<item_id, weight>). Raises StateError for a model that there is not.
     """
+    for model in item_weights:
+        ITEM_MODELS[model]
     ordered = features.sort_by("item_id")
     items = ordered.column("item_id").combine_chunks()
     if isinstance(items, pa.ChunkedArray):
@@ -29,8 +32,10 @@ def assembled(
         recipe=recipe,
         items=items.cast(pa.string()),
         factors=_aligned_factors(items, factors),
-        item_weights={model: _aligned_weights(items, table) for model, table in item_weights.items()},
-        terms=item_terms(ordered, as_of=as_of),
+        item_weights={
+            model: _aligned_weights(items, item_weights[model]) for model in ITEM_MODELS.names if model in item_weights
+        },
+        terms=item_vectors(ordered, as_of=as_of),
     )
 
 

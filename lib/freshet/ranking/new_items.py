@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in
+from freshet.ranking.terms.registry import item_vector
 
 
 def solved_items(
@@ -55,9 +56,8 @@ def content_vectors(item_ids: pa.Array, contents: pa.Table, artifact: Artifact) 
 def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.float32]) -> Artifact:
     """The artifact with further items; ids that it has already are left as they are.
 
-    No item speaks for a new one yet, nor a new one for others. Their item terms: the lowest value of each popularity,
-    the highest of newness, the middle (0, the terms are standardised) of all others. Scores of known items change only
-    by the mean vector.
+    No item speaks for a new one yet, nor a new one for others. Each term of items alone says which value a new one has.
+    Scores of known items change only by the mean vector.
     """
     is_new = pc.invert(pc.is_in(item_ids, value_set=artifact.items)).to_numpy(zero_copy_only=False)
     every = pa.concat_arrays([artifact.items, item_ids.filter(pa.array(is_new))])
@@ -65,19 +65,13 @@ def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.f
     added = int(is_new.sum())
     factors = np.concatenate([artifact.factors, vectors[is_new]])[order]
     terms = {
-        name: np.concatenate([values, np.full(added, _term_of_new(name, values), dtype=np.float32)])[order]
+        name: np.concatenate([values, np.full(added, item_vector(name).of_new_item(values), dtype=np.float32)])[order]
         for name, values in artifact.terms.items()
     }
     return dataclasses.replace(
         artifact, items=every.take(pa.array(order)), factors=factors, terms=terms,
         item_weights={model: _spread(weights, order) for model, weights in artifact.item_weights.items()},
     )  # fmt: skip
-
-
-def _term_of_new(name: str, values: NDArray[np.float32]) -> float:
-    if name.startswith("item_popular"):
-        return float(values.min())
-    return float(values.max()) if name.startswith("item_new") else 0.0
 
 
 def _spread(weights: csr_matrix, order: NDArray[np.int64]) -> csr_matrix:

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from freshet.core.parameters import parameters
 
-POLICIES = ("next_baskets", "new_items")
+NEXT_BASKETS, NEW_ITEMS = "next_baskets", "new_items"
+POLICIES = (NEXT_BASKETS, NEW_ITEMS)
 """next_baskets: what a shopper had before may come again; new_items: it is left out."""
 
 

@@ -1,23 +1,18 @@
 """The recipe: everything a search has chosen for one source of data, stored with the model and never in code."""
 
-import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from freshet.models.factors.parameters import AlsParameters
-from freshet.models.items.linear_items import LinearItemParameters
-from freshet.models.items.next_items import NextItemParameters
-
-FACTORS = "factors"
-NEIGHBOURS, LINEAR_ITEMS, NEXT_ITEMS = "neighbours", "linear_items", "next_items"
-ITEM_MODELS = (NEIGHBOURS, LINEAR_ITEMS, NEXT_ITEMS)
-"""Names of the learned terms of a score: the factor model, and the models that say how much an item speaks for another.
-The other terms begin with own_ (a shopper's items) or item_ (all items)."""
-
-
-OWN_SEEN = "own_seen"
-"""Marks what a shopper had, whatever its age."""
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.ranking.extensions import load_extensions
+from freshet.ranking.recipe_migration import migrated
+from freshet.ranking.terms.registry import check_names, sparse_term
 
 
 @dataclass(frozen=True)
@@ -27,8 +22,11 @@ class Recipe:
     Strengths below `item_min_strength` do not train the factors, those below `user_min_strength` are not folded in:
     MLlib gives every positive strength, however faded, the full preference of 1.
     `weights` is by policy and then by term; a term that is not named has weight 0 and is not computed.
-    `own_half_lives` are those of the own_ terms, by term name; `event_weights` is by GA4 event name.
-    `als`, `linear_items` and `next_items` are null where there is no such model, `neighbours` (a number per item) is 0.
+    `event_weights` is by GA4 event name. `als` is null where there is no factor model. `item_models`: the configuration
+    of each item model, by name, in the registry's order; `sparse_terms`: that of each term of kind SparseRows.
+    `extensions`: the modules with item models and terms that Freshet does not have itself.
+
+    Raises StateError where it names an item model or a term that there is not.
     """
 
     target: str
@@ -38,14 +36,19 @@ class Recipe:
     item_min_strength: float
     user_half_life_days: float | None
     user_min_strength: float
-    neighbours: int
-    neighbour_half_life_days: float | None
-    own_half_lives: dict[str, float | None]
+    item_models: dict[str, Any]
+    sparse_terms: dict[str, Any]
     weights: dict[str, dict[str, float]]
-    # Recipes of models that were trained before there were these two lack them.
-    linear_items: LinearItemParameters | None = None
-    linear_half_life_days: float | None = None
-    next_items: NextItemParameters | None = None
+    extensions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.item_models:
+            ITEM_MODELS[name]
+        in_order = {name: self.item_models[name] for name in ITEM_MODELS.names if name in self.item_models}
+        object.__setattr__(self, "item_models", in_order)
+        for name in self.sparse_terms:
+            sparse_term(name)
+        check_names(self.weights)
 
     @property
     def event_names(self) -> list[str]:
@@ -57,18 +60,61 @@ class Recipe:
         """The target's event code."""
         return self.event_names.index(self.target)
 
+    @property
+    def weights_by_code(self) -> NDArray[np.float64]:
+        """`event_weights` by event code."""
+        return np.array([self.event_weights.get(name, 0.0) for name in self.event_names], dtype=np.float64)
+
+    def half_lives(self) -> set[float | None]:
+        """The half-lives of all strengths that the recipe is fitted on."""
+        of_models = [ITEM_MODELS[name].half_lives(configuration) for name, configuration in self.item_models.items()]
+        return {self.item_half_life_days}.union(*of_models)
+
+    def without_unused(self) -> "Recipe":
+        """The recipe without models and terms that no policy gives a weight; what similar items are made of stays."""
+        used = {name for terms in self.weights.values() for name in terms}
+        return replace(
+            self,
+            item_models={
+                name: configuration
+                for name, configuration in self.item_models.items()
+                if name in used or ITEM_MODELS[name].is_similar_items
+            },
+            sparse_terms={name: value for name, value in self.sparse_terms.items() if name in used},
+        )
+
+    def to_values(self) -> dict[str, Any]:
+        """The recipe as values that JSON knows, in their order."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            **values,
+            "als": None if self.als is None else asdict(self.als),
+            "item_models": {name: ITEM_MODELS[name].to_json(made) for name, made in self.item_models.items()},
+            "sparse_terms": {name: sparse_term(name).to_json(made) for name, made in self.sparse_terms.items()},
+            "extensions": list(self.extensions),
+        }
+
+    @staticmethod
+    def from_values(values: Mapping[str, Any]) -> "Recipe":
+        """The recipe of `to_values`, or of an older form of it, with its extensions loaded."""
+        values = migrated(values)
+        load_extensions(values["extensions"])
+        als = values["als"]
+        return Recipe(**{
+            **values,
+            "als": None if als is None else AlsParameters(**als),
+            "item_models": {name: ITEM_MODELS[name].from_json(made) for name, made in values["item_models"].items()},
+            "sparse_terms": {name: sparse_term(name).from_json(made) for name, made in values["sparse_terms"].items()},
+            "extensions": tuple(values["extensions"]),
+        })  # fmt: skip
+
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)
+        return json.dumps(self.to_values(), indent=1, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> "Recipe":
-        values: dict[str, Any] = json.loads(text)
-        for name, kind in _PARAMETERS.items():
-            if values.get(name) is not None:
-                values[name] = kind(**values[name])
-        return Recipe(**values)
+        return Recipe.from_values(json.loads(text))
 
-
-_PARAMETERS: dict[str, type] = {
-    "als": AlsParameters, LINEAR_ITEMS: LinearItemParameters, NEXT_ITEMS: NextItemParameters
-}  # fmt: skip
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Where it is read again, as in a worker of Spark, its extensions have to be loaded first.
+        return Recipe.from_values, (self.to_values(),)

@@ -1,11 +1,11 @@
 """One scoring function for batch and stream: histories in, scores of all items out.
 
-score = w_f * standardised x'y + sum of w * item models + sum of w * own terms + sum of w * item terms,
-minus infinity for items that the policy leaves out, and for those that cannot be had. Of an item model each shopper's
-value of largest size is scaled to 1. Weights come from the recipe in the artifact.
+score = sum of w * term, with the terms of terms/registry.py and the weights of the recipe in the artifact, and minus
+infinity for items that the policy leaves out, and for those that cannot be had. A search of weights gets its terms from
+here too (`shopper_terms`), by the same formulas.
 
-Of a shopper without known items there would be the item terms alone, which a search may weigh below 0 to correct the
-other terms, or leave out: recent popularity takes their place, whatever its weight.
+Of a shopper without known items there would be the terms of items alone, which a search may weigh below 0 to correct
+the other terms, or leave out: recent popularity takes their place, whatever its weight.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.models.item_model_registry import ITEM_MODELS
 from freshet.numeric.row_kernels import add_rows, add_scaled_product
 from freshet.ranking.artifact import Artifact
+from freshet.ranking.fold_in import folded_in
 from freshet.ranking.history_block import HistoryBlock
-from freshet.ranking.recipe import FACTORS
 from freshet.ranking.search.order import SearchOrder
-from freshet.ranking.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
+from freshet.ranking.terms.reason import Reason
+from freshet.ranking.terms.registry import FACTORS, sparse_term, weighed
 
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
@@ -36,20 +38,22 @@ class ModelPart(NamedTuple):
 class ScoredBlock:
     """What scores [shoppers, items] are the sum of, weighted; reasons are read from it.
 
-    left @ right' is all that is dense; the last number of a row of `right` is that of the item terms, `item_part`
-    [items]. For a search `right` is None, and `order` has the same rows. `whole`: that product and what item models
-    add, where there is one. `left_out`: minus infinity where an item is not for this shopper; `unavailable`: columns
-    that are for nobody, in rising order. `room` takes the sums. Rows `cold`, None where there are none, are not that
-    sum but `popularity` [items].
+    left @ right' is all that is dense; the last number of a row of `right` is that of the terms of items alone,
+    `item_part` [items], the sum of `item_parts`, which are by reason. For a search `right` is None, and `order` has the
+    same rows. `whole`: that product and what item models add, where there is one. `sparse_parts`: what terms of kind
+    SparseRows add, by their reason. `left_out`: minus infinity where an item is not for this shopper; `unavailable`:
+    columns that are for nobody, in rising order. `room` takes the sums. Rows `cold`, None where there are none, are not
+    that sum but `popularity` [items].
     """
 
     left: NDArray[np.float32]
     right: NDArray[np.float32] | None
     order: SearchOrder | None
     item_part: NDArray[np.float32]
+    item_parts: dict[Reason, NDArray[np.float32]]
     whole: NDArray[np.float32] | None
     model_parts: dict[str, ModelPart]
-    own_part: csr_matrix | None
+    sparse_parts: dict[Reason, csr_matrix]
     left_out: csr_matrix | None
     unavailable: NDArray[np.int64]
     room: NDArray[np.float32]
@@ -64,18 +68,20 @@ class ScoredBlock:
             scores = _product(self.left, self.right, self.room)
         if self.cold is not None:
             np.copyto(scores, self.popularity, where=self.cold[:, None])
-        for part in (self.own_part, self.left_out):
-            if part is not None:
-                add_rows(scores, part)
+        for part in self._by_shopper():
+            add_rows(scores, part)
         scores[:, self.unavailable] = -np.inf
         return scores
 
     def own(self) -> csr_matrix:
         """All that is added to scores by shopper and item, [shoppers, items]."""
-        parts = [part for part in (self.own_part, self.left_out) if part is not None]
+        parts = self._by_shopper()
         return (
             sum(parts[1:], parts[0]) if parts else csr_matrix((len(self.left), len(self.item_part)), dtype=np.float32)
         )
+
+    def _by_shopper(self) -> list[csr_matrix]:
+        return [*self.sparse_parts.values(), *([] if self.left_out is None else [self.left_out])]
 
 
 def has_whole_rows(artifact: Artifact, policy: str) -> bool:
@@ -102,28 +108,29 @@ def scored(
     """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
-    left = _dense_part(block, artifact, weights.get(FACTORS, 0.0))
+    left = _dense_part(block, artifact, weights.get(FACTORS.name, 0.0))
     right, order = (None, artifact.search_order(policy)) if for_search else (artifact.dense(policy), None)
     whole = _product(left, right, room) if right is not None and has_whole_rows(artifact, policy) else None
     model_parts = {}
-    for model in artifact.item_weights:
+    for model, item_weights in artifact.item_weights.items():
         if whole is not None and weights.get(model, 0.0):
-            inputs = item_model_inputs(model, block, artifact)
-            factors = add_scaled_product(whole, inputs, artifact.item_weights[model], weights[model])
+            inputs = model_inputs(model, block, artifact)
+            factors = add_scaled_product(whole, inputs, item_weights, weights[model])
             model_parts[model] = ModelPart(inputs, factors)
-    own_part = None
-    for name, term in own_scores(block, recipe).items():
+    sparse_parts: dict[Reason, csr_matrix] = {}
+    for name in recipe.sparse_terms:
         if weights.get(name, 0.0):
-            weighted = term * np.float32(weights[name])
-            own_part = weighted if own_part is None else own_part + weighted
+            weighted = sparse_rows(name, block, artifact) * np.float32(weights[name])
+            reason = sparse_term(name).reason
+            sparse_parts[reason] = sparse_parts[reason] + weighted if reason in sparse_parts else weighted
     left_out = None
     if policy == "new_items":
         left_out = block.touched(recipe.target_code)
         left_out.data[:] = -np.inf
     cold, popularity = _cold(block, artifact)
     return ScoredBlock(
-        left, right, order, artifact.item_part(policy), whole, model_parts, own_part, left_out, np.sort(unavailable),
-        room, cold, popularity,
+        left, right, order, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts, sparse_parts,
+        left_out, np.sort(unavailable), room, cold, popularity,
     )  # fmt: skip
 
 
@@ -137,14 +144,58 @@ def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.bool_] | 
 
 
 def _dense_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:
-    """[shoppers, rank + 1] whose product with Artifact.dense is weight * standardised x'y + the item terms."""
+    """[shoppers, rank + 1] whose product with Artifact.dense is weight * the factor term + the terms of items alone."""
     left = np.zeros((block.shoppers, artifact.factors.shape[1] + 1), np.float32)
     left[:, -1] = 1.0
     if weight and artifact.recipe.als is not None:
-        vectors = shopper_factors(block, artifact)
-        _, deviation = factor_scale(vectors, artifact)
-        left[:, :-1] = np.float32(weight) * vectors / deviation[:, None]
+        left[:, :-1] = np.float32(weight) * factor_rows(block, artifact)
     return left
+
+
+def shopper_factors(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
+    """Folded-in vectors [shoppers, rank] of whole histories; zeros without a known item of positive strength."""
+    recipe = artifact.recipe
+    assert recipe.als is not None
+    strengths = block.strengths(recipe.weights_by_code, recipe.user_half_life_days, at_least=recipe.user_min_strength)
+    return folded_in(strengths, artifact.factors, artifact.item_vectors.gram, recipe.als)
+
+
+def factor_rows(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
+    """[shoppers, rank] whose product with Artifact.factor_columns is the factor term."""
+    return FACTORS.rows(shopper_factors(block, artifact), artifact.item_vectors)
+
+
+def model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
+    """[shoppers, items]: what an item model reads of the histories; its product with the weights, each row scaled so
+    that its value of largest size is 1, is the term."""
+    recipe = artifact.recipe
+    return ITEM_MODELS[model].inputs(
+        recipe.item_models[model], block, event_weights=recipe.weights_by_code, known=artifact.known_items[model]
+    )
+
+
+def sparse_rows(name: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
+    """float32 [shoppers, items]: a term of kind SparseRows that the recipe has."""
+    recipe = artifact.recipe
+    return sparse_term(name).rows(recipe.sparse_terms[name], block, recipe.weights_by_code)
+
+
+def shopper_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[str, NDArray[np.float32] | csr_matrix]:
+    """[shoppers, items] by name of the terms that depend on the shopper and that a search weighs under `policy`; terms
+    of kind SparseRows are sparse. Nothing is weighted here. An item model in which no item speaks is left out."""
+    recipe = artifact.recipe
+    models = [name for name, item_weights in artifact.item_weights.items() if item_weights.nnz]
+    factors = [] if recipe.als is None else [FACTORS.name]
+    found: dict[str, NDArray[np.float32] | csr_matrix] = {}
+    for name in weighed([*factors, *models, *recipe.sparse_terms], policy):
+        if name in factors:
+            found[name] = factor_rows(block, artifact) @ artifact.factor_columns.T
+        elif name in models:
+            found[name] = np.zeros((block.shoppers, block.items), dtype=np.float32)
+            add_scaled_product(found[name], model_inputs(name, block, artifact), artifact.item_weights[name], 1.0)
+        else:
+            found[name] = sparse_rows(name, block, artifact)
+    return found
 
 
 def _product(

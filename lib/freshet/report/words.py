@@ -1,6 +1,7 @@
 """What codes and short names mean, in words that a shop owner understands."""
 
-import re
+from freshet.core.errors import StateError
+from freshet.ranking.terms.reason import BUILT_IN, Reason
 
 _REFUSALS = {
     "duplicate": "the same record twice",
@@ -56,21 +57,6 @@ _MODELS = {
     "freshet-recommender": "Recommendations",
     "freshet-propensity": "Purchase probability",
     "freshet-segments": "Segments",
-}
-_TERMS = {
-    "factors": "Taste learned from all shoppers (ALS)",
-    "neighbours": "Items that go with the shopper's own",
-    "linear_items": "Items that go with the shopper's own (EASE)",
-    "next_items": "What tends to come next",
-    "own_seen": "Had it before, however long ago",
-    "item_trend": "Rising lately",
-    "item_popular_all": "Popular of all time",
-}
-_REASONS = {
-    "bought_before": "had it before",
-    "taste": "fits the taste",
-    "popular_now": "popular now",
-    "similar_to": "goes with",
 }
 _SEGMENTS = {
     "loyal": "come often and lately, spend much",
@@ -133,27 +119,30 @@ def _strength(name: str, family: str) -> str:
 
 
 def term(name: str) -> str:
-    """A term of the score in words."""
-    if name in _TERMS:
-        return _TERMS[name]
-    phrases = {
-        r"own_frequency_0d": "How often the shopper took it",
-        r"own_frequency_(.+)d": "How often the shopper took it, half-life {} days",
-        r"item_popular_(.+)d": "Popular in the last {} days",
-        r"item_new_(.+)d": "New within {} days",
-    }
-    for pattern, words in phrases.items():
-        found = re.fullmatch(pattern, name)
-        if found:
-            return words.format(*found.groups())
-    return _plain(name).capitalize()
+    """A term of the score in words, by the term itself; the name where an older home tells of one that is gone."""
+    # Imported where it is used: terms bring the compiler of kernels along, which most commands need not wait for.
+    from freshet.ranking.terms.registry import term_of
+
+    try:
+        return term_of(name).describe(name)
+    except StateError:
+        return _plain(name).capitalize()
 
 
 def reason(text: str | None, item_name: str | None = None) -> str:
     """The reason of a place in a list in words; `item_name` names the item that similar_to mentions, if known."""
-    kind, _, item = (text or "").partition(":")
-    phrase = _REASONS.get(kind, _plain(kind))
+    code, _, item = (text or "").partition(":")
+    phrase = next((known.words for known in _reasons(code) if known.code == code), _plain(code))
     return f"{phrase} {item_name or item}" if item else phrase
+
+
+def _reasons(code: str) -> tuple[Reason, ...]:
+    """Freshet's own, or those of extensions too where it is none of these."""
+    if not code or any(known.code == code for known in BUILT_IN):
+        return BUILT_IN
+    from freshet.ranking.terms.registry import all_reasons
+
+    return all_reasons()
 
 
 def segment(name: str) -> str:

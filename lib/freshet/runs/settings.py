@@ -22,6 +22,7 @@ from freshet.features.interactions import InteractionParameters
 from freshet.models.factors.parameters import FactorisationParameters
 from freshet.models.propensity.model import PropensityParameters
 from freshet.models.segments.model import SegmentParameters
+from freshet.ranking.extensions import ExtensionParameters, load_extensions
 from freshet.ranking.parameters import ListParameters
 from freshet.runs.service_parameters import ServiceParameters, StreamParameters
 from freshet.tables.maintenance.parameters import CompactionParameters
@@ -48,6 +49,7 @@ class Settings:
     stream: StreamParameters
     service: ServiceParameters
     compaction: CompactionParameters
+    extensions: ExtensionParameters
 
 
 def conf_folder() -> Traversable:
@@ -57,13 +59,21 @@ def conf_folder() -> Traversable:
 
 
 def load_settings(environment: str | None = None, overrides: tuple[str, ...] = ()) -> Settings:
-    """base.toml, then the environment's file, then the overrides. Raises SettingsError listing every problem."""
+    """base.toml, then the environment's file, then the overrides; the modules of extensions.modules are loaded.
+
+    Raises SettingsError listing every problem.
+    """
     values = _read(conf_folder().joinpath("base.toml"))
     if environment is not None:
         values = _merged(values, _read(conf_folder().joinpath(f"{environment}.toml")))
     for override in overrides:
         values = _merged(values, _parsed_override(override))
     problems: list[str] = []
+    # First: they bring sections of settings and names of terms.
+    extensions = build(ExtensionParameters, values.get("extensions", {}), "extensions.", problems)
+    if problems:
+        raise SettingsError(listed(problems), where="settings", do="conf/base.toml lists every key")
+    load_extensions(extensions.modules)
     settings = build(Settings, values, "", problems)
     if problems:
         raise SettingsError(listed(problems), where="settings", do="conf/base.toml lists every key")
@@ -71,15 +81,27 @@ def load_settings(environment: str | None = None, overrides: tuple[str, ...] = (
 
 
 def build(cls: type[T], values: dict[str, Any], where: str, problems: list[str]) -> T:
-    """An instance of a parameter class from a TOML table; what does not fit is added to `problems`."""
+    """An instance of a parameter class from a TOML table; what does not fit is added to `problems`.
+
+    A class with a method `sections` has a field `models` besides, of a table each.
+    """
     hints = typing.get_type_hints(cls)
+    sections: dict[str, type] = getattr(cls, "sections", dict)()
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    problems += [f"{where}{name} is not a setting (known: {', '.join(names)})" for name in values if name not in names]
+    if sections:
+        names.remove("models")
+    known = [*names, *sections]
+    problems += [f"{where}{name} is not a setting (known: {', '.join(known)})" for name in values if name not in known]
     problems += [f"{where}{name} is missing" for name in names if name not in values]
     before = len(problems)
-    arguments = {
+    arguments: dict[str, Any] = {
         name: _converted(hints[name], values[name], f"{where}{name}", problems) for name in names if name in values
     }
+    if sections:
+        arguments["models"] = {
+            name: _converted(section, values.get(name, {}), f"{where}{name}", problems)
+            for name, section in sections.items()
+        }
     if len(problems) > before or set(names) - set(arguments):
         return typing.cast(T, None)
     try:

@@ -94,7 +94,7 @@ TRAIN_RECOMMENDER = Step(
     after=(BUILD.name,),
     reads=(EVENTS, ITEM_FEATURES),
     writes=(ITEM_FACTORS, USER_FACTORS),
-    sections=("windows", "interactions", "search", "item_models", "factorisation", "gate"),
+    sections=("windows", "interactions", "search", "item_models", "factorisation", "gate", "extensions"),
     inputs=late("freshet.pipeline.train_recommender:inputs"),
     work=late("freshet.pipeline.train_recommender:work"),
 )

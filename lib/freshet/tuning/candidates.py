@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.numeric.row_kernels import add_scaled_product
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.history_block import HistoryBlock, read_block
-from freshet.ranking.recipe import FACTORS
-from freshet.ranking.terms import factor_scale, item_model_inputs, own_scores, shopper_factors
+from freshet.ranking.scoring import shopper_terms
+from freshet.ranking.terms.registry import weighed
 from freshet.tuning.weights import Candidates, ideal_dcg
 
 _BLOCK_CELLS = 1_000_000
@@ -60,11 +59,12 @@ def _block_candidates(
     judged = count > 0
     if not judged.any():
         return None
-    terms = {name: values[judged] for name, values in term_values(block, artifact, policy).items()}
+    terms = {name: _dense(values)[judged] for name, values in shopper_terms(block, artifact, policy).items()}
+    of_items = {name: artifact.terms[name] for name in weighed(artifact.terms, policy)}
     forbidden = seen[judged] if policy == "new_items" else np.zeros((int(judged.sum()), block.items), dtype=bool)
-    chosen, allowed = _union_of_best(terms, artifact.terms, forbidden, per_term)
+    chosen, allowed = _union_of_best(terms, of_items, forbidden, per_term)
     taken = {name: np.take_along_axis(values, chosen, axis=1) for name, values in terms.items()}
-    taken |= {name: vector[chosen] for name, vector in artifact.terms.items()}
+    taken |= {name: vector[chosen] for name, vector in of_items.items()}
     hits = np.take_along_axis(true[judged], chosen, axis=1) & allowed
     return Candidates(taken, allowed, hits, ideal_dcg(count[judged], k), k)
 
@@ -81,24 +81,8 @@ def _true_items(
     return true, count
 
 
-def term_values(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[str, NDArray[np.float32]]:
-    """Dense [shoppers, items] values of the terms that depend on the shopper; own_ terms only where they may list."""
-    values: dict[str, NDArray[np.float32]] = {}
-    if artifact.recipe.als is not None:
-        vectors = shopper_factors(block, artifact)
-        mean, deviation = factor_scale(vectors, artifact)
-        values[FACTORS] = ((vectors @ artifact.factors.T) - mean[:, None]) / deviation[:, None]
-    for model, matrix in artifact.item_weights.items():
-        if matrix.nnz:
-            values[model] = np.zeros((block.shoppers, block.items), dtype=np.float32)
-            add_scaled_product(values[model], item_model_inputs(model, block, artifact), matrix, 1.0)
-    if policy == "next_baskets":
-        values |= {name: _dense(scores) for name, scores in own_scores(block, artifact.recipe).items()}
-    return values
-
-
-def _dense(matrix: csr_matrix) -> NDArray[np.float32]:
-    return matrix.toarray().astype(np.float32, copy=False)
+def _dense(values: NDArray[np.float32] | csr_matrix) -> NDArray[np.float32]:
+    return values if isinstance(values, np.ndarray) else values.toarray().astype(np.float32, copy=False)
 
 
 def _union_of_best(

@@ -2,11 +2,13 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
+from freshet.core.errors import StateError
 from freshet.models.factors.parameters import AlsParameters
-from freshet.models.items.linear_items import LinearItemParameters
-from freshet.models.items.neighbours import NeighbourParameters
-from freshet.models.items.next_items import NextItemParameters
+from freshet.models.item_model import FitLimits
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.ranking.terms.registry import check_names
 from freshet.tuning.study import Effort
 
 
@@ -52,6 +54,10 @@ class SearchParameters:
             raise ValueError("half-lives must be 0 or more")
         for reg, alpha in itertools.product(self.reg_params, self.alphas):
             AlsParameters(self.ranks[0], self.max_iters[0], reg, alpha, self.seed, self.reg_power)
+        try:
+            check_names({"unsearched_weights": self.unsearched_weights})
+        except StateError as error:
+            raise ValueError(f"unsearched_weights: {error}") from None
         _ = self.effort
 
     @property
@@ -76,48 +82,38 @@ class SearchParameters:
 class ItemModelParameters:
     """The models that say how much items speak for items: what is tried of each, and how large they may be.
 
-    Half-lives in days, 0 stands for no decay. Of each model the value that alone ranks best on validation goes into the
-    blend; a model without values is left out, but neighbours are always made, for table similar_items.
-    The linear and the next-item model know the `most_items` items of most shoppers, `count` weights of each, and solve
-    `dense_items` of them exactly (numeric/damped_gram.py); `memory_gb` is what one of them may take.
+    Of each model the configuration that alone ranks best on validation goes into the blend. Models that need more than
+    time linear in their data know the `most_items` items of most shoppers; `memory_gb` (10^9 bytes) is what the fit of
+    one may take. `models`: by name of a registered model its settings, a section of their own each.
     """
 
-    neighbour_counts: tuple[int, ...]
-    neighbour_half_life_days: float
-    neighbour_asymmetry: float
-    neighbour_shrinkage: float
-    linear_reg_params: tuple[float, ...]
-    linear_half_life_days: float
-    next_reg_params: tuple[float, ...]
-    next_decay: float
-    next_steps: int
-    next_co_occurrence: float
-    count: int
-    dense_items: int
     most_items: int
     memory_gb: float
+    models: dict[str, Any]
 
     def __post_init__(self) -> None:
-        if not self.neighbour_counts:
-            raise ValueError("neighbour_counts needs at least one value")
-        # Each refuses what it cannot be made of; now, and not in the middle of a run.
-        for count in self.neighbour_counts:
-            NeighbourParameters(count, self.neighbour_asymmetry, self.neighbour_shrinkage)
-        for reg in self.linear_reg_params:
-            self.linear_items(reg)
-        for reg in self.next_reg_params:
-            self.next_items(reg)
-        if min(self.linear_half_life_days, self.neighbour_half_life_days) < 0:
-            raise ValueError("half-lives must be 0 or more")
         if self.most_items < 1 or self.memory_gb <= 0:
             raise ValueError("most_items must be 1 or more, memory_gb above 0")
 
-    def linear_items(self, reg_param: float) -> LinearItemParameters:
-        """The linear item model with one of the regularisations."""
-        return LinearItemParameters(reg_param, self.count, self.dense_items)
+    @staticmethod
+    def sections() -> dict[str, type]:
+        """The class of each section of `models`, by its name."""
+        return {model.name: model.settings for model in ITEM_MODELS}
 
-    def next_items(self, reg_param: float) -> NextItemParameters:
-        """The next-item model with one of the regularisations."""
-        return NextItemParameters(
-            self.next_decay, self.next_steps, reg_param, self.next_co_occurrence, self.count, self.dense_items
-        )
+    def limits(self, threads: int) -> FitLimits:
+        """How large a fit on so many threads may become."""
+        return FitLimits(self.most_items, self.memory_gb, threads)
+
+    def options(self) -> dict[str, list[Any]]:
+        """By model the configurations that are tried; models without any are missing."""
+        every = {name: ITEM_MODELS[name].options(settings) for name, settings in self.models.items()}
+        return {name: options for name, options in every.items() if options}
+
+    def half_lives(self) -> set[float | None]:
+        """The half-lives of all strengths that the options are fitted on."""
+        return {
+            days
+            for name, options in self.options().items()
+            for option in options
+            for days in ITEM_MODELS[name].half_lives(option)
+        }

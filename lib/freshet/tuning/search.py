@@ -7,7 +7,7 @@ Everything is fitted on what was known before the validation cut. Factor models 
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -16,18 +16,15 @@ from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.models.factors.als import Factoriser
 from freshet.models.factors.parameters import AlsParameters
+from freshet.models.item_model import TrainingData, no_decay_at_zero
+from freshet.models.item_model_registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
-from freshet.ranking.recipe import OWN_SEEN, Recipe
-from freshet.tuning.item_models import (
-    Past,
-    item_model_options,
-    item_model_or_told,
-    no_decay_at_zero,
-    settings_of,
-    with_models_of,
-    without_unused,
-)
+from freshet.ranking.extensions import loaded_extensions
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.recipe import Recipe
+from freshet.ranking.terms.registry import FACTORS, sparse_options
+from freshet.tuning.item_models import item_model_or_none
 from freshet.tuning.parameters import ItemModelParameters, SearchParameters
 from freshet.tuning.study import Setting, best_of, studied
 from freshet.tuning.trials import blend_trials, fold_in_trials, item_model_trials
@@ -44,16 +41,9 @@ class SearchResult:
     users: dict[str, int]
 
 
-def own_half_lives(params: SearchParameters) -> dict[str, float | None]:
-    """The own_ terms that a search may weigh: decayed frequencies, and whether the shopper had the item at all."""
-    named = {f"own_frequency_{days:g}d": no_decay_at_zero(days) for days in params.own_half_lives_days}
-    return {**named, OWN_SEEN: None}
-
-
 def searched_half_lives(params: SearchParameters, items: ItemModelParameters) -> set[float | None]:
     """The half-lives of all strengths that a search asks for."""
-    of_items = (items.neighbour_half_life_days, items.linear_half_life_days)
-    return {no_decay_at_zero(days) for days in (*params.item_half_lives_days, *of_items)}
+    return {no_decay_at_zero(days) for days in params.item_half_lives_days} | items.half_lives()
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ class Judging:
 
 def searched(
     judging: Judging,
-    past: Past,
+    data: TrainingData,
     *,
     target: str,
     event_weights: dict[str, float],
@@ -87,12 +77,12 @@ def searched(
         item_min_strength=0.0,
         user_half_life_days=None,
         user_min_strength=0.0,
-        neighbours=0,
-        neighbour_half_life_days=None,
-        own_half_lives=own_half_lives(params),
+        item_models={},
+        sparse_terms=sparse_options(params),
         weights={},
+        extensions=loaded_extensions(),
     )
-    search = _Search(judging, past, bare, params, item_models, factoriser, record)
+    search = _Search(judging, data, bare, params, item_models, factoriser, record)
     return search.blend(search.factors())
 
 
@@ -107,7 +97,7 @@ class _FactorTrial(NamedTuple):
 @dataclass
 class _Search:
     judging: Judging
-    past: Past
+    data: TrainingData
     bare: Recipe
     params: SearchParameters
     item_models: ItemModelParameters
@@ -131,7 +121,7 @@ class _Search:
 
         spark = self.judging.cases.sparkSession
         found = studied(self.params.space, judge, effort=self.params.effort, record=self.record, spark=spark)
-        self.trials += [{"kind": "factors", **setting, "ndcg": {"sum": value}} for setting, value in found]
+        self.trials += [{"kind": FACTORS.name, **setting, "ndcg": {"sum": value}} for setting, value in found]
         chosen = best_of(found)
         if chosen is None:
             raise DataTooSmallError("no interaction is strong enough to learn tastes from")
@@ -159,7 +149,7 @@ class _Search:
         """The setting with its best way of folding in; None where nothing is strong enough to train."""
         recipe = self._with_factors(setting, None)
         assert recipe.als is not None
-        chosen = self.past.strengths(recipe.item_half_life_days, recipe.item_min_strength)
+        chosen = self.data.strengths(recipe.item_half_life_days, recipe.item_min_strength)
         try:
             fitted = self.factoriser.fit(chosen, recipe.als, with_users=False)
         except DataTooSmallError:
@@ -169,7 +159,7 @@ class _Search:
         options = [no_decay_at_zero(days) for days in self.params.user_half_lives_days]
         found = fold_in_trials(
             self.judging.cases, self._artifact(recipe, vectors, {}), half_lives_days=options, k=self.judging.k,
-            clock=self.past.as_of, params=self.params,
+            clock=self.data.as_of, params=self.params,
         )  # fmt: skip
         if not found:
             raise DataTooSmallError("no shopper of the validation window can be judged")
@@ -183,8 +173,8 @@ class _Search:
     def blend(self, best: _FactorTrial) -> SearchResult:
         """The weights of both policies over all terms, with the item models that alone rank best."""
         chosen, tables = self._item_models()
-        artifact = self._artifact(with_models_of(best.recipe, chosen), best.vectors, tables)
-        found = blend_trials(self.judging.cases, artifact, clock=self.past.as_of, k=self.judging.k, params=self.params)
+        artifact = self._artifact(replace(best.recipe, item_models=chosen), best.vectors, tables)
+        found = blend_trials(self.judging.cases, artifact, clock=self.data.as_of, k=self.judging.k, params=self.params)
         weights, ndcg, users = {}, {}, {}
         for policy, (count, trials) in found.items():
             if not trials:
@@ -194,47 +184,48 @@ class _Search:
             self.factoriser.notify(
                 f"{policy}: NDCG@{self.judging.k} {ndcg[policy]:.4f} with {len(weights[policy])} terms"
             )
-        for policy in ("next_baskets", "new_items"):
+        for policy in POLICIES:
             # A task that nobody could be judged on borrows the other's weights.
             weights.setdefault(policy, next(iter(weights.values()), {}))
         used = {name for terms in weights.values() for name in terms}
-        own = {name: days for name, days in artifact.recipe.own_half_lives.items() if name in used}
-        recipe = replace(without_unused(artifact.recipe, used), weights=weights, own_half_lives=own)
+        recipe = replace(artifact.recipe, weights=weights).without_unused()
         kept = {model: matrix for model, matrix in artifact.item_weights.items() if model in used}
         return SearchResult(replace(artifact, recipe=recipe, item_weights=kept), ndcg, self.trials, users)
 
-    def _item_models(self) -> tuple[dict[str, Recipe], dict[str, pa.Table]]:
-        """Of each item model the option that alone ranks best, and its weights; models that do not fit are left out."""
-        options = item_model_options(self.bare, self.item_models)
-        pairs = [(model, recipe) for model, recipes in options.items() for recipe in recipes]
-        rivals = {model for model, recipes in options.items() if len(recipes) > 1}
+    def _item_models(self) -> tuple[dict[str, Any], dict[str, pa.Table]]:
+        """Of each item model the configuration that alone ranks best, and its weights; models that do not fit are left
+        out."""
+        options = self.item_models.options()
+        pairs = [(model, option) for model, of_model in options.items() for option in of_model]
+        rivals = {model for model, of_model in options.items() if len(of_model) > 1}
         made = side_by_side(
             lambda pair: self._item_model(*pair, judged=pair[0] in rivals), pairs,
             spark=self.judging.cases.sparkSession, at_once=self.params.trials_at_once,
         )  # fmt: skip
-        chosen: dict[str, Recipe] = {}
+        chosen: dict[str, Any] = {}
         tables: dict[str, pa.Table] = {}
         values: dict[str, float] = {}
-        for (model, recipe), (table, ndcg) in zip(pairs, made, strict=True):
+        for (model, option), (table, ndcg) in zip(pairs, made, strict=True):
             if table is None:
                 continue
             if ndcg:
-                self.trials.append({"kind": model, **settings_of(model, recipe), "ndcg": ndcg})
+                self.trials.append({"kind": model, **ITEM_MODELS[model].describe(option), "ndcg": ndcg})
             if sum(ndcg.values()) > values.get(model, -1.0):
-                chosen[model], tables[model], values[model] = recipe, table, sum(ndcg.values())
+                chosen[model], tables[model], values[model] = option, table, sum(ndcg.values())
         return chosen, tables
 
-    def _item_model(self, model: str, recipe: Recipe, *, judged: bool) -> tuple[pa.Table | None, dict[str, float]]:
+    def _item_model(self, model: str, option: Any, *, judged: bool) -> tuple[pa.Table | None, dict[str, float]]:
         """The model's weights, and how they alone rank, by policy, where that is asked."""
-        table = item_model_or_told(model, recipe, self.past, params=self.item_models, by=self.factoriser)
+        table = item_model_or_none(model, option, self.data, params=self.item_models, by=self.factoriser)
         if table is None or not judged:
             return table, {}
+        recipe = replace(self.bare, item_models={model: option})
         found = item_model_trials(
-            self.judging.cases, self._artifact(recipe, None, {model: table}), model, clock=self.past.as_of,
+            self.judging.cases, self._artifact(recipe, None, {model: table}), model, clock=self.data.as_of,
             k=self.judging.k, params=self.params,
         )  # fmt: skip
         return table, {policy: trials[0].ndcg for policy, (_, trials) in found.items()}
 
     def _artifact(self, recipe: Recipe, factors: pa.Table | None, tables: dict[str, pa.Table]) -> Artifact:
-        past = self.past
-        return assembled(recipe, features=past.features, factors=factors, item_weights=tables, as_of=past.as_of)
+        data = self.data
+        return assembled(recipe, features=data.features, factors=factors, item_weights=tables, as_of=data.as_of)

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.parameters import POLICIES
-from freshet.ranking.recipe import FACTORS
+from freshet.ranking.terms.registry import FACTORS, POPULARITY
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.parameters import SearchParameters
 from freshet.tuning.weights import Trial, best_weights
@@ -73,7 +73,7 @@ def fold_in_trials(
             )
             if found is not None:
                 count = len(found.allowed)
-                trials.append(Trial({str(number): 1.0}, found.ndcg(found.terms[FACTORS])))
+                trials.append(Trial({str(number): 1.0}, found.ndcg(found.terms[FACTORS.name])))
         return count, trials
 
     return collected(by_policy(cases, work))
@@ -97,8 +97,8 @@ def item_model_trials(
 
 
 def _alone(artifact: Artifact) -> Artifact:
-    """The artifact without item terms and own terms."""
-    return replace(artifact, terms={}, recipe=replace(artifact.recipe, own_half_lives={}))
+    """The artifact without terms of items alone and sparse terms."""
+    return replace(artifact, terms={}, recipe=replace(artifact.recipe, sparse_terms={}))
 
 
 def blend_trials(
@@ -106,17 +106,18 @@ def blend_trials(
 ) -> dict[str, tuple[int, list[Trial]]]:
     """Coordinate ascent over all terms of the artifact, from the factor model and from the item model that alone ranks
     best; the last trial of a policy is its best."""
-    own = {name: 2.0 if n == 0 else 0.5 for n, name in enumerate(artifact.recipe.own_half_lives)}
+    own = {name: 2.0 if n == 0 else 0.5 for n, name in enumerate(artifact.recipe.sparse_terms)}
 
     def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
         found = candidates_of(batches, artifact, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term)
         if found is None:
             return 0, []
         singles = [[Trial({name: 1.0}, found.ndcg(values))] for name, values in found.terms.items()]
-        starts = [{FACTORS: 1.0, "item_popular_14d": 0.5, **own}]
+        starts = [{FACTORS.name: 1.0, POPULARITY.member(14): 0.5, **own}]
         alone = {name: trial.ndcg for (trial,) in singles for name in trial.weights if name in artifact.item_weights}
         if alone:
-            starts.append({max(alone, key=lambda name: alone[name]): 1.0, "item_popular_30d": 0.5, **own})
+            best = max(alone, key=lambda name: alone[name])
+            starts.append({best: 1.0, POPULARITY.member(30): 0.5, **own})
         runs = [best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts]
         by_result = sorted([*singles, *runs], key=lambda trials: trials[-1].ndcg)
         return len(found.allowed), [trial for trials in by_result for trial in trials]

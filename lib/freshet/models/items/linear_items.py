@@ -6,14 +6,17 @@ pair of items and time as its cube, so some 20,000 items in 2 GB. Larger catalog
 items exact (damped_gram.py says what becomes of the others).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
+from freshet.models.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
 from freshet.models.items.item_weights import check_memory, fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
@@ -77,3 +80,60 @@ def linear_item_weights(
         F.col("user_id").cast("string"), F.col("item_id").cast("string"), F.col("strength").cast("double")
     )
     return fitted_weights(wanted, fit, threads=threads)
+
+
+@dataclass(frozen=True)
+class LinearItemSettings:
+    """Section item_models.linear_items: `reg_params` are what is tried, none leaves the model out; a half-life of 0
+    days stands for no decay."""
+
+    reg_params: tuple[float, ...]
+    half_life_days: float
+    count: int
+    dense_items: int
+
+    def __post_init__(self) -> None:
+        if self.half_life_days < 0:
+            raise ValueError("half_life_days must be 0 or more")
+        for reg_param in self.reg_params:
+            LinearItemParameters(reg_param, self.count, self.dense_items)
+
+
+@dataclass(frozen=True)
+class LinearItemConfiguration(LinearItemParameters):
+    """LinearItemParameters, and the half-life in days of the strengths, None for no decay."""
+
+    half_life_days: float | None
+
+
+class LinearItems(ItemModel[LinearItemSettings, LinearItemConfiguration]):
+    """The linear item model as a model of the blend; inputs are decayed strengths, at most 1 each."""
+
+    name = "linear_items"
+    description = "Items that go with the shopper's own (EASE)"
+    settings = LinearItemSettings
+    configuration = LinearItemConfiguration
+
+    def options(self, settings: LinearItemSettings) -> list[LinearItemConfiguration]:
+        days = no_decay_at_zero(settings.half_life_days)
+        return [LinearItemConfiguration(reg, settings.count, settings.dense_items, days) for reg in settings.reg_params]
+
+    def half_lives(self, configuration: LinearItemConfiguration) -> set[float | None]:
+        return {configuration.half_life_days}
+
+    def fit(self, configuration: LinearItemConfiguration, data: TrainingData, limits: FitLimits) -> pa.Table:
+        rows = data.of_frequent_items(data.strengths(configuration.half_life_days, 0.0), limits.most_items)
+        # At most 1 each, as what is read of a history: who takes an item by the hundred would drown all others.
+        capped = rows.withColumn("strength", F.least("strength", F.lit(1.0)))
+        return linear_item_weights(capped, configuration, threads=limits.threads, memory_gb=limits.memory_gb)
+
+    def inputs(
+        self, configuration: LinearItemConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],
+        known: NDArray[np.bool_],
+    ) -> csr_matrix:  # fmt: skip
+        strengths = histories.strengths(event_weights, configuration.half_life_days).astype(np.float32)
+        strengths.data = np.minimum(strengths.data, np.float32(1.0))
+        return strengths
+
+    def describe(self, configuration: LinearItemConfiguration) -> dict[str, Any]:
+        return {**asdict(configuration), "half_life_days": configuration.half_life_days or 0.0}

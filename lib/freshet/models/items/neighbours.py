@@ -5,6 +5,7 @@ about 55 bytes per interaction, and 45 and the id's text per neighbour that is k
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from scipy.sparse import csc_matrix, csr_matrix
 
+from freshet.models.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
 from freshet.models.items.item_weights import fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled
@@ -106,3 +108,59 @@ def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, thr
 
     wanted = interactions.where("strength > 0").select("user_id", "item_id", "strength")
     return fitted_weights(wanted, fit, threads=threads)
+
+
+@dataclass(frozen=True)
+class NeighbourSettings:
+    """Section item_models.neighbours: `counts` are what is tried; a half-life of 0 days stands for no decay."""
+
+    counts: tuple[int, ...]
+    half_life_days: float
+    asymmetry: float
+    shrinkage: float
+
+    def __post_init__(self) -> None:
+        if not self.counts:
+            raise ValueError("counts needs at least one value")
+        if self.half_life_days < 0:
+            raise ValueError("half_life_days must be 0 or more")
+        # Each refuses what it cannot be made of; now, and not in the middle of a run.
+        for count in self.counts:
+            NeighbourParameters(count, self.asymmetry, self.shrinkage)
+
+
+@dataclass(frozen=True)
+class NeighbourConfiguration(NeighbourParameters):
+    """NeighbourParameters, and the half-life in days of the strengths, None for no decay."""
+
+    half_life_days: float | None
+
+
+class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
+    """Neighbours of items as a model of the blend; inputs are decayed strengths."""
+
+    name = "neighbours"
+    description = "Items that go with the shopper's own"
+    settings = NeighbourSettings
+    configuration = NeighbourConfiguration
+    is_similar_items = True
+
+    def options(self, settings: NeighbourSettings) -> list[NeighbourConfiguration]:
+        days = no_decay_at_zero(settings.half_life_days)
+        return [NeighbourConfiguration(n, settings.asymmetry, settings.shrinkage, days) for n in settings.counts]
+
+    def half_lives(self, configuration: NeighbourConfiguration) -> set[float | None]:
+        return {configuration.half_life_days}
+
+    def fit(self, configuration: NeighbourConfiguration, data: TrainingData, limits: FitLimits) -> pa.Table:
+        strengths = data.strengths(configuration.half_life_days, 0.0)
+        return item_neighbours(strengths, configuration, threads=limits.threads)
+
+    def inputs(
+        self, configuration: NeighbourConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],
+        known: NDArray[np.bool_],
+    ) -> csr_matrix:  # fmt: skip
+        return histories.strengths(event_weights, configuration.half_life_days).astype(np.float32)
+
+    def describe(self, configuration: NeighbourConfiguration) -> dict[str, Any]:
+        return {"count": configuration.count, "half_life_days": configuration.half_life_days or 0.0}

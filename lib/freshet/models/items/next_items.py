@@ -8,8 +8,8 @@ its right-hand side mixed with what is taken together in any order. A shopper's 
 damped_gram.py: exactly for up to `dense_items` items.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
+from freshet.models.item_model import FitLimits, Histories, ItemModel, TrainingData
 from freshet.models.items.item_weights import check_memory, fitted_weights
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
@@ -142,3 +143,54 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
     usable = F.col("user_id").isNotNull() & F.col("item_id").isNotNull() & position.isNotNull() & ~F.isnan(position)
     wanted = sequences.where(usable).select(F.col("user_id").cast("string"), F.col("item_id").cast("string"), position)
     return fitted_weights(wanted, fit, threads=threads)
+
+
+@dataclass(frozen=True)
+class NextItemSettings:
+    """Section item_models.next_items: `reg_params` are what is tried, none leaves the model out."""
+
+    reg_params: tuple[float, ...]
+    decay: float
+    steps: int
+    co_occurrence: float
+    count: int
+    dense_items: int
+
+    def __post_init__(self) -> None:
+        for reg_param in self.reg_params:
+            self.with_reg_param(reg_param)
+
+    def with_reg_param(self, reg_param: float) -> NextItemParameters:
+        """The model with one of the regularisations."""
+        return NextItemParameters(self.decay, self.steps, reg_param, self.co_occurrence, self.count, self.dense_items)
+
+
+class NextItems(ItemModel[NextItemSettings, NextItemParameters]):
+    """The next-item model as a model of the blend; inputs are the state after the newest step.
+
+    Items that the fitted model does not know make no step.
+    """
+
+    name = "next_items"
+    description = "What tends to come next"
+    settings = NextItemSettings
+    configuration = NextItemParameters
+
+    def options(self, settings: NextItemSettings) -> list[NextItemParameters]:
+        return [settings.with_reg_param(reg_param) for reg_param in settings.reg_params]
+
+    def half_lives(self, configuration: NextItemParameters) -> set[float | None]:
+        return set()
+
+    def fit(self, configuration: NextItemParameters, data: TrainingData, limits: FitLimits) -> pa.Table:
+        rows = data.of_frequent_items(data.sequences, limits.most_items)
+        return next_item_weights(rows, configuration, threads=limits.threads, memory_gb=limits.memory_gb)
+
+    def inputs(
+        self, configuration: NextItemParameters, histories: Histories, *, event_weights: NDArray[np.float64],
+        known: NDArray[np.bool_],
+    ) -> csr_matrix:  # fmt: skip
+        return histories.states(event_weights > 0, known, decay=configuration.decay, steps=configuration.steps)
+
+    def describe(self, configuration: NextItemParameters) -> dict[str, Any]:
+        return asdict(configuration)

@@ -6,6 +6,8 @@ from typing import Any
 
 from freshet.contracts import EVENTS
 from freshet.core.records import read_record
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.ranking.recipe import Recipe as LearnedRecipe
 from freshet.report.collect import figures as report_figures
 from freshet.report.collect.shoppers import shoppers
 from freshet.report.collect.sources import Sources, naive
@@ -80,32 +82,28 @@ def recipe(sources: Sources) -> Recipe | Missing:
     record = sources.record(TRAIN_RECOMMENDER)
     if isinstance(record, Missing):
         return record
-    found = record["recipe"]
+    served = LearnedRecipe.from_values(record["recipe"])
     weights = tuple(
         (task, tuple(sorted(terms.items(), key=lambda pair: (-abs(pair[1]), pair[0]))))
-        for task, terms in sorted(found["weights"].items(), key=lambda pair: pair[0] != "next_baskets")
+        for task, terms in sorted(served.weights.items(), key=lambda pair: pair[0] != "next_baskets")
     )
-    return Recipe(sources.value(RECOMMEND, "policy"), weights, tuple(_recipe_facts(found, record)))
+    return Recipe(sources.value(RECOMMEND, "policy"), weights, tuple(_recipe_facts(served, record)))
 
 
-def _recipe_facts(found: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, str]]:
-    als = found.get("als")
+def _recipe_facts(served: LearnedRecipe, record: dict[str, Any]) -> list[tuple[str, str]]:
+    als = served.als
     told = "none: too little to learn from" if als is None else (
-        f"rank {als['rank']}, {als['max_iter']} iterations, alpha {als['alpha']:g}, regularisation {als['reg_param']:g}"
+        f"rank {als.rank}, {als.max_iter} iterations, alpha {als.alpha:g}, regularisation {als.reg_param:g}"
     )  # fmt: skip
-    events = ", ".join(f"{name} {weight:g}" for name, weight in sorted(found["event_weights"].items()))
-    facts = [("target event", found["target"]), ("weights of events", events), ("factors (ALS)", told)]
+    events = ", ".join(f"{name} {weight:g}" for name, weight in sorted(served.event_weights.items()))
+    facts = [("target event", served.target), ("weights of events", events), ("factors (ALS)", told)]
     if als is not None:
-        facts.append(("decay behind item factors", _decay(found["item_half_life_days"])))
-        facts.append(("decay of what is folded in", _decay(found["user_half_life_days"])))
-    if found.get("neighbours"):
-        facts.append(("neighbours per item", f"{found['neighbours']}, {_decay(found['neighbour_half_life_days'])}"))
-    if (linear := found.get("linear_items")) is not None:
-        told = f"regularisation {linear['reg_param']:g}, {_decay(found['linear_half_life_days'])}"
-        facts.append(("linear item model (EASE)", told))
-    if (following := found.get("next_items")) is not None:
-        told = f"regularisation {following['reg_param']:g}, decay {following['decay']:g} a step"
-        facts.append(("next-item model", told))
+        facts.append(("decay behind item factors", _decay(served.item_half_life_days)))
+        facts.append(("decay of what is folded in", _decay(served.user_half_life_days)))
+    for name, configuration in served.item_models.items():
+        model = ITEM_MODELS[name]
+        described = model.describe(configuration).items()
+        facts.append((model.description, ", ".join(f"{each.replace('_', ' ')} {value}" for each, value in described)))
     facts += [
         (f"NDCG on validation: {task}", f"{value:.4f}") for task, value in sorted((record.get("ndcg") or {}).items())
     ]

@@ -24,7 +24,7 @@ from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import gram_matrix
 from freshet.ranking.history_block import read_block
 from freshet.ranking.new_items import content_vectors, solved_items, with_new_items
-from freshet.ranking.terms import shopper_factors
+from freshet.ranking.scoring import shopper_factors
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, registry

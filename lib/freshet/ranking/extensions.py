@@ -1,0 +1,108 @@
+"""Item models and terms of a shop's own, from modules that the setting extensions.modules names.
+
+A module lists its own in ITEM_MODELS and TERMS, tuples of objects with the methods of models/item_model.py and
+ranking/terms/term.py; one of the two may be missing. Nothing of Freshet is changed for them. A recipe keeps the
+names of the modules that were there when it was made, so that every process that loads the model (a worker, the
+stream, another job) finds them: they must be importable there, as by PYTHONPATH or --py-files.
+"""
+
+import importlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from freshet.core.errors import SettingsError, StateError
+from freshet.models.item_model import ItemModel
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.named import NameRegistry
+from freshet.ranking.terms.registry import TERMS
+from freshet.ranking.terms.term import Term
+
+
+@dataclass(frozen=True)
+class ExtensionParameters:
+    """`modules`: names of Python modules with item models and terms."""
+
+    modules: tuple[str, ...]
+
+
+_loaded: dict[str, ModuleType] = {}
+_loading = threading.RLock()
+
+
+def load_extensions(modules: Sequence[str]) -> None:
+    """Imports the modules and adds their item models and terms; those that are loaded already stay as they are.
+
+    Raises SettingsError where one cannot be imported or has neither, StateError where a name is taken.
+    """
+    with _loading:
+        for name in modules:
+            if name not in _loaded:
+                _loaded[name] = _added(name)
+
+
+def loaded_extensions() -> tuple[str, ...]:
+    """The modules of this process, in the order in which they were loaded."""
+    return tuple(_loaded)
+
+
+@contextmanager
+def extended(*modules: str) -> Iterator[None]:
+    """`load_extensions` until the end of the context, as tests need it."""
+    new = [name for name in modules if name not in _loaded]
+    try:
+        load_extensions(modules)
+        yield
+    finally:
+        for name in new:
+            if name in _loaded:
+                _remove(_loaded.pop(name))
+
+
+def _added(name: str) -> ModuleType:
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        raise SettingsError(
+            f"the module {name} cannot be imported: {error}",
+            where="extensions.modules",
+            do="It must be on Python's path here and on every worker",
+        ) from None
+    models, terms = _content(module)
+    if not (models or terms):
+        raise SettingsError(
+            f"the module {name} has neither item models nor terms",
+            where="extensions.modules",
+            expected="a tuple ITEM_MODELS or TERMS",
+        )
+    try:
+        for model in models:
+            _check_free(model.name, TERMS)
+            ITEM_MODELS.add(model)
+        for term in terms:
+            _check_free(term.name, ITEM_MODELS)
+            TERMS.add(term)
+    except StateError:
+        _remove(module)
+        raise
+    return module
+
+
+def _check_free(name: str, others: NameRegistry[Any]) -> None:
+    if name in others:
+        raise StateError(f"there is a {others.kind} of this name: {name}", do="Rename yours")
+
+
+def _remove(module: ModuleType) -> None:
+    models, terms = _content(module)
+    for model in models:
+        ITEM_MODELS.remove(model)
+    for term in terms:
+        TERMS.remove(term)
+
+
+def _content(module: ModuleType) -> tuple[tuple[ItemModel[Any, Any], ...], tuple[Term, ...]]:
+    return tuple(getattr(module, "ITEM_MODELS", ())), tuple(getattr(module, "TERMS", ()))

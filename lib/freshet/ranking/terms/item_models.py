@@ -1,0 +1,25 @@
+"""Item models as terms: every registered model is one, under its own name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from freshet.models.item_model import ItemModel
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.terms.reason import SIMILAR_TO
+from freshet.ranking.terms.term import ItemModelProduct
+
+
+@dataclass(frozen=True)
+class ItemModelTerm(ItemModelProduct):
+    """An item model in the blend. Its reason names the item of the shopper's that speaks most."""
+
+    model: ItemModel[Any, Any]
+    reason = SIMILAR_TO
+    policies = POLICIES
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.model.name
+
+    def describe(self, member: str) -> str:
+        return self.model.description

@@ -1,0 +1,77 @@
+"""Terms of items alone: what is popular, rising, new, from item features as of the cut."""
+
+import re
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.terms.reason import POPULAR_NOW
+from freshet.ranking.terms.term import ItemVector
+
+POPULARITY_WINDOWS_DAYS = (7, 14, 30, 90, 365)
+NEW_WITHIN_DAYS = (60, 120)
+
+
+class Popularity(ItemVector):
+    """Square root of distinct shoppers within so many days, or of all time."""
+
+    name = "item_popular"
+    reason = POPULAR_NOW
+    policies = POLICIES
+
+    def member(self, days: int | None) -> str:
+        """The name by window in days, None for all time."""
+        return f"{self.name}_all" if days is None else f"{self.name}_{days}d"
+
+    def describe(self, member: str) -> str:
+        found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
+        return f"Popular in the last {found[1]} days" if found else "Popular of all time"
+
+    def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
+        columns = {days: f"shoppers_{days}d" for days in POPULARITY_WINDOWS_DAYS}
+        made = {self.member(days): np.sqrt(_numbers(features, column)) for days, column in columns.items()}
+        return {**made, self.member(None): np.sqrt(_numbers(features, "shoppers"))}
+
+    def of_new_item(self, values: NDArray[np.float32]) -> float:
+        return float(values.min())
+
+
+class Trend(ItemVector):
+    """The log trend."""
+
+    name = "item_trend"
+    reason = POPULAR_NOW
+    policies = POLICIES
+
+    def describe(self, member: str) -> str:
+        return "Rising lately"
+
+    def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
+        return {self.name: np.nan_to_num(_numbers(features, "trend"))}
+
+
+class Newness(ItemVector):
+    """1 for what was first seen within so many days, else 0."""
+
+    name = "item_new"
+    reason = POPULAR_NOW
+    policies = POLICIES
+
+    def describe(self, member: str) -> str:
+        found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
+        return f"New within {found[1]} days" if found else "New"
+
+    def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
+        first_seen = features.column("first_seen").cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+        age_days = (np.datetime64(as_of, "us").astype(np.int64) - first_seen) / 86_400e6
+        return {f"{self.name}_{days}d": (age_days <= days).astype(np.float64) for days in NEW_WITHIN_DAYS}
+
+    def of_new_item(self, values: NDArray[np.float32]) -> float:
+        return float(values.max())
+
+
+def _numbers(features: pa.Table, name: str) -> NDArray[np.float64]:
+    return features.column(name).cast(pa.float64()).to_numpy()

@@ -1,0 +1,85 @@
+"""Terms of a shopper's own items: how often they were had, and whether they were."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from freshet.models.item_model import no_decay_at_zero
+from freshet.ranking.history_block import HistoryBlock
+from freshet.ranking.parameters import NEXT_BASKETS
+from freshet.ranking.terms.reason import BOUGHT_BEFORE
+from freshet.ranking.terms.term import OwnHalfLives, SparseRows
+
+
+@dataclass(frozen=True)
+class HalfLife:
+    """In days; None for no decay."""
+
+    half_life_days: float | None
+
+
+class OwnFrequency(SparseRows):
+    """Decayed strength s as log(1 + 3 s), each shopper's highest scaled to 1, so that tens of orders do not drown
+    everything else."""
+
+    name = "own_frequency"
+    reason = BOUGHT_BEFORE
+    policies = (NEXT_BASKETS,)
+    configuration = HalfLife
+
+    def member(self, half_life_days: float) -> str:
+        """The name by half-life in days, 0 for no decay."""
+        return f"{self.name}_{half_life_days:g}d"
+
+    def describe(self, member: str) -> str:
+        found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
+        decay = f", half-life {found[1]} days" if found and found[1] != "0" else ""
+        return f"How often the shopper took it{decay}"
+
+    def options(self, settings: OwnHalfLives) -> dict[str, HalfLife]:
+        return {self.member(days): HalfLife(no_decay_at_zero(days)) for days in settings.own_half_lives_days}
+
+    def rows(self, configuration: HalfLife, block: HistoryBlock, event_weights: NDArray[np.float64]) -> csr_matrix:
+        strengths = block.strengths(event_weights, configuration.half_life_days)
+        strengths.data = np.log1p(3.0 * strengths.data)
+        return _scaled_to_one(strengths.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class NoConfiguration:
+    """Of a term that there is one of."""
+
+
+class OwnSeen(SparseRows):
+    """1 at every item of positive strength, whatever its age."""
+
+    name = "own_seen"
+    reason = BOUGHT_BEFORE
+    policies = (NEXT_BASKETS,)
+    configuration = NoConfiguration
+
+    def describe(self, member: str) -> str:
+        return "Had it before, however long ago"
+
+    def options(self, settings: OwnHalfLives) -> dict[str, NoConfiguration]:
+        return {self.name: NoConfiguration()}
+
+    def rows(
+        self, configuration: NoConfiguration, block: HistoryBlock, event_weights: NDArray[np.float64]
+    ) -> csr_matrix:
+        strengths = block.strengths(event_weights, None)
+        strengths.data = np.ones_like(strengths.data)
+        return strengths.astype(np.float32)
+
+
+def _scaled_to_one(scores: csr_matrix) -> csr_matrix:
+    counts = np.diff(scores.indptr)
+    if scores.nnz:
+        filled = counts > 0
+        # SciPy's own maximum sorts the whole matrix first.
+        highest = np.maximum.reduceat(scores.data, scores.indptr[:-1][filled])
+        scores.data /= np.repeat(np.where(highest > 0, highest, 1.0), counts[filled]).astype(np.float32)
+    return scores

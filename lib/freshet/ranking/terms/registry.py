@@ -1,0 +1,91 @@
+"""The terms that there are. A new one is added here, in one line, or by a module of extensions.modules."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.named import NameRegistry
+from freshet.ranking.terms.factors import Factors
+from freshet.ranking.terms.item_models import ItemModelTerm
+from freshet.ranking.terms.item_vectors import Newness, Popularity, Trend
+from freshet.ranking.terms.own_items import OwnFrequency, OwnSeen
+from freshet.ranking.terms.reason import BUILT_IN, Reason
+from freshet.ranking.terms.term import ItemVector, OwnHalfLives, SparseRows, Term
+
+FACTORS = Factors()
+POPULARITY = Popularity()
+
+TERMS: NameRegistry[Term] = NameRegistry("term", FACTORS, OwnFrequency(), OwnSeen(), POPULARITY, Trend(), Newness())
+"""In the order in which a search weighs them. Item models are terms too: see `term_of`."""
+
+RECENT_POPULARITY = tuple(POPULARITY.member(days) for days in (30, 90, 365, None))
+"""Terms by which the catalogue is ordered for shoppers of whom nothing is known: the first that an artifact has. There
+is no first where, in that window, as many took one item as another, as where nothing was sold."""
+
+
+def term_of(name: str) -> Term:
+    """The term, or the family, that a name is of: the longest one that it begins with. Raises StateError for none."""
+    if name in ITEM_MODELS:
+        return ItemModelTerm(ITEM_MODELS[name])
+    families = [term for term in TERMS if name == term.name or name.startswith(f"{term.name}_")]
+    if not families:
+        raise TERMS.unknown(name)
+    return max(families, key=lambda term: len(term.name))
+
+
+def sparse_term(name: str) -> SparseRows:
+    """`term_of` for a term that the recipe keeps a configuration of. Raises StateError for one of another kind."""
+    term = term_of(name)
+    if not isinstance(term, SparseRows):
+        raise TERMS.unknown(name)
+    return term
+
+
+def item_vector(name: str) -> ItemVector:
+    """`term_of` for a term that the artifact keeps a vector of. Raises StateError for one of another kind."""
+    term = term_of(name)
+    if not isinstance(term, ItemVector):
+        raise TERMS.unknown(name)
+    return term
+
+
+def sparse_options(settings: OwnHalfLives) -> dict[str, Any]:
+    """The configurations of all terms of kind SparseRows that a search may weigh, by name."""
+    every = [term.options(settings) for term in TERMS if isinstance(term, SparseRows)]
+    return {name: configuration for options in every for name, configuration in options.items()}
+
+
+def item_vectors(features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float32]]:
+    """All terms of kind ItemVector by name, for rows of contract ITEM_FEATURES, in their order.
+
+    Each is standardised over the items. One that is the same for all items is left out.
+    """
+    every = [term.vectors(features, as_of=as_of) for term in TERMS if isinstance(term, ItemVector)]
+    return {
+        name: ((values - values.mean()) / values.std()).astype(np.float32)
+        for vectors in every
+        for name, values in vectors.items()
+        if len(values) and values.std() > 1e-9
+    }
+
+
+def weighed(names: Iterable[str], policy: str) -> list[str]:
+    """Those of the names whose terms a search weighs under `policy`."""
+    return [name for name in names if policy in term_of(name).policies]
+
+
+def check_names(weights: Mapping[str, Mapping[str, float]]) -> None:
+    """Raises StateError where weights, by policy and term, name a term that there is not."""
+    for names in weights.values():
+        for name in names:
+            term_of(name)
+
+
+def all_reasons() -> tuple[Reason, ...]:
+    """The reasons that lists may give: those that Freshet has, then those of extensions."""
+    return tuple(dict.fromkeys([*BUILT_IN, *(term.reason for term in TERMS)]))

@@ -53,7 +53,8 @@ class Artifact:
     @cached_property
     def item_vectors(self) -> ItemVectors:
         """What the factor term reads."""
-        return ItemVectors(self.factors, gram_matrix(self.factors), self.factors.mean(axis=0, dtype=np.float64))
+        mean = self.factors.sum(axis=0, dtype=np.float64) / max(1, len(self.factors))
+        return ItemVectors(self.factors, gram_matrix(self.factors), mean)
 
     @cached_property
     def factor_columns(self) -> NDArray[np.float32]:

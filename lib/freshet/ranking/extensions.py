@@ -51,15 +51,16 @@ def loaded_extensions() -> tuple[str, ...]:
 
 @contextmanager
 def extended(*modules: str) -> Iterator[None]:
-    """`load_extensions` until the end of the context, as tests need it."""
-    new = [name for name in modules if name not in _loaded]
+    """`load_extensions` until the end of the context, as tests need it; so too what recipes load within it."""
+    before = loaded_extensions()
     try:
         load_extensions(modules)
         yield
     finally:
-        for name in new:
-            if name in _loaded:
-                _remove(_loaded.pop(name))
+        with _loading:
+            for name in loaded_extensions():
+                if name not in before:
+                    _remove(_loaded.pop(name))
 
 
 def _added(name: str) -> ModuleType:

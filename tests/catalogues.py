@@ -1,0 +1,21 @@
+"""Item features for tests: rows of contract ITEM_FEATURES as far as terms and models read them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from tests.artifacts import CLOCK
+
+
+def features(items: Sequence[str], *, is_even: bool = False) -> pa.Table:
+    """Features that differ from item to item; `is_even`: the same of all."""
+    numbers = np.zeros(len(items)) if is_even else np.arange(len(items), dtype=np.float64)
+    figures = ("trend", "shoppers", *(f"shoppers_{days}d" for days in (7, 14, 30, 90, 365)))
+    first_seen = [CLOCK - timedelta(days=40 * float(number)) for number in numbers]
+    return pa.table({
+        "item_id": pa.array(items, pa.string()),
+        "first_seen": pa.array(first_seen, pa.timestamp("us")),
+        **{name: pa.array(numbers) for name in figures},
+    })  # fmt: skip

@@ -1,0 +1,40 @@
+"""The name of an item model and of a term stands once in the library: everything else reaches it by its registry."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.ranking.terms.registry import TERMS
+
+LIBRARY = Path(__file__).parents[1] / "lib" / "freshet"
+
+COLUMNS = {
+    "factors": {"models.py", "als.py", "als_mllib.py", "als_native.py", "factorisation.py", "assembly.py",
+                "item_refresh.py"},
+    "neighbours": {"item_weights.py", "artifact.py", "assembly.py", "similar.py"},
+}  # fmt: skip
+"""Files in which a column of a table has the same name."""
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """All texts of a module but for docstrings, also the fixed parts of formatted ones, with their lines."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    bare = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+            yield node.lineno, node.value
+
+
+@pytest.mark.parametrize("name", [*ITEM_MODELS.names, *TERMS.names])
+def test_the_name_of_a_model_or_term_stands_once(name: str) -> None:
+    found = [
+        f"{path.relative_to(LIBRARY)}:{line}: {text}"
+        for path in sorted(LIBRARY.rglob("*.py"))
+        if path.name not in COLUMNS.get(name, set())
+        for line, text in texts(path)
+        if text == name or text.startswith(f"{name}_")
+    ]
+    assert len(found) == 1, found

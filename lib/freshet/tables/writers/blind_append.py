@@ -24,6 +24,7 @@ from deltalake.exceptions import DeltaError
 from pyspark.sql.types import StructType
 
 from freshet.contracts import TableContract
+from freshet.core.errors import TransientError
 from freshet.tables.data_files import NotPlainError, check_plain, written_file
 
 _log = logging.getLogger(__name__)
@@ -54,13 +55,21 @@ class _Log:
 
     def is_known(self) -> bool:
         """False where the log was cleaned up to here, or where another table has come in its place."""
+        return _stamp_if_there(_entry(self.folder, self.version)) == self.stamp
+
+    def has_checkpoint_after(self, version: int) -> bool:
+        """Whether another writer has written a checkpoint of a later version."""
         try:
-            return _stamp(_entry(self.folder, self.version)) == self.stamp
+            hint = json.loads((self.folder / "_last_checkpoint").read_bytes())
         except FileNotFoundError:
             return False
+        return int(hint["version"]) > version
 
     def follow(self, contract: TableContract) -> None:
-        """Goes on to the newest entry; opens the table anew where one has changed more than its rows."""
+        """Goes on to the newest entry; opens the table anew where one has changed more than its rows, and where the
+        log is not the one that is known."""
+        if not self.is_known():
+            vars(self).update(vars(_Log.of(self.folder, contract)))
         while (entry := _entry(self.folder, self.version + 1)).is_file():
             with entry.open(encoding="utf-8") as lines:
                 if any(line.startswith(_OPENS_ANEW) for line in lines):
@@ -105,7 +114,7 @@ def _write_checkpoint(folder: Path) -> None:
 
 def _known_log(folder: Path, contract: TableContract) -> _Log:
     log = _logs.get(folder)
-    if log is None or not log.is_known():
+    if log is None:
         log = _logs[folder] = _Log.of(folder, contract)
     log.follow(contract)
     return log
@@ -140,19 +149,52 @@ def _committed(log: _Log, actions: list[dict[str, Any]], contract: TableContract
         part.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
         while True:
             log.follow(contract)
+            entry = _entry(log.folder, log.version + 1)
             try:
-                os.link(part, _entry(log.folder, log.version + 1))
-                break
+                os.link(part, entry)
             except FileExistsError:
                 continue
+            # A writer that first looks and then renames may have put its own entry in place of this one.
+            if _stamp_if_there(entry) in (_stamp(part), None):
+                break
+        # The name was free. Either no version has had it, or its version was removed with all before it, which asks
+        # for a later checkpoint: then no reader will ever look at this entry.
+        if not log.is_known() or log.has_checkpoint_after(log.version + 1):
+            _check_in_table(log, actions)
         log.version, log.stamp = log.version + 1, _stamp(part)
     finally:
         part.unlink(missing_ok=True)
     return log.version
 
 
+def _check_in_table(log: _Log, actions: list[dict[str, Any]]) -> None:
+    """Raises TransientError where the table does not hold the files of the newest entry.
+
+    They are not committed again: where another writer has packed them since, their rows would be there twice. A query
+    that starts again asks the table for what it holds.
+    """
+    table = DeltaTable(log.folder.parent)
+    held = set(pa.table(table.get_add_actions()).column("path").to_pylist())
+    if all(action["path"] in held for action in actions):
+        return
+    _logs.pop(log.folder, None)
+    if not log.is_known():
+        _entry(log.folder, log.version + 1).unlink(missing_ok=True)
+    raise TransientError(
+        "the log of the table was cleaned up while rows were being appended", where=f"table {log.folder.parent.name}",
+        do="Start again: nothing is lost or doubled",
+    )  # fmt: skip
+
+
 def _entry(folder: Path, version: int) -> Path:
     return folder / f"{version:020d}.json"
+
+
+def _stamp_if_there(file: Path) -> tuple[int, int] | None:
+    try:
+        return _stamp(file)
+    except FileNotFoundError:
+        return None
 
 
 def _stamp(file: Path) -> tuple[int, int]:

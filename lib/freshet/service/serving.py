@@ -41,7 +41,7 @@ from freshet.service.intake.event_intake import EventIntake, IntakeRules
 from freshet.service.intake.item_intake import ItemIntake
 from freshet.service.lifecycle.checkpoint import newest_number, opened_checkpoint
 from freshet.service.lifecycle.progress import Backlogs, ProgressListener
-from freshet.service.lifecycle.running import RunningQuery, WithChores, started
+from freshet.service.lifecycle.running import RunningQuery, WithChores, ended_together, started
 from freshet.service.lists.availability import Availability
 from freshet.service.lists.forgetting import Forgetting
 from freshet.service.lists.initial_histories import opened_store
@@ -97,26 +97,19 @@ def serve(
     this home or writes one of its tables, StateError when a checkpoint was made for something else.
     """
     check_feed(feed, parts)
-    with _leased(job, parts):
+    with _leased(job, parts), ended_together(within_seconds=job.settings.service.stop_seconds) as running:
         for table in (STREAM_METRICS, *(table for part in parts for table in WRITES[part])):
             job.warehouse.create(table)
-        running: list[RunningQuery] = []
-        try:
-            # Lists first: what the intake takes in meanwhile is live for them, and not a part of the hand-over.
-            for part in sorted(parts, reverse=True):
-                for query in _BEGINNINGS[part](job, feed, notify):
-                    running.append(query)  # at once: a later one may fail to begin
-            notify("running")
-            while not stop.wait(timeout=0.2):
-                for one in running:
-                    one.raise_failure()
-                    if not one.query.isActive:
-                        raise StateError("the stream ended by itself", where=one.name, do="Start it again")
-        finally:
+        # Lists first: what the intake takes in meanwhile is live for them, and not a part of the hand-over.
+        for part in sorted(parts, reverse=True):
+            for query in _BEGINNINGS[part](job, feed, notify):
+                running.append(query)  # at once: a later one may fail to begin
+        notify("running")
+        while not stop.wait(timeout=0.2):
             for one in running:
-                one.begin_ending()
-            for one in running:
-                one.stop(within_seconds=job.settings.service.stop_seconds)
+                one.raise_failure()
+                if not one.query.isActive:
+                    raise StateError("the stream ended by itself", where=one.name, do="Start it again")
 
 
 def forget_progress(job: Job, parts: tuple[str, ...]) -> None:

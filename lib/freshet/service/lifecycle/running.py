@@ -1,8 +1,11 @@
 """A query that runs until it is stopped: started, watched, ended between two micro-batches."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +16,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from freshet.core.errors import NO_SPACE, StateError, TransientError
 from freshet.sources.rules import MISTAKES_FOUND_LATE
+
+_log = logging.getLogger(__name__)
 
 
 class MicroBatches(Protocol):
@@ -85,15 +90,21 @@ class RunningQuery:
 
     def stop(self, *, within_seconds: float) -> None:
         """Ends the query between two micro-batches; after the given time in the middle of one, which is then repeated
-        by the next start."""
+        by the next start.
+
+        All of `ended` are called, whatever fails. Then the first error is raised, and the others are logged.
+        """
         self.begin_ending()
+        _raise_first(_errors_of((partial(self._stop_query, within_seconds), *self.ended)))
+
+    def _stop_query(self, within_seconds: float) -> None:
         end = time.monotonic() + within_seconds
         # A steady stream leaves hardly a moment between two micro-batches: the next one ends it.
-        while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
-            time.sleep(0.02)
-        self.query.stop()
-        for close in self.ended:
-            close()
+        try:
+            while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
+                time.sleep(0.02)
+        finally:
+            self.query.stop()
 
     def _in_known_words(self, error: Exception) -> StateError | None:
         text = str(error)
@@ -108,6 +119,49 @@ class RunningQuery:
             "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
             do="Start it again; where that ends likewise, begin anew with --rebuild",
         )  # fmt: skip
+
+
+@contextmanager
+def ended_together(*, within_seconds: float) -> Iterator[list[RunningQuery]]:
+    """A list for running queries, all of which are stopped when the block ends; each may take so many seconds.
+
+    What ended the block is raised, else the first error in stopping a query. Other errors are logged.
+    """
+    running: list[RunningQuery] = []
+    try:
+        yield running
+    except BaseException:
+        _log_all(_errors_of_stopping(running, within_seconds))
+        raise
+    _raise_first(_errors_of_stopping(running, within_seconds))
+
+
+def _errors_of_stopping(running: list[RunningQuery], within_seconds: float) -> list[Exception]:
+    for one in running:
+        one.begin_ending()
+    return _errors_of(partial(one.stop, within_seconds=within_seconds) for one in running)
+
+
+def _errors_of(calls: Iterable[Callable[[], None]]) -> list[Exception]:
+    """Calls all, one after the other; the errors of those that failed."""
+    errors: list[Exception] = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            errors.append(error)
+    return errors
+
+
+def _raise_first(errors: list[Exception]) -> None:
+    if errors:
+        _log_all(errors[1:])
+        raise errors[0]
+
+
+def _log_all(errors: list[Exception]) -> None:
+    for error in errors:
+        _log.warning("while the streams were stopped: %s: %s", type(error).__name__, error)
 
 
 _GONE = (

@@ -26,6 +26,13 @@ def test_a_login_becomes_one_of_java() -> None:
     }
 
 
+def test_how_long_a_broker_holds_back_its_answer_has_another_name_in_java() -> None:
+    assert spark_options({"bootstrap.servers": "a:1", "fetch.wait.max.ms": "7"}) == {
+        "kafka.bootstrap.servers": "a:1",
+        "kafka.fetch.max.wait.ms": "7",
+    }
+
+
 def test_what_has_no_counterpart_is_named_without_its_value() -> None:
     with pytest.raises(InputError) as refused:
         spark_options({"bootstrap.servers": "a:1", "ssl.key.pem": "hidden"})

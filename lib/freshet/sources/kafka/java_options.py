@@ -13,6 +13,8 @@ _LOGINS = {
 
 _SAME = ("bootstrap.servers", "security.protocol", "client.id", "ssl.endpoint.identification.algorithm")
 
+_RENAMED = {"fetch.wait.max.ms": "fetch.max.wait.ms"}
+
 _PEM_FILES = {
     "ssl.certificate.location": "ssl.keystore.certificate.chain",
     "ssl.key.location": "ssl.keystore.key",
@@ -35,6 +37,7 @@ def spark_options(options: Mapping[str, str]) -> dict[str, str]:
     for name in _SAME:
         if name in left:
             java[name] = left.pop(name)
+    java |= {java_name: left.pop(name) for name, java_name in _RENAMED.items() if name in left}
     mechanism = left.pop("sasl.mechanisms", left.pop("sasl.mechanism", None))
     if mechanism is not None:
         java["sasl.mechanism"] = mechanism
@@ -46,7 +49,7 @@ def spark_options(options: Mapping[str, str]) -> dict[str, str]:
         raise InputError(
             f"Kafka option {', '.join(sorted(left))} cannot be passed to Spark",
             expected=", ".join([*_SAME, "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
-                                *_PEM_FILES, *_KEYSTORE, "ssl.key.password"]),
+                                *_RENAMED, *_PEM_FILES, *_KEYSTORE, "ssl.key.password"]),
         )  # fmt: skip
     return {f"kafka.{name}": value for name, value in java.items()}
 

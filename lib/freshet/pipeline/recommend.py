@@ -70,6 +70,13 @@ def served_policy(job: Job) -> str:
     return "next_baskets" if share is None or share >= job.settings.lists.repeat_share else "new_items"
 
 
+def policy_of_lists(job: Job) -> str:
+    """The policy that the batch lists were made with; `served_policy` where they were made before a recommender
+    served. Raises StateError where the step has not run."""
+    recorded = job.record("recommend").get("policy")
+    return served_policy(job) if recorded is None else str(recorded)
+
+
 def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     windows, lists = job.windows(), job.settings.lists
     artifact = Artifact.load(version.folder)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from freshet.contracts import EVALUATION_RESULTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
-from freshet.core.errors import DataTooSmallError
+from freshet.core.errors import DataTooSmallError, StateError
 from freshet.pipeline.live_quality import evaluate_live
 from freshet.pipeline.recommender_fits import events_until
 from freshet.ranking.lists import recommended_in_process
@@ -39,7 +39,12 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     of_service = ~pc.starts_with(pc.field("query_id"), QUERY_PREFIX)
     if any(rows_where(job.warehouse, table, of_service) for table in (RECOMMENDATION_UPDATES, STREAM_METRICS)):
         raise DataTooSmallError("lists or figures of a service stand in this home, and a replay would remove them")
-    policy, length = job.record(RECOMMEND)["policy"], job.settings.lists.length
+    policy, length = job.record(RECOMMEND).get("policy"), job.settings.lists.length
+    if policy is None:
+        raise StateError(
+            "the lists that the replay goes on from were not made yet: no recommender served at that time",
+            where=str(job.home.root), do="Run `freshet recommend` first",
+        )  # fmt: skip
     plan = LivePlan(
         fingerprint=fingerprint,
         start=windows.cut,

@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.core.errors import DataTooSmallError, StateError
+from freshet.pipeline.recommend import policy_of_lists
 from freshet.ranking.lists import recommended_in_process
 from freshet.ranking.packed_histories import PackedHistories
 from freshet.runs.job import Job
@@ -82,7 +83,7 @@ class Champion:
             version = champion(self.job, RECOMMENDER)
             if version is None:
                 raise DataTooSmallError("no recommender serves, so there are no lists to keep fresh")
-            policy = self.job.record(RECOMMEND)["policy"]
+            policy = policy_of_lists(self.job)
             self._model = ServedModel(version.model_version, version.generation, version.folder, policy)
             self._until = time.monotonic() + self.seconds
         return self._model

@@ -59,9 +59,14 @@ def test_a_query_whose_state_cannot_be_asked_is_closed_all_the_same() -> None:
 
 def test_what_ended_the_block_is_raised_and_not_what_went_wrong_afterwards(caplog: pytest.LogCaptureFixture) -> None:
     ended: list[str] = []
-    with pytest.raises(StateError, match="the stream broke"), ended_together(within_seconds=1) as queries:
-        queries += [running("a", ended, query=OSError("no answer")), running("b", ended)]
-        raise StateError("the stream broke")
+
+    def broken() -> None:
+        with ended_together(within_seconds=1) as queries:
+            queries += [running("a", ended, query=OSError("no answer")), running("b", ended)]
+            raise StateError("the stream broke")
+
+    with pytest.raises(StateError, match="the stream broke"):
+        broken()
     assert ended == ALL
     assert "no answer" in caplog.text
 

@@ -25,7 +25,7 @@ from tests.benchmarks.main_job import main_job
 from tests.benchmarks.search import search
 from tests.benchmarks.stream_ageing import ageing
 from tests.benchmarks.stream_catchup import stream_catchup
-from tests.benchmarks.stream_latency import stream_latency
+from tests.benchmarks.stream_latency import rates_of, stream_latency
 from tests.benchmarks.tables import tables
 from tests.benchmarks.topk import topk
 from tests.benchmarks.write_path import write_path
@@ -54,7 +54,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "ageing": ageing,
 }
 
-OPTIONS: dict[str, tuple[type, str]] = {
+OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "only": (str, "the tables whose names begin so"),
     "pairs": (int, "alternating pairs of what is compared"),
     "trials": (int, "settings tried on each source"),
@@ -66,7 +66,7 @@ OPTIONS: dict[str, tuple[type, str]] = {
     "batches": (int, "micro-batches of lists"),
     "shoppers": (int, "shoppers in the stream's state"),
     "past": (int, "past events of each shopper"),
-    "rate": (float, "events sent in a second"),
+    "rates": (rates_of, "events sent in a second, one rate after the other: 1,10,100"),
 }
 """Of single benchmarks: what is measured, or at which size."""
 

@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,22 @@ from tests.benchmarks.stream_shop import Shop
 _POLL_SECONDS = 0.01
 
 
-def produce(shop: Shop, server: str, topic: str, rate: float | None, events: int, kept: Path) -> None:
-    """Sends `events` events at `rate` a second; `kept` holds (user_id, received) of each, received in microseconds.
+class Stage(NamedTuple):
+    """So many events at a rate a second; None: as fast as it goes."""
+
+    rate: float | None
+    events: int
+
+
+def produce(shop: Shop, server: str, topic: str, stages: Sequence[Stage], kept: Path) -> None:
+    """Sends the events of all stages, one after the other; `kept` holds (user_id, received, stage) of each event:
+    received in microseconds, the number of its stage from 0.
 
     The time of receipt is that of sending: it stands in the event and comes back with the list that it causes.
     """
     users: list[bytes] = []
     moments: list[int] = []
+    messages = shop.messages()
 
     def stamped(value: bytes) -> bytes:
         micros = time.time_ns() // 1000
@@ -33,12 +42,14 @@ def produce(shop: Shop, server: str, topic: str, rate: float | None, events: int
         return value[:-1] + b',"received_time":"' + text.encode() + b'Z"}'
 
     sender = Sender({"bootstrap.servers": server}, topic)
-    send_paced(
-        sender, islice(shop.messages(), events), Pace(rate=rate), clock=time.monotonic, stamped=stamped,
-        notify=lambda _, message: users.append(message.key),
-    )  # fmt: skip
-    table = pa.table({"user_id": pa.array(users, pa.binary()).cast(pa.string()), "received": pa.array(moments)})
-    pq.write_table(table, kept)
+    for stage in stages:
+        send_paced(
+            sender, islice(messages, stage.events), Pace(rate=stage.rate), clock=time.monotonic, stamped=stamped,
+            notify=lambda _, message: users.append(message.key),
+        )  # fmt: skip
+    numbers = np.repeat(np.arange(len(stages)), [stage.events for stage in stages])
+    names = pa.array(users, pa.binary()).cast(pa.string())
+    pq.write_table(pa.table({"user_id": names, "received": pa.array(moments), "stage": numbers}), kept)
 
 
 def read_lists(table: Path, until: Path, kept: Path) -> None:

@@ -1,4 +1,4 @@
-"""What another writer may do between an append's look at the log and its entry there, at moments of the test's choice."""
+"""What another writer may do between an append's look at the log and its entry there, each at a moment of choice."""
 
 import os
 import shutil

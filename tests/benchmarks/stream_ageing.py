@@ -10,7 +10,6 @@ from deltalake import DeltaTable
 
 from freshet.runs.settings import load_settings
 from freshet.service.lists.initial_histories import HISTORIES
-from tests.benchmarks.stream_load import Stage
 from tests.benchmarks.stream_run import LOG, Service, running_service, sending
 from tests.benchmarks.stream_shop import Shop
 
@@ -43,7 +42,7 @@ def ageing(quick: bool, batches: int | None = None, shoppers: int | None = None)
     ):
         past = _done(service)
         # More than are needed: stopped when there were enough micro-batches.
-        sender, _ = sending(service, shop, Stage(RATE, 10_000_000))
+        sender, _ = sending(service, shop, rate=RATE, events=10_000_000)
         try:
             looks = _looks(service, past, wanted)
         finally:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.stream_latency import batches_of, parts_of
-from tests.benchmarks.stream_load import Stage
 from tests.benchmarks.stream_run import LOG, rows_read, running_service, sending
 from tests.benchmarks.stream_shop import ITEMS, RANK, Shop
 
@@ -33,7 +32,7 @@ def stream_catchup(
     ):
         service.stop()
         before = len(service.account())
-        sender, _ = sending(service, shop, Stage(None, wanted))
+        sender, _ = sending(service, shop, rate=None, events=wanted)
         sender.join()
         service.start()
         service.wait(lambda account: rows_read(account[before:], "lists") == wanted)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tests.benchmarks.processor import seconds_by_program
-from tests.benchmarks.stream_load import Stage, seconds_to_list
+from tests.benchmarks.stream_load import seconds_to_list
 from tests.benchmarks.stream_run import LOG, Service, reading, running_service, sending
 from tests.benchmarks.stream_shop import ITEMS, RANK, Shop
 
@@ -24,8 +25,6 @@ SHOPPERS, QUICK_SHOPPERS = 1_000_000, 5_000
 PAST_EVENTS = 50
 MINUTES, QUICK_MINUTES = 5.0, 0.25
 WARM_UP_SECONDS, QUICK_WARM_UP_SECONDS = 60.0, 8.0
-_SETTLING_SECONDS = 2.0
-"""At the beginning of each rate, not counted: what the rate before has left is worked off."""
 _END_SECONDS = 120.0
 _LOOK_SECONDS = 2.0
 
@@ -37,6 +36,15 @@ class Look(NamedTuple):
     at: float
     backlog: int
     used: dict[str, float]
+
+
+class Sent(NamedTuple):
+    """Events that were sent at a rate: how many, the file that tells when, and what was seen meanwhile."""
+
+    rate: float
+    events: int
+    file: Path
+    looks: list[Look]
 
 
 def rates_of(text: str) -> tuple[float, ...]:
@@ -61,26 +69,28 @@ def stream_latency(
     records.
 
     Everything on the same cores: broker, sender, service with both queries, reader. Events are sent for `minutes` at
-    each rate. The first minute, in which Java compiles, is sent and not counted. `parts_ms` are medians per micro-batch
-    of lists, `cores_used` shares of one core by program, both at RATE, or at the last rate where that is none of them.
+    each rate, once lists are made of all that was sent before. The first minute, in which Java compiles, is not
+    counted. `parts_ms` are medians per micro-batch of lists, `cores_used` shares of one core by program, both at RATE,
+    or at the last rate where that is none of them.
     """
     shop = Shop(LOG, shoppers or (QUICK_SHOPPERS if quick else SHOPPERS), past or PAST_EVENTS)
     warm_up = QUICK_WARM_UP_SECONDS if quick else WARM_UP_SECONDS
-    seconds = _SETTLING_SECONDS + 60 * (minutes or (QUICK_MINUTES if quick else MINUTES))
+    seconds = 60 * (minutes or (QUICK_MINUTES if quick else MINUTES))
     wanted = tuple(rates or (QUICK_RATES if quick else RATES))
-    stages = [Stage(RATE, int(RATE * warm_up)), *(Stage(rate, max(1, int(rate * seconds))) for rate in wanted)]
+    sent: list[Sent] = []
     with tempfile.TemporaryDirectory(prefix="freshet-latency-") as folder:
         with running_service(shop, Path(folder)) as service, reading(service) as seen:
-            sender, sent = sending(service, shop, *stages)
-            looks = _watched(service, sender)
-            _until_read(service)
+            for rate, lasting in ((RATE, warm_up), *((rate, seconds) for rate in wanted)):
+                before = sum(one.events for one in sent)
+                sent.append(_sent(service, shop, rate, max(1, int(rate * lasting)), skipped=before))
         account = service.account()
-        events, lists = pq.read_table(sent), pq.read_table(seen)
-    found = seconds_to_list(events, lists)
-    moment, number = events.column("received").to_numpy() / 1e6, events.column("stage").to_numpy()
+        events = pa.concat_tables([pq.read_table(one.file) for one in sent])
+        lists = pq.read_table(seen)
+    found = np.split(seconds_to_list(events, lists), np.cumsum([one.events for one in sent])[:-1])
+    moments = np.split(events.column("received").to_numpy() / 1e6, np.cumsum([one.events for one in sent])[:-1])
     figures = {
-        rate: _figures(rate, found[number == n], moment[number == n], looks, account)
-        for n, rate in enumerate(wanted, 1)
+        one.rate: _figures(one, of_one, moment, account)
+        for one, of_one, moment in list(zip(sent, found, moments, strict=True))[1:]
     }
     main = figures[RATE if RATE in figures else wanted[-1]]
     of_rates = {
@@ -99,34 +109,41 @@ def stream_latency(
     }
 
 
+def _sent(service: Service, shop: Shop, rate: float, events: int, *, skipped: int) -> Sent:
+    """Sends events at a rate, a look every few seconds meanwhile, and waits until lists are made of all of them."""
+    sender, file = sending(service, shop, rate=rate, events=events, skipped=skipped)
+    looks = []
+    while sender.is_alive():
+        sender.join(_LOOK_SECONDS)
+        service.check()
+        looks.append(Look(time.time(), service.backlog(), seconds_by_program(os.getpid(), service.broker)))
+    _until_read(service)
+    return Sent(rate, events, file, looks)
+
+
 def _figures(
-    rate: float,
-    seconds: NDArray[np.float64],
-    moment: NDArray[np.float64],
-    looks: Sequence[Look],
-    account: Sequence[dict[str, Any]],
+    sent: Sent, seconds: NDArray[np.float64], moments: NDArray[np.float64], account: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The figures of one rate, of whose events `seconds` are those to a list and `moment` those of sending."""
-    begin, end = float(moment[0]) + _SETTLING_SECONDS, float(moment[-1])
-    counted = seconds[moment >= begin]
-    mine = [look for look in looks if begin <= look.at <= end + _LOOK_SECONDS] or list(looks[-1:])
-    lagging = np.array([look.backlog for look in mine])
+    """The figures of one rate, of whose events `seconds` are those to a list and `moments` those of sending."""
+    begin, end = float(moments[0]), float(moments[-1])
+    looks = [look for look in sent.looks if begin <= look.at] or sent.looks[-1:]
+    lagging = np.array([look.backlog for look in looks])
     third = max(1, len(lagging) // 3)
     entries = [entry for entry in account if begin <= entry["at"] <= end + _LOOK_SECONDS]
     return {
-        "rate": rate,
-        "p50_s": _percentile(counted, 50),
-        "p95_s": _percentile(counted, 95),
-        "p99_s": _percentile(counted, 99),
+        "rate": sent.rate,
+        "p50_s": _percentile(seconds, 50),
+        "p95_s": _percentile(seconds, 95),
+        "p99_s": _percentile(seconds, 99),
         "never": int(np.isinf(seconds).sum()),
         "backlog_first_third": float(lagging[:third].mean()),
         "backlog_last_third": float(lagging[-third:].mean()),
         "backlog_end": int(lagging[-1]),
-        "events": len(counted),
-        "events_per_s": round((len(moment) - 1) / max(end - float(moment[0]), 1e-9), 1),
+        "events": len(seconds),
+        "events_per_s": round((len(moments) - 1) / max(end - begin, 1e-9), 1),
         **batches_of(entries),
         "parts_ms": parts_of(entries),
-        "cores_used": _shares(mine),
+        "cores_used": _shares(looks),
     }
 
 
@@ -140,16 +157,6 @@ def _shares(looks: Sequence[Look]) -> dict[str, float]:
 def _percentile(seconds: np.ndarray, percent: int) -> float:
     # Without interpolation, which would make infinity of a neighbour of it.
     return round(float(np.percentile(seconds, percent, method="lower")), 3)
-
-
-def _watched(service: Service, sender: Any) -> list[Look]:
-    """A look every few seconds while events are sent."""
-    looks = []
-    while sender.is_alive():
-        sender.join(_LOOK_SECONDS)
-        service.check()
-        looks.append(Look(time.time(), service.backlog(), seconds_by_program(os.getpid(), service.broker)))
-    return looks
 
 
 def _until_read(service: Service) -> None:

@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,22 +18,17 @@ from tests.benchmarks.stream_shop import Shop
 _POLL_SECONDS = 0.01
 
 
-class Stage(NamedTuple):
-    """So many events at a rate a second; None: as fast as it goes."""
+def produce(
+    shop: Shop, server: str, topic: str, rate: float | None, events: int, kept: Path, *, skipped: int = 0
+) -> None:
+    """Sends `events` events at `rate` a second, those behind the first `skipped` of the shop.
 
-    rate: float | None
-    events: int
-
-
-def produce(shop: Shop, server: str, topic: str, stages: Sequence[Stage], kept: Path) -> None:
-    """Sends the events of all stages, one after the other; `kept` holds (user_id, received, stage) of each event:
-    received in microseconds, the number of its stage from 0.
+    `kept` holds (user_id, received) of each, received in microseconds.
 
     The time of receipt is that of sending: it stands in the event and comes back with the list that it causes.
     """
     users: list[bytes] = []
     moments: list[int] = []
-    messages = shop.messages()
 
     def stamped(value: bytes) -> bytes:
         micros = time.time_ns() // 1000
@@ -42,14 +37,13 @@ def produce(shop: Shop, server: str, topic: str, stages: Sequence[Stage], kept: 
         return value[:-1] + b',"received_time":"' + text.encode() + b'Z"}'
 
     sender = Sender({"bootstrap.servers": server}, topic)
-    for stage in stages:
-        send_paced(
-            sender, islice(messages, stage.events), Pace(rate=stage.rate), clock=time.monotonic, stamped=stamped,
-            notify=lambda _, message: users.append(message.key),
-        )  # fmt: skip
-    numbers = np.repeat(np.arange(len(stages)), [stage.events for stage in stages])
-    names = pa.array(users, pa.binary()).cast(pa.string())
-    pq.write_table(pa.table({"user_id": names, "received": pa.array(moments), "stage": numbers}), kept)
+    mine = islice(shop.messages(), skipped, skipped + events)
+    send_paced(
+        sender, mine, Pace(rate=rate), clock=time.monotonic, stamped=stamped,
+        notify=lambda _, message: users.append(message.key),
+    )  # fmt: skip
+    table = pa.table({"user_id": pa.array(users, pa.binary()).cast(pa.string()), "received": pa.array(moments)})
+    pq.write_table(table, kept)
 
 
 def read_lists(table: Path, until: Path, kept: Path) -> None:

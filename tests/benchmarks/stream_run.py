@@ -17,7 +17,7 @@ from freshet.runs.settings import load_settings
 from freshet.service.lifecycle.checkpoint import newest_number, source_offset
 from freshet.service.lists.initial_histories import fill_store
 from freshet.sources.kafka.topics import create_topic, end_offsets
-from tests.benchmarks.stream_load import Stage, produce, read_lists
+from tests.benchmarks.stream_load import produce, read_lists
 from tests.benchmarks.stream_shop import Shop, with_champion
 from tests.streaming.broker import running_broker
 
@@ -140,9 +140,12 @@ def reading(service: Service) -> Iterator[Path]:
         reader.join()
 
 
-def sending(service: Service, shop: Shop, *stages: Stage) -> tuple[Any, Path]:
-    """A process that sends events, started, and the file that will tell what it sent when."""
-    kept = service.folder / "sent.parquet"
-    sender = _spawned.Process(target=produce, args=(shop, service.server, TOPIC, stages, kept))
+def sending(service: Service, shop: Shop, *, rate: float | None, events: int, skipped: int = 0) -> tuple[Any, Path]:
+    """A process that sends events, started, and the file that will tell what it sent when; `skipped`: events of the
+    shop that were sent before."""
+    kept = service.folder / f"sent-{skipped}.parquet"
+    sender = _spawned.Process(
+        target=produce, args=(shop, service.server, TOPIC, rate, events, kept), kwargs={"skipped": skipped}
+    )
     sender.start()
     return sender, kept

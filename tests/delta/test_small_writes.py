@@ -15,13 +15,14 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StringType
 
 from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS, Column, TableContract
+from freshet.contracts.row_rules import arrow_problems, spark_problems
 from freshet.core.errors import ContractError
 from freshet.runs.home import Home
 from freshet.tables.data_files import written_file
 from freshet.tables.transactions import clear, newest_batch
 from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers.replacements import replace_by_parts
-from freshet.tables.writers.small_writes import append_arrow, append_row, arrow_problems, replace_rows
+from freshet.tables.writers.small_writes import append_arrow, append_row, replace_rows
 from tests.factories import SOME_MOMENT, Row, frame
 
 pytestmark = pytest.mark.delta
@@ -88,9 +89,9 @@ def test_broken_rows_are_listed_all_at_once_and_nothing_is_written(warehouse: Wa
 def test_arrow_rules_are_those_of_the_spark_check(spark: SparkSession) -> None:
     rows = [figures(1), figures(1), figures(2, lists=-1), figures(3, query_id=None), figures(4, event_clock=None)]
     table = pa.Table.from_pylist(rows, schema=to_arrow_schema(STREAM_METRICS.schema, timezone="UTC"))
-    by_spark = STREAM_METRICS.row_problems(frame(spark, STREAM_METRICS, rows))
+    by_spark = spark_problems(frame(spark, STREAM_METRICS, rows), STREAM_METRICS)
     by_arrow = arrow_problems(table, STREAM_METRICS)
-    assert [text.split(":")[0] for text in by_arrow] == [text.split(":")[0] for text in by_spark]
+    assert by_arrow == by_spark
     assert len(by_arrow) == 3
 
 

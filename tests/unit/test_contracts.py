@@ -16,6 +16,7 @@ from pyspark.sql.types import (
 )
 
 from freshet.contracts import ALL_TABLES, Column, TableContract
+from freshet.contracts.row_rules import spark_problems
 from freshet.contracts.table import same_type
 from freshet.core.errors import ContractError, listed
 from tests.factories import local_frame
@@ -38,7 +39,7 @@ SOUND = {"shop": "a", "shelf": 1, "kind": "wall", "length": 0.0, "balance": -3.0
 
 
 def broken_rules(spark: SparkSession, *rows: dict) -> list[str]:
-    return SHELVES.row_problems(local_frame(spark, SHELVES.schema, list(rows)))
+    return spark_problems(local_frame(spark, SHELVES.schema, list(rows)), SHELVES)
 
 
 def test_schema_names_every_missing_extra_and_mistyped_column_at_once() -> None:

@@ -4,6 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import ALL_TABLES, EVALUATION_RESULTS, EVENTS, STREAM_METRICS, TableContract
+from freshet.contracts.row_rules import spark_problems
 from tests.factories import event, frame, moment
 
 
@@ -14,7 +15,7 @@ def test_every_contract_can_be_filled(spark: SparkSession) -> None:
 
 @pytest.mark.parametrize("contract", [EVENTS, EVALUATION_RESULTS, STREAM_METRICS], ids=lambda contract: contract.name)
 def test_filled_rows_keep_every_rule(spark: SparkSession, contract: TableContract) -> None:
-    assert contract.row_problems(frame(spark, contract, [{}, {}, {}])) == []
+    assert spark_problems(frame(spark, contract, [{}, {}, {}]), contract) == []
 
 
 def test_overrides_stay_and_unknown_columns_are_refused(spark: SparkSession) -> None:

@@ -5,12 +5,10 @@ the merge key, the row factory of the tests and the generated table reference.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     DataType,
@@ -45,26 +43,9 @@ class Column:
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
 
-    def violation(self) -> SparkColumn | None:
-        """True where a value breaks this column's rules; None when the column has no rule."""
-        value = F.col(self.name)
-        broken = []
-        if self.required:
-            broken.append(value.isNull())
-        if self.minimum is not None:
-            broken.append(value < F.lit(self.minimum))
-        if self.maximum is not None:
-            broken.append(value > F.lit(self.maximum))
-        if isinstance(self.type, FloatType | DoubleType):
-            broken.append(F.isnan(value))
-        if self.allowed:
-            broken.append(~value.isin(*self.allowed))
-        if not broken:
-            return None
-        rule = broken[0]
-        for other in broken[1:]:
-            rule = rule | other
-        return F.coalesce(rule, F.lit(False))
+    @property
+    def is_fraction(self) -> bool:
+        return isinstance(self.type, FloatType | DoubleType)
 
     def rule_text(self) -> str:
         """The rules in words, for messages and the table reference."""
@@ -73,7 +54,7 @@ class Column:
             low = "-inf" if self.minimum is None else f"{self.minimum:g}"
             high = "inf" if self.maximum is None else f"{self.maximum:g}"
             parts.append(f"{low} to {high}")
-        elif isinstance(self.type, FloatType | DoubleType):
+        elif self.is_fraction:
             parts.append("a number")
         if self.allowed:
             parts.append("one of " + ", ".join(self.allowed))
@@ -169,32 +150,15 @@ class TableContract:
                 do=f"See `freshet tables {self.name}` for its columns",
             )
 
-    def violations(self) -> dict[str, SparkColumn]:
-        """Per rule, by its text, a column that is true where a row breaks it."""
-        rules = {}
-        for column in self.columns:
-            strict = column if column.name not in self.key else _required(column)
-            broken = strict.violation()
-            if broken is not None:
-                rules[f"{column.name} must be {strict.rule_text()}"] = broken
-        return rules
+    @cached_property
+    def checked_columns(self) -> list[Column]:
+        """The columns with the rules that rows are checked by: those of the key are required."""
+        return [replace(c, required=True) if c.name in self.key else c for c in self.columns]
 
-    def row_problems(self, df: DataFrame) -> list[str]:
-        """Every rule that rows of `df` break, with the number of rows and of repeated keys. Runs two jobs."""
-        rules = self.violations()
-        problems = []
-        if rules:
-            counts = df.agg(*[F.count_if(rule).alias(str(n)) for n, rule in enumerate(rules.values())]).first()
-            assert counts is not None  # an aggregate without grouping has exactly one row
-            problems = [f"{text}: {counts[n]} rows break this" for n, text in enumerate(rules) if counts[n]]
-        repeated = df.groupBy(*self.key).count().where("count > 1").count()
-        if repeated:
-            problems.append(f"key ({', '.join(self.key)}) must be unique: {repeated} keys are repeated")
-        return problems
-
-
-def _required(column: Column) -> Column:
-    return Column(**{**column.__dict__, "required": True})
+    @property
+    def key_rule(self) -> str:
+        """The rule of the key, in words."""
+        return f"key ({', '.join(self.key)}) must be unique"
 
 
 def same_type(found: DataType, wanted: DataType) -> bool:

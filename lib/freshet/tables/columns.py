@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 from pyspark.sql.types import StructType
 
 from freshet.contracts import TableContract
@@ -18,6 +18,29 @@ def has_commit(folder: Path, contract: TableContract) -> bool:
     """Whether the warehouse `folder` has the table; False as well where a first write goes on, or was killed before
     its commit."""
     return any((folder / contract.name / "_delta_log").glob("*.json"))
+
+
+def table_folder(folder: Path, contract: TableContract) -> Path:
+    """The folder of a table of the warehouse `folder`, by the same name whatever way leads to it."""
+    return (folder / contract.name).resolve()
+
+
+def made_or_widened(folder: Path, contract: TableContract) -> None:
+    """Makes the empty table, or gives that of an older product its new columns; nothing where it is as it should be.
+    Raises ContractError when its columns were changed by hand."""
+    path = table_folder(folder, contract)
+    if not has_commit(folder, contract):
+        DeltaTable.create(
+            str(path),
+            schema=Schema.from_json(contract.schema.json()),
+            partition_by=list(contract.partition_by) or None,
+            configuration=contract.table_properties,
+        )
+        return
+    table = DeltaTable(path)
+    missing = missing_columns(table, contract)
+    if missing.fields:
+        table.alter.add_columns(Schema.from_json(missing.json()).fields)
 
 
 def missing_columns(table: DeltaTable, contract: TableContract) -> StructType:

@@ -21,7 +21,7 @@ from freshet.core.errors import FreshetError, StateError
 from freshet.service.compaction.list_table import LISTS_PER_FILE
 from freshet.service.compaction.newest_lists import newest_lists
 from freshet.tables.data_files import NotPlainError, live_files
-from freshet.tables.writers.replacements import replace_by_parts
+from freshet.tables.writers.replacements import PartWriter
 
 _LOWEST_PRIORITY = 19
 
@@ -42,7 +42,7 @@ def merge_lists(
     updates = live_files(warehouse / RECOMMENDATION_UPDATES.name)
     files = live_files(warehouse / RECOMMENDATIONS.name) + [one for one in updates if one.partition["epoch"] <= up_to]
     lists = newest_lists(files, per_file=per_file, scratch=warehouse, rest=rest)
-    return replace_by_parts(warehouse / RECOMMENDATIONS.name, lists, RECOMMENDATIONS)
+    return PartWriter(warehouse).replace(lists, contract=RECOMMENDATIONS)
 
 
 class Rest:

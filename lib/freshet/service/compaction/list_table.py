@@ -19,13 +19,13 @@ from freshet.ranking.entry_columns import (
     listed_since,
     with_entry_columns,
 )
+from freshet.tables.arrow_rows import arrow_schema
 from freshet.tables.data_files import NotPlainError
 from freshet.tables.kept_rows import KeptRows, Work
 from freshet.tables.lookups.snapshot import may_hold
 from freshet.tables.sql import literal
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import arrow_schema
-from freshet.tables.writers.worker_files import replace_by_workers
+from freshet.tables.writers.worker_files import WorkerRows, WorkerWriter
 
 LISTS_PER_FILE = 20_000
 """About 6 MB with lists of 20 items: what a look for one shopper opens. A million shoppers are 50 files."""
@@ -54,13 +54,12 @@ def write_lists(
     else:
         given = values = with_entry_columns(_with_newer(histories.frame, newer))
     try:
-        return replace_by_workers(
-            warehouse, given, work, RECOMMENDATIONS, values=values, by="user_id", per_file=per_file
-        )
+        rows = WorkerRows(given, work, values, by="user_id", per_file=per_file)
+        return WorkerWriter(warehouse.folder).replace(rows, contract=RECOMMENDATIONS)
     except NotPlainError:
         # Somebody has changed the table's features.
-        rows = given.mapInArrow(partial(_in_full, work), RECOMMENDATIONS.schema)
-        return write_lists_by_spark(warehouse, rows, per_file=per_file)
+        lists = given.mapInArrow(partial(_in_full, work), RECOMMENDATIONS.schema)
+        return write_lists_by_spark(warehouse, lists, per_file=per_file)
 
 
 def _of_files(read: Work, listed: Work, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

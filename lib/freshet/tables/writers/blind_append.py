@@ -13,7 +13,6 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,72 +20,43 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pyspark.sql.types import StructType
 
 from freshet.contracts import TableContract
 from freshet.core.errors import TransientError
-from freshet.tables.data_files import NotPlainError, check_plain, written_file
+from freshet.tables.arrow_rows import checked
+from freshet.tables.columns import table_folder
+from freshet.tables.data_files import NotPlainError, written_file
+from freshet.tables.known_log import KnownLog, entry_file, stamp_if_there, stamp_of
+from freshet.tables.writers import Transaction
 
 _log = logging.getLogger(__name__)
 
-_COMMITS_PER_CHECKPOINT = 100
-"""Where the table does not say."""
-
-_OPENS_ANEW = ('{"metaData"', '{"protocol"')
-
-
-@dataclass
-class _Log:
-    """How far a table's log is known, and what its next commits need to know."""
-
-    folder: Path
-    version: int
-    stamp: tuple[int, int]
-    commits_per_checkpoint: int
-
-    @staticmethod
-    def of(folder: Path, contract: TableContract) -> "_Log":
-        table = DeltaTable(folder.parent)
-        contract.check_schema(StructType.fromJson(json.loads(table.schema().to_json())))
-        check_plain(table)
-        interval = int(table.metadata().configuration.get("delta.checkpointInterval", _COMMITS_PER_CHECKPOINT))
-        version = table.version()
-        return _Log(folder, version, _stamp(_entry(folder, version)), interval)
-
-    def is_known(self) -> bool:
-        """False where the log was cleaned up to here, or where another table has come in its place."""
-        return _stamp_if_there(_entry(self.folder, self.version)) == self.stamp
-
-    def has_checkpoint_after(self, version: int) -> bool:
-        """Whether another writer has written a checkpoint of a later version."""
-        try:
-            hint = json.loads((self.folder / "_last_checkpoint").read_bytes())
-        except FileNotFoundError:
-            return False
-        return int(hint["version"]) > version
-
-    def follow(self, contract: TableContract) -> None:
-        """Goes on to the newest entry; opens the table anew where one has changed more than its rows, and where the
-        log is not the one that is known."""
-        if not self.is_known():
-            vars(self).update(vars(_Log.of(self.folder, contract)))
-        while (entry := _entry(self.folder, self.version + 1)).is_file():
-            with entry.open(encoding="utf-8") as lines:
-                if any(line.startswith(_OPENS_ANEW) for line in lines):
-                    vars(self).update(vars(_Log.of(self.folder, contract)))
-                    return
-            self.version, self.stamp = self.version + 1, _stamp(entry)
-
-
-_logs: dict[Path, _Log] = {}
+_logs: dict[Path, KnownLog] = {}
 """By folder, the logs of the tables to which this process has appended."""
 
 _turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 """Threads of this process commit to a table one after the other."""
 
 
-def append_blind(folder: Path, rows: pa.Table, contract: TableContract) -> int:
-    """Appends rows, in the columns and types of the contract, to the table in `folder`; the version that has them.
+class BlindWriter:
+    """Appends to the tables of the warehouse in `folder`, on a local disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def append(self, rows: pa.Table, *, contract: TableContract, transaction: Transaction | None = None) -> bool:
+        """As TableWriter. Raises NotPlainError as `append_blind`."""
+        sound = checked(rows, contract)
+        if not sound.num_rows:
+            return False
+        return append_blind(table_folder(self.folder, contract), sound, contract, transaction) is not None
+
+
+def append_blind(
+    folder: Path, rows: pa.Table, contract: TableContract, transaction: Transaction | None = None
+) -> int | None:
+    """Appends rows, in the columns and types of the contract, to the table in `folder`; the version that has them, None
+    where the table has the transaction already.
 
     One data file for each value of the partition columns, which must be texts or whole numbers. Raises ContractError
     where the table has other columns, NotPlainError where it asks more of a writer than files and an entry of the log;
@@ -95,9 +65,13 @@ def append_blind(folder: Path, rows: pa.Table, contract: TableContract) -> int:
     place = folder / "_delta_log"
     with _turns[place]:
         log = _known_log(place, contract)
+        if log.has(transaction):
+            return None
     actions = [written_file(folder, part, values, contract) for values, part in _parts(rows, contract)]
     with _turns[place]:
-        version = _committed(log, actions, contract)
+        version = _committed(log, actions, contract, transaction)
+    if version is None:
+        return None
     if (version + 1) % log.commits_per_checkpoint == 0:
         # Beside what comes next: its cost does grow with the table.
         threading.Thread(target=_write_checkpoint, args=(folder,), name=f"checkpoint-{contract.name}").start()
@@ -112,10 +86,10 @@ def _write_checkpoint(folder: Path) -> None:
         _log.warning("no checkpoint of %s: %s", folder.name, error)
 
 
-def _known_log(folder: Path, contract: TableContract) -> _Log:
+def _known_log(folder: Path, contract: TableContract) -> KnownLog:
     log = _logs.get(folder)
     if log is None:
-        log = _logs[folder] = _Log.of(folder, contract)
+        log = _logs[folder] = KnownLog.of(folder, contract)
     log.follow(contract)
     return log
 
@@ -136,7 +110,10 @@ def _parts(rows: pa.Table, contract: TableContract) -> Iterator[tuple[dict[str, 
         yield values, mine
 
 
-def _committed(log: _Log, actions: list[dict[str, Any]], contract: TableContract) -> int:
+def _committed(
+    log: KnownLog, actions: list[dict[str, Any]], contract: TableContract, transaction: Transaction | None
+) -> int | None:
+    """The version of the commit; None where another writer has committed the transaction, whose files are unread."""
     parameters = {"mode": "Append", "partitionBy": json.dumps(list(contract.partition_by))}
     moment = max(action["modificationTime"] for action in actions)
     told = {
@@ -144,30 +121,37 @@ def _committed(log: _Log, actions: list[dict[str, Any]], contract: TableContract
         "isBlindAppend": True, "engineInfo": "freshet",
     }  # fmt: skip
     lines = [{"commitInfo": told}, *({"add": action} for action in actions)]
+    if transaction is not None:
+        named = {"appId": transaction.application, "version": transaction.number, "lastUpdated": moment}
+        lines.insert(1, {"txn": named})
     part = log.folder / f"_commit_{uuid.uuid4()}.json.tmp"
     try:
         part.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
         while True:
             log.follow(contract)
-            entry = _entry(log.folder, log.version + 1)
+            if log.has(transaction):
+                return None
+            entry = entry_file(log.folder, log.version + 1)
             try:
                 os.link(part, entry)
             except FileExistsError:
                 continue
             # A writer that first looks and then renames may have put its own entry in place of this one.
-            if _stamp_if_there(entry) in (_stamp(part), None):
+            if stamp_if_there(entry) in (stamp_of(part), None):
                 break
         # The name was free. Either no version has had it, or its version was removed with all before it, which asks
         # for a later checkpoint: then no reader will ever look at this entry.
         if not log.is_known() or log.has_checkpoint_after(log.version + 1):
             _check_in_table(log, actions)
-        log.version, log.stamp = log.version + 1, _stamp(part)
+        log.version, log.stamp = log.version + 1, stamp_of(part)
+        if transaction is not None:
+            log.transactions[transaction.application] = transaction.number
     finally:
         part.unlink(missing_ok=True)
     return log.version
 
 
-def _check_in_table(log: _Log, actions: list[dict[str, Any]]) -> None:
+def _check_in_table(log: KnownLog, actions: list[dict[str, Any]]) -> None:
     """Raises TransientError where the table does not hold the files of the newest entry.
 
     They are not committed again: where another writer has packed them since, their rows would be there twice. A query
@@ -179,25 +163,8 @@ def _check_in_table(log: _Log, actions: list[dict[str, Any]]) -> None:
         return
     _logs.pop(log.folder, None)
     if not log.is_known():
-        _entry(log.folder, log.version + 1).unlink(missing_ok=True)
+        entry_file(log.folder, log.version + 1).unlink(missing_ok=True)
     raise TransientError(
         "the log of the table was cleaned up while rows were being appended", where=f"table {log.folder.parent.name}",
         do="Start again: nothing is lost or doubled",
     )  # fmt: skip
-
-
-def _entry(folder: Path, version: int) -> Path:
-    return folder / f"{version:020d}.json"
-
-
-def _stamp_if_there(file: Path) -> tuple[int, int] | None:
-    try:
-        return _stamp(file)
-    except FileNotFoundError:
-        return None
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    """What tells a file from another one that comes in its place."""
-    told = file.stat()
-    return told.st_ino, told.st_mtime_ns

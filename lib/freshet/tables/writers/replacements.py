@@ -10,8 +10,22 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
 from freshet.contracts import TableContract
+from freshet.tables.arrow_rows import checked
+from freshet.tables.columns import table_folder
 from freshet.tables.data_files import check_plain, written_file
-from freshet.tables.writers.small_writes import checked
+from freshet.tables.delta_rs_writer import commit_properties
+from freshet.tables.writers import Transaction
+
+
+class PartWriter:
+    """Replaces tables of the warehouse in `folder`, an Arrow table at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def replace(self, rows: Iterable[pa.Table], *, contract: TableContract) -> int:
+        """As TableReplacer, by `replace_by_parts`."""
+        return replace_by_parts(table_folder(self.folder, contract), rows, contract)
 
 
 def replace_by_parts(folder: Path, parts: Iterable[pa.Table], contract: TableContract) -> int:
@@ -32,14 +46,19 @@ def replace_by_parts(folder: Path, parts: Iterable[pa.Table], contract: TableCon
     except BaseException:
         removed(folder, written)
         raise
-    committed(folder, table, written)
+    put_in(folder, table, written, mode="overwrite", transaction=None)
     return rows
 
 
-def committed(folder: Path, table: DeltaTable, entries: list[dict[str, Any]]) -> None:
-    """Puts the files of `entries` in place of all others, in one commit; where that fails none of them stays."""
+def put_in(
+    folder: Path, table: DeltaTable, entries: list[dict[str, Any]], *, mode: str, transaction: Transaction | None
+) -> None:
+    """Adds the files of `entries`, or puts them in place of all others (mode overwrite), in one commit; where that
+    fails none of them stays."""
     try:
-        table.create_write_transaction(list(map(_add, entries)), mode="overwrite", schema=table.schema())
+        table.create_write_transaction(
+            list(map(_add, entries)), mode=mode, schema=table.schema(), commit_properties=commit_properties(transaction)
+        )
     except BaseException:
         removed(folder, entries)
         raise

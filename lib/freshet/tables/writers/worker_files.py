@@ -1,4 +1,4 @@
-"""A whole table replaced by files that Spark's workers write themselves: its rows never become rows of the JVM.
+"""Tables written by Spark's workers, file by file: the rows never become rows of the JVM.
 
 Rows are made in the workers as Arrow batches. They go by range of one column, as blocks of bytes, to the tasks that
 write them, a file for each range; the driver puts all files into one commit. What a task leaves that ran twice, or in
@@ -10,6 +10,7 @@ For tables on a disk that driver and workers share, in the process that holds th
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import LongType, MapType, StringType, StructType
 
 from freshet.contracts import TableContract
+from freshet.contracts.row_rules import broken_by_arrow, in_sentences
 from freshet.core.errors import ContractError, listed
+from freshet.tables.arrow_rows import arrow_schema
+from freshet.tables.columns import has_commit, made_or_widened, table_folder
 from freshet.tables.data_files import check_plain, written_file
+from freshet.tables.delta_rs_writer import has_transaction
 from freshet.tables.kept_rows import Work
-from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.replacements import committed, removed
-from freshet.tables.writers.small_writes import arrow_schema, broken_rules, described_rules
+from freshet.tables.writers import Transaction
+from freshet.tables.writers.replacements import put_in, removed
 
 _LOOKED_AT = 100
 """Rows, of as many as a file holds, by which the ends of its range are chosen; files then differ by a tenth or so."""
@@ -45,36 +49,64 @@ _FILES = (
 )
 
 
-def replace_by_workers(
-    warehouse: Warehouse, given: DataFrame, work: Work, contract: TableContract, *, values: DataFrame, by: str,
-    per_file: int,
-) -> int:  # fmt: skip
-    """Puts what `work` makes of the rows of `given` in place of all rows of a table, in one commit; their number.
+@dataclass(frozen=True)
+class WorkerRows:
+    """What `work` makes of the rows of `given`, laid out so that each file holds a range of the text column `by`, in
+    its order, about `per_file` rows.
 
-    Each file holds a range of the text column `by`, in its order, about `per_file` rows; `by` is of the key, and
-    `values` has it too, with about as many rows of a value as come out.
-    Makes the table where it is missing. Raises ContractError where a row breaks a rule or a key stands there twice,
-    NotPlainError where the table asks more of a writer than files; then nothing is committed and no file stays.
+    `by` is of the key, and `values` has it too, with about as many rows of a value as come out.
     """
-    warehouse.create(contract)
-    folder = Path(warehouse.path(contract))
-    table = DeltaTable(folder)
-    check_plain(table)
-    ends = _range_ends(values, by, per_file)
-    blocks = given.mapInArrow(_cutting(work, contract, by, ends), _BLOCKS)
-    ranges = len(ends) + 1
-    tasks = max(min(ranges, given.sparkSession.sparkContext.defaultParallelism), -(-ranges // _RANGES_OF_A_TASK))
-    files = blocks.repartitionById(tasks, "range").mapInArrow(_writing(folder, contract, by), _FILES)
-    made = files.toArrow().to_pylist()
-    entries = [json.loads(file["entry"]) for file in made if file["entry"] is not None]
-    broken: Counter[str] = Counter()
-    for file in made:
-        broken.update(dict(file["broken"]))
-    if broken:
-        removed(folder, entries)
-        raise ContractError(listed(described_rules(broken)), where=f"table {contract.name}", do="Nothing was written")
-    committed(folder, table, entries)
-    return sum(file["rows"] for file in made)
+
+    given: DataFrame
+    work: Work
+    values: DataFrame
+    by: str
+    per_file: int
+
+
+class WorkerWriter:
+    """Writes to the tables of the warehouse in `folder`, which driver and workers share. Makes a table that is missing.
+
+    Raises NotPlainError where a table asks more of a writer than files. Where a write fails, nothing is committed and
+    no file stays.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def append(self, rows: WorkerRows, *, contract: TableContract, transaction: Transaction | None = None) -> bool:
+        """As TableWriter."""
+        if has_commit(self.folder, contract) and has_transaction(table_folder(self.folder, contract), transaction):
+            return False
+        return self._write(rows, contract, mode="append", transaction=transaction) > 0
+
+    def replace(self, rows: WorkerRows, *, contract: TableContract) -> int:
+        """As TableReplacer."""
+        return self._write(rows, contract, mode="overwrite", transaction=None)
+
+    def _write(self, rows: WorkerRows, contract: TableContract, *, mode: str, transaction: Transaction | None) -> int:
+        made_or_widened(self.folder, contract)
+        folder = table_folder(self.folder, contract)
+        table = DeltaTable(folder)
+        check_plain(table)
+        by, spark = rows.by, rows.given.sparkSession.sparkContext
+        ends = _range_ends(rows.values, by, rows.per_file)
+        blocks = rows.given.mapInArrow(_cutting(rows.work, contract, by, ends), _BLOCKS)
+        ranges = len(ends) + 1
+        tasks = max(min(ranges, spark.defaultParallelism), -(-ranges // _RANGES_OF_A_TASK))
+        files = blocks.repartitionById(tasks, "range").mapInArrow(_writing(folder, contract, by), _FILES)
+        made = files.toArrow().to_pylist()
+        entries = [json.loads(file["entry"]) for file in made if file["entry"] is not None]
+        broken: Counter[str] = Counter()
+        for file in made:
+            broken.update(dict(file["broken"]))
+        if broken:
+            removed(folder, entries)
+            problems = in_sentences(broken, contract)
+            raise ContractError(listed(problems), where=f"table {contract.name}", do="Nothing was written")
+        if entries or mode == "overwrite":
+            put_in(folder, table, entries, mode=mode, transaction=transaction)
+        return sum(file["rows"] for file in made)
 
 
 def _range_ends(values: DataFrame, by: str, per_file: int) -> list[str]:
@@ -151,7 +183,7 @@ def _writing(folder: Path, contract: TableContract, by: str) -> Work:
                 ranges[number].append(pa.ipc.open_stream(block.as_buffer()).read_all())
         for number in sorted(ranges):
             rows = _joined(ranges.pop(number), schema).sort_by(by)
-            broken = broken_rules(rows, contract)
+            broken = broken_by_arrow(rows, contract)
             entry = None if broken else json.dumps(written_file(folder, rows, {}, contract))
             told = {"entry": entry, "rows": rows.num_rows, "broken": list(broken.items())}
             yield pa.RecordBatch.from_pylist([told], to_arrow_schema(_FILES))

@@ -26,8 +26,9 @@ from freshet.ranking.item_lists import popular_items, similar_items
 from freshet.ranking.lists import listing
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
+from freshet.runs.policies import served_policy
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
-from freshet.runs.steps import BUILD, TRAIN_RECOMMENDER
+from freshet.runs.steps import BUILD
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
 from freshet.tables.lookups.item_states import unavailable_items
 from freshet.tables.writers.small_writes import replace_collected
@@ -59,22 +60,6 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("no model serves, so there is nothing to write but popular items")
     # The lists alone have something to record.
     return next(filter(None, kept), {})
-
-
-def served_policy(job: Job) -> str:
-    """The policy of the lists: the settings', or under auto by how much of what shoppers take is taken again."""
-    wished = job.settings.lists.seen_policy
-    if wished != "auto":
-        return wished
-    share = job.record(TRAIN_RECOMMENDER).get("repeat_share")
-    return "next_baskets" if share is None or share >= job.settings.lists.repeat_share else "new_items"
-
-
-def policy_of_lists(job: Job) -> str:
-    """The policy that the batch lists were made with; `served_policy` where they were made before a recommender
-    served. Raises StateError where the step has not run."""
-    recorded = job.record("recommend").get("policy")
-    return served_policy(job) if recorded is None else str(recorded)
 
 
 def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:

@@ -20,12 +20,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.core.errors import DataTooSmallError, StateError
-from freshet.pipeline.recommend import policy_of_lists
 from freshet.ranking.lists import recommended_in_process
 from freshet.ranking.packed_histories import PackedHistories
 from freshet.runs.job import Job
+from freshet.runs.policies import policy_of_lists
 from freshet.runs.registered_models import RECOMMENDER, champion
-from freshet.runs.steps import RECOMMEND
 from freshet.runs.waiting import lease_when_free
 from freshet.service.compaction.compaction import Compaction
 from freshet.service.feeds import (

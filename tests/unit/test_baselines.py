@@ -150,7 +150,7 @@ def test_unknown_names_are_refused_together(spark: SparkSession) -> None:
 def test_neighbours_over_several_blocks_equal_the_oracle(
     monkeypatch: pytest.MonkeyPatch, seed: int, similarity: str
 ) -> None:
-    monkeypatch.setattr(kernels, "_BLOCK_VALUES", 25)  # two rows a block
+    monkeypatch.setattr(kernels, "_BLOCK_VALUES", 11)  # two rows a block
     chance = np.random.default_rng(seed)
     dense = chance.integers(1, 4, (12, 9)) * (chance.random((12, 9)) < 0.4).astype(float)
     dense[3], dense[4] = 0.0, 2.0  # nothing at all, and constant
@@ -170,22 +170,9 @@ def test_pearson_equals_the_correlation_of_dense_columns() -> None:
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize("seed", range(5))
-def test_top_k_equals_sorting_with_ties_and_forbidden_columns(seed: int) -> None:
-    chance = np.random.default_rng(seed)
-    scores = chance.integers(0, 4, (20, 15)).astype(float)
-    scores[chance.random(scores.shape) < 0.2] = -np.inf
-    for k in (1, 4, 15, 30):
-        columns, values = kernels.top_k(scores, k)
-        wanted = np.lexsort((np.broadcast_to(np.arange(15), scores.shape), -scores), axis=1)[:, :k]
-        assert (columns == wanted).all()
-        assert (values == np.take_along_axis(scores, wanted, axis=1)).all()
-
-
-@pytest.mark.unit
 def test_blocks_cover_all_rows_once_within_the_limit() -> None:
     slices = list(kernels.blocks(1000, 9000))
     assert [n for part in slices for n in range(part.start, part.stop)] == list(range(1000))
-    assert max(part.stop - part.start for part in slices) * 9000 * 8 * 4 <= 64 * 1024 * 1024
+    assert max(part.stop - part.start for part in slices) * 9000 * 12 <= 48_000_000
     assert len(list(kernels.blocks(3, 10**9))) == 3
     assert list(kernels.blocks(0, 0)) == []

@@ -66,3 +66,16 @@ def test_a_frame_gives_neighbours_nearest_first_and_no_row_without_any(spark: Sp
 def test_impossible_parameters_are_refused(wrong: tuple[int, float, float]) -> None:
     with pytest.raises(ValueError, match="count must be"):
         NeighbourParameters(*wrong)
+
+
+def test_neighbours_of_a_long_tail_equal_those_of_a_dense_product() -> None:
+    rng = np.random.default_rng(9)
+    dense = rng.integers(1, 3, (60, 400)) * (rng.random((60, 400)) < 0.4 / (1 + np.arange(400) / 8))
+    found = similar_items_matrix(csr_matrix(dense.astype(float)), NeighbourParameters(6, 1.4, 10.0)).toarray()
+    norms = np.sqrt((dense**2).sum(axis=0))
+    values = (dense.T @ dense / (np.outer(norms**0.6, norms**1.4) + 10.0 + 1e-12)).astype(np.float32)
+    np.fill_diagonal(values, 0.0)
+    for item in range(400):
+        nearest = sorted(np.flatnonzero(values[item] > 0), key=lambda n: (-values[item, n], n))[:6]
+        assert np.flatnonzero(found[item]).tolist() == sorted(nearest)
+        assert found[item, nearest] == pytest.approx(values[item, nearest], rel=1e-6)

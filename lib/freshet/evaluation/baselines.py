@@ -2,10 +2,12 @@
 
 Popularity, personal frequency, and neighbours of items and of shoppers by cosine or Pearson correlation, each on one
 of several strengths per shopper and item (no decay, a half-life, a recent window). All lists come from two Spark
-tasks that each hold all pairs and share out the strengths: exact sparse kernels, no approximation.
+tasks that each hold all pairs and share out the strengths: exact sparse kernels, no approximation. The time follows the
+pairs of rows that share a column, for the shoppers who get lists and the items that they can be led to.
 
 Memory of each: 8 bytes and 8 per strength for each shopper-item pair while reading, then 12 bytes per pair and
-strength as matrices (100 million pairs with 4 strengths: about 9 GB; 1 million: 90 MB), and dense blocks below 64 MB.
+strength as matrices (100 million pairs with 4 strengths: about 9 GB; 1 million: 90 MB), 24 bytes per neighbour that is
+kept, and 100 MB.
 """
 
 import itertools
@@ -17,13 +19,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, identity
 
 from freshet.contracts.operations import TASKS
 from freshet.core.errors import InputError, listed
 from freshet.evaluation import kernels
 from freshet.evaluation.strength_matrix import StrengthMatrices, strength_matrices
-from freshet.numeric.top_k import top_k
+from freshet.numeric.top_k import Found
 
 NEXT_BASKETS, NEW_ITEMS = TASKS[:2]
 
@@ -93,11 +95,9 @@ def baseline_lists(
             return
         own = shares[first.column("share")[0].as_py()]
         matrices = strength_matrices(itertools.chain([first], batches), sorted({b.strength for b in own} | {fill}))
-        popularity = _popularity(matrices.by_name[fill])
-        bonus = _TIE * popularity / max(popularity.max(initial=0.0), 1.0)
-        for baseline, block, scores in _score_blocks(matrices, own, near_items, near_users):
-            for task in tasks:
-                yield _lists(matrices, block, scores + bonus, task, baseline.name, k)
+        yield from list_batches(
+            matrices, own, k=k, near_items=near_items, near_users=near_users, fill=fill, tasks=tasks
+        )
 
     columns = [F.coalesce(F.col(name).cast("double"), F.lit(0.0)).alias(name) for name in strengths]
     known = interactions.select("user_id", "item_id", F.lit(False).alias("is_wanted"), *columns)
@@ -108,6 +108,24 @@ def baseline_lists(
     numbers = F.array(*[F.lit(number) for number in range(len(shares))])
     shared = known.unionByName(wanted).withColumn("share", F.explode(numbers))
     return shared.repartitionById(len(shares), F.col("share")).mapInArrow(made, LISTS_SCHEMA)
+
+
+def list_batches(
+    matrices: StrengthMatrices,
+    baselines: Sequence[Baseline],
+    *,
+    k: int,
+    near_items: kernels.Nearness,
+    near_users: kernels.Nearness,
+    fill: str,
+    tasks: Sequence[str],
+) -> Iterator[pa.RecordBatch]:
+    """The lists of `baseline_lists` from matrices in memory, as batches of LISTS_SCHEMA."""
+    if not len(matrices.wanted):
+        return
+    for baseline, block, best in _best_blocks(matrices, baselines, fill, k, near_items, near_users):
+        for task in tasks:
+            yield _lists(matrices, block, best[task], task, baseline.name)
 
 
 def _shares(baselines: Sequence[Baseline]) -> list[list[Baseline]]:
@@ -143,27 +161,47 @@ def _check(
         raise InputError(listed(problems), where="baselines", expected=f"baselines of {', '.join(FAMILIES)}")
 
 
-def _score_blocks(
-    matrices: StrengthMatrices, baselines: Sequence[Baseline], for_items: kernels.Nearness, for_users: kernels.Nearness
-) -> Iterator[tuple[Baseline, slice, NDArray[np.float64]]]:
-    """Per baseline and block of wanted shoppers, their scores [shoppers, items] in single precision's rounding."""
+def _best_blocks(
+    matrices: StrengthMatrices,
+    baselines: Sequence[Baseline],
+    fill: str,
+    k: int,
+    for_items: kernels.Nearness,
+    for_users: kernels.Nearness,
+) -> Iterator[tuple[Baseline, slice, dict[str, Found[np.float64]]]]:
+    """Per baseline and block of wanted shoppers, the best columns and scores by task."""
+    bonus = _bonus(matrices.by_name[fill])
+    filled = kernels.Fill.of(bonus)
     for strength in sorted({baseline.strength for baseline in baselines}):
         matrix = matrices.by_name[strength]
         families = tuple(b.family for b in baselines if b.strength == strength)
-        near_items = _nearest(ITEM_KNN, families, matrix.T.tocsr(), np.arange(matrix.shape[1]), for_items)
+        near_items = _near_items(families, matrix, matrices.wanted, for_items)
         near_users = _nearest(USER_KNN, families, matrix, matrices.wanted, for_users)
-        popularity = _popularity(matrix)
         for family in dict.fromkeys(families):
-            for block in kernels.blocks(len(matrices.wanted), matrix.shape[1]):
+            for block in kernels.blocks(len(matrices.wanted), 2 * k):
+                shoppers = matrices.wanted[block]
+                own, had = matrix[shoppers], matrices.pairs[shoppers]
                 if family == POPULARITY:
-                    scores = np.broadcast_to(popularity, (block.stop - block.start, len(popularity)))
+                    popular = kernels.Fill.of(_popularity(matrix) + bonus)
+                    best = kernels.best(csr_matrix(own.shape), csr_matrix((own.shape[1],) * 2), popular, had, k)
                 elif family == FREQUENCY:
-                    scores = matrix[matrices.wanted[block]].toarray()
+                    best = kernels.best(own, identity(own.shape[1], format="csr"), filled, had, k)
                 elif family in near_items:
-                    scores = kernels.item_scores(matrix[matrices.wanted[block]], near_items[family])
+                    best = kernels.best(own, near_items[family], filled, had, k)
                 else:
-                    scores = kernels.user_scores(near_users[family][block], matrix)
-                yield Baseline(family, strength), block, scores.astype(np.float32).astype(np.float64)
+                    best = kernels.best(near_users[family][block], matrix, filled, had, k)
+                yield Baseline(family, strength), block, dict(zip((NEXT_BASKETS, NEW_ITEMS), best, strict=True))
+
+
+def _near_items(
+    families: Sequence[str], matrix: csr_matrix, wanted: NDArray[np.int64], nearness: kernels.Nearness
+) -> dict[str, csr_matrix]:
+    """By family, [items, items]: how much each item speaks for the items that wanted shoppers can be led to."""
+    if not any(family.startswith(ITEM_KNN) for family in families):
+        return {}
+    targets = kernels.reachable(matrix, wanted)
+    found = _nearest(ITEM_KNN, families, matrix.T.tocsr(), targets, nearness)
+    return {family: kernels.by_neighbour(near, targets) for family, near in found.items()}
 
 
 def _nearest(
@@ -186,15 +224,15 @@ def _popularity(matrix: csr_matrix) -> NDArray[np.float64]:
     return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
 
 
-def _lists(
-    matrices: StrengthMatrices, block: slice, scores: NDArray[np.float64], task: str, model: str, k: int
-) -> pa.RecordBatch:
+def _bonus(matrix: csr_matrix) -> NDArray[np.float64]:
+    """[items]: what popularity adds to every score."""
+    popularity = _popularity(matrix)
+    return np.asarray(_TIE * popularity / max(popularity.max(initial=0.0), 1.0))
+
+
+def _lists(matrices: StrengthMatrices, block: slice, best: Found[np.float64], task: str, model: str) -> pa.RecordBatch:
     shoppers = matrices.wanted[block]
-    if task == NEW_ITEMS:
-        own = matrices.pairs[shoppers]
-        scores = scores.copy()
-        scores[np.repeat(np.arange(len(shoppers)), np.diff(own.indptr)), own.indices] = -np.inf
-    columns, values = top_k(scores, k)
+    columns, values = best
     listed_ = values > -np.inf
     lengths = listed_.sum(axis=1)
     positions = np.broadcast_to(np.arange(1, columns.shape[1] + 1, dtype=np.int32), columns.shape)

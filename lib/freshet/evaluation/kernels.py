@@ -1,7 +1,8 @@
-"""Neighbours and scores of the plain baselines: NumPy and SciPy on one machine's memory, no Spark.
+"""Neighbours and best items of the plain baselines: sparse matrices on one machine's memory, no Spark.
 
-Strengths are a sparse matrix [shoppers, items] of values >= 0. Dense blocks are cut so that a block with its copies
-stays below 64 MB. Similarities and scores are rounded to single precision, so that values that are equal by
+Strengths are a sparse matrix [shoppers, items] of values >= 0. The work follows the pairs of rows that share a column,
+and not all pairs of rows: no row as wide as the catalogue is made for each shopper or item, and what is kept of each is
+as many entries as asked for. Similarities and scores are rounded to single precision, so that values that are equal by
 definition are equal in fact, however their sums were added up.
 """
 
@@ -12,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from freshet.numeric.sparse_products import add_product
-from freshet.numeric.top_k import top_k
+from freshet.evaluation.row_products import best_neighbours, best_sums
+from freshet.numeric.top_k import Found, nothing_found
 
 COSINE, PEARSON = "cosine", "pearson"
 
-_BLOCK_VALUES = 2_000_000
-"""Doubles in a dense block: 16 MB, and as much again for each of at most three copies."""
+_BLOCK_VALUES = 4_000_000
+"""Entries of a block's neighbours or lists: 48 MB of values and columns."""
 
 
 def blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of rows such that a dense block over all columns keeps to the limit; at least one row each."""
+    """Slices of rows such that a block of so many columns keeps to the limit; at least one row each."""
     height = max(1, _BLOCK_VALUES // max(columns, 1))
     for start in range(0, rows, height):
         yield slice(start, min(start + height, rows))
@@ -45,31 +46,32 @@ def nearest(
     With x a wanted row and y any row, both of length n: cosine = x.y / (|x||y|);
     pearson = (x.y - sum(x) sum(y) / n) / (sd(x) sd(y)), where sd(x)^2 = x.x - sum(x)^2 / n: the correlation over all
     n places, zeros included. Two rows without a common place have a dot product of 0, hence no positive correlation:
-    the sparse products hold every neighbour there is. In both, the divisor is |x|^(2 - asymmetry) |y|^asymmetry +
-    shrinkage (Aiolli 2013; Bell and Koren 2007): asymmetry 1 and shrinkage 0 are the plain measures, more shrinkage
-    (in units of a dot product) damps pairs with little evidence, more asymmetry trusts neighbours with much on
-    record less.
+    the rows that share a place hold every neighbour there is. In both, the divisor is
+    |x|^(2 - asymmetry) |y|^asymmetry + shrinkage (Aiolli 2013; Bell and Koren 2007): asymmetry 1 and shrinkage 0 are
+    the plain measures, more shrinkage (in units of a dot product) damps pairs with little evidence, more asymmetry
+    trusts neighbours with much on record less.
 
     Only positive similarities count; equal ones go to the lower row. Rows that are zero, or constant for pearson, have
     no neighbours. The row itself comes on top of the count, with its own value: that is what repeats live on.
     """
     transposed = vectors.T.tocsr()
-    measures = {name: _measure(vectors, name) for name in similarities}
+    shifts, lengths = (np.array(each) for each in zip(*[_measure(vectors, name) for name in similarities], strict=True))
+    count = max(0, min(nearness.count, vectors.shape[0] - 1))
     parts: dict[str, list[csr_matrix]] = {name: [] for name in similarities}
-    for block in blocks(len(wanted), vectors.shape[0]):
+    for block in blocks(len(wanted), count + 1):
         rows = wanted[block]
-        place = np.arange(len(rows))
-        shared = _product(vectors[rows], transposed)
-        for name, (shift, length) in measures.items():
-            close = shared - np.outer(shift[rows], shift) if name == PEARSON else shared.copy()
-            scale = np.outer(length[rows] ** (2.0 - nearness.asymmetry), length**nearness.asymmetry)
-            np.divide(close, scale + nearness.shrinkage, out=close, where=scale > 0)
-            close[scale == 0] = 0.0
-            rounded = close.astype(np.float32)
-            own = rounded[place, rows]
-            rounded[place, rows] = 0.0
-            others = _sparse(*top_k(rounded, nearness.count), vectors.shape[0])
-            parts[name].append(others + csr_matrix((own.astype(np.float64), (place, rows)), shape=others.shape))
+        part = vectors[rows]
+        near = [nothing_found(len(rows), count, np.dtype(np.float32)) for _ in similarities]
+        columns, values = (np.stack(each) for each in zip(*near, strict=True))
+        own = np.zeros((len(similarities), len(rows)), dtype=np.float32)
+        best_neighbours(
+            part.indptr, part.indices, part.data, transposed.indptr, transposed.indices, transposed.data, rows,
+            shifts, lengths ** (2.0 - nearness.asymmetry), lengths**nearness.asymmetry, nearness.shrinkage,
+            columns, values, own,
+        )  # fmt: skip
+        for n, name in enumerate(similarities):
+            with_own = (np.column_stack([columns[n], rows]), np.column_stack([values[n], own[n]]))
+            parts[name].append(_sparse(*with_own, vectors.shape[0]))
     empty = csr_matrix((0, vectors.shape[0]))
     return {name: vstack(found or [empty], format="csr") for name, found in parts.items()}
 
@@ -94,17 +96,49 @@ def _sparse(columns: NDArray[np.int64], values: NDArray[np.floating], width: int
     return matrix
 
 
-def item_scores(own: csr_matrix, neighbours_of_items: csr_matrix) -> NDArray[np.float64]:
-    """[shoppers, items] dense: of each target item, the sum over its neighbours of similarity times own strength."""
-    return _product(own, neighbours_of_items.T.tocsr())
+def reachable(vectors: csr_matrix, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """In rising order, the columns that share a row with a column of these rows: all that neighbours can lead to."""
+    own = np.unique(vectors[rows].indices)
+    sharing = np.unique(vectors.T.tocsr()[own].indices)
+    return np.unique(vectors[sharing].indices).astype(np.int64)
 
 
-def user_scores(neighbours_of_users: csr_matrix, strengths: csr_matrix) -> NDArray[np.float64]:
-    """[shoppers, items] dense: of each item, the sum over nearest shoppers of similarity times their strength."""
-    return _product(neighbours_of_users, strengths)
+def by_neighbour(neighbours: csr_matrix, rows: NDArray[np.int64]) -> csr_matrix:
+    """[all, all]: entry [i, j] is the similarity of neighbour i to row j, from `nearest` of the rising `rows`."""
+    counts = np.zeros(neighbours.shape[1], dtype=np.int64)
+    counts[rows] = np.diff(neighbours.indptr)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    return csr_matrix((neighbours.data, neighbours.indices, ends), shape=(neighbours.shape[1],) * 2).T.tocsr()
 
 
-def _product(left: csr_matrix, right: csr_matrix) -> NDArray[np.float64]:
-    cells = np.zeros((left.shape[0], right.shape[1]))
-    add_product(cells, left, right)
-    return cells
+@dataclass(frozen=True)
+class Fill:
+    """What every item has for every shopper, [items], and the items by it: highest first, ties by lower column."""
+
+    values: NDArray[np.float64]
+    order: NDArray[np.int64]
+
+    @staticmethod
+    def of(values: NDArray[np.float64]) -> "Fill":
+        return Fill(values, np.argsort(-values, kind="stable"))
+
+
+def best(
+    left: csr_matrix, right: csr_matrix, fill: Fill, had: csr_matrix, k: int
+) -> tuple[Found[np.float64], Found[np.float64]]:
+    """Columns and values [shoppers, min(k, items)] of the highest of left @ right + fill, twice: of all items, and
+    without those that the shopper has in `had`.
+
+    Both factors are >= 0, and so is `fill`. The product is rounded to single precision; ties go to the lower column. Of
+    fewer items the last values are minus infinity.
+    """
+    rows, items = left.shape[0], right.shape[1]
+    count = max(0, min(k, items))
+    made = [nothing_found(rows, count, np.dtype(np.float64)) for _ in range(2)]
+    columns, values = (np.stack(each) for each in zip(*made, strict=True))
+    if count:
+        best_sums(
+            left.indptr, left.indices, left.data, right.indptr, right.indices, right.data,
+            fill.values, fill.order, had.indptr, had.indices, columns, values,
+        )  # fmt: skip
+    return (columns[0], values[0]), (columns[1], values[1])

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from freshet.contracts.shoppers import counts_as_taste, order_id, shopper_id
 from freshet.evaluation.baseline_strengths import baseline_strengths, window_name
-from freshet.evaluation.baselines import Baseline, baseline_lists
+from freshet.evaluation.baselines import LISTS_SCHEMA, Baseline, baseline_lists
 from freshet.evaluation.bootstrap import user_hash
 from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
@@ -64,7 +64,12 @@ def plain_lists(
     length: int,
     params: EvaluationParameters,
 ) -> DataFrame:
-    """(task, model, user_id, items): the lists of the baselines, from target events known before `as_of`."""
+    """(task, model, user_id, items): the lists of the baselines, from target events known before `as_of`.
+
+    Without cases there is none, and no event is read.
+    """
+    if cases.isEmpty():
+        return cases.sparkSession.createDataFrame([], LISTS_SCHEMA)
     orders = known.where(counts_as_taste() & (F.col("event_name") == target)).select(
         shopper_id().alias("user_id"), "item_id", order_id().alias("order_id"), "event_time"
     )

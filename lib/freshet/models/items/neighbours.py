@@ -69,32 +69,48 @@ def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
     speaking: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
     nearest: NDArray[np.int32], values: NDArray[np.float32], found: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Of each item the columns and values of its neighbours, nearest first, and how many there are."""
+    """Of each item the columns and values of its neighbours, nearest first, and how many there are.
+
+    Only the items that share a shopper with an item are looked at for it, and not the catalogue.
+    """
     items, most = nearest.shape
-    shared = np.zeros(items, dtype=np.float64)
+    shared, written = np.zeros(items, dtype=np.float64), np.empty(items, dtype=np.int32)
+    marked = np.full(items, -1, dtype=np.int32)
     for item in range(items):
+        meeting = 0
         for n in range(item_ends[item], item_ends[item + 1]):
             shopper, strength = item_shoppers[n], item_strengths[n]
             for m in range(shopper_ends[shopper], shopper_ends[shopper + 1]):
-                shared[shopper_items[m]] += strength * shopper_strengths[m]
+                other = shopper_items[m]
+                if marked[other] != item:
+                    marked[other] = item
+                    written[meeting] = other
+                    meeting += 1
+                    shared[other] = 0.0
+                shared[other] += strength * shopper_strengths[m]
         count = 0
-        for other in range(items):
+        for n in range(meeting):
+            other = written[n]
             dot = shared[other]
-            shared[other] = 0.0
             if dot <= 0.0 or other == item:
                 continue
             # Rounded before they are compared, so that what is shown as equal is ordered as equal.
             value = np.float32(dot / (speaking[other] * scored[item] + shrinkage + 1e-12))
-            if not value > 0 or (count == most and value <= values[item, most - 1]):
+            if not value > 0 or (count == most and _is_behind(value, other, values[item, -1], nearest[item, -1])):
                 continue
-            # Columns rise, so one that equals another comes behind it.
             place = min(count, most - 1)
-            while place > 0 and values[item, place - 1] < value:
+            while place > 0 and _is_behind(values[item, place - 1], nearest[item, place - 1], value, other):
                 values[item, place], nearest[item, place] = values[item, place - 1], nearest[item, place - 1]
                 place -= 1
             values[item, place], nearest[item, place] = value, other
             count = min(count + 1, most)
         found[item] = count
+
+
+@compiled
+def _is_behind(value: np.float32, column: int, other_value: np.float32, other_column: int) -> bool:
+    """Whether a neighbour comes behind another: a lower value, or of equal ones a higher column."""
+    return value < other_value or (value == other_value and column > other_column)
 
 
 def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, threads: int) -> pa.Table:

@@ -1,0 +1,108 @@
+"""Products of sparse rows of which only the best entries are kept, compiled.
+
+Matrices are given as the three arrays of scipy.sparse.csr_matrix. A row's sums are taken in one array as wide as the
+product; `marked` says where this row has written, so that nothing but those places is read or cleared.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.numeric.compiled import compiled
+from freshet.numeric.top_k import put
+
+_CANCELLED = 1e-12
+"""Of a dot product: a difference from it that is not larger is rounding."""
+
+
+@compiled
+def _add_up(  # noqa: PLR0913 - a kernel takes plain arrays
+    row: int, left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float64],
+    right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float64],
+    sums: NDArray[np.float64], marked: NDArray[np.int64], written: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Puts a row of left @ right into `sums`, and its columns into `written`; returns how many they are."""
+    count = 0
+    for n in range(left_ends[row], left_ends[row + 1]):
+        own, value = left_columns[n], left_values[n]
+        for m in range(right_ends[own], right_ends[own + 1]):
+            column = right_columns[m]
+            if marked[column] != row:
+                marked[column] = row
+                written[count] = column
+                count += 1
+                sums[column] = 0.0
+            sums[column] += value * right_values[m]
+    return count
+
+
+@compiled
+def best_neighbours(  # noqa: PLR0913 - a kernel takes plain arrays
+    left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float64],
+    right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float64],
+    rows: NDArray[np.int64], shifts: NDArray[np.float64], own_lengths: NDArray[np.float64],
+    other_lengths: NDArray[np.float64], shrinkage: float,
+    columns: NDArray[np.int64], values: NDArray[np.float32], own: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Of each of `rows`, whose vectors are the rows of left, the best other rows, and its own value.
+
+    The columns of right are all rows. shifts, own_lengths, other_lengths [measures, all rows]; columns, values
+    [measures, rows, count], to be filled as by `put`; own [measures, rows]. See kernels.nearest.
+    """
+    width = shifts.shape[1]
+    sums, written = np.empty(width, np.float64), np.empty(width, np.int64)
+    marked = np.full(width, -1, np.int64)
+    count = columns.shape[2]
+    for row in range(len(rows)):
+        found = _add_up(
+            row, left_ends, left_columns, left_values, right_ends, right_columns, right_values, sums, marked, written
+        )
+        mine = rows[row]
+        for measure in range(len(shifts)):
+            shift, length = shifts[measure, mine], own_lengths[measure, mine]
+            for n in range(found):
+                other = written[n]
+                scale = length * other_lengths[measure, other]
+                close = sums[other] - shift * shifts[measure, other]
+                # What cancellation leaves of rows that are not correlated is no similarity.
+                if not (scale > 0.0 and close > _CANCELLED * sums[other]):
+                    continue
+                value = np.float32(close / (scale + shrinkage))
+                if other == mine:
+                    own[measure, row] = value
+                elif value > 0.0 and count and value >= values[measure, row, -1]:
+                    put(values[measure, row], columns[measure, row], value, other)
+
+
+@compiled
+def best_sums(  # noqa: PLR0913 - a kernel takes plain arrays
+    left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float64],
+    right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float64],
+    fill: NDArray[np.float64], order: NDArray[np.int64], had_ends: NDArray[np.int32], had: NDArray[np.int32],
+    columns: NDArray[np.int64], values: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """The best of left @ right + fill by row, of all columns and of those that are not in `had`.
+
+    `order` has the columns by falling `fill`, ties by lower column; columns, values [2, rows, k] are filled as by
+    `put`.
+    """
+    width = len(fill)
+    sums, written = np.empty(width, np.float64), np.empty(width, np.int64)
+    marked, own = np.full(width, -1, np.int64), np.full(width, -1, np.int64)
+    for row in range(len(left_ends) - 1):
+        found = _add_up(
+            row, left_ends, left_columns, left_values, right_ends, right_columns, right_values, sums, marked, written
+        )
+        for n in range(had_ends[row], had_ends[row + 1]):
+            own[had[n]] = row
+        for part in range(2):
+            best, places = values[part, row], columns[part, row]
+            for n in range(found):
+                column = written[n]
+                if part == 0 or own[column] != row:
+                    put(best, places, np.float64(np.float32(sums[column])) + fill[column], column)
+            for column in order:
+                # What comes later is no better: the rest of the catalogue need not be looked at.
+                if fill[column] < best[-1] or (fill[column] == best[-1] and column > places[-1]):
+                    break
+                if marked[column] != row and (part == 0 or own[column] != row):
+                    put(best, places, fill[column], column)

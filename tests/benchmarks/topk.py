@@ -140,7 +140,9 @@ def _list_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], seen
         left = np.ones((len(vectors[start : start + size]), order.vectors.shape[1]), np.float32)
         left[:, :-1] = vectors[start : start + size]
         mine = seen[start : start + size]
-        best_items(ScoredBlock(left, None, order, terms, {}, None, {}, {}, mine, NOTHING, room, None, terms), width, K)
+        best_items(
+            ScoredBlock(left, None, order, terms, {}, None, {}, None, {}, mine, NOTHING, room, None, terms), width, K
+        )
     return time.perf_counter() - started
 
 

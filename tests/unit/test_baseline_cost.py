@@ -17,7 +17,9 @@ NEAR_ITEMS, NEAR_USERS = Nearness(5, 1.5, 1.3), Nearness(7, 0.0, 1.0)
 
 
 def _matrices(dense: NDArray[np.float64], recent: NDArray[np.float64], wanted: list[int]) -> StrengthMatrices:
-    users, items = (pa.array([f"{letter}{n:04}" for n in range(size)]) for letter, size in zip("ui", dense.shape))
+    users, items = (
+        pa.array([f"{letter}{n:04}" for n in range(size)]) for letter, size in zip("ui", dense.shape, strict=True)
+    )
     return StrengthMatrices(
         users, items, csr_matrix((dense > 0).astype(float)), {"all": csr_matrix(dense), "recent": csr_matrix(recent)},
         np.array(wanted, dtype=np.int64),

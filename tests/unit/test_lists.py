@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
 
 from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
-from freshet.ranking import best_items
+from freshet.ranking import best_items, scoring
 from freshet.ranking.lists import recommended, recommended_in_process
 from freshet.ranking.parameters import POLICIES, ListParameters
 from tests.artifacts import (
@@ -180,3 +181,37 @@ def test_list_parameters_refuse_unknown_policies_and_empty_lists() -> None:
         ListParameters(20, "auto", 1.1, 30, 20, 100)
     with pytest.raises(ValueError, match="1 or more"):
         ListParameters(0, "auto", 0.1, 30, 20, 100)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_lists_of_item_models_that_reach_little_of_a_large_catalogue_hold_the_highest_scores_of_the_formula(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So few items are reached that a search adds what item models say to these alone.
+    monkeypatch.setattr(best_items, "_PANEL", (3, 64))
+    monkeypatch.setattr(scoring, "_REACHED_COST", 1)
+    rng = np.random.default_rng(10)
+    model = random_artifact(rng, items=1000, rank=4)
+    thin = {name: _thinned(weights, rng) for name, weights in model.item_weights.items()}
+    model = replace(model, item_weights=thin)
+    assert best_items.cut(model, policy, 1).is_search
+    names, gone = model.items.to_pylist(), np.array([150, 0, 999, 64, 63])
+    shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
+    found = items_listed(model, dict(shoppers), policy, length=1, unavailable=gone)
+    whole = items_listed(model, dict(shoppers), policy, length=1000, unavailable=gone)
+    assert not best_items.cut(model, policy, 1000).is_search
+    reasons = set()
+    for user, items in found.items():
+        scores = scores_of(shoppers[user], model, policy, CLOCK)
+        column, value = next((c, v) for c, v in best_columns(scores, 1000) if c not in gone)
+        assert [entry["item_id"] for entry in items] == [names[column]]
+        np.testing.assert_allclose([entry["score"] for entry in items], [value], atol=2e-4)
+        assert (items[0]["item_id"], items[0]["reason"]) == (whole[user][0]["item_id"], whole[user][0]["reason"])
+        reasons.add(items[0]["reason"].partition(":")[0])
+    assert len(reasons) > 1
+
+
+def _thinned(weights: csr_matrix, rng: np.random.Generator) -> csr_matrix:
+    """One entry in a hundred."""
+    kept = weights.toarray() * (rng.random(weights.shape) < 0.01)
+    return csr_matrix(kept.astype(np.float32))

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.history_block import read_block
+from freshet.ranking.history_block import HistoryBlock, read_block
 from freshet.ranking.parameters import POLICIES
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.weights import Candidates, Trial, best_weights, ideal_dcg
@@ -140,3 +141,43 @@ def test_shoppers_with_nothing_to_find_are_not_judged_and_nobody_gives_none() ->
     found = candidates_of(iter([rows]), model, policy="next_baskets", clock=CLOCK, k=3, per_term=2)
     assert found is not None
     assert len(found.allowed) == 1
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_candidates_are_the_best_of_each_term_by_dense_rows(policy: str) -> None:
+    rng = np.random.default_rng(4)
+    model = random_artifact(rng, items=80, rank=3)
+    names, few = model.items.to_pylist(), 6
+    shoppers = [(f"u{n}", random_history(rng, names, 9), [names[n], names[n + 20]]) for n in range(12)]
+    rows = cases(shoppers)
+    found = candidates_of(iter([rows]), model, policy=policy, clock=CLOCK, k=5, per_term=few)
+    assert found is not None
+    block = read_block(
+        rows.column("history"), items=model.items, event_names=model.recipe.event_names, clock=CLOCK
+    )  # fmt: skip
+    of_all = {name: np.tile(values, (12, 1)) for name, values in model.terms.items()}
+    alone = {name: _alone_scores(block, model, name) for name in found.terms if name not in of_all}
+    dense = {name: of_all[name] if name in of_all else alone[name] for name in found.terms}
+    had = block.touched(model.recipe.target_code).toarray() > 0
+    place = 0
+    for n, (_, _, truth) in enumerate(shoppers):
+        out = had[n] & (policy == "new_items")
+        if all(out[names.index(item)] for item in truth):
+            continue
+        wished: set[int] = set()
+        for name, values in dense.items():
+            order = sorted(range(80), key=lambda c: (-values[n, c], c))
+            # Those that all shoppers have in common are chosen before what a shopper had is taken out.
+            best = order[:few] if name in of_all else [c for c in order if not out[c]][:few]
+            wished |= {c for c in best if not out[c] and (values[n, c] > 0 or name in ("factors", *of_all))}
+        expected = np.array([[values[n, c] for values in dense.values()] for c in sorted(wished)])
+        given = np.array([values[place, found.allowed[place]] for values in found.terms.values()]).T
+        assert given == pytest.approx(expected, abs=1e-5)
+        place += 1
+    assert place == len(found.allowed)
+
+
+def _alone_scores(block: HistoryBlock, model: Artifact, term: str) -> NDArray[np.float32]:
+    """[shoppers, items]: whole rows by the weight of this term alone, without what the policy leaves out."""
+    bare = replace(model, terms={}, recipe=replace(model.recipe, weights=both(**{term: 1.0})))
+    return all_scores(block, bare, "next_baskets")

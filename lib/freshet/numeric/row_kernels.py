@@ -37,6 +37,25 @@ def add_scaled_product(
     return factors
 
 
+def scaled_product(left: csr_matrix, right: csr_matrix, weight: float) -> tuple[csr_matrix, NDArray[np.float32]]:
+    """What `add_scaled_product` adds, as a sparse matrix whose columns rise in each row, and its factors.
+
+    For where rows as wide as the catalogue would cost more than all that is in them.
+    """
+    ends = np.zeros(left.shape[0] + 1, dtype=np.int64)
+    marked = np.full(right.shape[1], -1, dtype=np.int64)
+    _count_columns(*_places(left), *_places(right), marked, ends)
+    ends = np.cumsum(ends)
+    columns, values = np.empty(ends[-1], dtype=np.int32), np.empty(ends[-1], dtype=np.float32)
+    factors = np.zeros(left.shape[0], dtype=np.float32)
+    _scale_few(
+        *_places(left), left.data.astype(np.float32, copy=False), *_places(right), right.data, np.float32(weight),
+        np.zeros(right.shape[1], dtype=np.float32), marked, ends, columns, values, factors,
+    )  # fmt: skip
+    # 32 bits as of SciPy's own: kernels are compiled for these.
+    return csr_matrix((values, columns, ends.astype(np.int32)), shape=(left.shape[0], right.shape[1])), factors
+
+
 def _places(matrix: csr_matrix | csc_matrix) -> tuple[Places, Places]:
     """Its ends and places as numbers without a sign: each use of a signed one asks first whether it counts from the
     end, a third of the time of such a kernel."""
@@ -96,6 +115,50 @@ def _add_scaled(  # noqa: PLR0913 - a kernel takes plain arrays
             factors[row] = _add_few(
                 scores[row], left_columns[first:last], right_ends, right_columns, weight, room
             )  # fmt: skip
+
+
+@compiled
+def _count_columns(
+    left_ends: Places, left_columns: Places, right_ends: Places, right_columns: Places,
+    marked: NDArray[np.int64], counts: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """The number of columns of each row of left @ right at the place behind it; leaves `marked` as it was: -1."""
+    for row in range(len(left_ends) - 1):
+        for n in range(left_ends[row], left_ends[row + 1]):
+            for m in range(right_ends[left_columns[n]], right_ends[left_columns[n] + 1]):
+                if marked[right_columns[m]] != row:
+                    marked[right_columns[m]] = row
+                    counts[row + 1] += 1
+    marked[:] = -1
+
+
+@compiled
+def _scale_few(  # noqa: PLR0913 - a kernel takes plain arrays
+    left_ends: Places, left_columns: Places, left_values: NDArray[np.float32],
+    right_ends: Places, right_columns: Places, right_values: NDArray[np.float32],
+    weight: np.float32, room: NDArray[np.float32], marked: NDArray[np.int64],
+    ends: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[np.float32], factors: NDArray[np.float32],
+) -> None:  # fmt: skip
+    for row in range(len(left_ends) - 1):
+        count = ends[row]
+        for n in range(left_ends[row], left_ends[row + 1]):
+            own, value = left_columns[n], left_values[n]
+            for m in range(right_ends[own], right_ends[own + 1]):
+                column = right_columns[m]
+                if marked[column] != row:
+                    marked[column] = row
+                    columns[count] = column
+                    count += 1
+                room[column] += value * right_values[m]
+        mine = columns[ends[row] : ends[row + 1]]
+        mine.sort()
+        largest = np.float32(0.0)
+        for column in mine:
+            largest = max(largest, abs(room[column]))
+        factors[row] = _factor(largest, weight)
+        for n in range(len(mine)):
+            values[ends[row] + n] = factors[row] * room[mine[n]]
+            room[mine[n]] = np.float32(0.0)
 
 
 @compiled

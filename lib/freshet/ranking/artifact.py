@@ -143,6 +143,13 @@ class Artifact:
         return {name: weights.tocsc() for name, weights in self.item_weights.items()}
 
     @cached_property
+    def reach(self) -> dict[str, float]:
+        """By item model, of how many items an item says something: the mean over all such pairs, so that items that
+        say much, which are the popular ones, count by how much they say."""
+        lengths = {name: np.diff(weights.indptr).astype(np.float64) for name, weights in self.item_weights.items()}
+        return {name: float((each**2).sum() / max(1.0, each.sum())) for name, each in lengths.items()}
+
+    @cached_property
     def known_items(self) -> dict[str, NDArray[np.bool_]]:
         """By item model and item, whether the model has any weight of it."""
         found = {}

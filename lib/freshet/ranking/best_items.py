@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from freshet.numeric.top_k import DEPTH, Found, top_k
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.scoring import ScoredBlock, has_whole_rows
+from freshet.ranking.scoring import ScoredBlock, has_whole_rows, reached_items
 from freshet.ranking.search.bounded_search import TOGETHER, searched
 
 _SCORE_CELLS = 24_000_000
@@ -38,7 +38,9 @@ def cut(artifact: Artifact, policy: str, length: int) -> Cut:
     shoppers, width = _PANEL[0], max(_PANEL[1], 2 * DEPTH * length)
     if items <= 2 * width or has_whole_rows(artifact, policy):
         return Cut(max(1, _SCORE_CELLS // max(1, items)), items, is_search=False)
-    return Cut(shoppers, width, is_search=True)
+    # What item models reach is held for all shoppers of a block: as many numbers as scores of whole rows.
+    few = int(_SCORE_CELLS / max(1.0, reached_items(artifact, policy)))
+    return Cut(max(1, min(shoppers, few)), width, is_search=True)
 
 
 def best_items(result: ScoredBlock, width: int, length: int) -> Found[np.float32]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.models.item_model_registry import ITEM_MODELS
-from freshet.numeric.row_kernels import add_rows, add_scaled_product
+from freshet.numeric.row_kernels import add_rows, add_scaled_product, scaled_product
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in
 from freshet.ranking.history_block import HistoryBlock
@@ -40,10 +40,10 @@ class ScoredBlock:
 
     left @ right' is all that is dense; the last number of a row of `right` is that of the terms of items alone,
     `item_part` [items], the sum of `item_parts`, which are by reason. For a search `right` is None, and `order` has the
-    same rows. `whole`: that product and what item models add, where there is one. `sparse_parts`: what terms of kind
-    SparseRows add, by their reason. `left_out`: minus infinity where an item is not for this shopper; `unavailable`:
-    columns that are for nobody, in rising order. `room` takes the sums. Rows `cold`, None where there are none, are not
-    that sum but `popularity` [items].
+    same rows. `whole`: that product and what item models add, where there is one; `by_models`: what these add for a
+    search. `sparse_parts`: what terms of kind SparseRows add, by their reason. `left_out`: minus infinity where an item
+    is not for this shopper; `unavailable`: columns that are for nobody, in rising order. `room` takes the sums. Rows
+    `cold`, None where there are none, are not that sum but `popularity` [items].
     """
 
     left: NDArray[np.float32]
@@ -53,6 +53,7 @@ class ScoredBlock:
     item_parts: dict[Reason, NDArray[np.float32]]
     whole: NDArray[np.float32] | None
     model_parts: dict[str, ModelPart]
+    by_models: csr_matrix | None
     sparse_parts: dict[Reason, csr_matrix]
     left_out: csr_matrix | None
     unavailable: NDArray[np.int64]
@@ -75,7 +76,7 @@ class ScoredBlock:
 
     def own(self) -> csr_matrix:
         """All that is added to scores by shopper and item, [shoppers, items]."""
-        parts = self._by_shopper()
+        parts = [*([] if self.by_models is None else [self.by_models]), *self._by_shopper()]
         return (
             sum(parts[1:], parts[0]) if parts else csr_matrix((len(self.left), len(self.item_part)), dtype=np.float32)
         )
@@ -84,10 +85,27 @@ class ScoredBlock:
         return [*self.sparse_parts.values(), *([] if self.left_out is None else [self.left_out])]
 
 
+_USUAL_ITEMS = 16
+"""Items of a shopper's history, for an estimate of what item models reach from them."""
+
+_REACHED_COST = 10
+"""Items of a product of whole rows in the time of one that an item model reaches, which is scored by itself: at rank 64
+some 4 ns against 40."""
+
+
 def has_whole_rows(artifact: Artifact, policy: str) -> bool:
-    """Whether scores need the room of whole rows: an item model's largest value, by which it is scaled, may be at any
-    item."""
-    return any(artifact.recipe.weights[policy].get(model, 0.0) for model in artifact.item_weights)
+    """Whether scores take the room of whole rows: where item models say something of so much of the catalogue that what
+    they say is added to all of it. Depends on the model alone, so that batch and stream score alike."""
+    return reached_items(artifact, policy) * _REACHED_COST > len(artifact.items)
+
+
+def reached_items(artifact: Artifact, policy: str) -> float:
+    """About how many items the weighted item models reach from a shopper's history; 0 without such models."""
+    return _USUAL_ITEMS * sum(artifact.reach[model] for model in _weighted_models(artifact, policy))
+
+
+def _weighted_models(artifact: Artifact, policy: str) -> list[str]:
+    return [model for model in artifact.item_weights if artifact.recipe.weights[policy].get(model, 0.0)]
 
 
 def scored(
@@ -103,20 +121,24 @@ def scored(
     has it. Under new_items a shopper's target items are minus infinity, and so are, for everybody, the columns
     `unavailable`.
 
-    `room` takes the scores: as many numbers as shoppers times items, or `for_search`, which excludes `has_whole_rows`,
-    times the items of a product. New memory for each block of shoppers costs as much as to fill it.
+    `room` takes the scores: as many numbers as shoppers times items, or `for_search` times the items of a product.
+    New memory for each block of shoppers costs as much as to fill it.
     """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
     left = _dense_part(block, artifact, weights.get(FACTORS.name, 0.0))
     right, order = (None, artifact.search_order(policy)) if for_search else (artifact.dense(policy), None)
-    whole = _product(left, right, room) if right is not None and has_whole_rows(artifact, policy) else None
-    model_parts = {}
-    for model, item_weights in artifact.item_weights.items():
-        if whole is not None and weights.get(model, 0.0):
-            inputs = model_inputs(model, block, artifact)
-            factors = add_scaled_product(whole, inputs, item_weights, weights[model])
-            model_parts[model] = ModelPart(inputs, factors)
+    models = _weighted_models(artifact, policy)
+    whole = _product(left, right, room) if right is not None and models else None
+    model_parts, by_models = {}, None
+    for model in models:
+        inputs = model_inputs(model, block, artifact)
+        if whole is not None:
+            factors = add_scaled_product(whole, inputs, artifact.item_weights[model], weights[model])
+        else:
+            added, factors = scaled_product(inputs, artifact.item_weights[model], weights[model])
+            by_models = added if by_models is None else by_models + added
+        model_parts[model] = ModelPart(inputs, factors)
     sparse_parts: dict[Reason, csr_matrix] = {}
     for name in recipe.sparse_terms:
         if weights.get(name, 0.0):
@@ -129,8 +151,8 @@ def scored(
         left_out.data[:] = -np.inf
     cold, popularity = _cold(block, artifact)
     return ScoredBlock(
-        left, right, order, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts, sparse_parts,
-        left_out, np.sort(unavailable), room, cold, popularity,
+        left, right, order, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts, by_models,
+        sparse_parts, left_out, np.sort(unavailable), room, cold, popularity,
     )  # fmt: skip
 
 
@@ -181,8 +203,8 @@ def sparse_rows(name: str, block: HistoryBlock, artifact: Artifact) -> csr_matri
 
 
 def shopper_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[str, NDArray[np.float32] | csr_matrix]:
-    """[shoppers, items] by name of the terms that depend on the shopper and that a search weighs under `policy`; terms
-    of kind SparseRows are sparse. Nothing is weighted here. An item model in which no item speaks is left out."""
+    """[shoppers, items] by name of the terms that depend on the shopper and that a search weighs under `policy`; all but
+    the factor term sparse, with rising columns. Nothing is weighted here. An item model without weights is left out."""
     recipe = artifact.recipe
     models = [name for name, item_weights in artifact.item_weights.items() if item_weights.nnz]
     factors = [] if recipe.als is None else [FACTORS.name]
@@ -191,8 +213,7 @@ def shopper_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[
         if name in factors:
             found[name] = factor_rows(block, artifact) @ artifact.factor_columns.T
         elif name in models:
-            found[name] = np.zeros((block.shoppers, block.items), dtype=np.float32)
-            add_scaled_product(found[name], model_inputs(name, block, artifact), artifact.item_weights[name], 1.0)
+            found[name], _ = scaled_product(model_inputs(name, block, artifact), artifact.item_weights[name], 1.0)
         else:
             found[name] = sparse_rows(name, block, artifact)
     return found

@@ -12,14 +12,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.numeric.row_kernels import picked
+from freshet.numeric.top_k import top_k
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.history_block import HistoryBlock, read_block
 from freshet.ranking.scoring import shopper_terms
 from freshet.ranking.terms.registry import weighed
 from freshet.tuning.weights import Candidates, ideal_dcg
 
-_BLOCK_CELLS = 1_000_000
-"""Shoppers times items of a block: some ten dense terms of it are held at a time."""
+_BLOCK_CELLS = 8_000_000
+"""Shoppers times items of a block's product of factors, 32 MB: the only term that is as wide as the catalogue."""
+
+_BLOCK_SHOPPERS = 1024
+"""Shoppers of a block at most."""
 
 
 def candidates_of(
@@ -33,10 +38,11 @@ def candidates_of(
 ) -> Candidates | None:
     """Candidates of all cases (user_id, history, truth): the `per_term` best items of every term, by shopper.
 
+    Of terms that are 0 but at some items, own_ terms and item models, the best are those above 0 and may be fewer.
     Under new_items, what a shopper had is neither candidate nor truth. Shoppers without true items are left out;
     None when nobody is left. True items that the catalogue lacks stay in the ideal.
     """
-    size = max(1, _BLOCK_CELLS // max(1, len(artifact.items)))
+    size = max(1, min(_BLOCK_SHOPPERS, _BLOCK_CELLS // max(1, len(artifact.items))))
     parts = []
     for batch in cases:
         for start in range(0, batch.num_rows, size):
@@ -51,60 +57,91 @@ def _block_candidates(
 ) -> Candidates | None:
     recipe = artifact.recipe
     block = read_block(batch.column("history"), items=artifact.items, event_names=recipe.event_names, clock=clock)
-    seen = block.touched(recipe.target_code).toarray() > 0
-    true, count = _true_items(batch, artifact, block)
+    true, count = _true_items(batch, artifact)
+    forbidden = np.empty(0, dtype=np.int64)
     if policy == "new_items":
-        count = count - np.asarray((true & seen).sum(axis=1)).ravel()
-        true &= ~seen
+        forbidden = _keys(block.touched(recipe.target_code))
+        is_had = np.isin(true, forbidden)
+        count = count - np.bincount(true[is_had] // block.items, minlength=block.shoppers)
+        true = true[~is_had]
     judged = count > 0
-    if not judged.any():
+    if not judged.any() or not block.items:
         return None
-    terms = {name: _dense(values)[judged] for name, values in shopper_terms(block, artifact, policy).items()}
+    terms = shopper_terms(block, artifact, policy)
     of_items = {name: artifact.terms[name] for name in weighed(artifact.terms, policy)}
-    forbidden = seen[judged] if policy == "new_items" else np.zeros((int(judged.sum()), block.items), dtype=bool)
-    chosen, allowed = _union_of_best(terms, of_items, forbidden, per_term)
-    taken = {name: np.take_along_axis(values, chosen, axis=1) for name, values in terms.items()}
-    taken |= {name: vector[chosen] for name, vector in of_items.items()}
-    hits = np.take_along_axis(true[judged], chosen, axis=1) & allowed
-    return Candidates(taken, allowed, hits, ideal_dcg(count[judged], k), k)
+    best = [_best(values, forbidden, min(per_term, block.items)) for values in terms.values()]
+    columns, allowed = _united([*best, *_best_of_all(of_items, block, per_term)], forbidden, block)
+    taken = {name: _taken(values, columns, allowed) for name, values in terms.items()}
+    taken |= {name: np.where(allowed, vector[columns], np.float32(0.0)) for name, vector in of_items.items()}
+    keys = np.arange(block.shoppers)[:, None] * block.items + columns
+    hits = np.isin(keys, true) & allowed
+    mine = {name: values[judged] for name, values in taken.items()}
+    return Candidates(mine, allowed[judged], hits[judged], ideal_dcg(count[judged], k), k)
 
 
-def _true_items(
-    batch: pa.RecordBatch, artifact: Artifact, block: HistoryBlock
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _keys(matrix: csr_matrix) -> NDArray[np.int64]:
+    """A number for each entry: row times columns plus column."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return rows * matrix.shape[1] + matrix.indices
+
+
+def _true_items(batch: pa.RecordBatch, artifact: Artifact) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The keys of the true items that the catalogue has, each once, and each shopper's number of true items."""
     truth = batch.column("truth")
     count = pc.fill_null(pc.list_value_length(truth), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    rows = np.repeat(np.arange(block.shoppers), count)
+    rows = np.repeat(np.arange(batch.num_rows, dtype=np.int64), count)
     columns = pc.fill_null(pc.index_in(truth.flatten(), value_set=artifact.items), -1).to_numpy()
-    true = np.zeros((block.shoppers, block.items), dtype=bool)
-    true[rows[columns >= 0], columns[columns >= 0]] = True
-    return true, count
+    known = columns >= 0
+    return np.unique(rows[known] * len(artifact.items) + columns[known]), count
 
 
-def _dense(values: NDArray[np.float32] | csr_matrix) -> NDArray[np.float32]:
-    return values if isinstance(values, np.ndarray) else values.toarray().astype(np.float32, copy=False)
+Values = NDArray[np.float32] | csr_matrix
+"""Of a term, [shoppers, items]: a sparse one is 0 elsewhere, and its columns rise in each row."""
 
 
-def _union_of_best(
-    terms: dict[str, NDArray[np.float32]],
-    item_terms: dict[str, NDArray[np.float32]],
-    forbidden: NDArray[np.bool_],
-    per_term: int,
+def _best(values: Values, forbidden: NDArray[np.int64], per_term: int) -> NDArray[np.int64]:
+    """Keys of the best items of each shopper; `forbidden` ones of dense values become minus infinity."""
+    if not isinstance(values, csr_matrix):
+        values.ravel()[forbidden] = -np.inf
+        columns, _ = top_k(values, per_term)
+        return np.asarray((np.arange(len(values))[:, None] * values.shape[1] + columns).ravel())
+    keys = _keys(values)
+    counts = (values.data > 0) & ~np.isin(keys, forbidden)
+    keys, found = keys[counts], values.data[counts]
+    rows = keys // values.shape[1]
+    order = np.lexsort((keys, -found, rows))
+    starts = np.searchsorted(rows, np.arange(values.shape[0]))
+    place = np.arange(len(rows)) - starts[rows]
+    return np.asarray(keys[order][place < per_term])
+
+
+def _best_of_all(
+    of_items: dict[str, NDArray[np.float32]], block: HistoryBlock, per_term: int
+) -> list[NDArray[np.int64]]:
+    """Keys of the best items of each term of items alone, which are the same for all shoppers."""
+    rows = np.arange(block.shoppers, dtype=np.int64)[:, None] * block.items
+    few = min(per_term, block.items)
+    return [(rows + np.argpartition(-vector, few - 1)[:few]).ravel() for vector in of_items.values()]
+
+
+def _united(
+    best: list[NDArray[np.int64]], forbidden: NDArray[np.int64], block: HistoryBlock
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Columns [shoppers, widest union], padded, and which of them count."""
-    shoppers, items = forbidden.shape
-    per_term = min(per_term, items)
-    wanted = np.zeros((shoppers, items), dtype=bool)
-    for values in terms.values():
-        masked = np.where(forbidden, -np.inf, values)
-        best = np.argpartition(-masked, per_term - 1, axis=1)[:, :per_term]
-        np.put_along_axis(wanted, best, values=True, axis=1)
-    for vector in item_terms.values():
-        wanted[:, np.argpartition(-vector, per_term - 1)[:per_term]] = True
-    wanted &= ~forbidden
-    width = max(1, int(wanted.sum(axis=1).max()))
-    columns = np.argsort(~wanted, axis=1, kind="stable")[:, :width]
-    return columns, np.take_along_axis(wanted, columns, axis=1)
+    """Rising columns [shoppers, widest union], padded with 0, and which of them count."""
+    united = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *best]))
+    rows, found = np.divmod(united[~np.isin(united, forbidden)], block.items)
+    lengths = np.bincount(rows, minlength=block.shoppers)
+    allowed = np.arange(max(1, lengths.max(initial=0))) < lengths[:, None]
+    columns = np.zeros(allowed.shape, dtype=np.int64)
+    columns[allowed] = found
+    return columns, allowed
+
+
+def _taken(values: Values, columns: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The values at these columns; 0 where they do not count."""
+    sparse = isinstance(values, csr_matrix)
+    found = picked(values, columns) if sparse else np.take_along_axis(values, columns, axis=1)
+    return np.where(allowed, found, np.float32(0.0))
 
 
 def _joined(parts: list[Candidates], k: int) -> Candidates:

@@ -53,7 +53,7 @@ def main_job(quick: bool) -> dict[str, Any]:
             "peak_pss_gb": round(peak.pss, 2),
             "ndcg10_baskets": _ndcg(home, "next_baskets"),
             "ndcg10_new": _ndcg(home, "new_items"),
-            "steps": _steps(home),
+            "steps": steps(home),
         }
 
 
@@ -76,7 +76,7 @@ def _ndcg(home: Path, task: str) -> float | None:
     return round(values[-1], 4) if values else None
 
 
-def _steps(home: Path) -> Any:
+def steps(home: Path) -> Any:
     """What `freshet status --json` says of the steps."""
     command = [str(Path(sys.executable).parent / "freshet"), "status", "--json", "--home", str(home)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

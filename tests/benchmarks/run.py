@@ -22,6 +22,7 @@ from tests.benchmarks.kill import kill
 from tests.benchmarks.kmeans import kmeans
 from tests.benchmarks.logreg import logreg
 from tests.benchmarks.main_job import main_job
+from tests.benchmarks.scale import scale
 from tests.benchmarks.search import search
 from tests.benchmarks.stream_ageing import ageing
 from tests.benchmarks.stream_catchup import stream_catchup
@@ -44,6 +45,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "logreg": logreg,
     "kmeans": kmeans,
     "main-job": main_job,
+    "scale": scale,
     "search": search,
     "kill": kill,
     "tables": tables,
@@ -55,16 +57,17 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "only": (str, "the tables whose names begin so"),
+    "only": (str, "the tables, or the kinds of shop, whose names begin so"),
     "pairs": (int, "alternating pairs of what is compared"),
     "trials": (int, "settings tried on each source"),
     "kills": (int, "kills of the service"),
     "brokers": (int, "kills of the broker under it"),
     "seed": (int, "what is drawn"),
     "minutes": (float, "how long events are sent"),
-    "events": (int, "events that have waited in the topic"),
+    "events": (int, "events that have waited in the topic, or of a shop that is drawn"),
     "batches": (int, "micro-batches of lists"),
-    "shoppers": (int, "shoppers in the stream's state"),
+    "items": (int, "items of a shop that is drawn"),
+    "shoppers": (int, "shoppers in the stream's state, or of a shop that is drawn"),
     "past": (int, "past events of each shopper"),
     "rates": (rates_of, "events sent in a second, one rate after the other: 1,10,100"),
 }

@@ -37,7 +37,8 @@ def long_tail_shop(folder: Path, *, shoppers: int, items: int, interactions: int
 
     Every item is bought once at least; all other purchases are of items whose popularity falls with rank^-0.8. A
     shopper buys seven in ten of the items from among those of one taste, some 500 items. How much shoppers buy is
-    log-normal; each comes in three visits or more, over 400 days. One purchase in five repeats an earlier one.
+    log-normal; each comes in three visits or more, over 400 days. One purchase in five is of an item of another
+    purchase of the same shopper.
     Interactions must be as many as items at least.
     """
     rng = np.random.default_rng(seed)
@@ -85,18 +86,22 @@ def _named(letter: str, numbers: NDArray[np.int64]) -> pa.Array:
     return pc.binary_join_element_wise(letter, pa.array(numbers).cast(pa.string()), "")
 
 
-def tiled(source: Path, target: Path, *, column: str, times: int) -> int:
-    """Writes the rows of a Parquet file so many times over, with shoppers of their own each time; returns their number.
+def tiled(source: Path, target: Path, *, columns: tuple[str, ...], times: int) -> int:
+    """Writes the rows of a Parquet file so many times over, each time with ids of its own; returns their number.
 
-    `column` names the shopper, as a number or a text. A row without a shopper stays without one.
+    `columns` name what tells shoppers and orders apart, as numbers or texts, to whose ids -1, -2, ... is added: rows
+    that were equal otherwise would count once. Null stays null.
     """
     table = pq.read_table(source)
-    place = table.column_names.index(column)
-    names = table.column(column)
-    if not pa.types.is_string(names.type):
-        names = pc.cast(pc.cast(names, pa.int64()), pa.string())
-    with pq.ParquetWriter(target, table.schema.set(place, pa.field(column, pa.string()))) as writer:
+    for name in columns:
+        ids = table.column(name)
+        texts = ids if pa.types.is_string(ids.type) else pc.cast(pc.cast(ids, pa.int64()), pa.string())
+        table = table.set_column(table.column_names.index(name), name, texts)
+    with pq.ParquetWriter(target, table.schema) as writer:
         for tile in range(times):
-            mine = names if tile == 0 else pc.binary_join_element_wise(names, f"t{tile}", "-")
-            writer.write_table(table.set_column(place, column, mine))
+            mine = table
+            for name in columns if tile else ():
+                ids = pc.binary_join_element_wise(table.column(name), str(tile), "-")
+                mine = mine.set_column(mine.column_names.index(name), name, ids)
+            writer.write_table(mine)
     return times * table.num_rows

@@ -5,6 +5,7 @@ A case is a shopper with the history before the validation cut and the true item
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +96,7 @@ def _true_items(batch: pa.RecordBatch, artifact: Artifact) -> tuple[NDArray[np.i
     return np.unique(rows[known] * len(artifact.items) + columns[known]), count
 
 
-Values = NDArray[np.float32] | csr_matrix
+Values: TypeAlias = "NDArray[np.float32] | csr_matrix"
 """Of a term, [shoppers, items]: a sparse one is 0 elsewhere, and its columns rise in each row."""
 
 

@@ -23,7 +23,7 @@ from freshet.ranking.artifact import Artifact
 from freshet.ranking.lists import listing
 from freshet.ranking.recipe import Recipe
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
-from freshet.tables.kept_rows import Keeper, KeptRows
+from freshet.tables.format.kept_rows import Keeper, KeptRows
 from freshet.tables.warehouse import Warehouse
 from tests.benchmarks.als import bench_session
 from tests.benchmarks.foldin import GOWALLA_PARAMS

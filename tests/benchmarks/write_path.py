@@ -14,8 +14,8 @@ from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.core.session import local_session
 from freshet.runs.settings import load_settings
 from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_arrow
 from tests.benchmarks.tasks import cores
 
 SHOPPERS, QUICK_SHOPPERS = 1_000_000, 20_000

@@ -15,13 +15,13 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StringType, Ti
 
 from freshet.contracts import Column, TableContract
 from freshet.core.errors import ContractError
-from freshet.tables.arrow_rows import arrow_schema
-from freshet.tables.data_files import NotPlainError
+from freshet.tables import small_writes
+from freshet.tables.format.arrow_rows import arrow_schema
+from freshet.tables.format.data_files import NotPlainError
+from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers import blind_append as blind_appends
-from freshet.tables.writers import small_writes
 from freshet.tables.writers.blind_append import append_blind
-from freshet.tables.writers.small_writes import append_arrow
 from tests.factories import moment
 
 pytestmark = pytest.mark.delta

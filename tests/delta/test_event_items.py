@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import counts_as_taste
-from freshet.tables.data_files import NotPlainError
+from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.lookups.event_items import EventItems
 from freshet.tables.maintenance import operations as hygiene
 from freshet.tables.warehouse import Warehouse

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from freshet.contracts import ALL_TABLES, EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.tables.lookups.snapshot import table_facts
 from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.small_writes import append_row
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_row
 from tests.delta.test_small_writes import figures
 from tests.factories import Row, days, frame, moment
 

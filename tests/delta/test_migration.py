@@ -14,10 +14,10 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import EVENTS, STREAM_METRICS, TableContract
 from freshet.core.errors import ContractError
-from freshet.tables.columns import check_table_columns
+from freshet.tables.format.columns import check_table_columns
 from freshet.tables.lookups.snapshot import rows_where, some_rows
+from freshet.tables.small_writes import append_row
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_row
 from tests.factories import frame
 
 pytestmark = pytest.mark.delta

@@ -18,11 +18,11 @@ from freshet.contracts import EVALUATION_RESULTS, STREAM_METRICS, Column, TableC
 from freshet.contracts.row_rules import arrow_problems, spark_problems
 from freshet.core.errors import ContractError
 from freshet.runs.home import Home
-from freshet.tables.data_files import written_file
+from freshet.tables.format.data_files import written_file
+from freshet.tables.small_writes import append_arrow, append_row, replace_rows
 from freshet.tables.transactions import clear, newest_batch
 from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers.replacements import replace_by_parts
-from freshet.tables.writers.small_writes import append_arrow, append_row, replace_rows
 from tests.factories import SOME_MOMENT, Row, frame
 
 pytestmark = pytest.mark.delta

@@ -10,8 +10,8 @@ import pytest
 from deltalake import DeltaTable
 
 from freshet.contracts import STREAM_METRICS
+from freshet.tables.small_writes import append_row
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_row
 
 pytestmark = pytest.mark.delta
 

@@ -15,13 +15,13 @@ from pyspark.sql.types import DoubleType, IntegerType, StringType, TimestampType
 
 from freshet.contracts import Column, TableContract
 from freshet.core.errors import ContractError
-from freshet.tables.arrow_rows import arrow_schema
-from freshet.tables.delta_rs_writer import DeltaRsWriter
-from freshet.tables.spark_writer import SparkWriter
+from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers import TableReplacer, TableWriter, Transaction
 from freshet.tables.writers.blind_append import BlindWriter
+from freshet.tables.writers.delta_rs import DeltaRsWriter
+from freshet.tables.writers.interface import TableReplacer, TableWriter, Transaction
 from freshet.tables.writers.replacements import PartWriter
+from freshet.tables.writers.spark import SparkWriter
 from freshet.tables.writers.worker_files import WorkerRows, WorkerWriter
 from tests.factories import SOME_MOMENT, Row
 

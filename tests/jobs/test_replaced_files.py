@@ -14,7 +14,7 @@ from freshet.runs.job import Job
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.step import Step
-from freshet.tables.writers.small_writes import replace_collected
+from freshet.tables.small_writes import replace_collected
 from tests.factories import frame
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]

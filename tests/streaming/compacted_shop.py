@@ -18,8 +18,8 @@ from freshet.service.compaction.list_table import write_lists_by_spark
 from freshet.service.lists.latest import LATEST_RECOMMENDATIONS
 from freshet.tables.lookups.snapshot import table_facts
 from freshet.tables.maintenance.parameters import CompactionParameters
+from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_arrow
 from tests.factories import Row, frame, moment
 from tests.streaming.test_latest import stream_list
 

@@ -20,12 +20,12 @@ from freshet.service.compaction import list_merge
 from freshet.service.compaction.list_merge import MergeProcess, Rest, merge_lists
 from freshet.service.compaction.newest_lists import newest_lists
 from freshet.service.lists.latest import LATEST_RECOMMENDATIONS
-from freshet.tables.arrow_rows import arrow_schema
-from freshet.tables.data_files import live_files
+from freshet.tables.format.arrow_rows import arrow_schema
+from freshet.tables.format.data_files import live_files
 from freshet.tables.leases import lease
+from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers.replacements import replace_by_parts
-from freshet.tables.writers.small_writes import append_arrow
 from tests.factories import Row, moment
 from tests.streaming.compacted_shop import MADE, Shop
 from tests.streaming.service import until

@@ -14,7 +14,7 @@ from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.shoppers import HISTORY
 from freshet.core.errors import ContractError
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
-from freshet.tables.kept_rows import Keeper, Work
+from freshet.tables.format.kept_rows import Keeper, Work
 from freshet.tables.warehouse import Warehouse
 from tests.factories import local_frame, moment
 from tests.streaming.compacted_shop import Shop, files_of

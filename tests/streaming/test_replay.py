@@ -18,8 +18,8 @@ from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.core.errors import DataTooSmallError
 from freshet.runs.home import Home
 from freshet.runs.steps import REPLAY
+from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_arrow
 from tests.factories import moment
 from tests.streaming.scenario import (
     figures_of,

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from freshet.contracts.shoppers import HISTORY
 from freshet.ranking.entry_columns import STORED, STORED_TEXTS, entry_columns, listed_since, with_entry_columns
 from freshet.ranking.history_block import read_entries
-from freshet.tables.kept_rows import Keeper
+from freshet.tables.format.kept_rows import Keeper
 from tests.factories import local_frame, moment
 
 COLUMNS = ("user_id", *STORED)
@@ -60,7 +60,7 @@ def _texts(batch: pa.RecordBatch) -> pa.RecordBatch:
 def test_a_part_begins_and_ends_at_any_row_of_what_is_read_at_once(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr("freshet.tables.kept_rows._ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr("freshet.tables.format.kept_rows._ROWS_AT_ONCE", at_once)
     frame = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", ROWS).repartition(1)
     given, read = Keeper(tmp_path).kept(frame).in_workers(("user_id",), coded=())
     parts = [pa.RecordBatch.from_arrays([pa.array([part])], ["part"]) for part in range(given.count())]

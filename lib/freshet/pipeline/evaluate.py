@@ -12,7 +12,7 @@ from freshet.pipeline.recommender_fits import events_until, judged_cases
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
 from freshet.runs.steps import BUILD, PROMOTE
-from freshet.tables.writers.small_writes import replace_rows
+from freshet.tables.small_writes import replace_rows
 
 
 def inputs(job: Job) -> dict[str, Any]:

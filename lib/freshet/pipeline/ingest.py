@@ -38,8 +38,8 @@ from freshet.sources.mapping import read_mapping
 from freshet.sources.rules import MISTAKES_FOUND_LATE, SourceMapping
 from freshet.tables.lookups.figures import extent, rows_where, smallest_texts, value_counts
 from freshet.tables.positions import Passed, check_name, keep_position, kept_position, newest
+from freshet.tables.small_writes import replace_rows
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import replace_rows
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from freshet.core.errors import InputError
 from freshet.runs.job import Job
 from freshet.service.intake.mended import is_open, marked, mended_events
 from freshet.sources.mapping import read_mapping
-from freshet.tables.sql import literal
+from freshet.tables.format.sql import literal
 
 
 def inputs(job: Job) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder
 from freshet.runs.steps import BUILD
-from freshet.tables.writers.small_writes import replace_rows
+from freshet.tables.small_writes import replace_rows
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 _BY = ("task", "model")

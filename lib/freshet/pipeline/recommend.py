@@ -31,7 +31,7 @@ from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, ch
 from freshet.runs.steps import BUILD
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
 from freshet.tables.lookups.item_states import unavailable_items
-from freshet.tables.writers.small_writes import replace_collected
+from freshet.tables.small_writes import replace_collected
 
 
 def inputs(job: Job) -> dict[str, Any]:

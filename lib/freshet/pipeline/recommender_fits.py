@@ -33,7 +33,7 @@ from freshet.ranking.assembly import assembled
 from freshet.ranking.recipe import Recipe
 from freshet.runs.job import Job
 from freshet.runs.settings import Settings
-from freshet.tables.kept_rows import KeptRows
+from freshet.tables.format.kept_rows import KeptRows
 from freshet.tuning.item_models import item_model_or_none
 
 _BUCKETS = 1_000_000

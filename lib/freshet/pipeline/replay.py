@@ -20,7 +20,7 @@ from freshet.runs.steps import BUILD, RECOMMEND
 from freshet.service.lists.list_making import ServedModel
 from freshet.service.lists.live_replay import QUERY_PREFIX, LivePlan, replay_live
 from freshet.tables.lookups.figures import rows_where
-from freshet.tables.writers.small_writes import replace_rows
+from freshet.tables.small_writes import replace_rows
 
 
 def inputs(job: Job) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from freshet.report.charts.calibration import calibration_svg
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, champion, registry
 from freshet.runs.steps import BUILD
-from freshet.tables.writers.small_writes import replace_rows
+from freshet.tables.small_writes import replace_rows
 
 PURCHASE = "purchase"
 

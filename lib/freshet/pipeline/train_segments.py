@@ -19,7 +19,7 @@ from freshet.report.charts.training import silhouettes_svg
 from freshet.runs.job import Job
 from freshet.runs.registered_models import SEGMENTS, registry
 from freshet.runs.steps import BUILD
-from freshet.tables.writers.small_writes import replace_collected, replace_rows
+from freshet.tables.small_writes import replace_collected, replace_rows
 
 _MODEL, _PATH = "kmeans", "model"
 _PROFILED = ("recency_days", "orders", "monetary", "tenure_days", "items_breadth")

@@ -18,7 +18,7 @@ from freshet.runs.home import Home
 from freshet.runs.settings import Settings
 from freshet.runs.step import Step
 from freshet.runs.steps import BUILD
-from freshet.tables.kept_rows import Keeper, KeptRows
+from freshet.tables.format.kept_rows import Keeper, KeptRows
 from freshet.tables.warehouse import Warehouse
 
 Rows = TypeVar("Rows", DataFrame, KeptRows)

@@ -13,7 +13,7 @@ from freshet.runs.access import Access
 from freshet.runs.job import Job
 from freshet.runs.step import Step
 from freshet.runs.waiting import when_free
-from freshet.tables.columns import check_table_columns
+from freshet.tables.format.columns import check_table_columns
 from freshet.tables.leases import lease, table_leases
 from freshet.tables.maintenance.upkeep import remove_unread
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
 from freshet.contracts import TableContract
-from freshet.tables.sql import literal
+from freshet.tables.format.sql import literal
 from freshet.tables.warehouse import Warehouse
 
 

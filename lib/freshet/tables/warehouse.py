@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from freshet.contracts import TableContract
 from freshet.core.errors import StateError
-from freshet.tables.columns import has_commit, made_or_widened, missing_columns, table_folder
-from freshet.tables.spark_writer import SparkWriter
+from freshet.tables.format.columns import has_commit, made_or_widened, missing_columns, table_folder
+from freshet.tables.writers.spark import SparkWriter
 
 _RUN_EARLIER = "Run the earlier steps first: `freshet status` shows which have run"
 

@@ -23,7 +23,7 @@ from freshet.core.errors import BusyError
 from freshet.service.compaction.list_merge import MergeProcess
 from freshet.service.compaction.list_table import write_lists_by_spark
 from freshet.service.lists.latest import latest_recommendations
-from freshet.tables.data_files import NotPlainError
+from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.leases import lease
 from freshet.tables.maintenance import operations as hygiene
 from freshet.tables.maintenance.background import BackgroundTask, Packing

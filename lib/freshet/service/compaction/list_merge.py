@@ -20,7 +20,7 @@ from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.core.errors import FreshetError, StateError
 from freshet.service.compaction.list_table import LISTS_PER_FILE
 from freshet.service.compaction.newest_lists import newest_lists
-from freshet.tables.data_files import NotPlainError, live_files
+from freshet.tables.format.data_files import NotPlainError, live_files
 from freshet.tables.writers.replacements import PartWriter
 
 _LOWEST_PRIORITY = 19

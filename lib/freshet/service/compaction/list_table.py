@@ -19,11 +19,11 @@ from freshet.ranking.entry_columns import (
     listed_since,
     with_entry_columns,
 )
-from freshet.tables.arrow_rows import arrow_schema
-from freshet.tables.data_files import NotPlainError
-from freshet.tables.kept_rows import KeptRows, Work
+from freshet.tables.format.arrow_rows import arrow_schema
+from freshet.tables.format.data_files import NotPlainError
+from freshet.tables.format.kept_rows import KeptRows, Work
+from freshet.tables.format.sql import literal
 from freshet.tables.lookups.snapshot import may_hold
-from freshet.tables.sql import literal
 from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers.worker_files import WorkerRows, WorkerWriter
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from freshet.contracts import RECOMMENDATIONS
 from freshet.service.lists.latest import NEWEST_FIRST
-from freshet.tables.arrow_rows import arrow_schema
-from freshet.tables.data_files import DataFile
+from freshet.tables.format.arrow_rows import arrow_schema
+from freshet.tables.format.data_files import DataFile
 
 LISTS_PER_RANGE = 60_000
 """Of a shopper range that is in memory at once: some 60 MB with lists of 20 items, and as much while it is sorted."""

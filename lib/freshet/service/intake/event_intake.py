@@ -22,9 +22,9 @@ from freshet.service.intake.arrivals import in_pieces, places_of, verdicts
 from freshet.service.intake.intake_rows import intake_figures, refused_rows
 from freshet.service.intake.known_records import StoredPlaces, recent_keys
 from freshet.service.intake.recent_keys import Keys, RecentKeys, keys_of, repeats_within
+from freshet.tables.small_writes import append_arrow, append_row
 from freshet.tables.transactions import newest_batch
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_arrow, append_row
 
 Flags = NDArray[np.bool_]
 

@@ -22,9 +22,9 @@ from freshet.service.intake.intake_rows import intake_figures, refused_rows
 from freshet.service.intake.item_records import histories_with, recorded_states, same_rows
 from freshet.service.intake.known_records import StoredPlaces
 from freshet.tables.maintenance.upkeep import Upkeep
+from freshet.tables.small_writes import append_arrow, append_row, replace_all_of
 from freshet.tables.transactions import newest_batch
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_arrow, append_row, replace_all_of
 
 
 @dataclass

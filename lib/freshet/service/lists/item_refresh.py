@@ -28,7 +28,7 @@ from freshet.ranking.scoring import shopper_factors
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, registry
-from freshet.tables.data_files import NotPlainError
+from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.lookups.event_items import EventItems
 from freshet.tables.lookups.item_states import listed_items
 from freshet.tables.maintenance.background import BackgroundTask

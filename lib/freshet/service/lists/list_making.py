@@ -14,9 +14,9 @@ from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.packed_histories import TIME, PackedHistories, microseconds
 from freshet.service.lists.history_store import SHOPPERS_AT_A_TIME, HistoryStore
-from freshet.tables.arrow_rows import arrow_schema
+from freshet.tables.format.arrow_rows import arrow_schema
+from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_arrow
 
 
 class Scorer(Protocol):

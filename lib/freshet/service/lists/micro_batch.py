@@ -13,9 +13,9 @@ from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.service.lists.history_store import HistoryStore
 from freshet.service.lists.history_updates import apply_events
 from freshet.service.lists.list_making import Scorer, ServedModel, Stamp, append_lists, lists_of, received
+from freshet.tables.small_writes import append_row
 from freshet.tables.transactions import newest_batch
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers.small_writes import append_row
 
 
 @dataclass(frozen=True)

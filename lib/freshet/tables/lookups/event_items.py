@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet.tables.data_files import DataFile, live_files
+from freshet.tables.format.data_files import DataFile, live_files
 
 _COLUMNS = ("item_id", "event_time", "user_id", "anonymous_id", "flags")
 _ROWS_PER_READ = 100_000

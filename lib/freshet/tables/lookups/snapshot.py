@@ -11,8 +11,8 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable, QueryBuilder
 
 from freshet.contracts import TableContract
-from freshet.tables.columns import has_commit, missing_columns
-from freshet.tables.data_files import NotPlainError, check_plain
+from freshet.tables.format.columns import has_commit, missing_columns
+from freshet.tables.format.data_files import NotPlainError, check_plain
 
 
 def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:

@@ -16,9 +16,9 @@ from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError
 
 from freshet.contracts import TableContract
-from freshet.tables.data_files import NotPlainError, check_plain
+from freshet.tables.format.data_files import NotPlainError, check_plain
+from freshet.tables.format.sql import literal
 from freshet.tables.lookups.snapshot import column_ends
-from freshet.tables.sql import literal
 from freshet.tables.warehouse import Warehouse
 
 _DAY_SECONDS = 86_400.0

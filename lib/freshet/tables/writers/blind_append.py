@@ -23,11 +23,11 @@ from deltalake.exceptions import DeltaError
 
 from freshet.contracts import TableContract
 from freshet.core.errors import TransientError
-from freshet.tables.arrow_rows import checked
-from freshet.tables.columns import table_folder
-from freshet.tables.data_files import NotPlainError, written_file
-from freshet.tables.known_log import KnownLog, entry_file, stamp_if_there, stamp_of
-from freshet.tables.writers import Transaction
+from freshet.tables.format.arrow_rows import checked
+from freshet.tables.format.columns import table_folder
+from freshet.tables.format.data_files import NotPlainError, written_file
+from freshet.tables.writers.interface import Transaction
+from freshet.tables.writers.known_log import KnownLog, entry_file, stamp_if_there, stamp_of
 
 _log = logging.getLogger(__name__)
 

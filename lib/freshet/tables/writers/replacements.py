@@ -10,11 +10,11 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
 from freshet.contracts import TableContract
-from freshet.tables.arrow_rows import checked
-from freshet.tables.columns import table_folder
-from freshet.tables.data_files import check_plain, written_file
-from freshet.tables.delta_rs_writer import commit_properties
-from freshet.tables.writers import Transaction
+from freshet.tables.format.arrow_rows import checked
+from freshet.tables.format.columns import table_folder
+from freshet.tables.format.data_files import check_plain, written_file
+from freshet.tables.writers.delta_rs import commit_properties
+from freshet.tables.writers.interface import Transaction
 
 
 class PartWriter:

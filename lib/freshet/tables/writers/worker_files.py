@@ -26,12 +26,12 @@ from pyspark.sql.types import LongType, MapType, StringType, StructType
 from freshet.contracts import TableContract
 from freshet.contracts.row_rules import broken_by_arrow, in_sentences
 from freshet.core.errors import ContractError, listed
-from freshet.tables.arrow_rows import arrow_schema
-from freshet.tables.columns import has_commit, made_or_widened, table_folder
-from freshet.tables.data_files import check_plain, written_file
-from freshet.tables.delta_rs_writer import has_transaction
-from freshet.tables.kept_rows import Work
-from freshet.tables.writers import Transaction
+from freshet.tables.format.arrow_rows import arrow_schema
+from freshet.tables.format.columns import has_commit, made_or_widened, table_folder
+from freshet.tables.format.data_files import check_plain, written_file
+from freshet.tables.format.kept_rows import Work
+from freshet.tables.writers.delta_rs import has_transaction
+from freshet.tables.writers.interface import Transaction
 from freshet.tables.writers.replacements import put_in, removed
 
 _LOOKED_AT = 100

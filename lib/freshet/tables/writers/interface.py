@@ -2,11 +2,11 @@
 
 Each engine checks the rows by the contract before it commits, and a write is one commit or none:
 
-- `spark_writer.SparkWriter`: frames of any size; 0.3 s for an append, 2 s for a replacement.
-- `delta_rs_writer.DeltaRsWriter`: Arrow rows in the memory of this process; 12 ms, and 0.13 ms more for each file of
+- `spark.SparkWriter`: frames of any size; 0.3 s for an append, 2 s for a replacement.
+- `delta_rs.DeltaRsWriter`: Arrow rows in the memory of this process; 12 ms, and 0.13 ms more for each file of
   the table.
-- `blind_appends.BlindWriter`: appends of Arrow rows at a cost that does not grow with the table.
-- `worker_writes.WorkerWriter`: frames whose rows Spark's workers make as Arrow batches and write themselves.
+- `blind_append.BlindWriter`: appends of Arrow rows at a cost that does not grow with the table.
+- `worker_files.WorkerWriter`: frames whose rows Spark's workers make as Arrow batches and write themselves.
 - `replacements.PartWriter`: a whole table in place of the old one, an Arrow table at a time in memory.
 
 `small_writes.append_arrow` chooses between the second and the third.

@@ -8,8 +8,8 @@ from deltalake import DeltaTable
 from pyspark.sql.types import StructType
 
 from freshet.contracts import TableContract
-from freshet.tables.data_files import check_plain
-from freshet.tables.writers import Transaction
+from freshet.tables.format.data_files import check_plain
+from freshet.tables.writers.interface import Transaction
 
 _COMMITS_PER_CHECKPOINT = 100
 """Where the table does not say."""

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from freshet.contracts import TableContract
-from freshet.tables.arrow_rows import arrow_schema
-from freshet.tables.data_files import NotPlainError
-from freshet.tables.delta_rs_writer import DeltaRsWriter
-from freshet.tables.sql import literal
+from freshet.tables.format.arrow_rows import arrow_schema
+from freshet.tables.format.data_files import NotPlainError
+from freshet.tables.format.sql import literal
 from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers.blind_append import BlindWriter
+from freshet.tables.writers.delta_rs import DeltaRsWriter
 
 
 def append_row(warehouse: Warehouse, row: dict[str, Any], contract: TableContract) -> None:

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from freshet.contracts import TableContract
 from freshet.contracts.row_rules import spark_problems, spark_rules
 from freshet.core.errors import ContractError, listed
-from freshet.tables.columns import has_commit, made_or_widened, table_folder
-from freshet.tables.delta_rs_writer import has_transaction
-from freshet.tables.writers import Transaction
+from freshet.tables.format.columns import has_commit, made_or_widened, table_folder
+from freshet.tables.writers.delta_rs import has_transaction
+from freshet.tables.writers.interface import Transaction
 
 _GUARD = "freshet contract guard"
 _REPLACE_MISMATCH = "DELTA_REPLACE_WHERE_MISMATCH"

@@ -9,9 +9,9 @@ from deltalake import Transaction as LogTransaction
 from deltalake.exceptions import CommitFailedError
 
 from freshet.contracts import TableContract
-from freshet.tables.arrow_rows import checked
-from freshet.tables.columns import made_or_widened, table_folder
-from freshet.tables.writers import Transaction
+from freshet.tables.format.arrow_rows import checked
+from freshet.tables.format.columns import made_or_widened, table_folder
+from freshet.tables.writers.interface import Transaction
 
 _replacing = threading.Lock()
 """Steps that run side by side replace rows of the same table: the second reads what the first has committed."""

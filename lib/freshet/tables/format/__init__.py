@@ -1,0 +1,1 @@
+"""The format of tables on disk: columns, data files, Arrow rows by contract, kept rows."""

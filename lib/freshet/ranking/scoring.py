@@ -204,7 +204,8 @@ def sparse_rows(name: str, block: HistoryBlock, artifact: Artifact) -> csr_matri
 
 def shopper_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[str, NDArray[np.float32] | csr_matrix]:
     """[shoppers, items] by name of the terms that depend on the shopper and that a search weighs under `policy`; all
-    but the factor term are sparse, with rising columns. Nothing is weighted here. An item model without weights is left out."""
+    but the factor term are sparse, with rising columns. Nothing is weighted here. An item model without weights is left
+    out."""
     recipe = artifact.recipe
     models = [name for name, item_weights in artifact.item_weights.items() if item_weights.nnz]
     factors = [] if recipe.als is None else [FACTORS.name]

@@ -110,7 +110,7 @@ def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
 @compiled
 def _is_behind(value: np.float32, column: int, other_value: np.float32, other_column: int) -> bool:
     """Whether a neighbour comes behind another: a lower value, or of equal ones a higher column."""
-    return value < other_value or (value == other_value and column > other_column)
+    return bool(value < other_value or (value == other_value and column > other_column))
 
 
 def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, threads: int) -> pa.Table:

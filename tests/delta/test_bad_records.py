@@ -1,8 +1,12 @@
 """Input that can be read and of which no record can be used: told in one line, and nothing is written."""
 
+import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from pyspark.sql import SparkSession
 
 from freshet.core.errors import FreshetError, InputError, MappingError
@@ -63,3 +67,34 @@ def test_records_that_cannot_be_used_are_one_line_and_nothing_is_written(
     assert "\n" not in caught.value.line()
     assert list(home.warehouse.iterdir()) == []
     assert list(home.steps.iterdir()) == []
+
+
+LISTS = [{"customer": f"c{n}", "item": [n, 2, 1, 1], "time": "2025-01-01 09:00"} for n in range(12)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "delta", "json"])
+def test_a_list_for_an_id_is_one_line_that_says_what_to_map_instead(
+    spark: SparkSession, home: Home, tmp_path: Path, kind: str
+) -> None:
+    source, data = tmp_path / "shop.toml", tmp_path / f"orders.{kind}"
+    source.write_text(MAPPING.replace('"csv"', f'"{kind}"'), encoding="utf-8")
+    rows = pa.Table.from_pylist(LISTS)
+    if kind == "parquet":
+        pq.write_table(rows, data)
+    elif kind == "delta":
+        write_deltalake(data, rows)
+    else:
+        data.write_text("\n".join(map(json.dumps, LISTS)), encoding="utf-8")
+    with pytest.raises(MappingError, match=r"columns.item_id names column item, a list \(array<\w+>\): make a record"):
+        run_step(INGEST, Job(spark, home, load_settings("test"), source=source, input_path=data))
+    assert list(home.warehouse.iterdir()) == []
+
+
+def test_a_misspelt_column_of_json_is_named_where_nothing_can_be_accepted(
+    spark: SparkSession, home: Home, tmp_path: Path
+) -> None:
+    source, data = tmp_path / "shop.toml", tmp_path / "orders.json"
+    source.write_text(MAPPING.replace('"csv"', '"json"'), encoding="utf-8")
+    data.write_text('{"Customer": "c1", "item": "i1", "time": "2025-01-01 09:00"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"1 times missing_shopper, .* customer, .* \(did you mean Customer\?\)"):
+        run_step(INGEST, Job(spark, home, load_settings("test"), source=source, input_path=data))

@@ -10,6 +10,7 @@ from deltalake import WriterProperties, write_deltalake
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from freshet.cleaning.source_columns import json_columns
 from freshet.contracts.inputs import BROKEN_RECORD, InputFormat
 from freshet.core.errors import InputError
 from freshet.sources.file_records import count_records, dealt_out, raw_records
@@ -68,7 +69,8 @@ def test_broken_lines_are_kept_whole(spark: SparkSession, tmp_path: Path) -> Non
     assert rows[3]["a"] == "x, y"
     json = tmp_path / "x.json"
     json.write_text('{"a": 1.50, "u": {"id": 7}}\nno json\n{"a": "t"}\n', encoding="utf-8")
-    found = {row["source_offset"]: row for row in raw_records(spark, json, form("json")).collect()}
+    read = raw_records(spark, json, form("json"), json_schema=json_columns(["a", "u.id"]))
+    found = {row["source_offset"]: row for row in read.collect()}
     assert [found[n][BROKEN_RECORD] for n in range(3)] == [None, "no json", None]
     assert found[0]["u"]["id"] == "7"
 
@@ -119,6 +121,7 @@ def test_parquet_times_in_nanoseconds_are_read_as_times(spark: SparkSession, tmp
         ("x.csv", b"a,a\n1,2\n", "csv", "column a is there twice"),
         ("x.json", b"a,b\n", "json", "wrong format"),
         ("x.json", b'[{"a": 1}]', "json", "multi_line = true"),
+        ("x.json", b'[{"a": 1},\n {"a": 2}]', "json", "multi_line = true"),
         ("x.parquet", b"a,b\n", "parquet", "wrong format"),
         ("x.txt.parquet", b"PAR1....PAR1", "csv", "wrong format"),
     ],
@@ -130,6 +133,15 @@ def test_file_that_does_not_fit_is_one_clear_line(
     with pytest.raises(InputError, match=expected) as caught:
         raw_records(spark, tmp_path / name, form(kind))
     assert "\n" not in str(caught.value)
+
+
+def test_records_of_json_that_span_lines_are_read_with_the_columns_asked_for(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('[{"a": 1, "b": 0},\n {"a": "t",\n "a": "u", "A": 2}]', encoding="utf-8")
+    rows = raw_records(spark, path, form("json", multi_line=True), json_schema=json_columns(["a"])).collect()
+    assert [(row["a"], row["source_offset"]) for row in rows] == [("1", 0), ("u", 1)]
 
 
 def test_files_of_a_folder_must_share_their_columns(spark: SparkSession, tmp_path: Path) -> None:

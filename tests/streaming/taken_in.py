@@ -6,11 +6,12 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.runs.settings import load_settings
 from freshet.service.intake.arrivals import arrivals
 from freshet.service.intake.event_intake import EventIntake, IntakeRules
-from freshet.service.streams.records import event_columns, file_records
+from freshet.service.streams.records import file_records
 from freshet.sources.rules import SourceMapping
 from freshet.tables.warehouse import Warehouse
 from tests.factories import moment

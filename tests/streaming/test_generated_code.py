@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from freshet.cleaning.source_columns import event_columns
 from freshet.runs.settings import conf_folder, load_settings
 from freshet.service.intake.arrivals import arrivals
 from freshet.service.lists.handover import live_events
-from freshet.service.streams.records import event_columns, file_records
+from freshet.service.streams.records import file_records
 from freshet.sources.mapping import read_mapping
 
 pytestmark = pytest.mark.streaming

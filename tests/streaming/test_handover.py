@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.core.errors import StateError
 from freshet.runs.home import Home
@@ -22,7 +23,7 @@ from freshet.service.lists.handover import (
 )
 from freshet.service.lists.initial_histories import make_store, opened_store
 from freshet.service.lists.query import run_to_end, stream_session
-from freshet.service.streams.records import event_columns, kafka_records
+from freshet.service.streams.records import kafka_records
 from freshet.sources.kafka.sending import Sender
 from freshet.sources.kafka.topics import create_topic
 from freshet.sources.mapping import read_mapping

@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
+from freshet.contracts.inputs import MOST_RECORD_CHARACTERS
 from freshet.runs.settings import conf_folder
-from freshet.service.streams.records import MOST_RECORD_CHARACTERS
 from freshet.sources.mapping import read_mapping
 from freshet.sources.rules import SourceMapping
 from freshet.tables.warehouse import Warehouse

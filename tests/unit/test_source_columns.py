@@ -1,7 +1,7 @@
 """Whether a mapping fits the columns of the data."""
 
 import pytest
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, LongType, MapType, StringType, StructField, StructType
 
 from freshet.cleaning.source_columns import check_mapping
 from freshet.core.errors import MappingError
@@ -56,3 +56,44 @@ def test_strict_mapping_names_columns_it_does_not_know() -> None:
     checked(*names, ignore=["more"])
     with pytest.raises(MappingError, match="column more is neither mapped nor under ignore"):
         checked(*names, ignore=["less"])
+
+
+ENTRY = StructType([StructField("sku", StringType()), StructField("item_id", StringType())])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("sku", ArrayType(LongType()),
+         "columns.item_id names column sku, a list (array<bigint>): make a record of each entry first (explode)"),
+        ("sku", ArrayType(ENTRY),
+         "columns.item_id names column sku, a list (array<struct<sku:string,item_id:string>>): make a record of each "
+         "entry first (explode) and map a field of it, such as sku.item_id"),
+        ("sku", ENTRY,
+         "columns.item_id names column sku, a struct (struct<sku:string,item_id:string>): map one of its fields, such "
+         "as sku.item_id"),
+        ("sku", MapType(StringType(), LongType()),
+         "columns.item_id names column sku, a map (map<string,bigint>): give the value a column of its own"),
+        ("sku.item_id", ArrayType(ENTRY),
+         "columns.item_id names sku.item_id, but sku is a list (array<struct<sku:string,item_id:string>>): make a "
+         "record of each entry first (explode)"),
+    ],
+    ids=["list", "list of structs", "struct", "map", "field within a list"],
+)  # fmt: skip
+def test_a_column_of_several_values_is_refused_with_what_to_map_instead(
+    name: str, kind: DataType, expected: str
+) -> None:
+    problems: list[str] = []
+    mapping = source_mapping({**VALUES, "columns": {"user_id": "user.id", "item_id": name}}, problems)
+    schema = schema_of("user.id", "when", "nth", "Kind", "Country").add(name.partition(".")[0], kind)
+    with pytest.raises(MappingError) as caught:
+        check_mapping(mapping, schema, "shop.parquet")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_properties_and_attributes_may_hold_several_values() -> None:
+    problems: list[str] = []
+    mapping = source_mapping({**VALUES, "items": {"attributes": {"tags": "tags"}}}, problems)
+    plain = schema_of("user.id", "sku", "when", "nth", "Kind")
+    check_mapping(mapping, plain.add("Country", ENTRY).add("tags", ArrayType(StringType())), "shop.parquet")

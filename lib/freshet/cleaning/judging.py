@@ -10,7 +10,7 @@ from freshet.cleaning.parsing import PLACE, restorable_columns
 from freshet.cleaning.problems import problem
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.contracts.events import SCHEMA_VERSION
-from freshet.contracts.inputs import BROKEN_RECORD
+from freshet.contracts.inputs import BROKEN_RECORD, RAW_TEXT, kept_text
 from freshet.sources.mapping import EVENTS_REPEAT
 from freshet.sources.rules import SourceMapping
 
@@ -113,23 +113,30 @@ def accepted(records: DataFrame, mapping: SourceMapping) -> DataFrame:
 def quarantined(
     records: DataFrame, raw: DataFrame, mapping: SourceMapping, *, first_seen: datetime, few: bool
 ) -> DataFrame:
-    """The refused of `judged` records as QUARANTINE rows, each with its raw record as JSON of all source columns.
+    """The refused of `judged` records as QUARANTINE rows, each with its raw record.
 
-    `raw` is the frame that the records were parsed from; a line that could not be read is in `_broken_record`. With
-    `few` refused records they are sent to every worker, and no other record is turned into JSON.
+    `raw` is the frame that the records were parsed from. A record is its own text where it came as one, else JSON of
+    all source columns, with a line that could not be read in `_broken_record`; of one that is too large only the
+    beginning (contracts.inputs.kept_text). With `few` refused records they are sent to every worker, and no other
+    record is turned into JSON.
     """
-    names = [name for name in raw.columns if name not in PLACE]
-    shown = [F.col(f"`{name}`") for name in names if name != BROKEN_RECORD]
-    as_json = F.to_json(F.struct(*shown), {"ignoreNullFields": "false"})
-    if BROKEN_RECORD in names:
-        as_broken = F.to_json(F.struct(F.col(BROKEN_RECORD)))
-        as_json = F.when(F.col(BROKEN_RECORD).isNotNull(), as_broken).otherwise(as_json)
     refused = records.where("reason_code is not null").select(*PLACE, *VERDICT)
     joined = raw.join(F.broadcast(refused) if few else refused, on=list(PLACE), how="inner")
     return joined.select(
-        F.lit(mapping.name).alias("source"), *PLACE, as_json.alias("raw"), *VERDICT,
+        F.lit(mapping.name).alias("source"), *PLACE, _whole_record(raw).alias("raw"), *VERDICT,
         F.lit(SCHEMA_VERSION).alias("schema_version"),
         F.lit(first_seen).cast("timestamp").alias("first_seen"),
         F.lit("refused").alias("status"),
         F.lit(None).cast("string").alias("replayed_as"),
     ).select(*QUARANTINE.column_names)  # fmt: skip
+
+
+def _whole_record(raw: DataFrame) -> Column:
+    if RAW_TEXT in raw.columns:
+        return F.col(RAW_TEXT)
+    shown = [F.col(f"`{name}`") for name in raw.columns if name not in (*PLACE, BROKEN_RECORD)]
+    as_json = F.to_json(F.struct(*shown), {"ignoreNullFields": "false"})
+    if BROKEN_RECORD in raw.columns:
+        as_broken = F.to_json(F.struct(F.col(BROKEN_RECORD)))
+        as_json = F.when(F.col(BROKEN_RECORD).isNotNull(), as_broken).otherwise(as_json)
+    return kept_text(as_json)[0]

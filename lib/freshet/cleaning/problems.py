@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+
+from freshet.contracts.inputs import TOO_LARGE
 
 REASONS = {
     "broken_record": "the line cannot be read in the source's format",
@@ -49,6 +51,12 @@ def problems_of(checks: list[Check]) -> Column:
     is_any = reduce(lambda one, other: one | other, [check.condition for check in checks])
     every = F.array_compact(F.array(*[check.problem() for check in checks])).cast(f"array<{PROBLEM_TYPE}>")
     return F.when(is_any, every).otherwise(F.array().cast(f"array<{PROBLEM_TYPE}>"))
+
+
+def refused_as_too_large(records: DataFrame, is_large: Column) -> DataFrame:
+    """Records with `problems`; of those that are too large to be read this is the one problem."""
+    large = F.array(problem(F.lit(True), "too_large", None, TOO_LARGE)).cast(f"array<{PROBLEM_TYPE}>")
+    return records.withColumn("problems", F.when(is_large, large).otherwise(F.col("problems")))
 
 
 def problem(condition: Column, reason: str | Column, field: str | None, message: str | Column) -> Column:

@@ -1,6 +1,8 @@
-"""Whether a mapping fits the columns that the data have."""
+"""Whether a mapping fits the columns that the data have, and which columns it reads of JSON."""
 
-from pyspark.sql.types import StructType
+from collections.abc import Sequence
+
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
 from freshet.cleaning.values import source_type
 from freshet.contracts.inputs import BROKEN_RECORD
@@ -8,35 +10,117 @@ from freshet.core.errors import MappingError, listed
 from freshet.sources.rules import Catalogue, EventNames, ItemAttributes, SourceMapping, TextRule, TimeRule
 from freshet.sources.toml_table import nearest
 
+_SHOWN_TYPE = 80
+"""Characters of a type in a message."""
+
 
 def check_mapping(mapping: SourceMapping, schema: StructType, where: str) -> None:
-    """Raises MappingError that lists every column the mapping names and the data (`schema`, `where`) lack.
+    """Raises MappingError that lists every column the mapping names and the data (`schema`, `where`) lack or have as
+    a list, a struct or a map where one value is wanted.
 
     Also where the mapping ignores columns by name: every column that is neither mapped nor ignored.
     """
-    used = used_columns(mapping)
-    available = [name for name in schema.names if name != BROKEN_RECORD]
-    problems = [
-        f"{key} names column {name}, which is not there{nearest(name, available)}"
-        for key, name in used
-        if source_type(name, schema) is None
-    ]
-    if mapping.ignore != ("rest",):
-        named = {name.partition(".")[0] for _, name in used} | {name for _, name in used} | set(mapping.ignore)
-        problems += [f"column {name} is neither mapped nor under ignore" for name in available if name not in named]
+    used, available = used_columns(mapping), _available(schema)
+    problems = [*_absent(used, schema), *_not_one_value(used, schema), *_unknown(mapping, available)]
     _raise(problems, available, f"source {mapping.name} on {where}")
 
 
-def check_catalogue(catalogue: Catalogue, schema: StructType, where: str) -> None:
-    """As `check_mapping`, for the catalogue file."""
-    used = catalogue_columns(catalogue)
-    available = [name for name in schema.names if name != BROKEN_RECORD]
-    problems = [
+def check_json(mapping: SourceMapping, sampled: StructType, where: str) -> list[str]:
+    """As `check_mapping` for JSON, of which a sample was looked at: a column that the sample lacks may come later.
+
+    Gives the problems with such columns, for a person to see.
+    """
+    used, available = used_columns(mapping), _available(sampled)
+    problems = [*_not_one_value(used, sampled), *_unknown(mapping, available)]
+    _raise(problems, available, f"source {mapping.name} on {where}")
+    is_told = [name for name in sampled.names if not isinstance(sampled[name].dataType, StringType)]
+    # Of a field that a few records have, its own fields are not known.
+    sure = [(key, name) for key, name in used if (head := name.partition(".")[0]) not in available or head in is_told]
+    return _absent(sure, sampled)
+
+
+def check_catalogue(catalogue: Catalogue, schema: StructType, where: str, *, is_sample: bool = False) -> None:
+    """As `check_mapping`, for the catalogue file; `is_sample`: other columns may come later."""
+    used, available = catalogue_columns(catalogue), _available(schema)
+    absent = [] if is_sample else _absent(used, schema)
+    _raise([*absent, *_not_one_value(used, schema)], available, f"catalogue {where}")
+
+
+def _available(schema: StructType) -> list[str]:
+    return [name for name in schema.names if name != BROKEN_RECORD]
+
+
+def _absent(used: list[tuple[str, str]], schema: StructType) -> list[str]:
+    available = _available(schema)
+    return [
         f"{key} names column {name}, which is not there{nearest(name, available)}"
         for key, name in used
-        if source_type(name, schema) is None
+        if source_type(name, schema) is None and _list_above(name, schema) is None
     ]
-    _raise(problems, available, f"catalogue {where}")
+
+
+def _unknown(mapping: SourceMapping, available: list[str]) -> list[str]:
+    if mapping.ignore == ("rest",):
+        return []
+    used = used_columns(mapping)
+    named = {name.partition(".")[0] for _, name in used} | {name for _, name in used} | set(mapping.ignore)
+    return [f"column {name} is neither mapped nor under ignore" for name in available if name not in named]
+
+
+def _not_one_value(used: list[tuple[str, str]], schema: StructType) -> list[str]:
+    """The columns that hold several values where the mapping wants one; attributes and properties may hold any."""
+    problems = []
+    for key, name in used:
+        if key == "properties" or ".attributes." in key:
+            continue
+        above = _list_above(name, schema)
+        if above is not None:
+            kind = _shown(source_type(above, schema))
+            problems.append(
+                f"{key} names {name}, but {above} is a list ({kind}): make a record of each entry first (explode)"
+            )
+        elif (instead := _instead(key, name, source_type(name, schema))) is not None:
+            problems.append(f"{key} names column {name}, {instead}")
+    return problems
+
+
+def _list_above(name: str, schema: StructType) -> str | None:
+    """The list of structs that `name` is a field of: it has one value per entry."""
+    above = name.rpartition(".")[0]
+    while above:
+        kind = source_type(above, schema)
+        if isinstance(kind, ArrayType):
+            return above
+        above = above.rpartition(".")[0]
+    return None
+
+
+def _instead(key: str, name: str, kind: DataType | None) -> str | None:
+    """What `kind` is and what to map instead of it; None where it holds one value."""
+    if isinstance(kind, ArrayType):
+        entry = kind.elementType
+        field = f" and map a field of it, such as {name}.{_likely(key, entry)}" if isinstance(entry, StructType) else ""
+        return f"a list ({_shown(kind)}): make a record of each entry first (explode){field}"
+    if isinstance(kind, StructType):
+        return f"a struct ({_shown(kind)}): map one of its fields, such as {name}.{_likely(key, kind)}"
+    if isinstance(kind, MapType):
+        return f"a map ({_shown(kind)}): give the value a column of its own; properties can hold the map"
+    return None
+
+
+def _likely(key: str, kind: StructType) -> str:
+    """The field that is most likely meant by a key of the mapping."""
+    wanted = key.rpartition(".")[2]
+    plain = [field.name for field in kind if not isinstance(field.dataType, ArrayType | StructType | MapType)]
+    names = plain or kind.names
+    same = [name for name in names if name == wanted]
+    ids = [name for name in names if wanted.endswith("id") and name.lower().endswith("id")]
+    return [*same, *ids, *names][0] if names else "FIELD"
+
+
+def _shown(kind: DataType | None) -> str:
+    text = "" if kind is None else kind.simpleString()
+    return text if len(text) <= _SHOWN_TYPE else f"{text[:_SHOWN_TYPE]}..."
 
 
 def _raise(problems: list[str], available: list[str], where: str) -> None:
@@ -87,3 +171,31 @@ def _of_items(key: str, items: ItemAttributes) -> list[tuple[str, str]]:
              "price": None if items.price is None else items.price.text, "available": items.available,
              **{f"attributes.{name}": rule for name, rule in items.attributes}}  # fmt: skip
     return [pair for name, rule in rules.items() for pair in _of_text(f"{key}.{name}", rule)]
+
+
+def event_columns(mapping: SourceMapping) -> StructType:
+    """`json_columns` of an event."""
+    return json_columns([name for _, name in used_columns(mapping)])
+
+
+def json_columns(names: Sequence[str]) -> StructType:
+    """What is read of a JSON object: the columns that a mapping names, as texts, those with dots within structs.
+
+    Only what is named is read, so a field of a later schema does not disturb. A property named `properties` is a map
+    of texts. The last column holds the text of what could not be read.
+    """
+    return StructType([*_fields_of(names), StructField(BROKEN_RECORD, StringType())])
+
+
+def _fields_of(names: Sequence[str]) -> list[StructField]:
+    inner: dict[str, list[str]] = {}
+    for name in names:
+        head, dot, rest = name.partition(".")
+        inner.setdefault(head, []).extend([rest] if dot else [])
+    return [StructField(head, _type_of(head, rests)) for head, rests in inner.items()]
+
+
+def _type_of(name: str, inner: list[str]) -> DataType:
+    if inner:
+        return StructType(_fields_of(inner))
+    return MapType(StringType(), StringType()) if name == "properties" else StringType()

@@ -22,17 +22,18 @@ from pyspark.sql import functions as F
 from freshet.cleaning.flags import busy_days, flagged
 from freshet.cleaning.item_attributes import ITEM_COLUMNS
 from freshet.cleaning.items import catalogue_items, item_states, items_history, with_catalogue
-from freshet.cleaning.judging import EVENT_KEY, accepted, judged, narrowed, quarantined, repeated_records
+from freshet.cleaning.judging import EVENT_KEY, accepted, judged, quarantined, repeated_records
+from freshet.cleaning.meaning import mapping_meaning
 from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.parsing import PLACE, parsed
-from freshet.cleaning.source_columns import check_catalogue, check_mapping
+from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.summary import Overview, main_refusal, overview
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE
-from freshet.core.errors import InputError, MappingError, StateError
+from freshet.core.errors import InputError, MappingError, StateError, listed
 from freshet.evaluation.splitting import check_as_of
 from freshet.pipeline.ingest_report import IngestReport, WrittenCounts, by_frequency, ingest_notes, quality_rows
+from freshet.pipeline.source_records import catalogue_records, source_records
 from freshet.runs.home import Home
-from freshet.sources.file_records import count_records, dealt_out, raw_records
+from freshet.sources.file_records import count_records
 from freshet.sources.input_files import input_files, input_signature, partition_name, without_detours
 from freshet.sources.mapping import read_mapping
 from freshet.sources.rules import MISTAKES_FOUND_LATE, SourceMapping
@@ -126,12 +127,13 @@ def mapped_files(source: Path, input_path: Path) -> tuple[SourceMapping, list[Pa
 
 
 def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
-    """What decides the result besides settings: the mapping and the content of all files, as hashes by name."""
+    """What decides the result besides settings: what the mapping means, and the content of all files, as hashes."""
     mapping, files = mapped_files(source, input_path)
     catalogue = _catalogue_path(mapping, input_path)
     extra = [catalogue] if catalogue is not None and catalogue.is_file() else []
-    signed = input_signature([source, *files, *extra])
-    return {"source": mapping.name, "files": {Path(name).name: hashed for name, hashed in signed.items()}}
+    # By their paths within the input, as files of several folders may have one name.
+    signed = {partition_name(Path(name), input_path): one for name, one in input_signature([*files, *extra]).items()}
+    return {"source": mapping.name, "mapping": mapping_meaning(mapping), "files": signed}
 
 
 def ingest(
@@ -150,21 +152,21 @@ def ingest(
     version = None if taken is None else taken.version
     if version is not None:
         files = input_files(input_path, mapping.input, version=version)
-    raw = raw_records(spark, input_path, mapping.input, version=version)
-    check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
+    source_rows = source_records(spark, input_path, mapping, files, version=version)
+    raw = source_rows.raw
     catalogue = _catalogue(spark, mapping, input_path)
     path = without_detours(input_path)
     warehouse = warehouse or Warehouse(spark, home.warehouse)
     partitions = [partition_name(file, input_path) for file in files]
     ours = OwnRows(mapping.name, partitions, _known_table(home, mapping.name, path, taken))
     stored = stored_keys(warehouse, ours)
-    read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
+    read = source_rows.judged(mapping, now=now, params=params)
     with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
         is_small = repeated is not None and repeated.count() < _FEW
         repeats = F.broadcast(repeated) if repeated is not None and is_small else repeated
         records = judged(read, mapping, repeats=repeats, stored=stored)
         found = overview(records, params)
-        _check_acceptable(found, records, input_path)
+        _check_acceptable(found, records, input_path, source_rows.absent)
         _check_wish(as_of, found, warehouse, ours)
         events = accepted(records, mapping)
         refused_before = rows_where(warehouse, QUARANTINE, ours.expression)
@@ -191,7 +193,7 @@ def ingest(
         items=items,
         replaced=replaced,
         limits=found.limits,
-        notes=ingest_notes(mapping, counts, catalogue is not None, params),
+        notes=(*ingest_notes(mapping, counts, catalogue is not None, params), *_absent_notes(source_rows.absent)),
     )
     _check_arithmetic(report, counts, found)
     if taken is not None:
@@ -255,10 +257,7 @@ def _catalogue(spark: SparkSession, mapping: SourceMapping, input_path: Path) ->
     path = _catalogue_path(mapping, input_path)
     if path is None or mapping.catalogue is None or not path.exists():
         return None
-    raw = raw_records(spark, path, mapping.catalogue.input)
-    check_catalogue(
-        mapping.catalogue, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(path)
-    )
+    raw = catalogue_records(spark, path, mapping.catalogue)
     return catalogue_items(raw, mapping.catalogue, mapping.null_values)
 
 
@@ -276,7 +275,11 @@ def _write_items(
     return len(value_counts(warehouse, ITEMS_HISTORY, ["item_id"])["item_id"])
 
 
-def _check_acceptable(found: Overview, records: DataFrame, input_path: Path) -> None:
+def _absent_notes(absent: list[str]) -> tuple[str, ...]:
+    return (f"of the first records, none has: {listed(absent)}",) if absent else ()
+
+
+def _check_acceptable(found: Overview, records: DataFrame, input_path: Path, absent: list[str]) -> None:
     if found.accepted:
         return
     if not found.refused:
@@ -285,7 +288,7 @@ def _check_acceptable(found: Overview, records: DataFrame, input_path: Path) -> 
     raise InputError(
         f"none of the {found.refused} records can be accepted", where=str(input_path),
         found=f"{rows} times {reason}, such as: {example}",
-        do="Correct the mapping or the --input; nothing was written",
+        do="Correct the mapping or the --input; nothing was written" + (f": {listed(absent)}" if absent else ""),
     )  # fmt: skip
 
 

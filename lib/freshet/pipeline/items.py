@@ -9,12 +9,11 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from freshet.cleaning.items import catalogue_items, items_history
-from freshet.cleaning.parsing import PLACE
-from freshet.cleaning.source_columns import check_catalogue
+from freshet.cleaning.meaning import mapping_meaning
 from freshet.contracts import ITEMS_HISTORY
 from freshet.core.errors import InputError, MappingError
+from freshet.pipeline.source_records import catalogue_records
 from freshet.runs.job import Job
-from freshet.sources.file_records import raw_records
 from freshet.sources.input_files import input_files, input_signature
 from freshet.sources.mapping import read_mapping
 from freshet.sources.rules import Catalogue
@@ -37,17 +36,15 @@ def _wished(job: Job) -> tuple[Path, Path]:
 def inputs(job: Job) -> dict[str, Any]:
     """The mapping and the content of the file."""
     source, input_path = _wished(job)
-    signed = input_signature([source, *named_catalogue(source, input_path)[2]])
-    return {"files": sorted(signed.values())}
+    signed = input_signature(named_catalogue(source, input_path)[2])
+    return {"mapping": mapping_meaning(read_mapping(source)), "files": sorted(signed.values())}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
     """Merges the states of the file into the history of items; keeps how many have changed."""
     source, input_path = _wished(job)
     catalogue, null_values, _ = named_catalogue(source, input_path)
-    raw = raw_records(job.spark, input_path, catalogue.input)
-    columns = raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema
-    check_catalogue(catalogue, columns, str(input_path))
+    raw = catalogue_records(job.spark, input_path, catalogue)
     now = F.lit(job.now()).cast("timestamp")
     told = catalogue_items(raw, catalogue, null_values)
     states = told.select(

@@ -8,15 +8,14 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from freshet.cleaning.judging import accepted, judged, narrowed, repeated_records
+from freshet.cleaning.judging import accepted, judged, repeated_records
 from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.parsing import PLACE, parsed
-from freshet.cleaning.source_columns import check_mapping
+from freshet.cleaning.parsing import PLACE
 from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import shopper_id
 from freshet.core.errors import InputError
 from freshet.pipeline.ingest import mapped_files
-from freshet.sources.file_records import dealt_out, raw_records
+from freshet.pipeline.source_records import source_records
 from freshet.sources.kafka.sending import Message
 
 LEFT_OUT = ("flags", "schema_version", "source", "source_partition", "source_offset")
@@ -43,9 +42,7 @@ def write_messages(
     fit, and InputError when no record can be accepted.
     """
     mapping, files = mapped_files(source, input_path)
-    raw = raw_records(spark, input_path, mapping.input)
-    check_mapping(mapping, raw.select([F.col(f"`{c}`") for c in raw.columns if c not in PLACE]).schema, str(input_path))
-    read = narrowed(parsed(dealt_out(raw, files, mapping.input), mapping, now=now, params=params), mapping)
+    read = source_records(spark, input_path, mapping, files).judged(mapping, now=now, params=params)
     events = accepted(judged(read, mapping, repeats=repeated_records(read, mapping), stored=None), mapping)
     ordered = events.orderBy("event_time", *PLACE)
     messages = _messages(ordered if limit is None else ordered.limit(limit), received_later)

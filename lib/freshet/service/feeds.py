@@ -8,7 +8,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.cleaning.source_columns import catalogue_columns
+from freshet.cleaning.meaning import mapping_meaning
+from freshet.cleaning.source_columns import catalogue_columns, event_columns, json_columns
 from freshet.core.errors import InputError, MappingError
 from freshet.runs.job import Job
 from freshet.service.intake.arrivals import arrivals
@@ -20,7 +21,7 @@ from freshet.service.lists.handover import (
     topic_handover,
 )
 from freshet.service.lists.initial_histories import make_store
-from freshet.service.streams.records import event_columns, file_records, json_columns, kafka_records
+from freshet.service.streams.records import file_records, kafka_records
 from freshet.service.table_feed import ShopTable, shop_rows
 from freshet.service.topic_feed import Topic, check_same, offsets_behind, partitions_of, topic_records
 from freshet.sources.mapping import read_mapping
@@ -87,7 +88,7 @@ def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
     place = f"topic {feed.items}" if isinstance(feed, Topic) and part == "items" else feed.place
     parts: dict[str, Any] = {"source": place}
     if not isinstance(feed, EventsTable):
-        parts["mapping"] = feed.mapping.read_text(encoding="utf-8")
+        parts["mapping"] = mapping_meaning(read_mapping(feed.mapping))
     if part == "lists":
         parts["max_events"] = job.settings.interactions.max_events
     return parts

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
+from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS
 from freshet.core.errors import StateError
 from freshet.core.records import read_record, write_record
 from freshet.runs.job import Job
 from freshet.service.intake.arrivals import arrivals
 from freshet.service.lists.handover import EARLIEST, in_order, next_offsets, starting_offsets
-from freshet.service.streams.records import event_columns, kafka_records
+from freshet.service.streams.records import kafka_records
 from freshet.sources.kafka.topics import begin_offsets, end_offsets, partitions_of_topics, topic_id
 from freshet.sources.mapping import read_mapping
 

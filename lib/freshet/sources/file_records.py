@@ -20,6 +20,9 @@ from freshet.sources.input_files import (
     piece_bytes,
     without_detours,
 )
+from freshet.tables.json_lines import is_record, json_records, line_text, text_lines
+
+PLACE = ("source_partition", "source_offset")
 
 _FILE, _BLOCK, _ROW = "_freshet_file", "_freshet_block", "_freshet_row"
 
@@ -27,15 +30,22 @@ _WORTH_DEALING = 4_000_000
 """Bytes of one piece of a file. Smaller ones are read before dealing their rows out has begun to pay."""
 
 
-def raw_records(spark: SparkSession, path: Path, form: InputFormat, *, version: int | None = None) -> DataFrame:
+def raw_records(
+    spark: SparkSession, path: Path, form: InputFormat, *, json_schema: StructType | None = None,
+    version: int | None = None,
+) -> DataFrame:  # fmt: skip
     """The records of a file or folder: source columns, source_partition and source_offset.
 
-    CSV columns are texts, JSON values texts within their structure, Parquet and Delta keep their types. Text formats
-    have a column `_broken_record`: the whole line where it could not be parsed, else null. source_partition is the
-    file's path from the folder that holds the input; source_offset the record's number in the file, from 0. `version`
-    is one of a Delta table, the newest where none is given. Raises InputError for missing, empty and unfit files.
+    CSV columns are texts, Parquet and Delta keep their types; of JSON `json_schema` is read, which must be given
+    (cleaning.source_columns.json_columns). Text formats have a column `_broken_record`: the line where it could not
+    be parsed, else null. JSON lines also have RAW_TEXT and IS_LARGE. source_partition is the file's path from the
+    folder that holds the input; source_offset the record's number in the file, from 0; of JSON lines the line's, as in
+    a stream. `version` is one of a Delta table, the newest where none is given. Raises InputError for missing, empty
+    and unfit files.
     """
     files = input_files(path, form, version=version)
+    if form.format == "json" and json_schema is not None and not form.multi_line:
+        return _json_lines(spark, files, form, json_schema, path)
     if form.format == "delta":
         reader = spark.read.format("delta")
         reader = reader if version is None else reader.option("versionAsOf", version)
@@ -43,9 +53,12 @@ def raw_records(spark: SparkSession, path: Path, form: InputFormat, *, version: 
         frame, own_rows = reader.load(str(path.absolute())), False
     elif form.format == "parquet":
         frame, own_rows = _parquet(spark, files, path), True
+    elif form.format == "csv":
+        frame, own_rows = _csv(spark, files, form), False
     else:
-        frame, own_rows = (_csv if form.format == "csv" else _json)(spark, files, form), False
-    taken = {"source_partition", "source_offset"} & {name.lower() for name in frame.columns}
+        assert json_schema is not None  # callers with JSON know what their mapping names
+        frame, own_rows = _multi_line_json(spark, files, form, json_schema), False
+    taken = set(PLACE) & {name.lower() for name in frame.columns}
     if taken:
         raise InputError(f"the source has a column {', '.join(sorted(taken))}", where=str(path), do="Rename it")
     columns = [F.col(f"`{name}`") for name in frame.columns]
@@ -141,21 +154,24 @@ def _csv(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame
     return spark.read.options(**options).schema(StructType(fields)).csv(_paths(files))
 
 
-def _json(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame:
+def _json_lines(spark: SparkSession, files: list[Path], form: InputFormat, schema: StructType, path: Path) -> DataFrame:
+    lines = numbered(
+        text_lines(spark, _paths(files), form.encoding), [F.col("value"), F.col("damaged")],
+        file=F.col("_metadata.file_path"), block=F.col("_metadata.file_block_start"),
+        partition=lambda file: _partition_column(file, files, path),
+    )  # fmt: skip
+    records = lines.select(line_text(F.col("value")).alias("text"), "damaged", *PLACE).where(is_record(F.col("text")))
+    return json_records(records, schema)
+
+
+def _multi_line_json(spark: SparkSession, files: list[Path], form: InputFormat, schema: StructType) -> DataFrame:
     options = {
-        # Numbers stay as they are written: the mapping reads them.
-        "primitivesAsString": "true",
         "encoding": form.encoding,
-        "multiLine": str(form.multi_line).lower(),
+        "multiLine": "true",
         "columnNameOfCorruptRecord": BROKEN_RECORD,
         "mode": "PERMISSIVE",
     }
-    reader = spark.read.options(**options)
-    found = reader.json(_paths(files)).schema
-    fields = [field for field in found.fields if field.name != BROKEN_RECORD]
-    if not fields:
-        raise InputError("no line is a JSON record", where=str(files[0]), expected="one JSON object per line")
-    return reader.schema(StructType([*fields, StructField(BROKEN_RECORD, StringType())])).json(_paths(files))
+    return spark.read.options(**options).schema(schema).json(_paths(files))
 
 
 def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:

@@ -5,6 +5,7 @@ import codecs
 import csv
 import gzip
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,7 @@ def input_signature(files: list[Path]) -> dict[str, str]:
 def _look_into(file: Path, form: InputFormat) -> None:
     """Raises InputError when a file is empty, cannot be read or is plainly of another format."""
     try:
-        with _opened(file) as handle:
+        with opened(file) as handle:
             head = handle.read(_LOOK)
     except (OSError, EOFError) as error:
         raise InputError(
@@ -124,13 +125,24 @@ def _look_into_text(file: Path, head: bytes, form: InputFormat) -> None:
         raise InputError(
             "wrong format", where=str(file), expected="JSON records", found=f"a text that begins {text[:30]!r}"
         )
-    if form.format == "json" and begin == "[" and not form.multi_line:
+    if form.format == "json" and begin == "[" and not form.multi_line and not _is_first_of_lines(text):
         raise InputError(
             "a JSON list, not one record per line", where=str(file), do="Set multi_line = true under [options]"
         )
 
 
-def _opened(file: Path) -> Any:
+def _is_first_of_lines(text: str) -> bool:
+    """Whether the first line is a list of its own, which is then a broken record, and other lines follow."""
+    first, _, rest = text.lstrip("\ufeff \t\r\n").partition("\n")
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return bool(rest.strip())
+
+
+def opened(file: Path) -> Any:
+    """The file to be read as bytes, unpacked where its name says that it is packed."""
     return _PACKED[file.suffix](file, "rb") if file.suffix in _PACKED else file.open("rb")
 
 
@@ -157,7 +169,7 @@ def csv_columns(files: list[Path], form: InputFormat) -> list[str]:
 
 
 def _header(file: Path, form: InputFormat) -> list[str]:
-    with _opened(file) as handle:
+    with opened(file) as handle:
         lines = codecs.getreader(form.encoding)(handle)
         line = next((one for one in lines if one.strip() and not _is_comment(one, form)), "")
     line = line.lstrip("\ufeff").rstrip("\r\n")

@@ -6,10 +6,10 @@ from pyspark.sql import functions as F
 
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
-from freshet.cleaning.problems import PROBLEM_TYPE, problem
+from freshet.cleaning.problems import refused_as_too_large
 from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import entry_key
-from freshet.service.streams.records import CARRIED, TOO_LARGE
+from freshet.service.streams.records import CARRIED
 from freshet.sources.rules import SourceMapping
 
 
@@ -22,8 +22,7 @@ def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters)
     read = parsed(
         raw, mapping, now=F.col("began"), params=params, arrived=F.col("arrived"), carried=CARRIED
     )  # fmt: skip
-    large = F.array(problem(F.lit(True), "too_large", None, TOO_LARGE)).cast(f"array<{PROBLEM_TYPE}>")
-    return read.withColumn("problems", F.when(F.col("too_large"), large).otherwise(F.col("problems")))
+    return refused_as_too_large(read, F.col("too_large"))
 
 
 def is_sound() -> Column:

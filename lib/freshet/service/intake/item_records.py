@@ -10,8 +10,8 @@ from freshet.cleaning.items import STATE, catalogue_rows, items_history
 from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.problems import Check, problems_of
 from freshet.contracts import ITEMS_HISTORY
-from freshet.contracts.inputs import BROKEN_RECORD
-from freshet.service.streams.records import CARRIED, TOO_LARGE
+from freshet.contracts.inputs import BROKEN_RECORD, TOO_LARGE
+from freshet.service.streams.records import CARRIED
 from freshet.sources.rules import Catalogue
 
 _HISTORY_KEY = ("item_id", "valid_from")

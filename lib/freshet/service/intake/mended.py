@@ -7,9 +7,10 @@ from pyspark.sql import functions as F
 
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE
+from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.service.intake.arrivals import arrivals, is_sound
-from freshet.service.streams.records import event_columns, kept_records
+from freshet.service.streams.records import kept_records
 from freshet.sources.rules import SourceMapping
 
 _REPEATS = ("duplicate", "resent")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from freshet.cleaning.meaning import meaning_of_text
 from freshet.core.errors import StateError
 from freshet.core.records import fingerprint, read_record, write_record
 
@@ -41,7 +42,8 @@ class Checkpoint:
 def opened_checkpoint(folder: Path, parts: dict[str, Any]) -> Checkpoint:
     """The checkpoint in `folder`, begun where there is none. `parts`: by name what must not change under it.
 
-    Raises StateError that names what has changed.
+    A mapping may be kept as the text of its file, as earlier versions did: its meaning is compared. Raises StateError
+    that names what has changed.
     """
     known = read_record(folder, _RECORD)
     if known is None:
@@ -49,10 +51,13 @@ def opened_checkpoint(folder: Path, parts: dict[str, Any]) -> Checkpoint:
         known = {"fingerprint": fingerprint(parts), "id": uuid.uuid4().hex[:12], "parts": parts}
         write_record(folder, _RECORD, known)
     elif known["fingerprint"] != fingerprint(parts):
-        before = known["parts"]
+        before = dict(known["parts"])
+        if "mapping" in before:
+            before["mapping"] = meaning_of_text(str(before["mapping"]))
         changed = [name for name in sorted({*before, *parts}) if before.get(name) != parts.get(name)]
-        raise StateError(
-            f"the stream was begun with another {', '.join(changed)}", where=str(folder),
-            do="Change it back, or begin anew with --rebuild: nothing is lost or doubled",
-        )  # fmt: skip
+        if changed:
+            raise StateError(
+                f"the stream was begun with another {', '.join(changed)}", where=str(folder),
+                do="Change it back, or begin anew with --rebuild: nothing is lost or doubled",
+            )  # fmt: skip
     return Checkpoint(folder, str(known["id"]))

@@ -5,23 +5,16 @@ large), `arrived` (when the broker or the file system had it, never after the mi
 micro-batch's own time, the same when it is repeated) and `too_large`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, MapType, StringType, StructField, StructType
+from pyspark.sql.types import StructType
 
-from freshet.cleaning.source_columns import used_columns
-from freshet.contracts.inputs import BROKEN_RECORD
-from freshet.sources.rules import SourceMapping
+from freshet.contracts.inputs import IS_LARGE, RAW_TEXT
+from freshet.tables.json_lines import is_record, json_records, line_text
 
 CARRIED = ("raw", "arrived", "began", "too_large")
-
-MOST_RECORD_CHARACTERS = 1_000_000
-"""A larger record is refused unread: Kafka's own limit of a message is a megabyte too."""
-
-TOO_LARGE = f"larger than {MOST_RECORD_CHARACTERS:,} characters; its beginning is kept"
 
 _WRONG_BYTE = "\ufffd"
 
@@ -33,9 +26,6 @@ _CONSUMER = {
     "kafka.fetch.max.wait.ms": "20",
 }
 """Options of Spark's Kafka source, unless the caller sets them."""
-
-_SHOWN = 10_000
-"""Characters of a record without sense that are kept for a person to look at."""
 
 
 def kafka_records(
@@ -87,7 +77,7 @@ def file_records(session: SparkSession, columns: StructType, *, folder: Path, fi
     reader = session.readStream.format("text").option("wholetext", "true")
     read = reader.option("maxFilesPerTrigger", files_per_trigger).load(str(folder))
     files = read.select(
-        F.split("value", "\r?\n").alias("lines"),
+        F.split("value", "\n").alias("lines"),
         # Splitting puts the mark of a wrong byte in place of it.
         (~F.is_valid_utf8("value")).alias("damaged_file"),
         F.substring_index("_metadata.file_path", "/", -1).alias("source_partition"),
@@ -96,7 +86,9 @@ def file_records(session: SparkSession, columns: StructType, *, folder: Path, fi
     # The whole file is told about first: it would be carried along with each of its lines.
     lines = files.select(F.posexplode("lines").alias("line", "text"), "damaged_file", "source_partition", "written")
     return _json_records(
-        lines.where(F.trim("text") != "").select(
+        lines.withColumn("text", line_text(F.col("text")))
+        .where(is_record(F.col("text")))
+        .select(
             "text",
             (F.col("damaged_file") & F.contains("text", F.lit(_WRONG_BYTE))).alias("damaged"),
             "source_partition",
@@ -108,32 +100,18 @@ def file_records(session: SparkSession, columns: StructType, *, folder: Path, fi
 
 
 def _json_records(values: DataFrame, schema: StructType) -> DataFrame:
-    """Parsed JSON objects of (text, damaged, source_partition, source_offset, written); no text is a broken one."""
-    text = F.coalesce("text", F.lit(""))
-    kept, is_large = kept_text(text)
+    """Parsed JSON objects of (text, damaged, source_partition, source_offset, written)."""
     began = micro_batch_moment()
-    shaped = values.select(
-        "source_partition", "source_offset",
-        kept.alias("raw"), is_large.alias("too_large"),
-        F.least("written", began).alias("arrived"), began.alias("began"),
-        (is_large | F.coalesce("damaged", F.lit(False))).alias("unreadable"),
+    timed = values.select(
+        "text", "damaged", "source_partition", "source_offset",
+        F.least("written", began).alias("_arrived"), began.alias("_began"),
     )  # fmt: skip
-    readable = F.when(~F.col("unreadable"), F.col("raw")).otherwise(F.lit(""))
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": BROKEN_RECORD}
-    parsed = shaped.withColumn("record", F.from_json(readable, schema, options))
-    columns = [F.col("record")[field.name].alias(field.name) for field in schema if field.name != BROKEN_RECORD]
-    is_broken = (
-        F.col("unreadable") | F.col("record").isNull() | F.col("record")[BROKEN_RECORD].isNotNull()
-        | ~F.startswith(F.ltrim("raw"), F.lit("{"))
+    parsed = json_records(timed, schema)
+    carried = (RAW_TEXT, "_arrived", "_began", IS_LARGE)
+    return parsed.select(
+        *[F.col(f"`{field.name}`") for field in schema], "source_partition", "source_offset",
+        *[F.col(name).alias(alias) for name, alias in zip(carried, CARRIED, strict=True)],
     )  # fmt: skip
-    broken = F.when(is_broken, F.left("raw", F.lit(_SHOWN)))
-    return parsed.select(*columns, broken.alias(BROKEN_RECORD), "source_partition", "source_offset", *CARRIED)
-
-
-def kept_text(text: Column) -> tuple[Column, Column]:
-    """The text of a record, its beginning where it is too large, and whether it is."""
-    is_large = F.length(text) > MOST_RECORD_CHARACTERS
-    return F.when(is_large, F.left(text, F.lit(_SHOWN))).otherwise(text), is_large
 
 
 def micro_batch_moment() -> Column:
@@ -141,30 +119,3 @@ def micro_batch_moment() -> Column:
     # Plainly used it would stand as a number in the generated code, which would be compiled, and run cold, in every
     # micro-batch.
     return F.get(F.transform(F.array(F.current_timestamp()), lambda moment: moment), F.lit(0))
-
-
-def event_columns(mapping: SourceMapping) -> StructType:
-    """`json_columns` of an event."""
-    return json_columns([name for _, name in used_columns(mapping)])
-
-
-def json_columns(names: Sequence[str]) -> StructType:
-    """What is read of a JSON object: the columns that a mapping names, as texts, those with dots within structs.
-
-    Only what is named is read, so a field of a later schema does not disturb. A property named `properties` is a map
-    of texts. The last column holds the text of what could not be read.
-    """
-    tree: dict[str, dict[str, None]] = {}
-    for name in names:
-        head, dot, rest = name.partition(".")
-        tree.setdefault(head, {})
-        if dot:
-            tree[head][rest] = None
-    fields = [StructField(head, _type_of(head, list(inner))) for head, inner in tree.items()]
-    return StructType([*fields, StructField(BROKEN_RECORD, StringType())])
-
-
-def _type_of(name: str, inner: list[str]) -> DataType:
-    if inner:
-        return StructType([StructField(one, StringType()) for one in inner])
-    return MapType(StringType(), StringType()) if name == "properties" else StringType()

@@ -18,10 +18,11 @@ from pyspark.sql import functions as F
 
 from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.source_columns import check_mapping
+from freshet.contracts.inputs import kept_text
 from freshet.core.errors import InputError, StateError
 from freshet.service.lifecycle.checkpoint import newest_number, source_offset
 from freshet.service.lifecycle.running import FILE_GONE, VACUUMED
-from freshet.service.streams.records import CARRIED, kept_text, micro_batch_moment
+from freshet.service.streams.records import CARRIED, micro_batch_moment
 from freshet.sources.file_records import numbered, partition_column
 from freshet.sources.rules import SourceMapping
 from freshet.tables.positions import Passed

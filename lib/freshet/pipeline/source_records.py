@@ -1,0 +1,73 @@
+"""The records of an input by its mapping, checked before any of them is judged: for ingest, produce and items."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from freshet.cleaning.judging import narrowed
+from freshet.cleaning.parameters import CleaningParameters
+from freshet.cleaning.parsing import PLACE, parsed
+from freshet.cleaning.problems import refused_as_too_large
+from freshet.cleaning.source_columns import (
+    catalogue_columns,
+    check_catalogue,
+    check_json,
+    check_mapping,
+    event_columns,
+    json_columns,
+)
+from freshet.contracts.inputs import IS_LARGE, RAW_TEXT
+from freshet.sources.file_records import dealt_out, raw_records
+from freshet.sources.input_files import input_files
+from freshet.sources.rules import Catalogue, SourceMapping
+from freshet.tables.json_lines import sampled_schema
+
+
+class SourceRecords(NamedTuple):
+    """Raw records (storage.inputs), their files, and columns of the mapping that a sample of JSON records lacks."""
+
+    raw: DataFrame
+    files: list[Path]
+    absent: list[str]
+
+    def judged(self, mapping: SourceMapping, *, now: datetime, params: CleaningParameters) -> DataFrame:
+        """The records as cleaning.judging.narrowed gives them, dealt out to all tasks."""
+        carried = (IS_LARGE,) if IS_LARGE in self.raw.columns else ()
+        records = dealt_out(self.raw.drop(RAW_TEXT), self.files, mapping.input)
+        read = parsed(records, mapping, now=now, params=params, carried=carried)
+        if carried:
+            read = refused_as_too_large(read, F.col(IS_LARGE)).drop(IS_LARGE)
+        return narrowed(read, mapping)
+
+
+def source_records(
+    spark: SparkSession, input_path: Path, mapping: SourceMapping, files: list[Path], *, version: int | None = None
+) -> SourceRecords:
+    """The records of `files`, those of `input_path`; of a Delta table of its `version`. Raises MappingError and
+    InputError where they do not fit."""
+    raw = raw_records(spark, input_path, mapping.input, json_schema=event_columns(mapping), version=version)
+    absent: list[str] = []
+    if mapping.input.format != "json":
+        check_mapping(mapping, _source_columns(raw), str(input_path))
+    elif (sampled := sampled_schema(files, mapping.input)) is not None:
+        absent = check_json(mapping, sampled, str(input_path))
+    return SourceRecords(raw, files, absent)
+
+
+def catalogue_records(spark: SparkSession, path: Path, catalogue: Catalogue) -> DataFrame:
+    """The records about items in the file or folder `path`, for cleaning.items. Raises MappingError and InputError."""
+    schema = json_columns([name for _, name in catalogue_columns(catalogue)])
+    raw = raw_records(spark, path, catalogue.input, json_schema=schema)
+    if catalogue.input.format != "json":
+        check_catalogue(catalogue, _source_columns(raw), str(path))
+    elif (sampled := sampled_schema(input_files(path, catalogue.input), catalogue.input)) is not None:
+        check_catalogue(catalogue, sampled, str(path), is_sample=True)
+    return raw.drop(RAW_TEXT, IS_LARGE)
+
+
+def _source_columns(raw: DataFrame) -> StructType:
+    return StructType([field for field in raw.schema if field.name not in PLACE])

@@ -14,7 +14,9 @@ from typing import Any
 from tests.oracles_hash import entry_key
 
 Event = dict[str, Any]
-VIEWS = {"view_item", "select_item", "view_item_list"}
+VIEWS = {"view_item", "select_item"}
+SHOWN = {"view_item_list", "view_promotion"}
+LEFT_OUT = {"non_product", "bot"}
 CARTS = {"add_to_cart", "begin_checkout", "add_to_wishlist"}
 
 
@@ -28,12 +30,17 @@ def order(row: Event) -> str:
 
 
 def known(rows: list[Event], as_of: datetime) -> list[Event]:
-    """Product events that had happened and were known."""
+    """Product events of people that had happened and were known."""
     return [
         row
         for row in rows
-        if row["event_time"] < as_of and row["received_time"] < as_of and "non_product" not in row["flags"]
+        if row["event_time"] < as_of and row["received_time"] < as_of and not LEFT_OUT & set(row["flags"])
     ]
+
+
+def done(rows: list[Event], as_of: datetime) -> list[Event]:
+    """Of `known` what shoppers did, and not what was shown to them."""
+    return [row for row in known(rows, as_of) if row["event_name"] not in SHOWN]
 
 
 def pieces(row: Event) -> float:
@@ -72,7 +79,7 @@ def interactions(
 ) -> dict[tuple[str, str], dict[str, Any]]:
     result = {}
     for user, of_user in groups(known(rows, as_of), shopper).items():
-        mine = [row for row in of_user if item(row) is not None]
+        mine = [row for row in of_user if item(row) is not None and weights.get(name(row), 0.0)]
         mine.sort(key=lambda row: (row["event_time"], entry_key(row["event_id"], row["item_position"])), reverse=True)
         for thing, pair in groups(mine[:max_events], item).items():
             strength = 0.0
@@ -94,7 +101,7 @@ def interactions(
 
 
 def user_features(rows: list[Event], as_of: datetime) -> dict[str, dict[str, Any]]:
-    return {user: _of_user(mine, as_of) for user, mine in groups(known(rows, as_of), shopper).items()}
+    return {user: _of_user(mine, as_of) for user, mine in groups(done(rows, as_of), shopper).items()}
 
 
 def _of_user(mine: list[Event], as_of: datetime) -> dict[str, Any]:
@@ -133,7 +140,7 @@ def _of_user(mine: list[Event], as_of: datetime) -> dict[str, Any]:
 
 
 def item_features(rows: list[Event], as_of: datetime, target: str) -> dict[str, dict[str, Any]]:
-    return {thing: _of_item(its, as_of, target) for thing, its in groups(known(rows, as_of), item).items()}
+    return {thing: _of_item(its, as_of, target) for thing, its in groups(done(rows, as_of), item).items()}
 
 
 def _of_item(its: list[Event], as_of: datetime, target: str) -> dict[str, Any]:
@@ -166,8 +173,8 @@ def labels(rows: list[Event], cuts: list[datetime], horizon_days: int, target: s
     for cut in cuts:
         end = cut + timedelta(days=horizon_days)
         soon = [row for row in rows if cut <= row["event_time"] < end and name(row) == target]
-        active = groups([row for row in soon if "non_product" not in row["flags"]], shopper)
-        made.update({(cut, user): int(user in active) for user in groups(known(rows, cut), shopper)})
+        active = groups([row for row in soon if not LEFT_OUT & set(row["flags"])], shopper)
+        made.update({(cut, user): int(user in active) for user in groups(done(rows, cut), shopper)})
     return made
 
 
@@ -192,7 +199,7 @@ def random_events(seed: int, *, count: int, names: list[str], priced: bool = Tru
             "transaction_id": draw.choice([None, f"t{draw.randrange(count // 4)}"]),
             "quantity": draw.choice([1.0, 2.0, 5.0, None]),
             "price": draw.choice([0.0, 0.5, 2.25, 10.0, None]) if priced else None,
-            "flags": draw.choice([[], [], [], [], ["non_product"], ["outlier_price"]]),
+            "flags": draw.choice([[], [], [], [], ["non_product"], ["outlier_price"], ["late", "bot"]]),
         }
         if rows and row["transaction_id"] and draw.random() < 0.5:  # another line of the order before
             same = ("event_name", "event_time", "received_time", "user_id", "anonymous_id", "transaction_id")

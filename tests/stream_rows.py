@@ -6,6 +6,10 @@ from typing import Any
 import pyarrow as pa
 
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
+from freshet.runs.settings import load_settings
+
+HISTORY_EVENTS = load_settings().interactions.event_names
+"""The events that the histories of a shop with the settings of conf/base.toml are made of."""
 
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 

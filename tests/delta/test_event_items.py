@@ -32,6 +32,7 @@ ROWS = [
     event(item=None, at=LATER),
     event(item="postage", at=LATER, flags=["late", "non_product"]),
     event(item="late", at=LATER, flags=["late"]),
+    event(item="seen by a machine", at=LATER, flags=["late", "bot"]),
     event(item="postage", at=LATER, flags=["non_product"]),
     event(item="sometimes a product", at=LATER, flags=["non_product"]),
     event(item="sometimes a product", at=LATER),

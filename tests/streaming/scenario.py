@@ -23,6 +23,7 @@ from freshet.service.lists.micro_batch import ListMaking, ListUpdates
 from freshet.tables.transactions import figures_of_query
 from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, event, events_frame, moment
+from tests.stream_rows import HISTORY_EVENTS
 
 CUT, AS_OF = moment("2020-02-01"), moment("2020-02-04 18:00")
 WALL = moment("2020-03-01")
@@ -86,7 +87,13 @@ def parameters(**changes: Any) -> StreamParameters:
 def plan(fingerprint: str = "f1", **changes: Any) -> LivePlan:
     """The plan of a replay of the shop; `changes` are of the stream's parameters."""
     return LivePlan(
-        fingerprint=fingerprint, start=CUT, end=AS_OF, length=LENGTH, max_events=3, stream=parameters(**changes)
+        fingerprint=fingerprint,
+        start=CUT,
+        end=AS_OF,
+        length=LENGTH,
+        max_events=3,
+        event_names=HISTORY_EVENTS,
+        stream=parameters(**changes),
     )
 
 

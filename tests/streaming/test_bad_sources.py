@@ -19,7 +19,7 @@ from freshet.service.lists.history_updates import apply_events
 from freshet.service.lists.initial_histories import make_store, opened_store
 from freshet.tables.maintenance import operations as hygiene
 from tests.factories import events_frame, moment
-from tests.stream_rows import entry, stream_rows
+from tests.stream_rows import HISTORY_EVENTS, entry, stream_rows
 from tests.streaming.service import click, feed_of, lists_now, put, rows_of, running, served_job, taken, until
 
 pytestmark = pytest.mark.streaming
@@ -105,7 +105,7 @@ def test_a_shopper_with_very_many_events_in_the_past_keeps_the_newest(spark: Spa
         )
     )  # fmt: skip
     for most_per_file in (300_000, 10_000_000):
-        make_store(many, tmp_path, most=20, most_per_file=most_per_file)
+        make_store(many, tmp_path, event_names=HISTORY_EVENTS, most=20, most_per_file=most_per_file)
         past = opened_store(tmp_path, most=20).histories(["ann"])
         newest = [n + 1_767_225_600 for n in range(999_999, 999_979, -1)]
         assert (past.entries[:, TIME] // 1_000_000).tolist() == newest

@@ -12,6 +12,7 @@ from freshet.service.intake.arrivals import arrivals
 from freshet.service.lists.handover import live_events
 from freshet.service.streams.records import file_records
 from freshet.sources.mapping import read_mapping
+from tests.stream_rows import HISTORY_EVENTS
 
 pytestmark = pytest.mark.streaming
 
@@ -36,7 +37,9 @@ def test_a_later_micro_batch_compiles_nothing(spark: SparkSession, tmp_path: Pat
         events = batch.toArrow().num_rows
         found.append((events, compiled_classes(spark)))
 
-    stream = live_events(arrivals(rows, mapping, load_settings().cleaning)).writeStream.foreachBatch(count)
+    stream = live_events(arrivals(rows, mapping, load_settings().cleaning), HISTORY_EVENTS).writeStream.foreachBatch(
+        count
+    )
     stream.option("checkpointLocation", str(tmp_path / "checkpoint")).trigger(availableNow=True).start()\
         .awaitTermination()  # fmt: skip
     assert [events for events, _ in found] == [1, 1, 1, 1]

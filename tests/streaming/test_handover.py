@@ -29,6 +29,7 @@ from freshet.sources.kafka.topics import create_topic
 from freshet.sources.mapping import read_mapping
 from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, event, events_frame, frame
+from tests.stream_rows import HISTORY_EVENTS
 from tests.streaming.scenario import list_updates, lists_of, newest_items, parameters
 
 pytestmark = [pytest.mark.streaming, pytest.mark.delta]
@@ -44,7 +45,7 @@ def stored(number: int, *, user: str, partition: int, offset: int, source: str =
 
 
 def past(events: DataFrame, folder: Path) -> None:
-    make_store(events, folder, most=10, most_per_file=2)
+    make_store(events, folder, event_names=HISTORY_EVENTS, most=10, most_per_file=2)
 
 
 def test_offsets_go_on_behind_the_last_event_of_each_partition_of_the_topic(spark: SparkSession) -> None:
@@ -125,7 +126,7 @@ def test_history_and_topic_together_give_each_event_once(
             session, event_columns(mapping), topic=TOPIC, offsets=starting_offsets(hand.topic, hand.offsets),
             most_per_trigger=100, options={"kafka.bootstrap.servers": broker},
         )  # fmt: skip
-        live = live_events(arrivals(raw, mapping, load_settings().cleaning))
+        live = live_events(arrivals(raw, mapping, load_settings().cleaning), HISTORY_EVENTS)
         store = opened_store(folder, most=10)
         run_to_end(live, list_updates(warehouse.folder, "q", store), checkpoint=folder / "query")
         store.close()

@@ -80,7 +80,9 @@ def test_a_session_gets_lists_and_takes_its_history_to_the_customer(spark: Spark
     version = champion(job, RECOMMENDER)
     assert version is not None
     batch = recommended(
-        histories(job.warehouse.read(EVENTS), max_events=100), artifact=version.folder,
+        histories(
+            job.warehouse.read(EVENTS), max_events=100, event_names=job.settings.interactions.event_names
+        ), artifact=version.folder,
         clock=moment("2026-02-01 10:09"), length=20, policy="next_baskets",
     ).collect()  # fmt: skip
     newest = lists_now(job)

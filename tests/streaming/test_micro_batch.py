@@ -17,6 +17,7 @@ from freshet.service.lists.history_events import stream_events
 from freshet.service.lists.list_making import ServedModel, warm_up
 from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, event, events_frame, moment
+from tests.stream_rows import HISTORY_EVENTS
 from tests.streaming.scenario import (
     MODEL,
     WALL,
@@ -47,7 +48,7 @@ def query(request: pytest.FixtureRequest) -> str:
 
 def of(spark: SparkSession, *rows: Row) -> DataFrame:
     """A micro-batch of these events."""
-    return stream_events(events_frame(spark, list(rows)))
+    return stream_events(events_frame(spark, list(rows)), HISTORY_EVENTS)
 
 
 def versions(warehouse: Warehouse) -> tuple[int, int]:

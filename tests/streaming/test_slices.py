@@ -11,6 +11,7 @@ from freshet.runs.settings import load_settings
 from freshet.service.lists.history_events import stream_events
 from freshet.service.lists.slices import slice_length, write_slices
 from tests.factories import event, events_frame, moment
+from tests.stream_rows import HISTORY_EVENTS
 from tests.streaming.scenario import AS_OF, CUT, parameters, shop_rows
 
 pytestmark = pytest.mark.streaming
@@ -20,7 +21,7 @@ DAY = timedelta(days=1)
 
 def written(spark: SparkSession, folder: Path, *, most_events: int = 1000) -> dict[str, list[str]]:
     """Files in the order in which the file source takes them, with the items of each."""
-    events = stream_events(events_frame(spark, shop_rows()))
+    events = stream_events(events_frame(spark, shop_rows()), HISTORY_EVENTS)
     write_slices(events, folder, start=CUT, end=AS_OF, length=DAY, most_events=most_events)
     files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
     return {path.name: [row.item_id for row in spark.read.parquet(str(path)).collect()] for path in files}
@@ -50,7 +51,7 @@ def test_slices_that_are_there_stay_and_leftovers_of_a_killed_writing_are_replac
     leftover.mkdir()
     (leftover / "000000-slice-000000.parquet").write_bytes(b"half a file")
     first = written(spark, tmp_path / "input")
-    later = stream_events(events_frame(spark, [event(event_id="other", at="2020-02-01")]))
+    later = stream_events(events_frame(spark, [event(event_id="other", at="2020-02-01")]), HISTORY_EVENTS)
     write_slices(later, tmp_path / "input", start=CUT, end=AS_OF, length=DAY, most_events=1000)
     assert written(spark, tmp_path / "input") == first
     assert [path.name for path in tmp_path.iterdir()] == ["input"]

@@ -21,7 +21,7 @@ from tests import oracles_features as oracle
 from tests.factories import event, events_frame, frame, moment
 
 CUTS = [datetime(2020, 2, 1), datetime(2020, 7, 15, 6), datetime(2020, 12, 1), datetime(2021, 6, 1)]
-SHOP = ["purchase", "purchase", "refund", "view_item", "add_to_cart", "search"]
+SHOP = ["purchase", "purchase", "refund", "view_item", "add_to_cart", "search", "view_item_list"]
 
 
 def rows_by(df: DataFrame, *keys: str) -> dict[Any, dict[str, Any]]:

@@ -162,7 +162,7 @@ def test_the_whole_path_from_history_to_vector_equals_the_trained_one(spark: Spa
         item_weights={},
         as_of=AS_OF,
     )
-    table = histories(events, max_events=500).toArrow()
+    table = histories(events, max_events=500, event_names=weights.event_names).toArrow()
     block = read_block(
         table.column("history").combine_chunks(), items=model.items, event_names=model.recipe.event_names, clock=AS_OF
     )

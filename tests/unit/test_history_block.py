@@ -164,7 +164,7 @@ def test_strengths_equal_those_of_the_table_interactions(spark: SparkSession) ->
         for row in tables[0].union(tables[1]).union(tables[2]).collect()
     }
     assert any(value == 0 for value in sql.values())
-    table = histories(events, max_events=30).toArrow()
+    table = histories(events, max_events=30, event_names=params.event_names).toArrow()
     block = read_block(
         table.column("history").combine_chunks(), items=pa.array(ITEMS), event_names=list(WEIGHTS), clock=CLOCK
     )

@@ -47,7 +47,8 @@ def strengths(spark: SparkSession, rows: list[dict[str, Any]], **options: Any) -
 def test_interactions_equal_the_plain_count(
     spark: SparkSession, seed: int, half_life: float | None, max_events: int
 ) -> None:
-    names = ["purchase", "purchase", "refund", "view_item", "select_item", "add_to_cart", "begin_checkout", "search"]
+    names = ["purchase", "purchase", "refund", "view_item", "select_item", "add_to_cart", "begin_checkout", "search",
+             "view_item_list"]  # fmt: skip
     rows = oracle.random_events(seed, count=500, names=names)
     made = interactions(events_frame(spark, rows), as_of=AS_OF, half_life_days=half_life, params=parameters(max_events))
     assert INTERACTIONS.schema_problems(made.schema) == []
@@ -84,8 +85,9 @@ def test_strength_by_hand(spark: SparkSession) -> None:
         event("refund", item="returned", at="2020-11-01", order="c4"),
         # Nothing goes below 0, and the pair stays.
         event("refund", item="unknown sale", at="2020-11-01", order="c5"),
-        # An event without a weight says nothing, but it happened.
+        # What has no weight says nothing, and makes no pair.
         event("search", item="searched", at="2020-11-01"),
+        event("view_item_list", item="shown", at="2020-11-01"),
     ]
     assert strengths(spark, rows, half_life_days=30.0) == pytest.approx(
         {
@@ -93,7 +95,6 @@ def test_strength_by_hand(spark: SparkSession) -> None:
             ("u1", "lines"): 0.5,
             ("u1", "returned"): 0.125,
             ("u1", "unknown sale"): 0.0,
-            ("u1", "searched"): 0.0,
         }
     )
 
@@ -124,11 +125,13 @@ def test_histories_are_newest_first_by_time_then_key_and_end_at_the_cap(spark: S
         event(item="newest", at="2020-03-01", event_id="e0"),
         event(item="alone", user="u2", at="2019-01-01", event_id="e3"),
         event(item="postage", at="2020-04-01", flags=["non_product"]),
+        event(item="by a bot", at="2020-04-01", flags=["bot"]),
+        *[event("view_item_list", item=f"shown {n}", at="2020-04-02", event_id=f"s{n}") for n in range(10)],
         event(item=None, user="u3"),
     ]
     made = {
         row.user_id: [(entry.item_id, entry.event_name, entry.order_id) for entry in row.history]
-        for row in histories(events_frame(spark, rows), max_events=4).collect()
+        for row in histories(events_frame(spark, rows), max_events=4, event_names=parameters().event_names).collect()
     }
     tied = {
         entry_key("e1", 0): ("tie a", "purchase", "o1"),
@@ -145,11 +148,13 @@ def test_histories_are_newest_first_by_time_then_key_and_end_at_the_cap(spark: S
 
 
 def test_the_cap_of_interactions_keeps_what_histories_keep(spark: SparkSession) -> None:
-    rows = oracle.random_events(3, count=300, names=["purchase", "view_item"])
+    rows = oracle.random_events(3, count=300, names=["purchase", "view_item", "view_item_list", "search"])
     frame = events_frame(spark, rows).where(f"greatest(event_time, received_time) < timestamp'{AS_OF}'")
     # Sessions that log in are part of a history, but not of the table: no logins here.
     frame = frame.withColumn("anonymous_id", F.when(F.col("user_id").isNull(), F.col("anonymous_id")))
-    kept = histories(frame, max_events=7).selectExpr("user_id", "explode(history.item_id) AS item_id")
+    kept = histories(frame, max_events=7, event_names=parameters().event_names).selectExpr(
+        "user_id", "explode(history.item_id) AS item_id"
+    )
     found = pairs(interactions(frame, as_of=AS_OF, half_life_days=None, params=parameters(7)))
     assert set(found) == {(row.user_id, row.item_id) for row in kept.collect()}
     assert {user for user, _ in found} == {"a", "b", "c", "d", "e", "anon:x", "anon:y"}

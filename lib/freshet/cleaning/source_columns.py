@@ -1,6 +1,7 @@
 """Whether a mapping fits the columns that the data have, and which columns it reads of JSON."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
@@ -14,6 +15,13 @@ _SHOWN_TYPE = 80
 """Characters of a type in a message."""
 
 
+class AbsentColumn(NamedTuple):
+    """A column of a mapping that the data lack, in words, and whether they have one of a similar name."""
+
+    problem: str
+    has_like: bool
+
+
 def check_mapping(mapping: SourceMapping, schema: StructType, where: str) -> None:
     """Raises MappingError that lists every column the mapping names and the data (`schema`, `where`) lack or have as
     a list, a struct or a map where one value is wanted.
@@ -25,10 +33,10 @@ def check_mapping(mapping: SourceMapping, schema: StructType, where: str) -> Non
     _raise(problems, available, f"source {mapping.name} on {where}")
 
 
-def check_json(mapping: SourceMapping, sampled: StructType, where: str) -> list[str]:
+def check_json(mapping: SourceMapping, sampled: StructType, where: str) -> list[AbsentColumn]:
     """As `check_mapping` for JSON, of which a sample was looked at: a column that the sample lacks may come later.
 
-    Gives the problems with such columns, for a person to see.
+    Gives such columns.
     """
     used, available = used_columns(mapping), _available(sampled)
     problems = [*_not_one_value(used, sampled), *_unknown(mapping, available)]
@@ -36,7 +44,12 @@ def check_json(mapping: SourceMapping, sampled: StructType, where: str) -> list[
     is_told = [name for name in sampled.names if not isinstance(sampled[name].dataType, StringType)]
     # Of a field that a few records have, its own fields are not known.
     sure = [(key, name) for key, name in used if (head := name.partition(".")[0]) not in available or head in is_told]
-    return _absent(sure, sampled)
+    return [
+        AbsentColumn(f"{key} names column {name}, which is not there{like}", bool(like))
+        for key, name in sure
+        if source_type(name, sampled) is None and _list_above(name, sampled) is None
+        for like in [nearest(name, available)]
+    ]
 
 
 def check_catalogue(catalogue: Catalogue, schema: StructType, where: str, *, is_sample: bool = False) -> None:

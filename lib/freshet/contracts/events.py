@@ -22,7 +22,13 @@ GA4_EVENT_NAMES = (
 )  # fmt: skip
 """Event names of the GA4 e-commerce specification; every source maps its own names to these."""
 
+IMPRESSIONS = ("view_item_list", "view_promotion")
+"""What the shop has shown, not what a shopper has done: no view, and no part of what is known of shoppers and items."""
+
 EVENT_FLAGS = ("outlier_quantity", "outlier_price", "non_product", "late", "bot")
+
+LEFT_OUT_FLAGS = ("non_product", "bot")
+"""Flagged events that stay in the table and are left out of histories, features, popularity and training."""
 
 SCHEMA_VERSION = "1"
 
@@ -52,7 +58,7 @@ EVENTS = TableContract(
         Column("item_id", TEXT, "the item; null when the source has no items"),
         Column("quantity", NUMBER, "pieces; positive also for refunds", "pieces", minimum=0),
         Column("price", NUMBER, "price of one piece", "currency", minimum=0),
-        Column("currency", TEXT, "ISO 4217 code of the price"),
+        Column("currency", TEXT, "ISO 4217 code of the price; null: the home's own"),
         Column("transaction_id", TEXT, "order or invoice"),
         Column("item_list_id", TEXT, "list in which the item was shown"),
         Column("position", WHOLE, "place of the item in that list, from 1", minimum=0),

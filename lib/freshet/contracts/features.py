@@ -24,12 +24,12 @@ ITEM = Column("item_id", TEXT, "the item", required=True)
 
 INTERACTIONS = TableContract(
     name="interactions",
-    row="a shopper and an item, as of a date",
+    row="a shopper and an item, as of a date, by events that have a weight in the settings",
     columns=(
         AS_OF,
         USER,
         ITEM,
-        _count("views", "view_item, select_item and view_item_list events", "events"),
+        _count("views", "view_item and select_item events", "events"),
         _count("carts", "add_to_cart, begin_checkout and add_to_wishlist events", "events"),
         _count("purchases", "distinct orders with this item", "orders"),
         _count("refunds", "distinct refunds of this item", "refunds"),
@@ -44,14 +44,14 @@ INTERACTIONS = TableContract(
 
 USER_FEATURES = TableContract(
     name="user_features",
-    row="a shopper as of a date",
+    row="a shopper as of a date; what was only shown (view_item_list, view_promotion) and what bots did counts nowhere",
     columns=(
         AS_OF,
         USER,
         _number("recency_days", "days since the newest order; null when there is none", "days"),
         _number("idle_days", "days since the newest event of any kind", "days"),
         _count("orders", "distinct orders", "orders"),
-        _number("monetary", "spend less refunds; may be negative", "currency", minimum=None),
+        _number("monetary", "spend less refunds; may be negative", "the home's currency", minimum=None),
         _number("tenure_days", "days since the first event", "days"),
         _number("mean_gap_days", "mean days between order days; null under two order days", "days"),
         _number("sd_gap_days", "standard deviation of those gaps; null under three order days", "days"),
@@ -64,7 +64,7 @@ USER_FEATURES = TableContract(
         *[_count(f"events_{d}d", f"events in the last {d} days", "events") for d in FEATURE_WINDOWS_DAYS],
         *[_count(f"orders_{d}d", f"distinct orders in the last {d} days", "orders") for d in FEATURE_WINDOWS_DAYS],
         *[
-            _number(f"monetary_{d}d", f"spend less refunds in the last {d} days", "currency", minimum=None)
+            _number(f"monetary_{d}d", f"spend less refunds in the last {d} days", "the home's currency", minimum=None)
             for d in FEATURE_WINDOWS_DAYS
         ],
         *[_count(f"items_{d}d", f"distinct items in the last {d} days", "items") for d in FEATURE_WINDOWS_DAYS],
@@ -75,7 +75,7 @@ USER_FEATURES = TableContract(
 
 ITEM_FEATURES = TableContract(
     name="item_features",
-    row="an item as of a date",
+    row="an item as of a date; what was only shown (view_item_list, view_promotion) and what bots did counts nowhere",
     columns=(
         AS_OF,
         ITEM,
@@ -89,7 +89,9 @@ ITEM_FEATURES = TableContract(
             "log((1 + 76/14 * shoppers_14d) / (1 + distinct shoppers of the 76 days before those 14))",
             minimum=None,
         ),
-        _number("price", "median price paid in the newest 90 days with sales; null without prices", "currency"),
+        _number(
+            "price", "median price paid in the newest 90 days with sales; null without prices", "the home's currency"
+        ),
         _number("return_rate", "refunds / (refunds + purchases); null when both are 0", "share"),
         _number("repeat_rate", "share of its buyers with two orders or more; null without buyers", "share"),
         Column("first_seen", TIME, "first event", "UTC", required=True),

@@ -1,8 +1,13 @@
 """Who a shopper is, and what a shopper's history looks like, as expressions shared by batch and stream."""
 
+import operator
+from functools import reduce
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType, TimestampType
+
+from freshet.contracts.events import LEFT_OUT_FLAGS
 
 ANONYMOUS_PREFIX = "anon:"
 """Before an anonymous id in the `user_id` of list tables. Ids of known customers that begin so are refused."""
@@ -42,10 +47,15 @@ def order_id() -> Column:
 def counts_as_taste() -> Column:
     """True for events of a known shopper with a product: what histories are made of, in batch and stream alike.
 
-    Never null. Lines flagged non_product (postage, fees, tests) and events without shopper or item do not count.
+    Never null. Lines flagged non_product (postage, fees, tests), events flagged bot and events without shopper or item
+    do not count.
     """
-    is_product = F.col("item_id").isNotNull() & ~F.array_contains("flags", "non_product")
-    return is_product & shopper_id().isNotNull()
+    return F.col("item_id").isNotNull() & ~is_left_out() & shopper_id().isNotNull()
+
+
+def is_left_out() -> Column:
+    """True for events with a flag of contracts.events.LEFT_OUT_FLAGS. Never null."""
+    return reduce(operator.or_, [F.array_contains("flags", flag) for flag in LEFT_OUT_FLAGS])
 
 
 def history_entry() -> Column:

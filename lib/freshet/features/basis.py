@@ -6,10 +6,11 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from freshet.contracts.shoppers import counts_as_taste, entry_key, order_id, shopper_id
+from freshet.contracts.events import IMPRESSIONS
+from freshet.contracts.shoppers import counts_as_taste, entry_key, is_left_out, order_id, shopper_id
 
 PURCHASE, REFUND = "purchase", "refund"
-VIEWS = ("view_item", "select_item", "view_item_list")
+VIEWS = ("view_item", "select_item")
 CARTS = ("add_to_cart", "begin_checkout", "add_to_wishlist")
 
 _MICROSECONDS_PER_DAY = 86_400_000_000
@@ -21,11 +22,11 @@ def counted_events(events: DataFrame) -> DataFrame:
     Columns: user_id (shopper, null when unknown), item_id (null for events without item), event_name, entry_key,
     order_id, event_time, known_at (when it had happened and was known), pieces (1 where none are given; negative
     for a refund; null unless a purchase or refund), price (null where there is none) and spend (pieces * price).
-    Lines flagged non_product (postage, fees, tests) are left out.
+    Lines flagged non_product (postage, fees, tests) and events flagged bot are left out.
     """
     pieces = F.coalesce(F.col("quantity"), F.lit(1.0))
     signed = F.when(F.col("event_name") == PURCHASE, pieces).when(F.col("event_name") == REFUND, -pieces)
-    return events.where(~F.array_contains("flags", "non_product")).select(
+    return events.where(~is_left_out()).select(
         shopper_id().alias("user_id"),
         "item_id",
         "event_name",
@@ -37,6 +38,11 @@ def counted_events(events: DataFrame) -> DataFrame:
         "price",
         (signed * F.col("price")).alias("spend"),
     )
+
+
+def actions(events: DataFrame) -> DataFrame:
+    """`counted_events` but what was only shown to a shopper (contracts.events.IMPRESSIONS)."""
+    return counted_events(events.where(~F.col("event_name").isin(*IMPRESSIONS)))
 
 
 def item_events(events: DataFrame) -> DataFrame:

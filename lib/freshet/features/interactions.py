@@ -22,7 +22,8 @@ class InteractionParameters:
     """What an event says about the interest of a shopper in an item."""
 
     weights: dict[str, float] = Field(
-        description="strength of a fresh event by GA4 name; a name left out has none, taking back is negative"
+        description="strength of a fresh event by GA4 name; a name left out has none and is in no history; "
+        "taking back is negative"
     )
     half_life_days: float = Field(
         gt=0,
@@ -45,17 +46,24 @@ class InteractionParameters:
             raise ValueError("must give at least one event a positive weight")
         return weights
 
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """The GA4 names of the events that have a weight, which histories are made of."""
+        return tuple(sorted(name for name, weight in self.weights.items() if weight))
 
-def histories(events: DataFrame, *, max_events: int) -> DataFrame:
+
+def histories(events: DataFrame, *, max_events: int, event_names: Sequence[str]) -> DataFrame:
     """(user_id string, history array<HISTORY_ENTRY>): each shopper's `max_events` newest item events, newest first.
 
+    Of `event_names` alone: InteractionParameters.event_names.
+
     Takes all `events` it is given: the caller cuts them at a date. Sessions that end in a login are part of the
-    customer's history too (contracts.identity). Events without shopper or item and lines flagged non_product are left
-    out; a shopper with nothing else has no row.
+    customer's history too (contracts.identity). Events without shopper or item, lines flagged non_product and
+    events flagged bot are left out; a shopper with nothing else has no row.
     """
     entries = (
         with_joined_sessions(events)
-        .where(counts_as_taste())
+        .where(counts_as_taste() & F.col("event_name").isin(*event_names))
         .select(shopper_id().alias("user_id"), history_entry().alias("entry"))
     )
     return entries.groupBy("user_id").agg(newest_history(F.col("entry"), max_events).alias("history"))
@@ -64,12 +72,13 @@ def histories(events: DataFrame, *, max_events: int) -> DataFrame:
 def interactions(
     events: DataFrame, *, as_of: datetime, half_life_days: float | None, params: InteractionParameters
 ) -> DataFrame:
-    """Contract INTERACTIONS: a row per shopper and item with an event that was known before `as_of`.
+    """Contract INTERACTIONS: a row per shopper and item with an event of a weight known before `as_of`.
 
     strength = max(0, sum of weight * 0.5^(age / half life)) over distinct orders (events where there is no order)
     of each event name, an order aged by its newest line in days before `as_of`. `half_life_days` None: no decay;
     ValueError unless positive. A pair that was taken back wholly stays, at strength 0.
-    Lines flagged non_product and events without shopper or item are left out.
+    Events without weight, lines flagged non_product, events flagged bot and those without shopper or item are left
+    out.
     """
     pairs = (
         interaction_signals(events, as_of=as_of, params=params)
@@ -108,11 +117,12 @@ def item_sequences(signals: DataFrame) -> DataFrame:
 
 
 def interaction_signals(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
-    """A row per shopper, item, event name and order known before `as_of`, of each shopper's newest events.
+    """A row per shopper, item, event name and order known before `as_of`, of each shopper's newest events of a weight.
 
     Columns: user_id, item_id, event_name, order_id, lines, pieces, first_time, last_time, weight (of the settings).
     """
-    known = item_events(events).where(F.col("known_at") < F.lit(as_of))
+    weighted = events.where(F.col("event_name").isin(*params.event_names))
+    known = item_events(weighted).where(F.col("known_at") < F.lit(as_of))
     return (
         _newest_events(known, params.max_events)
         # All that follows is counted by shopper and item or finer: rows move once.

@@ -25,7 +25,7 @@ from freshet.features.arrays import (
     micros_of,
     ratio,
 )
-from freshet.features.basis import PURCHASE, REFUND, counted_events
+from freshet.features.basis import PURCHASE, REFUND, actions
 
 POPULARITY_WINDOWS_DAYS = (7, 14, 30, 90, 365)
 TREND_DAYS, TREND_BASE_DAYS = 14, 76
@@ -41,9 +41,9 @@ def item_features(events: DataFrame, *, as_of: datetime, target: str) -> DataFra
 
     `target` is the GA4 name of the events that make an item popular. Windows of d days reach from 24 * d hours
     before `as_of` (inclusive) to `as_of` (exclusive). Price is the median over target events with a price above 0
-    in the 90 days up to the item's newest such event. Return rate is by distinct orders. Lines flagged non_product
-    are left out; events without shopper count for price, returns, first_seen and last_seen only. A task needs about
-    200 bytes per event of its items.
+    in the 90 days up to the item's newest such event. Return rate is by distinct orders. Lines flagged non_product,
+    events flagged bot and impressions (contracts.events) are left out; events without shopper count for price, returns,
+    first_seen and last_seen only. A task needs about 200 bytes per event of its items.
     """
     schema = to_arrow_schema(ITEM_FEATURES.schema, timezone="UTC")
 
@@ -52,7 +52,7 @@ def item_features(events: DataFrame, *, as_of: datetime, target: str) -> DataFra
         if held:
             yield from batches(_features(pa.Table.from_batches(held), as_of, target), as_of, schema)
 
-    known = counted_events(events).where((F.col("known_at") < F.lit(as_of)) & F.col("item_id").isNotNull())
+    known = actions(events).where((F.col("known_at") < F.lit(as_of)) & F.col("item_id").isNotNull())
     return known.select(*_COLUMNS).repartition("item_id").mapInArrow(made, ITEM_FEATURES.schema)
 
 

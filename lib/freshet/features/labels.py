@@ -6,7 +6,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.features.basis import counted_events, cut_of, first_cut_after, sorted_cuts
+from freshet.features.basis import actions, cut_of, first_cut_after, sorted_cuts
 
 
 def labels(events: DataFrame, *, cuts: Sequence[datetime], horizon_days: int, target: str) -> DataFrame:
@@ -14,10 +14,11 @@ def labels(events: DataFrame, *, cuts: Sequence[datetime], horizon_days: int, ta
 
     Soon is [as_of, as_of + horizon_days), by event time, however late the event was received. There is a row for
     every shopper with an event known before the cut, as in features.users; newcomers have none. Lines flagged
-    non_product do not count. Whether the data reach to the end of a horizon is the caller's care.
+    non_product, events flagged bot and impressions (contracts.events) do not count. Whether the data reach
+    to the end of a horizon is the caller's care.
     """
     rising = sorted_cuts(cuts)
-    counted = counted_events(events).where(F.col("user_id").isNotNull())
+    counted = actions(events).where(F.col("user_id").isNotNull())
     shoppers = (
         counted.groupBy("user_id")
         .agg(F.min("known_at").alias("known_at"))

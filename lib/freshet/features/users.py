@@ -14,7 +14,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import USER_FEATURES
 from freshet.features.arrays import batches
-from freshet.features.basis import counted_events, sorted_cuts
+from freshet.features.basis import actions, sorted_cuts
 from freshet.features.shopper_counts import ShopperCounts
 
 _COLUMNS = ("user_id", "item_id", "event_name", "order_id", "event_time", "known_at", "spend")
@@ -31,7 +31,8 @@ def user_features_at(events: DataFrame, cuts: Sequence[datetime]) -> DataFrame:
     Windows of d days reach from 24 * d hours before the cut (inclusive) to the cut (exclusive), by event time.
     An order has the time of its newest line; gaps lie between days (UTC) with orders, their deviation is the
     sample's. A line without quantity is one piece; monetary values are null for a shopper with orders of which
-    none has a price, 0 without orders. Lines flagged non_product and events without shopper are left out.
+    none has a price, 0 without orders. Lines flagged non_product, events
+    flagged bot, impressions (contracts.events) and events without shopper are left out.
     No event at all gives an empty frame; no cut a ValueError. A task needs about 300 bytes per event of its shoppers.
     """
     rising = sorted_cuts(cuts)
@@ -48,8 +49,6 @@ def user_features_at(events: DataFrame, cuts: Sequence[datetime]) -> DataFrame:
             yield from batches(counts.features_at(cut), cut, schema)
 
     facts = (
-        counted_events(events)
-        .where((F.col("known_at") < F.lit(rising[-1])) & F.col("user_id").isNotNull())
-        .select(*_COLUMNS)
+        actions(events).where((F.col("known_at") < F.lit(rising[-1])) & F.col("user_id").isNotNull()).select(*_COLUMNS)
     )
     return facts.repartition("user_id").mapInArrow(made, USER_FEATURES.schema)

@@ -26,6 +26,7 @@ from freshet.cleaning.judging import EVENT_KEY, accepted, judged, quarantined, r
 from freshet.cleaning.meaning import mapping_meaning
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE
+from freshet.cleaning.source_columns import AbsentColumn
 from freshet.cleaning.summary import Overview, main_refusal, overview
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE
 from freshet.core.errors import InputError, MappingError, StateError, listed
@@ -193,13 +194,13 @@ def ingest(
         items=items,
         replaced=replaced,
         limits=found.limits,
-        notes=(*ingest_notes(mapping, counts, catalogue is not None, params), *_absent_notes(source_rows.absent)),
+        notes=(*ingest_notes(mapping, counts, catalogue is not None, params), *_misspelt(source_rows.absent)),
     )
     _check_arithmetic(report, counts, found)
     if taken is not None:
         keep_position(home.sources, mapping.name, path, taken)
     mine = f"checked_at = '{now:%Y-%m-%dT%H:%M:%S.%fZ}' and starts_with(\"check\", '{mapping.name}/')"
-    replace_rows(warehouse, quality_rows(report, now), QUALITY_METRICS, where=mine)
+    replace_rows(warehouse, quality_rows(report, now, params), QUALITY_METRICS, where=mine)
     return report
 
 
@@ -275,11 +276,13 @@ def _write_items(
     return len(value_counts(warehouse, ITEMS_HISTORY, ["item_id"])["item_id"])
 
 
-def _absent_notes(absent: list[str]) -> tuple[str, ...]:
-    return (f"of the first records, none has: {listed(absent)}",) if absent else ()
+def _misspelt(absent: list[AbsentColumn]) -> tuple[str, ...]:
+    """A note on columns that no record of the sample has, where they have one of a similar name."""
+    problems = [one.problem for one in absent if one.has_like]
+    return (f"by the first records, {listed(problems)}",) if problems else ()
 
 
-def _check_acceptable(found: Overview, records: DataFrame, input_path: Path, absent: list[str]) -> None:
+def _check_acceptable(found: Overview, records: DataFrame, input_path: Path, absent: list[AbsentColumn]) -> None:
     if found.accepted:
         return
     if not found.refused:
@@ -288,7 +291,8 @@ def _check_acceptable(found: Overview, records: DataFrame, input_path: Path, abs
     raise InputError(
         f"none of the {found.refused} records can be accepted", where=str(input_path),
         found=f"{rows} times {reason}, such as: {example}",
-        do="Correct the mapping or the --input; nothing was written" + (f": {listed(absent)}" if absent else ""),
+        do="Correct the mapping or the --input; nothing was written"
+        + (f": {listed([one.problem for one in absent])}" if absent else ""),
     )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ def ingest_notes(
         notes.append(f"the catalogue {mapping.catalogue.file} is not beside the input: items have no names from it")
     if len(counts.by_event_name) == 1:
         notes.append(f"the only kind of event is {next(iter(counts.by_event_name))}")
+    if counts.flags.get("bot"):
+        notes.append(f"{counts.flags['bot']:,} events are flagged bot, {_left_out(params)}")
     share = counts.all_refused / max(counts.all_refused + counts.accepted, 1)
     if share > params.warn_refused_share:
         worst = next(iter(counts.refused))
@@ -76,7 +78,14 @@ def ingest_notes(
     return tuple(notes)
 
 
-def quality_rows(report: IngestReport, now: datetime) -> list[dict[str, Any]]:
+def _left_out(params: CleaningParameters) -> str:
+    return (
+        f"of shoppers with more than {params.bot_events_per_day:,} on a day: they are left out of histories, features, "
+        "training and popularity"
+    )
+
+
+def quality_rows(report: IngestReport, now: datetime, params: CleaningParameters) -> list[dict[str, Any]]:
     """Rows of QUALITY_METRICS: counts by reason, event name and flag, and the limits of outliers.
 
     Checks are named <source>/<kind>/<what>, so that sources of one home do not touch each other's.
@@ -97,5 +106,6 @@ def quality_rows(report: IngestReport, now: datetime) -> list[dict[str, Any]]:
     for flag, count in report.flags.items():
         limit = report.limits.get(flag.removeprefix("outlier_"))
         detail = None if limit is None else f"outside {limit.low:g} to {limit.high:g}"
+        detail = _left_out(params) if flag == "bot" else detail
         rows.append(row("events", f"flag/{flag}", count, detail))
     return rows

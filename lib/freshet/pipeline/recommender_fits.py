@@ -47,9 +47,9 @@ def events_until(job: Job, windows: Windows) -> DataFrame:
 def histories_before(job: Job, windows: Windows, moment: datetime) -> KeptRows:
     """(user_id, history) from what was known before `moment`; kept for the steps to come."""
     known = known_before(events_until(job, windows), moment)
-    most = job.settings.interactions.max_events
-    name = f"histories before {moment} of events {job.warehouse.version(EVENTS)}, newest {most}"
-    return job.kept(name, lambda: histories(known, max_events=most))
+    most, names = job.settings.interactions.max_events, job.settings.interactions.event_names
+    name = f"histories before {moment} of events {job.warehouse.version(EVENTS)}, newest {most} of {', '.join(names)}"
+    return job.kept(name, lambda: histories(known, max_events=most, event_names=names))
 
 
 def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int) -> DataFrame:

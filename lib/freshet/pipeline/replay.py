@@ -51,6 +51,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         end=windows.as_of,
         length=length,
         max_events=job.settings.interactions.max_events,
+        event_names=job.settings.interactions.event_names,
         stream=job.settings.stream,
     )
     model = ServedModel(version.model_version, version.generation, version.folder, policy)

@@ -13,6 +13,7 @@ from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.problems import refused_as_too_large
 from freshet.cleaning.source_columns import (
+    AbsentColumn,
     catalogue_columns,
     check_catalogue,
     check_json,
@@ -32,7 +33,7 @@ class SourceRecords(NamedTuple):
 
     raw: DataFrame
     files: list[Path]
-    absent: list[str]
+    absent: list[AbsentColumn]
 
     def judged(self, mapping: SourceMapping, *, now: datetime, params: CleaningParameters) -> DataFrame:
         """The records as cleaning.judging.narrowed gives them, dealt out to all tasks."""
@@ -50,7 +51,7 @@ def source_records(
     """The records of `files`, those of `input_path`; of a Delta table of its `version`. Raises MappingError and
     InputError where they do not fit."""
     raw = raw_records(spark, input_path, mapping.input, json_schema=event_columns(mapping), version=version)
-    absent: list[str] = []
+    absent: list[AbsentColumn] = []
     if mapping.input.format != "json":
         check_mapping(mapping, _source_columns(raw), str(input_path))
     elif (sampled := sampled_schema(files, mapping.input)) is not None:

@@ -91,6 +91,7 @@ def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
         parts["mapping"] = mapping_meaning(read_mapping(feed.mapping))
     if part == "lists":
         parts["max_events"] = job.settings.interactions.max_events
+        parts["history_events"] = ", ".join(job.settings.interactions.event_names)
     return parts
 
 
@@ -138,22 +139,21 @@ def list_events(
     the tables held when the stream first started is in the store in `folder`, next to the hand-over. With
     `has_checkpoint` the stream goes on from its checkpoint.
     """
-    params = job.settings.service
+    params, event_names = job.settings.service, job.settings.interactions.event_names
 
     def past(events: DataFrame, where: Path) -> None:
         most, most_per_file = job.settings.interactions.max_events, job.settings.stream.max_events_per_slice
-        make_store(events, where, most=most, most_per_file=most_per_file)
+        make_store(events, where, event_names=event_names, most=most, most_per_file=most_per_file)
 
     if isinstance(feed, Topic):
         hand = topic_handover(
             job.warehouse, folder, source=mapping_name(feed), topic=feed.name, partitions=partitions_of(feed), past=past
         )
         behind = None if has_checkpoint else hand.offsets
-        return live_events(
-            topic_records(job, session, feed, behind=behind, most=params.most_list_events, notify=notify)
-        )
+        arrived = topic_records(job, session, feed, behind=behind, most=params.most_list_events, notify=notify)
+        return live_events(arrived, event_names)
     version = table_handover(job.warehouse, folder, past=past)
-    return live_rows(session, job.warehouse, after=version, most_files=params.most_list_files)
+    return live_rows(session, job.warehouse, after=version, event_names=event_names, most_files=params.most_list_files)
 
 
 def mapping_name(feed: Topic | Folder | ShopTable) -> str:

@@ -8,7 +8,7 @@ so that no event is missed and none counted twice.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,11 +106,14 @@ def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int)
     return {**dict.fromkeys(range(partitions), EARLIEST), **{int(m[1]): last + 1 for m, last in found.items() if m}}
 
 
-def live_events(arrived: DataFrame) -> DataFrame:
+def live_events(arrived: DataFrame, event_names: Sequence[str]) -> DataFrame:
     """STREAM_EVENT of the sound records among `streaming.arrivals`."""
-    return stream_events(arrived.where(is_sound()))
+    return stream_events(arrived.where(is_sound()), event_names)
 
 
-def live_rows(session: SparkSession, warehouse: Warehouse, *, after: int, most_files: int) -> DataFrame:
+def live_rows(
+    session: SparkSession, warehouse: Warehouse, *, after: int, event_names: Sequence[str], most_files: int
+) -> DataFrame:
     """STREAM_EVENT of what is appended to table `events` after a version."""
-    return stream_events(appended_rows(session, warehouse, EVENTS, after=after, most_files=most_files))
+    rows = appended_rows(session, warehouse, EVENTS, after=after, most_files=most_files)
+    return stream_events(rows, event_names)

@@ -1,5 +1,7 @@
 """What a stream of lists needs of events: the entries of histories, and who has logged in."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
@@ -23,17 +25,20 @@ STREAM_EVENT = StructType(
 is no login. item_id is null for a login that is no entry of a history; order_key is a hash of what counts once."""
 
 
-def stream_events(events: DataFrame) -> DataFrame:
-    """The STREAM_EVENT columns of the events that belong in a history, by contracts.shoppers.counts_as_taste, and of
-    all logins."""
-    return events.where(counts_as_taste() | is_login()).select(
+def stream_events(events: DataFrame, event_names: Sequence[str]) -> DataFrame:
+    """The STREAM_EVENT columns of the events that belong in a history, and of all logins.
+
+    Those with one of `event_names` do, by contracts.shoppers.counts_as_taste, as in features.interactions.histories.
+    """
+    is_entry = counts_as_taste() & F.col("event_name").isin(*event_names)
+    return events.where(is_entry | is_login()).select(
         shopper_id().alias("user_id"),
         F.when(is_login(), anonymous_shopper()).alias("session"),
         "event_time",
         "received_time",
         entry_key().alias("entry_key"),
         F.xxhash64(order_id()).alias("order_key"),
-        F.when(counts_as_taste(), F.col("item_id")).alias("item_id"),
+        F.when(is_entry, F.col("item_id")).alias("item_id"),
         "event_name",
     )
 

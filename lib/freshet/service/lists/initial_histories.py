@@ -1,6 +1,7 @@
 """The past of a stream: what is known when it begins, taken into its store of histories once."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,14 +17,16 @@ HISTORIES = "histories.db"
 """The file of the store, in the folder of a checkpoint."""
 
 
-def make_store(events: DataFrame, folder: Path, *, most: int, most_per_file: int) -> None:
+def make_store(events: DataFrame, folder: Path, *, event_names: Sequence[str], most: int, most_per_file: int) -> None:
     """A store of the past of `events` (contract EVENTS) in `folder`, whole or not at all, in place of another.
+
+    Histories are made of `event_names` (features.interactions) alone.
 
     Shoppers are spread over files of about `most_per_file` events, each of which is in memory as a whole.
     """
     past = folder / "past"
     shutil.rmtree(past, ignore_errors=True)
-    rows = stream_events(with_joined_sessions(events))
+    rows = stream_events(with_joined_sessions(events), event_names)
     # All of a shopper in one file: it is then merged once.
     files = max(1, -(-events.count() // most_per_file))
     rows.repartition(files, F.col("user_id")).write.parquet(str(past))

@@ -198,7 +198,9 @@ def _user_vectors(
     """Folded-in vectors of these shoppers, from their whole histories, in the order of the ids."""
     wanted = job.spark.createDataFrame(pa.table({"_user": users}))
     mine = events.join(F.broadcast(wanted), on=shopper_id() == F.col("_user"), how="left_semi")
-    table = histories(mine, max_events=job.settings.interactions.max_events).toArrow().combine_chunks()
+    params = job.settings.interactions
+    past = histories(mine, max_events=params.max_events, event_names=params.event_names)
+    table = past.toArrow().combine_chunks()
     people = table.column("user_id").combine_chunks().cast(pa.string())
     block = read_block(
         table.column("history").combine_chunks(), items=artifact.items, event_names=artifact.recipe.event_names,

@@ -30,7 +30,7 @@ class LivePlan:
     """What decides the result of a replay; `fingerprint` names all of it together with the events and the model.
 
     Replayed are the events that arrived in [start, end). `length`: items of a list; `max_events`: newest events of a
-    history.
+    history; `event_names`: which events it is made of.
     """
 
     fingerprint: str
@@ -38,6 +38,7 @@ class LivePlan:
     end: datetime
     length: int
     max_events: int
+    event_names: tuple[str, ...]
     stream: StreamParameters
 
     @property
@@ -85,9 +86,12 @@ def replay_live(
     if not checkpoint.exists():
         # What was known before the window; shoppers who do nothing in it keep the batch's lists.
         known = events.where(arrival() < F.lit(plan.start))
-        make_store(known, folder, most=plan.max_events, most_per_file=plan.stream.max_events_per_slice)
+        make_store(
+            known, folder,
+            event_names=plan.event_names, most=plan.max_events, most_per_file=plan.stream.max_events_per_slice,
+        )  # fmt: skip
     write_slices(
-        stream_events(events),
+        stream_events(events, plan.event_names),
         folder / "input",
         start=plan.start,
         end=plan.end,

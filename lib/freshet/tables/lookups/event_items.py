@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from freshet.contracts.events import LEFT_OUT_FLAGS
 from freshet.tables.format.data_files import DataFile, live_files
 
 _COLUMNS = ("item_id", "event_time", "user_id", "anonymous_id", "flags")
@@ -57,7 +58,9 @@ def _ids_of_rows(rows: pa.RecordBatch, since: datetime) -> pa.Array:
     is_wanted = pc.greater_equal(rows.column("event_time").cast(_TIME), pa.scalar(since.replace(tzinfo=UTC), _TIME))
     shoppers = [rows.column(name).is_valid() for name in ("user_id", "anonymous_id") if name in rows.schema.names]
     has_shopper = np.logical_or.reduce([each.to_numpy(zero_copy_only=False) for each in shoppers])
-    wanted = is_wanted.to_numpy(zero_copy_only=False) & has_shopper & ~_marked(rows.column("flags"), "non_product")
+    wanted = is_wanted.to_numpy(zero_copy_only=False) & has_shopper
+    for flag in LEFT_OUT_FLAGS:
+        wanted &= ~_marked(rows.column("flags"), flag)
     return pc.unique(rows.column("item_id").filter(pa.array(wanted)).drop_null())
 
 

@@ -4,17 +4,19 @@ import dataclasses
 from datetime import datetime
 from typing import Any
 
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
 from freshet.contracts import EVENTS, INTERACTIONS, ITEM_FEATURES, USER_FEATURES
 from freshet.core.errors import StateError
 from freshet.evaluation.splitting import Windows, check_as_of, run_windows
+from freshet.features.basis import PURCHASE, REFUND
+from freshet.features.currency import check_currencies
 from freshet.features.interactions import interactions
 from freshet.features.items import item_features
 from freshet.features.users import user_features
-from freshet.pipeline.recommender_fits import target_event
+from freshet.pipeline.recommender_fits import events_until, target_event
 from freshet.runs.job import Job
-from freshet.tables.lookups.figures import extent
+from freshet.tables.lookups.figures import extent, value_counts
 
 
 def planned_windows(job: Job) -> Windows:
@@ -38,7 +40,10 @@ def inputs(job: Job) -> dict[str, Any]:
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
     """Writes the tables as of the cut; keeps the windows and the target event."""
     windows = planned_windows(job)
-    events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
+    priced = pc.field("price").is_valid() & pc.field("event_name").isin([PURCHASE, REFUND])
+    currencies = value_counts(job.warehouse, EVENTS, ["currency"], priced)["currency"]
+    check_currencies(currencies, job.settings.money, where=str(job.home.root))
+    events = events_until(job, windows)
     target = target_event(events, windows.cut, job.settings.evaluation)
     params = job.settings.interactions
     as_of = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"

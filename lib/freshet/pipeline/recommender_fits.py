@@ -18,6 +18,7 @@ from freshet.core.session import task_cores
 from freshet.core.threads import side_by_side
 from freshet.evaluation.parameters import EvaluationParameters
 from freshet.evaluation.splitting import Windows, between, known_before, truth
+from freshet.features.currency import in_one_currency
 from freshet.features.interactions import (
     InteractionParameters,
     histories,
@@ -40,8 +41,9 @@ _BUCKETS = 1_000_000
 
 
 def events_until(job: Job, windows: Windows) -> DataFrame:
-    """The home's events before the run's as_of."""
-    return job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
+    """The home's events before the run's as_of, their prices in its currency."""
+    events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
+    return in_one_currency(events, job.settings.money)
 
 
 def histories_before(job: Job, windows: Windows, moment: datetime) -> KeptRows:

@@ -18,6 +18,7 @@ from freshet.core.errors import SettingsError, listed
 from freshet.core.parameters import ParameterError
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
 from freshet.evaluation.splitting import WindowParameters
+from freshet.features.currency import MoneyParameters
 from freshet.features.interactions import InteractionParameters
 from freshet.models.factors.parameters import FactorisationParameters
 from freshet.models.propensity.model import PropensityParameters
@@ -36,6 +37,7 @@ class Settings:
     """One field per section of the settings files."""
 
     cleaning: CleaningParameters
+    money: MoneyParameters
     windows: WindowParameters
     interactions: InteractionParameters
     search: SearchParameters

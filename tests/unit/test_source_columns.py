@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql.types import ArrayType, DataType, LongType, MapType, StringType, StructField, StructType
 
-from freshet.cleaning.source_columns import check_mapping
+from freshet.cleaning.source_columns import check_json, check_mapping, json_columns
 from freshet.core.errors import MappingError
 from freshet.sources.mapping import source_mapping
 
@@ -97,3 +97,28 @@ def test_properties_and_attributes_may_hold_several_values() -> None:
     mapping = source_mapping({**VALUES, "items": {"attributes": {"tags": "tags"}}}, problems)
     plain = schema_of("user.id", "sku", "when", "nth", "Kind")
     check_mapping(mapping, plain.add("Country", ENTRY).add("tags", ArrayType(StringType())), "shop.parquet")
+
+
+def test_columns_that_a_sample_of_json_lacks_are_given_and_what_it_has_as_lists_is_refused() -> None:
+    problems: list[str] = []
+    mapping = source_mapping({**VALUES, "format": "json"}, problems)
+    sampled = schema_of("user.number", "SKU", "when", "Kind", "Country")
+    absent = check_json(mapping, sampled, "shop.json")
+    assert [(one.problem.split(",")[0], one.has_like) for one in absent] == [
+        ("columns.user_id names column user.id", True),
+        ("columns.item_id names column sku", True),
+        ("time.sequence names column nth", False),
+    ]
+    with pytest.raises(MappingError, match="time names column when, a list"):
+        check_json(mapping, schema_of("user.id").add("when", ArrayType(StringType())), "shop.json")
+    strict = source_mapping({**VALUES, "format": "json", "ignore": ["more"]}, problems)
+    with pytest.raises(MappingError, match="column SKU is neither mapped nor under ignore"):
+        check_json(strict, sampled, "shop.json")
+
+
+def test_fields_of_json_are_read_at_any_depth() -> None:
+    found = json_columns(["a.b.c", "a.b.d", "a.e", "f", "properties"])
+    assert found.simpleString() == (
+        "struct<a:struct<b:struct<c:string,d:string>,e:string>,f:string,properties:map<string,string>,"
+        "_broken_record:string>"
+    )

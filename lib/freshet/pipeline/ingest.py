@@ -133,8 +133,9 @@ def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
     catalogue = _catalogue_path(mapping, input_path)
     extra = [catalogue] if catalogue is not None and catalogue.is_file() else []
     # By their paths within the input, as files of several folders may have one name.
-    signed = {partition_name(Path(name), input_path): one for name, one in input_signature([*files, *extra]).items()}
-    return {"source": mapping.name, "mapping": mapping_meaning(mapping), "files": signed}
+    signed = {partition_name(Path(name), input_path): one for name, one in input_signature(files).items()}
+    items = sorted(input_signature(extra).values())
+    return {"source": mapping.name, "mapping": mapping_meaning(mapping), "files": signed, "catalogue": items}
 
 
 def ingest(
@@ -161,7 +162,7 @@ def ingest(
     partitions = [partition_name(file, input_path) for file in files]
     ours = OwnRows(mapping.name, partitions, _known_table(home, mapping.name, path, taken))
     stored = stored_keys(warehouse, ours)
-    read = source_rows.judged(mapping, now=now, params=params)
+    read = source_rows.narrowed(mapping, now=now, params=params)
     with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
         is_small = repeated is not None and repeated.count() < _FEW
         repeats = F.broadcast(repeated) if repeated is not None and is_small else repeated

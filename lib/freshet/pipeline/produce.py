@@ -42,7 +42,7 @@ def write_messages(
     fit, and InputError when no record can be accepted.
     """
     mapping, files = mapped_files(source, input_path)
-    read = source_records(spark, input_path, mapping, files).judged(mapping, now=now, params=params)
+    read = source_records(spark, input_path, mapping, files).narrowed(mapping, now=now, params=params)
     events = accepted(judged(read, mapping, repeats=repeated_records(read, mapping), stored=None), mapping)
     ordered = events.orderBy("event_time", *PLACE)
     messages = _messages(ordered if limit is None else ordered.limit(limit), received_later)

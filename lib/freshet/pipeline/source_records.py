@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from freshet.cleaning.judging import narrowed
+from freshet.cleaning import judging
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
 from freshet.cleaning.problems import refused_as_too_large
@@ -35,14 +35,14 @@ class SourceRecords(NamedTuple):
     files: list[Path]
     absent: list[AbsentColumn]
 
-    def judged(self, mapping: SourceMapping, *, now: datetime, params: CleaningParameters) -> DataFrame:
+    def narrowed(self, mapping: SourceMapping, *, now: datetime, params: CleaningParameters) -> DataFrame:
         """The records as cleaning.judging.narrowed gives them, dealt out to all tasks."""
         carried = (IS_LARGE,) if IS_LARGE in self.raw.columns else ()
         records = dealt_out(self.raw.drop(RAW_TEXT), self.files, mapping.input)
         read = parsed(records, mapping, now=now, params=params, carried=carried)
         if carried:
             read = refused_as_too_large(read, F.col(IS_LARGE)).drop(IS_LARGE)
-        return narrowed(read, mapping)
+        return judging.narrowed(read, mapping)
 
 
 def source_records(

@@ -67,7 +67,9 @@ def _problem(error: Any, names: list[str]) -> str:
         return f"{place} is not a setting"
     if kind == "value_error":
         return f"{place} {context['error']}".strip()
-    if kind in _BOUNDS:
+    if kind == "string_pattern_mismatch":
+        wanted = f"of the form {context['pattern']}"
+    elif kind in _BOUNDS:
         name, text = _BOUNDS[kind]
         bound = context[name]
         wanted = text.format(f"{bound:g}" if isinstance(bound, int | float) else bound)

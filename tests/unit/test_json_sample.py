@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from freshet.contracts.inputs import InputFormat
-from freshet.tables.json_lines import sampled_schema
+from freshet.sources.json_lines import sampled_schema
 
 LIST: dict[str, Any] = {"item": [{"sku": 1}], "user": {"id": 7}}
 

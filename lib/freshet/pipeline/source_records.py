@@ -24,8 +24,8 @@ from freshet.cleaning.source_columns import (
 from freshet.contracts.inputs import IS_LARGE, RAW_TEXT
 from freshet.sources.file_records import dealt_out, raw_records
 from freshet.sources.input_files import input_files
+from freshet.sources.json_lines import sampled_schema
 from freshet.sources.rules import Catalogue, SourceMapping
-from freshet.tables.json_lines import sampled_schema
 
 
 class SourceRecords(NamedTuple):

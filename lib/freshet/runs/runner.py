@@ -12,6 +12,7 @@ from freshet.core.records import fingerprint, read_record, write_record
 from freshet.runs.access import Access
 from freshet.runs.job import Job
 from freshet.runs.step import Step
+from freshet.runs.table_damage import check_tables
 from freshet.runs.waiting import when_free
 from freshet.tables.format.columns import check_table_columns
 from freshet.tables.leases import lease, table_leases
@@ -37,10 +38,13 @@ def run_step(step: Step, job: Job) -> StepResult:
     A step sees the settings and tables that it declares, and these are its fingerprint, so nothing that it reads can
     change without its notice; DeclarationError when it reads something else. The record keeps what it has read. It is
     written last, so a killed step is run again. Raises BusyError when it has something to do and runs already, or
-    another process writes one of its tables in this home, and ContractError, before anything is written, when one of
-    its tables was changed by hand.
+    another process writes one of its tables in this home; StateError when one of the tables that it reads or writes is
+    damaged, also where it would have nothing to do; and ContractError, before anything is written, when one of its
+    tables was changed by hand.
     """
     started = time.monotonic()
+    # Versions alone decide what is up to date, and a table keeps its version when its files are lost.
+    check_tables(job.home, dict.fromkeys((*step.reads, *step.writes)))
     access = Access(step)
     seen = job.within(access)
     # Once: the fingerprint of an intake reads all of its files. What changes behind it is seen by the next run.

@@ -18,13 +18,23 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
+from freshet.contracts import (
+    EVENTS,
+    ITEMS_HISTORY,
+    QUARANTINE,
+    RECOMMENDATION_UPDATES,
+    RECOMMENDATIONS,
+    STREAM_METRICS,
+    USER_FACTORS,
+    TableContract,
+)
 from freshet.core.errors import DataTooSmallError, StateError
 from freshet.ranking.lists import recommended_in_process
 from freshet.ranking.packed_histories import PackedHistories
 from freshet.runs.job import Job
 from freshet.runs.policies import policy_of_lists
 from freshet.runs.registered_models import RECOMMENDER, champion
+from freshet.runs.table_damage import check_tables
 from freshet.runs.waiting import lease_when_free
 from freshet.service.compaction.compaction import Compaction
 from freshet.service.feeds import (
@@ -66,6 +76,9 @@ WRITES: dict[str, tuple[TableContract, ...]] = {
 """Tables of which a part is the one writer. Both add to `stream_metrics`, never by Spark: the writer without Spark
 puts a commit into the log only where none is yet, also between processes."""
 
+TOUCHED = (EVENTS, QUARANTINE, ITEMS_HISTORY, USER_FACTORS, RECOMMENDATIONS, RECOMMENDATION_UPDATES, STREAM_METRICS)
+"""Tables that the parts read or write, each looked at for damage before they begin."""
+
 
 @dataclass
 class Champion:
@@ -94,10 +107,12 @@ def serve(
     """Runs the streams of `parts` until `stop` is set, then ends each between two micro-batches.
 
     Raises what ended a stream; the other one is stopped first. Raises BusyError when another process runs a part in
-    this home or writes one of its tables, StateError when a checkpoint was made for something else.
+    this home or writes one of its tables, StateError when a checkpoint was made for something else or a table is
+    damaged.
     """
     check_feed(feed, parts)
     with _leased(job, parts), ended_together(within_seconds=job.settings.service.stop_seconds) as running:
+        check_tables(job.home, TOUCHED)
         for table in (STREAM_METRICS, *(table for part in parts for table in WRITES[part])):
             job.warehouse.create(table)
         # Lists first: what the intake takes in meanwhile is live for them, and not a part of the hand-over.

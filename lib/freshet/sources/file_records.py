@@ -20,7 +20,7 @@ from freshet.sources.input_files import (
     piece_bytes,
     without_detours,
 )
-from freshet.tables.json_lines import is_record, json_records, line_text, text_lines
+from freshet.sources.json_lines import is_record, json_records, line_text, text_lines
 
 PLACE = ("source_partition", "source_offset")
 

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from freshet.contracts.inputs import IS_LARGE, RAW_TEXT
-from freshet.tables.json_lines import is_record, json_records, line_text
+from freshet.sources.json_lines import is_record, json_records, line_text
 
 CARRIED = ("raw", "arrived", "began", "too_large")
 

@@ -1,0 +1,25 @@
+"""Damaged tables of a home: refused before a step or the stream goes on with them, with what to do about it."""
+
+from collections.abc import Iterable
+
+from freshet.contracts import EVENTS, TableContract
+from freshet.core.records import read_record
+from freshet.runs.home import Home
+from freshet.tables.damage import check_undamaged
+
+
+def check_tables(home: Home, contracts: Iterable[TableContract]) -> None:
+    """Raises StateError, with the file and the way out, for the first of these tables that is damaged.
+
+    Tables that do not exist are passed over. No data file is opened.
+    """
+
+    def remedy(contract: TableContract) -> str:
+        records = {file.stem: read_record(home.steps, file.stem) or {} for file in sorted(home.steps.glob("*.json"))}
+        steps = [name for name, record in records.items() if contract.name in record.get("wrote", {})]
+        again = " and ".join(f"`freshet {name}`" for name in steps) or "`freshet stream`"
+        lost = "; events that only a stream took in are lost then" if contract is EVENTS else ""
+        folder = home.warehouse / contract.name
+        return f"Restore {folder} from a copy, or remove this folder and run {again} again{lost}"
+
+    check_undamaged(home.warehouse, contracts, remedy=remedy)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from freshet.core.errors import StateError
 
@@ -37,9 +38,18 @@ def opened_client(folder: Path) -> "MlflowClient":
     """
     client = _client_class()
     folder.mkdir(parents=True, exist_ok=True)
-    uri = f"sqlite:///{(folder / DATABASE).resolve()}"
+    uri = database_uri(folder / DATABASE)
     with as_freshet_error(folder):
         return client(tracking_uri=uri, registry_uri=uri)
+
+
+def database_uri(database: Path) -> str:
+    """The address of a SQLite database as SQLAlchemy wants it, whatever characters its path has.
+
+    SQLAlchemy decodes %-escapes and takes what follows a question mark for options. The driver is named because MLflow
+    would make the folders of an address that begins with `sqlite:///` without decoding it.
+    """
+    return f"sqlite+pysqlite:///{quote(str(database.resolve()))}"
 
 
 def imported_in_background() -> None:

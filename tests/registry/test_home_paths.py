@@ -1,0 +1,25 @@
+"""The registry lies in its home, whatever characters the home's path has."""
+
+from pathlib import Path
+
+import pytest
+
+from freshet.registry.store import DATABASE
+from freshet.registry.versions import Registry
+
+pytestmark = pytest.mark.registry
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b", "q?mode=ro&uri=true#x", "two words, 50% c:d;e@f"])
+def test_database_and_artifacts_lie_in_the_home(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name / "mlflow"
+    store = Registry(folder)
+    with store.training_run("freshet-test", params={"n": 1}, fingerprint="f") as run:
+        run.log_text("{}", "scoring/recipe.json")
+        made = store.register("freshet-test", run, "scoring")
+    assert (made.folder / "recipe.json").read_text() == "{}"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["mlflow"]
+    assert (folder / DATABASE).stat().st_size > 0
+    # Opened anew, as by the next process.
+    assert [known.version for known in Registry(folder).versions("freshet-test")] == [1]

@@ -42,4 +42,13 @@ export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PWD/.venv/bin/python} PYSPARK_DRIVER_PY
 SPARK_HOME=$("$PYSPARK_DRIVER_PYTHON" -c 'import importlib.util, pathlib
 print(pathlib.Path(importlib.util.find_spec("pyspark").origin).parent)')
 export SPARK_HOME PATH="$SPARK_HOME/bin:$PATH"
+if [[ $master == spark://* ]]; then
+  # The secret of the cluster of scripts/cluster.sh; of another, who submits sets it.
+  if [[ -z ${_SPARK_AUTH_SECRET:-} && -r .cluster/secret ]]; then _SPARK_AUTH_SECRET=$(cat .cluster/secret); fi
+  if [[ -n ${_SPARK_AUTH_SECRET:-} ]]; then
+    export _SPARK_AUTH_SECRET
+    # Spark wants the option, and takes the secret from the environment all the same, where nobody else can read it.
+    command=(spark-submit --conf spark.authenticate.secret=in-the-environment "${command[@]:1}")
+  fi
+fi
 exec "${command[@]}"

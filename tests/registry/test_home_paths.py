@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from freshet.core.errors import SetupError
 from freshet.registry.store import DATABASE
 from freshet.registry.versions import Registry
+from freshet.runs.home import Home
 
 pytestmark = pytest.mark.registry
 
@@ -23,3 +25,11 @@ def test_database_and_artifacts_lie_in_the_home(tmp_path: Path, name: str) -> No
     assert (folder / DATABASE).stat().st_size > 0
     # Opened anew, as by the next process.
     assert [known.version for known in Registry(folder).versions("freshet-test")] == [1]
+
+
+def test_a_home_whose_path_could_be_read_in_two_ways_is_refused(tmp_path: Path) -> None:
+    """Of `a%20b` delta-rs makes `a b`, and Spark does not."""
+    with pytest.raises(SetupError, match="escaped character"):
+        Home(tmp_path / "a%20b").prepare()
+    assert list(tmp_path.iterdir()) == []
+    assert Home(tmp_path / "50% off?").prepare().warehouse.is_dir()

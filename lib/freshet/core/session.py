@@ -41,6 +41,7 @@ def spark_session(
     if jars is not None and (master or "").startswith("local"):
         # On a cluster daemons may start before they can find our modules.
         local["spark.python.daemon.module"] = "freshet.runs.worker_daemon"
+        local.update(_LOCAL_SECURITY | {_UMASK: umask()})
     for key, value in {**_BASE_OPTIONS, **(options or {}), **local}.items():
         builder = builder.config(key, value)
     try:
@@ -69,6 +70,13 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
     jars = jars_folder()
     _check_local_files(jars)
     return spark_session(app, jars=jars, master=master, options={**options, **_LOCAL_FILES})
+
+
+def umask() -> str:
+    """The rights that this process withholds from the files it makes, in octal digits."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return f"{found:03o}"
 
 
 def stream_master(master: str) -> str:
@@ -145,6 +153,21 @@ CLASS_ARCHIVE = "classes.jsa"
 
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
+_UMASK = "spark.hadoop.fs.permissions.umask-mode"
+"""Hadoop gives its files rights of its own, 022 withheld whatever the process's umask is."""
+
+_LOCAL_SECURITY = {
+    # Loopback only: no other machine talks to this process.
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Every user of a machine reaches Spark's ports on the loopback. In local mode Spark makes a secret at random for
+    # each application and keeps it in its memory. Of the files that Spark leaves on disk the file system's rights take
+    # care, so they are not encrypted.
+    "spark.authenticate": "true",
+    # The secret is proved by a key exchange, and what is sent afterwards cannot be read by who listens.
+    "spark.network.crypto.enabled": "true",
+}
+
 _LOCAL_FILES = {
     # Without its native library Hadoop starts a process to set the rights of each file it writes: 20 in every
     # micro-batch, half of its least time. This small file system has Java do it, and is Hadoop's own otherwise.
@@ -157,9 +180,6 @@ _LOCAL_OPTIONS = {
     # Times are read and written in UTC, whatever the machine says.
     # The parallel collector: of two cores, the concurrent one took seven seconds in a hundred from the work itself.
     _JAVA_OPTIONS: "-Duser.timezone=UTC -XX:+UseParallelGC",
-    # Loopback only: no other machine talks to this process.
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
 }
 
 _BASE_OPTIONS = {

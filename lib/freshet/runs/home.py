@@ -1,10 +1,13 @@
 """A home: the folder that holds everything one shop's runs make."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from freshet.core.errors import SetupError, StateError
+
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,15 @@ class Home:
 
     def prepare(self, *, must_exist: bool = False) -> "Home":
         """Makes the folders, of a home that `must_exist` only where a step was run in it. Raises SetupError when the
-        root cannot be written."""
+        root cannot be written or its path cannot be used."""
         if must_exist:
             self.begun()
+        if _ESCAPE.search(str(self.root.absolute())):
+            raise SetupError(
+                "the home's path holds an escaped character", where=str(self.root),
+                expected="no % before two hexadecimal digits: libraries disagree on what it stands for",
+                do="Choose another with --home",
+            )  # fmt: skip
         try:
             for folder in (
                 self.warehouse,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from freshet.contracts import EVENTS, TableContract
 from freshet.core.records import read_record
 from freshet.runs.home import Home
+from freshet.runs.registry import all_steps
 from freshet.tables.damage import check_undamaged
 
 
@@ -15,9 +16,9 @@ def check_tables(home: Home, contracts: Iterable[TableContract]) -> None:
     """
 
     def remedy(contract: TableContract) -> str:
-        records = {file.stem: read_record(home.steps, file.stem) or {} for file in sorted(home.steps.glob("*.json"))}
-        steps = [name for name, record in records.items() if contract.name in record.get("wrote", {})]
-        again = " and ".join(f"`freshet {name}`" for name in steps) or "`freshet stream`"
+        records = {step: read_record(home.steps, step.name) or {} for step in all_steps()}
+        writers = [step.command for step, record in records.items() if contract.name in record.get("wrote", {})]
+        again = " and ".join(f"`freshet {command}`" for command in dict.fromkeys(writers)) or "`freshet stream`"
         lost = "; events that only a stream took in are lost then" if contract is EVENTS else ""
         folder = home.warehouse / contract.name
         return f"Restore {folder} from a copy, or remove this folder and run {again} again{lost}"

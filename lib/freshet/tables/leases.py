@@ -25,7 +25,7 @@ def lease(locks: Path, kind: str, name: str) -> Iterator[int]:
     Gives the open file that is locked: a process that inherits it holds the lease too, for as long as it lives.
     """
     path = locks / f"{kind}-{name}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,14 +21,18 @@ stage() { # name, command ...
 started=$SECONDS
 scripts/setup.sh
 summary="set-up $((SECONDS - started)) s, "
-# Only tests need a broker: its jars come over the network while the other stages use the processor.
-scripts/kafka.sh fetch &
+# Only tests need a broker and a browser: they come over the network while the other stages use the processor.
+fetch() {
+    scripts/browser.sh
+    scripts/kafka.sh fetch
+}
+fetch &
 fetched=$!
 trap 'kill "$fetched" 2>/dev/null || true' EXIT # it would go on behind a check that was broken off
 stage "ruff format" .venv/bin/python -m ruff format --check --quiet .
 stage "ruff check" .venv/bin/python -m ruff check --quiet .
 stage "mypy" .venv/bin/python -m mypy --no-error-summary
-stage "the broker's jars" wait "$fetched"
+stage "broker and browser" wait "$fetched"
 trap - EXIT
 echo "${summary%, }"
 

@@ -16,7 +16,8 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _TO_BROWSER, _FROM_BROWSER = 3, 4  # the file descriptors that Chromium expects
 _SWITCHES = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--remote-debugging-pipe",
+    "--disable-background-networking", "--disable-component-update", "--disable-quic", "--hide-scrollbars",
+    "--remote-debugging-pipe",
 )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = chromium()
     if program is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+        pytest.skip("no chromium on this machine (scripts/browser.sh installs Debian's)")
     with opened_browser(program, tmp_path_factory.mktemp("browser") / "profile") as opened:
         yield opened
 

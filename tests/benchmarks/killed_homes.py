@@ -4,12 +4,14 @@ import json
 from collections import Counter
 
 import duckdb
+import pyarrow as pa
 from deltalake import DeltaTable
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.runs.home import Home
 from freshet.service.lists.latest import LATEST_RECOMMENDATIONS
+from freshet.tables.arrow_reading import arrow_dataset
 
 
 def differences(killed: Home, plain: Home) -> tuple[int, int]:
@@ -24,7 +26,7 @@ def differences(killed: Home, plain: Home) -> tuple[int, int]:
 
 def event_ids(home: Home) -> list[str]:
     """Of all rows of `events`."""
-    found: list[str] = DeltaTable(str(home.warehouse / EVENTS.name)).to_pyarrow_table().column("event_id").to_pylist()
+    found: list[str] = _table(home, EVENTS.name).column("event_id").to_pylist()
     return found
 
 
@@ -45,7 +47,7 @@ def lists(home: Home) -> list[str]:
             path = home.warehouse / contract.name
             # Before the first compaction there is no list of the batch.
             none = to_arrow_schema(contract.schema, timezone="UTC").empty_table()
-            connection.register(contract.name, DeltaTable(str(path)).to_pyarrow_table() if path.is_dir() else none)
+            connection.register(contract.name, _table(home, contract.name) if path.is_dir() else none)
         rows = connection.sql(LATEST_RECOMMENDATIONS).to_arrow_table().to_pylist()
     return [
         json.dumps([row["user_id"], f"{row['event_clock']:%Y-%m-%dT%H:%M:%SZ}",
@@ -54,7 +56,12 @@ def lists(home: Home) -> list[str]:
     ]  # fmt: skip
 
 
+def _table(home: Home, name: str) -> pa.Table:
+    path = home.warehouse / name
+    return arrow_dataset(DeltaTable(path), path).to_table()
+
+
 def _rows(home: Home, name: str, but: tuple[str, ...]) -> list[str]:
-    table = DeltaTable(str(home.warehouse / name)).to_pyarrow_table()
+    table = _table(home, name)
     kept = [column for column in table.column_names if column not in but]
     return [json.dumps(row, default=str, sort_keys=True) for row in table.select(kept).to_pylist()]

@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from pyarrow.parquet import filters_to_expression
 
+from freshet.tables.arrow_reading import arrow_dataset
 from tests.benchmarks.memory import watched
 
 REPOSITORY = Path(__file__).parents[2]
@@ -71,7 +73,8 @@ def _ndcg(home: Path, task: str) -> float | None:
     if not path.exists():
         return None
     wanted = {"task": task, "model": "served", "metric": "ndcg", "k": 10, "split": "test"}
-    rows = DeltaTable(str(path)).to_pyarrow_table(filters=[(name, "=", value) for name, value in wanted.items()])
+    where = filters_to_expression([(name, "=", value) for name, value in wanted.items()])
+    rows = arrow_dataset(DeltaTable(str(path)), path).to_table(filter=where)
     values = rows.column("value").to_pylist()
     return round(values[-1], 4) if values else None
 

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from freshet.contracts import TableContract
+from freshet.tables.arrow_reading import arrow_dataset
 from freshet.tables.warehouse import Warehouse
 
 
@@ -69,7 +70,8 @@ def extent(
 
 def _dataset(warehouse: Warehouse, contract: TableContract) -> ds.Dataset:
     warehouse.require(contract)
-    return DeltaTable(warehouse.path(contract)).to_pyarrow_dataset()
+    folder = warehouse.path(contract)
+    return arrow_dataset(DeltaTable(folder), folder)
 
 
 def batches_where(

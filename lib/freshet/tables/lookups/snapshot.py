@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable, QueryBuilder
 
 from freshet.contracts import TableContract
+from freshet.tables.arrow_reading import arrow_dataset
 from freshet.tables.format.columns import has_commit, missing_columns
 from freshet.tables.format.data_files import NotPlainError, check_plain
 
@@ -40,7 +41,7 @@ def rows_where(folder: Path, contract: TableContract, column: str, value: Any) -
         return []
     table = DeltaTable(str(folder / contract.name))
     unwritten = dict.fromkeys(missing_columns(table, contract).names)
-    rows = table.to_pyarrow_dataset().to_table(filter=ds.field(column) == value).to_pylist()
+    rows = arrow_dataset(table, folder / contract.name).to_table(filter=ds.field(column) == value).to_pylist()
     return [{**row, **unwritten} for row in rows]
 
 
@@ -58,7 +59,8 @@ def some_rows(
     missing = missing_columns(table, contract).names
     unwritten = dict.fromkeys(name for name in columns if name in missing)
     found = [name for name in columns if name not in missing]
-    rows = table.to_pyarrow_dataset().scanner(columns=found, filter=where).head(at_most).to_pylist()
+    dataset = arrow_dataset(table, folder / contract.name)
+    rows = dataset.scanner(columns=found, filter=where).head(at_most).to_pylist()
     return [{**row, **unwritten} for row in rows]
 
 

@@ -211,6 +211,31 @@ def test_sessions_are_made_in_one_file() -> None:
     assert makers == {"lib/freshet/core/session.py"}
 
 
+def test_tables_become_arrow_datasets_in_one_file() -> None:
+    readers = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("to_pyarrow_dataset", "to_pyarrow_table", "to_pandas")
+        and "DeltaTable" in path.read_text(encoding="utf-8")
+    }
+    assert readers == {"lib/freshet/tables/arrow_reading.py"}
+
+
+def test_commands_print_through_one_file() -> None:
+    # Texts of data with markup or control characters break a terminal that gets them as they are.
+    printing = {"click.echo", "click.secho", "click.style", "rich.console.Console", "rich.text.Text", "print"}
+    made = [
+        place(path, node)
+        for path in LIBRARY
+        if room(path) == "cli" and path.stem != "output"
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in (*printing, "Console", "Text"))
+    ]
+    assert made == []
+
+
 def test_the_clock_is_read_at_the_edges_only() -> None:
     wrong = [
         f"{place(path, node)}: {ast.unparse(node)}"

@@ -1,6 +1,7 @@
 """The one place where errors become a line on standard error and an exit code."""
 
 import errno
+import io
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from freshet.cli.output import echo
 from freshet.core.errors import NO_SPACE, FreshetError, SetupError, TransientError
 
 TRY_AGAIN, UNEXPECTED = 75, 70
@@ -38,7 +40,7 @@ def ended_with_a_line(work: Callable[[], object]) -> None:
     except click.Abort:
         _fail("stopped", 130)
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         sys.exit(error.exit_code)
     except TransientError as error:
         _fail(error.line(), TRY_AGAIN)
@@ -111,6 +113,14 @@ def _in_short(text: str) -> str:
     return "; ".join(part[:200] for part in (lines[0], *thrown, *causes[-1:]))
 
 
+def _show_usage(error: click.ClickException) -> None:
+    """click's own lines about wrong options, which quote what was given."""
+    told = io.StringIO()
+    error.show(file=told)
+    for line in told.getvalue().rstrip("\n").split("\n"):
+        echo(line, err=True)
+
+
 def _fail(line: str, code: int) -> None:
-    click.echo(f"freshet: {line}", err=True)
+    echo(f"freshet: {line}", err=True)
     sys.exit(code)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from freshet.cli.errors import remember_home
+from freshet.cli.output import Output
 from freshet.core.errors import InputError
 from freshet.runs.step import Option, Step
 
@@ -106,7 +106,7 @@ def is_terminal() -> bool:
     return os.isatty(2)
 
 
-def run_console(as_json: bool) -> Console:
+def run_console(as_json: bool) -> Output:
     """Where a run tells of itself: beside the JSON that a program reads."""
     # In a file nothing needs to fit eighty columns; tables would be cut to that.
-    return Console(stderr=as_json, highlight=False, width=None if is_terminal() else 120)
+    return Output(stderr=as_json, width=None if is_terminal() else 120)

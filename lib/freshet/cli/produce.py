@@ -1,6 +1,5 @@
 """freshet produce: the events of any mapped source into a Kafka topic, at a chosen speed."""
 
-import json
 import os
 import tempfile
 import time
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from freshet.cli.options import is_terminal, json_option, settings_options
+from freshet.cli.options import json_option, run_console, settings_options
+from freshet.cli.output import assembled, echo, echo_json
 from freshet.core.errors import InputError
 from freshet.core.session import local_session
 from freshet.pipeline.ingest import mapped_files
@@ -83,12 +82,15 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
     settings = load_settings(environment, overrides)
     mapped_files(source, input_path)
     sender = Sender(options, topic)  # a broker that is not there is told before Spark is started
-    console = Console(stderr=True, highlight=False, width=None if is_terminal() else 120)
-    with tempfile.TemporaryDirectory(prefix="freshet-produce-") as scratch, console.status("starting ...") as line:
+    console = run_console(as_json=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="freshet-produce-") as scratch,
+        console.status(assembled("starting ...")) as line,
+    ):
         messages = Path(scratch) / "messages"
         spark = local_session("freshet-produce", master, scratch=Path(scratch) / "spark")
         try:
-            line.update("putting the events in order ...")
+            line.update(assembled("putting the events in order ..."))
             write_messages(
                 spark, messages, source=source, input_path=input_path, params=settings.cleaning,
                 now=datetime.now(UTC).replace(tzinfo=None), limit=limit, received_later=received_now,
@@ -96,9 +98,10 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
         finally:
             spark.stop()
         with _figures() as figures:
+            notify = _teller(lambda text: line.update(assembled(text)), count_messages(messages))
             count = send_paced(
                 sender, written_messages(messages), pace, clock=time.monotonic,
-                stamped=stamped if received_now else bytes, notify=_teller(line.update, count_messages(messages)),
+                stamped=stamped if received_now else bytes, notify=notify,
             )  # fmt: skip
     _print_summary(figures(count), f"topic {topic} of {servers}", as_json)
 
@@ -133,8 +136,6 @@ def _teller(update: Callable[[str], None], total: int) -> Callable[[int, Message
 
 def _print_summary(figures: dict[str, Any], target: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(figures))
+        echo_json(figures)
         return
-    click.echo(
-        f"{figures['events']:,} events into {target} in {figures['seconds']:,.1f} s, {figures['events_per_s']:,.0f}/s"
-    )
+    echo(f"{figures['events']:,} events into {target} in {figures['seconds']:,.1f} s, {figures['events_per_s']:,.0f}/s")

@@ -1,6 +1,5 @@
 """freshet run: the whole main job."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import click
 
 from freshet.cli.opening import opened_job
 from freshet.cli.options import check_given, given_values, job_options, run_console, with_options
+from freshet.cli.output import echo_json
 from freshet.cli.progress import run_with_progress
 from freshet.cli.summary import print_summary
 from freshet.runs.registry import main_steps, options_of
@@ -37,6 +37,6 @@ def run(
         began = time.monotonic()
         results = run_with_progress(job, steps, console)
         if as_json:
-            click.echo(json.dumps({r.step: {"status": r.status, **r.record} for r in results}, default=str))
+            echo_json({r.step: {"status": r.status, **r.record} for r in results})
         else:
             print_summary(console, job.home, results, time.monotonic() - began)

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import json_option
+from freshet.cli.output import Output, echo_file, echo_json
 from freshet.runs.registry import JobScript, job_scripts
 
 _HEAD = """\
@@ -73,14 +73,14 @@ def jobs(as_json: bool, as_toml: bool) -> None:
       freshet jobs --json
     """
     if as_toml:
-        click.echo(jobs_file(), nl=False)
+        echo_file(jobs_file())
         return
     known = scheduled_jobs()
     if as_json:
         lines = {name: {**job, "submit": submit_line(name, job)} for name, job in known.items()}
-        click.echo(json.dumps(lines, indent=1))
+        echo_json(lines, indent=1)
         return
     shown = Table("job", "schedule (UTC)", "after", "submit line", title="Jobs", title_justify="left")
     for name, job in known.items():
         shown.add_row(name, job["schedule"], ", ".join(job["after"]), " ".join(submit_line(name, job)))
-    Console(highlight=False).print(shown)
+    Output().print(shown)

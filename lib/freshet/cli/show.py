@@ -1,15 +1,14 @@
 """freshet show: a shopper's list now, with reasons, and before the newest event."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import home_option, json_option
+from freshet.cli.output import Output, echo_json
 from freshet.contracts import ITEMS_HISTORY, RECOMMENDATION_UPDATES, RECOMMENDATIONS, USER_SCORES, USER_SEGMENTS
 from freshet.core.errors import InputError, StateError
 from freshet.report.words import reason
@@ -51,9 +50,9 @@ def show(user: str, home: Path, as_json: bool, length: int) -> None:
     }
     if as_json:
         now, before = lists[0], lists[1] if len(lists) > 1 else None
-        click.echo(json.dumps({"user_id": user, **known, "now": now, "before": before}, default=str))
+        echo_json({"user_id": user, **known, "now": now, "before": before})
         return
-    console = Console(highlight=False)
+    console = Output()
     probability = known["purchase_probability"]
     facts = [f"segment {known['segment']}"] if known["segment"] else []
     facts += [f"buys within the horizon with probability {probability:.2f}"] if probability is not None else []

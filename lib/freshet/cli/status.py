@@ -1,13 +1,12 @@
 """freshet status: what stands in a home."""
 
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import home_option, json_option
+from freshet.cli.output import Output, echo_json
 from freshet.cli.watch import watched
 from freshet.core.records import read_record
 from freshet.runs.home import Home
@@ -31,14 +30,14 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
     """
     place = Home(home.absolute()).begun()
     if watch:
-        watched(Console(highlight=False), place.warehouse)
+        watched(Output(), place.warehouse)
         return
     records = {step.name: read_record(place.steps, step.name) for step in main_steps()}
     facts = {contract.name: table_facts(place.warehouse, contract) for contract in known_tables()}
     if as_json:
-        click.echo(json.dumps({"home": str(place.root), "steps": records, "tables": facts}, default=str))
+        echo_json({"home": str(place.root), "steps": records, "tables": facts})
         return
-    console = Console(highlight=False)
+    console = Output()
     steps = Table("step", "state", "seconds", title=f"Home {home}", title_justify="left")
     for step in main_steps():
         record = records[step.name]

@@ -1,12 +1,12 @@
 """The commands of the steps: one for each step or group of steps in the registry."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from freshet.cli.options import check_given, given_values, job_options, run_console, with_options
+from freshet.cli.output import echo, echo_json
 from freshet.runs.registry import command_help, options_of
 from freshet.runs.step import Step
 
@@ -29,10 +29,10 @@ def step_command(name: str, steps: tuple[Step, ...]) -> click.Command:
         with opened_job(home, environment, (*overrides, *settings), master, must_exist=must_exist, **fields) as job:
             results = run_with_progress(job, steps, console)
         if as_json:
-            click.echo(json.dumps({r.step: {"status": r.status, **r.record} for r in results}, default=str))
+            echo_json({r.step: {"status": r.status, **r.record} for r in results})
         for step, result in zip(steps, results, strict=True):
             if step.summary and not as_json and "not_built" not in result.record:
-                click.echo(step.summary.format(**result.record))
+                echo(step.summary.format(**result.record))
 
     shown = " ".join(f"{option.flag} {option.example}" for option in options) or "--home .freshet"
     help_text = f"{command_help(steps)}\n\n\b\nExample:\n  freshet {name} {shown}"

@@ -14,6 +14,7 @@ from py4j.protocol import Py4JError
 from freshet.cli.exposition import metrics_served
 from freshet.cli.opening import opened_job
 from freshet.cli.options import home_option, settings_options
+from freshet.cli.output import echo
 from freshet.cli.supervision import stop_with_supervisor, supervised
 from freshet.core.errors import InputError
 from freshet.core.session import stream_master
@@ -96,13 +97,13 @@ def stream(only: str | None, metrics_port: int | None, no_restart: bool, **optio
             ) as job,
         ):
             if port is not None:
-                click.echo(f"freshet: figures at http://127.0.0.1:{port}/metrics", err=True)
+                echo(f"freshet: figures at http://127.0.0.1:{port}/metrics", err=True)
             run_parts(job, feed, parts, rebuild=options["rebuild"], stop=stop)
     except Py4JError:
         # A signal to the whole group of processes has ended the JVM first; the next start goes on from its checkpoint.
         if not stop.is_set():
             raise
-    click.echo("freshet: stopped", err=True)
+    echo("freshet: stopped", err=True)
 
 
 def feed_from_options(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
@@ -146,4 +147,4 @@ def run_parts(job: Job, feed: Feed, parts: tuple[str, ...], *, rebuild: bool, st
     """`serve`, begun anew from the tables where that is wished, with its progress on standard error."""
     if rebuild:
         forget_progress(job, parts)
-    serve(job, feed, parts, stop=stop, notify=lambda text: click.echo(f"freshet: {text}", err=True))
+    serve(job, feed, parts, stop=stop, notify=lambda text: echo(f"freshet: {text}", err=True))

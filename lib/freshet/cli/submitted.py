@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from freshet.cli.errors import ended_with_a_line
 from freshet.cli.options import check_given, given_values, home_option, with_options
+from freshet.cli.output import Output
 from freshet.cli.progress import run_with_progress
 from freshet.cli.stream import feed_from_options, feed_options, run_parts, stop_on_signals
 from freshet.core.errors import InputError
@@ -60,7 +60,7 @@ def _steps_command(script: JobScript) -> click.Command:
         check_given(script.steps, values)
         loaded = load_settings(environment, (*overrides, *settings))
         with _submitted(script.name, home, loaded, must_exist=must_exist, **fields) as job:
-            run_with_progress(job, script.steps, Console(highlight=False))
+            run_with_progress(job, script.steps, Output())
 
     return command
 

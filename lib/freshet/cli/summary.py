@@ -3,24 +3,27 @@
 from shlex import quote
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from freshet.cli.output import Output, assembled
 from freshet.runs.home import Home
 from freshet.runs.runner import DONE, NOT_BUILT, StepResult
 from freshet.runs.steps import EVALUATE, INGEST
 
-_MARKS = {DONE: "[green]done[/]", NOT_BUILT: "[yellow]not built[/]"}
+_MARKS = {DONE: ("done", "green"), NOT_BUILT: ("not built", "yellow")}
 
 
-def result_line(result: StepResult) -> str:
-    """One line per step: title, how it ended, seconds; the reason where nothing was built."""
-    mark = _MARKS.get(result.status, "[cyan]up to date[/]")
-    line = f"{result.title:<34} {mark}  {result.seconds:6.1f} s"
-    return f"{line}\n    {result.record['not_built']}" if result.status == NOT_BUILT else line
+def result_lines(result: StepResult) -> list[Text]:
+    """How a step ended: title, end and seconds, and on a second line the reason where nothing was built."""
+    mark = _MARKS.get(result.status, ("up to date", "cyan"))
+    lines = [assembled(f"{result.title:<34} ", mark, f"  {result.seconds:6.1f} s")]
+    if result.status == NOT_BUILT:
+        lines.append(assembled(f"    {result.record['not_built']}"))
+    return lines
 
 
-def print_summary(console: Console, home: Home, results: list[StepResult], seconds: float) -> None:
+def print_summary(console: Output, home: Home, results: list[StepResult], seconds: float) -> None:
     """The arithmetic of the input, the evaluation, what was not built and why, and the next commands.
 
     `seconds`: how long all of it took, less than the sum of steps that ran side by side.
@@ -44,7 +47,7 @@ def print_summary(console: Console, home: Home, results: list[StepResult], secon
     console.print(f"Next:   freshet show USER --home {told}   ·   freshet status --home {told}")
 
 
-def _print_arithmetic(console: Console, record: dict[str, Any]) -> None:
+def _print_arithmetic(console: Output, record: dict[str, Any]) -> None:
     shown = Table("raw records", "count", title="What came in", title_justify="left")
     shown.columns[1].justify = "right"
     shown.add_row("accepted as events", f"{record['accepted']:,}")

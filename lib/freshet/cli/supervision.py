@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import click
-
 from freshet.cli.errors import TRY_AGAIN, UNEXPECTED
+from freshet.cli.output import echo
 from freshet.core.errors import StateError
 from freshet.runs.service_parameters import ServiceParameters
 
@@ -65,7 +64,7 @@ def supervised(command: list[str], params: ServiceParameters) -> None:
                 f"the stream was {how}, {restarts.crashes} times in succession", where="freshet stream",
                 do="What stands in the tables is whole; mend the reason told above, then start it again",
             )  # fmt: skip
-        click.echo(f"freshet: the stream was {how}; start {restarts.crashes} follows in {wait:g} s", err=True)
+        echo(f"freshet: the stream was {how}; start {restarts.crashes} follows in {wait:g} s", err=True)
         command = [word for word in command if word != "--rebuild"]
         if stop.wait(wait):
             sys.exit(0)

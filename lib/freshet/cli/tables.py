@@ -1,12 +1,10 @@
 """freshet tables: the reference of all tables, generated from the contracts."""
 
-import json
-
 import click
-from rich.console import Console
 from rich.table import Table
 
 from freshet.cli.options import json_option
+from freshet.cli.output import Output, echo_json
 from freshet.contracts import TableContract
 from freshet.core.errors import InputError
 from freshet.runs.registry import tables as known_tables
@@ -29,11 +27,11 @@ def tables(name: str | None, as_json: bool) -> None:
         raise InputError("there is no such table", where=name, expected=f"one of {', '.join(known)}")
     chosen = list(known.values()) if name is None else [known[name]]
     if as_json:
-        click.echo(json.dumps([_as_data(contract) for contract in chosen], indent=1))
+        echo_json([_as_data(contract) for contract in chosen], indent=1)
     elif name is None:
-        Console(highlight=False).print(_overview(chosen))
+        Output().print(_overview(chosen))
     else:
-        Console(highlight=False).print(_columns(chosen[0]))
+        Output().print(_columns(chosen[0]))
 
 
 def _overview(contracts: list[TableContract]) -> Table:

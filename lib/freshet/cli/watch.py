@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from freshet.cli.output import Output
 from freshet.tables.lookups.stream_progress import JobProgress, stream_progress
 
 EVERY_SECONDS = 1.0
 
 
-def watched(console: Console, warehouse: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
+def watched(console: Output, warehouse: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
     """Shows how the stream stands, anew every second, until Ctrl-C."""
     try:
         with Live(view(stream_progress(warehouse), _now()), console=console, auto_refresh=False) as live:

@@ -13,6 +13,7 @@ from freshet.contracts import ITEMS_HISTORY, RECOMMENDATION_UPDATES, RECOMMENDAT
 from freshet.core.errors import InputError, StateError
 from freshet.report.words import reason
 from freshet.runs.home import Home
+from freshet.service.lists.latest import lists_newest_first
 from freshet.tables.lookups.snapshot import rows_where, table_facts
 
 
@@ -63,17 +64,9 @@ def show(user: str, home: Path, as_json: bool, length: int) -> None:
 
 
 def _lists(warehouse: Path, user: str) -> list[dict[str, Any]]:
-    """The shopper's lists of batch and stream, newest first, by the rule of latest_recommendations."""
+    """The shopper's lists of batch and stream, newest first."""
     batch = rows_where(warehouse, RECOMMENDATIONS, "user_id", user)
-    stream = rows_where(warehouse, RECOMMENDATION_UPDATES, "user_id", user)
-    return sorted(
-        [*batch, *stream],
-        key=lambda row: (
-            row["generation"], row["event_clock"], row["source"] == "stream", row.get("epoch", -1),
-            row.get("batch_id", -1),
-        ),
-        reverse=True,
-    )  # fmt: skip
+    return lists_newest_first(batch, rows_where(warehouse, RECOMMENDATION_UPDATES, "user_id", user))
 
 
 def _newest(rows: list[dict[str, Any]], column: str) -> Any:

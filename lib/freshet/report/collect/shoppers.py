@@ -18,6 +18,7 @@ from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.report.collect.sources import EVERYTHING, Sources, among, before, equals
 from freshet.report.content import HistoryLine, Missing, Place, RunWindows, Shopper
 from freshet.runs.steps import RECOMMEND
+from freshet.service.lists.latest import BATCH_VALUES, lists_newest_first
 
 _POOL = 20_000  # shoppers among whom examples are looked for, so that a large shop is not read whole
 _TRIES = 3  # candidates of a kind, as the first may have no list
@@ -101,24 +102,12 @@ def _around(rows: Sequence[dict[str, Any]], column: str, share: float) -> list[s
 
 
 def _lists(sources: Sources, users: set[str]) -> dict[str, list[dict[str, Any]]]:
-    """All lists of these shoppers, newest first, by the rule of latest_recommendations."""
+    """All lists of these shoppers, newest first."""
     wanted = among("user_id", users)
-    found = [
-        {**row, "epoch": -1, "batch_id": -1} for row in sources.rows(RECOMMENDATIONS, _LIST_COLUMNS, wanted, _MANY)
-    ]
-    found += sources.rows(RECOMMENDATION_UPDATES, (*_LIST_COLUMNS, "epoch", "batch_id"), wanted, _MANY)
-    found.sort(
-        key=lambda row: (
-            row["generation"],
-            row["event_clock"],
-            row["source"] == "stream",
-            row["epoch"],
-            row["batch_id"],
-        ),
-        reverse=True,
-    )
+    batch = sources.rows(RECOMMENDATIONS, _LIST_COLUMNS, wanted, _MANY)
+    updates = sources.rows(RECOMMENDATION_UPDATES, (*_LIST_COLUMNS, *BATCH_VALUES), wanted, _MANY)
     by_user: dict[str, list[dict[str, Any]]] = {}
-    for row in found:
+    for row in lists_newest_first(batch, updates):
         by_user.setdefault(row["user_id"], []).append(row)
     return by_user
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet.contracts import RECOMMENDATIONS
-from freshet.service.lists.latest import NEWEST_FIRST
+from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
+from freshet.service.lists.latest import BATCH_VALUES, NEWEST_FIRST
 from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.format.data_files import DataFile
 
@@ -29,11 +29,8 @@ _MOST_RANGES = 500
 _LISTS_PER_READ = 16_384
 _SAMPLED_PER_RANGE = 200
 
-_UNLIKE_UPDATES = {"epoch": -1, "query_id": "", "batch_id": -1}
-"""What a list of `recommendations` has in place of an update's columns: it is older than every update."""
-
 _ROWS = pa.schema(
-    [*arrow_schema(RECOMMENDATIONS), ("epoch", pa.int64()), ("query_id", pa.string()), ("batch_id", pa.int64())]
+    [*arrow_schema(RECOMMENDATIONS), *(arrow_schema(RECOMMENDATION_UPDATES).field(name) for name in BATCH_VALUES)]
 )
 
 
@@ -131,7 +128,7 @@ def _together(files: Sequence[DataFile]) -> Iterator[pa.Table]:
 
 def _shaped(batch: pa.RecordBatch, file: DataFile) -> pa.Table:
     """In the columns of _ROWS: what a file lacks is its partition's, or what stands for it, or null."""
-    known = {**_UNLIKE_UPDATES, **file.partition}
+    known = {**BATCH_VALUES, **file.partition}
     columns = [
         batch.column(field.name).cast(field.type)
         if field.name in batch.schema.names

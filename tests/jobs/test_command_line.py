@@ -111,8 +111,7 @@ def test_an_as_of_whose_zone_leads_out_of_the_calendar_is_told(as_of: str) -> No
 def test_as_of_outside_the_data_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     words = ["run", "--source", MAPPING, "--input", CDNOW, "--home", str(tmp_path / "h"), "--env", "test"]
     done = freshet(*words, "--as-of", "2030-01-01", "--master", "local[2]")
-    # Java tells of its modules before, whenever it starts.
-    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("WARNING: Using incubator modules")]
+    line = told(done)  # and no warning of Java's
     assert done.returncode == 1
     assert "--as-of 2030-01-01 00:00:00: as_of is outside the data; expected a moment after 1997-" in line
     assert line.endswith("Nothing was written: give another --as-of, or none")

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark.errors import PySparkRuntimeError
@@ -69,7 +71,29 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
         options[_JAVA_OPTIONS] += f" -Dlog4j2.configurationFile={log_settings.resolve().as_uri()}"
     jars = jars_folder()
     _check_local_files(jars)
-    return spark_session(app, jars=jars, master=master, options={**options, **_LOCAL_FILES})
+    with _java_writes_to(scratch / JAVA_LOG):
+        return spark_session(app, jars=jars, master=master, options={**options, **_LOCAL_FILES})
+
+
+@contextmanager
+def _java_writes_to(log: Path) -> Iterator[None]:
+    """Java that is started meanwhile has `log` as its standard error for all its life; shown where it does not start.
+
+    Its warnings come from many libraries and ways (the JVM itself about incubator modules, netlib by java.util.logging,
+    workers). What fails reaches Python as an exception, whatever Java writes.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with log.open("wb") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    except SetupError:
+        os.write(terminal, log.read_bytes())
+        raise
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def umask() -> str:
@@ -147,6 +171,9 @@ def check_java() -> None:
 
 
 _OLDEST_JAVA = 17
+
+JAVA_LOG = "java.log"
+"""Among Spark's temporary files: what Java writes to standard error."""
 
 CLASS_ARCHIVE = "classes.jsa"
 """Next to the jars: the classes that a session loads, as the JVM keeps them in memory; see class_archive.py."""

@@ -11,7 +11,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.runs.home import Home
 from freshet.service.lists.latest import LATEST_RECOMMENDATIONS
-from freshet.tables.arrow_reading import arrow_dataset
+from freshet.tables.format.arrow_reading import arrow_dataset
 
 
 def differences(killed: Home, plain: Home) -> tuple[int, int]:

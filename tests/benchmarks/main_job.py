@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyarrow.parquet import filters_to_expression
 
-from freshet.tables.arrow_reading import arrow_dataset
+from freshet.tables.format.arrow_reading import arrow_dataset
 from tests.benchmarks.memory import watched
 
 REPOSITORY = Path(__file__).parents[2]

@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from freshet.tables.writers.small_writes import arrow_schema
 from pyarrow.fs import PyFileSystem
 
 from freshet.contracts import RECOMMENDATIONS
-from freshet.tables.arrow_reading import arrow_dataset
+from freshet.tables.format.arrow_reading import arrow_dataset
+from freshet.tables.small_writes import arrow_schema
 
 pytestmark = pytest.mark.delta
 

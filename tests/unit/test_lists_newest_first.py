@@ -16,7 +16,7 @@ from freshet.cli.show import _lists
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.service.compaction.newest_lists import _ROWS, newest_of
 from freshet.service.lists.latest import BATCH_VALUES, LATEST_RECOMMENDATIONS, lists_newest_first
-from freshet.tables.writers.small_writes import arrow_schema
+from freshet.tables.small_writes import arrow_schema
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from deltalake import write_deltalake
-from freshet.tables.writers.small_writes import arrow_schema
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
@@ -23,6 +22,7 @@ from freshet.contracts import ITEMS_HISTORY, RECOMMENDATIONS
 from freshet.core.errors import InputError
 from freshet.runs.home import Home
 from freshet.runs.job import NOT_BUILT, StepResult
+from freshet.tables.small_writes import arrow_schema
 from tests.factories import SOME_MOMENT
 
 pytestmark = pytest.mark.unit

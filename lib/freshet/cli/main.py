@@ -8,9 +8,13 @@ from freshet import __version__
 from freshet.cli.errors import ended_with_a_line
 from freshet.cli.step import step_command
 from freshet.runs.registry import commands
+from freshet.runs.steps import PROMOTE
 
 _BEFORE_STEPS = {"run": "run"}
+_INSTEAD_OF_STEPS = {PROMOTE.command: "models"}
 _AFTER_STEPS = {
+    "models": "models",
+    "rollback": "models",
     "show": "show",
     "status": "status",
     "tables": "tables",
@@ -18,9 +22,9 @@ _AFTER_STEPS = {
     "produce": "produce",
     "stream": "stream",
 }
-_MODULES = {**_BEFORE_STEPS, **_AFTER_STEPS}
+_MODULES = {**_BEFORE_STEPS, **_INSTEAD_OF_STEPS, **_AFTER_STEPS}
 """Subcommands that are more than some steps, and the modules of this room that hold them. In the help the commands of
-the registered steps stand between them; a module of the same name takes the place of such a command."""
+the registered steps are between them, some of them with options of their own."""
 
 
 class _LateGroup(click.Group):

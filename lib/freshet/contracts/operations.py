@@ -38,7 +38,7 @@ EVALUATION_RESULTS = TableContract(
 
 MODEL_DECISIONS = TableContract(
     name="model_decisions",
-    row="one decision of the gate",
+    row="one decision of the gate, or of a person",
     columns=(
         Column("decided_at", TIME, "wall time of the decision", "UTC", required=True),
         Column("model_name", TEXT, "registered model", required=True),

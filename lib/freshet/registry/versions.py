@@ -118,6 +118,14 @@ class Registry:
         """The version that waits for the gate; None when there is none."""
         return self._by_alias(name, CHALLENGER)
 
+    def champion_before(self, name: str) -> ModelVersion | None:
+        """The version that served last before the champion; None where none did, or its files were retired."""
+        champion = self.champion(name)
+        if champion is None:
+            return None
+        served = [one for one in self.versions(name) if 0 < one.generation < champion.generation]
+        return max(served, key=lambda one: one.generation, default=None)
+
     def promote(self, name: str, version: int) -> ModelVersion:
         """Makes `version` champion, also to roll back; it is no longer challenger. Promoting the champion is a no-op.
 

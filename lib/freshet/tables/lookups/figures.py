@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from freshet.contracts import TableContract
-from freshet.tables.arrow_reading import arrow_dataset
+from freshet.tables.format.arrow_reading import arrow_dataset
 from freshet.tables.warehouse import Warehouse
 
 

@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable, QueryBuilder
 
 from freshet.contracts import TableContract
-from freshet.tables.arrow_reading import arrow_dataset
+from freshet.tables.format.arrow_reading import arrow_dataset
 from freshet.tables.format.columns import has_commit, missing_columns
 from freshet.tables.format.data_files import NotPlainError, check_plain
 

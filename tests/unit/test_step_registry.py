@@ -87,6 +87,11 @@ def test_a_step_without_a_title_is_not_registered(step: Step) -> None:
         register(step)
 
 
+def test_a_step_after_one_that_there_is_not_is_not_registered(step: Step) -> None:
+    with pytest.raises(InputError, match="step toy: it comes after a step that there is not; found bild"):
+        register(dataclasses.replace(step, title="Toy", after=("bild", "ingest")))
+
+
 def test_settings_that_a_step_reads_are_noted_and_must_be_declared(step: Step) -> None:
     access, settings = Access(step), load_settings("test")
     view = settings_view(settings, access)

@@ -53,11 +53,18 @@ _SERVICE = (
 
 
 def register(step: Step, *, in_main_job: bool = True) -> Step:
-    """Adds a step that is declared elsewhere. Raises InputError where its name or title is missing or known."""
+    """Adds a step that is declared elsewhere.
+
+    Raises InputError where its name or title is missing or its name is taken, and where it comes after a step that is
+    not registered.
+    """
     if not step.name or not step.title:
         raise InputError("a step needs a name and a title", where=f"step {step.name or step.title!r}")
     if step.name in {known.name for known in all_steps()} | {known.command for known in all_steps()}:
         raise InputError("there is a step of this name", where=f"step {step.name}", do="Choose another name")
+    unknown = sorted(set(step.after) - {known.name for known in all_steps()})
+    if unknown:
+        raise InputError("it comes after a step that there is not", where=f"step {step.name}", found=", ".join(unknown))
     (_main if in_main_job else _others).append(step)
     return step
 

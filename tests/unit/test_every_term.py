@@ -19,9 +19,9 @@ from freshet.ranking.extensions import extended
 from freshet.ranking.history_block import packed_block, read_block
 from freshet.ranking.new_items import with_new_items
 from freshet.ranking.parameters import POLICIES
-from freshet.ranking.scoring import shopper_terms
+from freshet.ranking.scoring import factor_rows, sparse_terms
 from freshet.ranking.terms.reason import POPULAR_NOW
-from freshet.ranking.terms.registry import (
+from freshet.ranking.terms.registry import FACTORS, (
     FACTORS,
     all_reasons,
     item_vectors,
@@ -88,8 +88,11 @@ def _searched(name: str, model: Artifact, shoppers: dict[str, Any], policy: str)
     """The term as a search of weights sees it, without its weight; None where it does not."""
     if name in model.terms:
         return np.tile(model.terms[name], (len(shoppers), 1)) if name in weighed([name], policy) else None
-    found = shopper_terms(_block(model, shoppers), model, policy).get(name)
-    return found if found is None or isinstance(found, np.ndarray) else found.toarray()
+    block = _block(model, shoppers)
+    if name == FACTORS.name:
+        return factor_rows(block, model) @ model.factor_columns.T if weighed([name], policy) else None
+    found = sparse_terms(block, model, policy).get(name)
+    return None if found is None else found.toarray()
 
 
 @pytest.mark.parametrize("name", NAMES)

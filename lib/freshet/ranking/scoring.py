@@ -2,7 +2,7 @@
 
 score = sum of w * term, with the terms of terms/registry.py and the weights of the recipe in the artifact, and minus
 infinity for items that the policy leaves out, and for those that cannot be had. A search of weights gets its terms from
-here too (`shopper_terms`), by the same formulas.
+here too (`sparse_terms`, `factor_rows`), by the same formulas.
 
 Of a shopper without known items there would be the terms of items alone, which a search may weigh below 0 to correct
 the other terms, or leave out: recent popularity takes their place, whatever its weight.
@@ -202,18 +202,14 @@ def sparse_rows(name: str, block: HistoryBlock, artifact: Artifact) -> csr_matri
     return sparse_term(name).rows(recipe.sparse_terms[name], block, recipe.weights_by_code)
 
 
-def shopper_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[str, NDArray[np.float32] | csr_matrix]:
-    """[shoppers, items] by name of the terms that depend on the shopper and that a search weighs under `policy`; all
-    but the factor term are sparse, with rising columns. Nothing is weighted here. An item model without weights is left
-    out."""
+def sparse_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[str, csr_matrix]:
+    """[shoppers, items] by name of the item models and of the terms of kind SparseRows that a search weighs under
+    `policy`, with rising columns. Nothing is weighted here. An item model without weights is left out."""
     recipe = artifact.recipe
     models = [name for name, item_weights in artifact.item_weights.items() if item_weights.nnz]
-    factors = [] if recipe.als is None else [FACTORS.name]
-    found: dict[str, NDArray[np.float32] | csr_matrix] = {}
-    for name in weighed([*factors, *models, *recipe.sparse_terms], policy):
-        if name in factors:
-            found[name] = factor_rows(block, artifact) @ artifact.factor_columns.T
-        elif name in models:
+    found: dict[str, csr_matrix] = {}
+    for name in weighed([*models, *recipe.sparse_terms], policy):
+        if name in models:
             found[name], _ = scaled_product(model_inputs(name, block, artifact), artifact.item_weights[name], 1.0)
         else:
             found[name] = sparse_rows(name, block, artifact)

@@ -4,8 +4,8 @@ A case is a shopper with the history before the validation cut and the true item
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.numeric.row_kernels import picked
-from freshet.numeric.top_k import top_k
 from freshet.ranking.artifact import Artifact
+from freshet.ranking.best_items import best_items, cut
 from freshet.ranking.history_block import HistoryBlock, read_block
-from freshet.ranking.scoring import shopper_terms
-from freshet.ranking.terms.registry import weighed
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.scoring import scored, sparse_terms
+from freshet.ranking.terms.registry import FACTORS, weighed
 from freshet.tuning.weights import Candidates, ideal_dcg
-
-_BLOCK_CELLS = 8_000_000
-"""Shoppers times items of a block's product of factors, 32 MB: the only term that is as wide as the catalogue."""
 
 _BLOCK_SHOPPERS = 1024
 """Shoppers of a block at most."""
+
+_GATHERED = 32_000_000
+"""Numbers of item vectors that are gathered at a time, 128 MB."""
 
 
 def candidates_of(
@@ -43,18 +44,19 @@ def candidates_of(
     Under new_items, what a shopper had is neither candidate nor truth. Shoppers without true items are left out;
     None when nobody is left. True items that the catalogue lacks stay in the ideal.
     """
-    size = max(1, min(_BLOCK_SHOPPERS, _BLOCK_CELLS // max(1, len(artifact.items))))
+    alone = _factors_alone(artifact)
+    size = min(_BLOCK_SHOPPERS, cut(alone, policy, per_term).shoppers)
     parts = []
     for batch in cases:
         for start in range(0, batch.num_rows, size):
-            part = _block_candidates(batch.slice(start, size), artifact, policy, clock, k, per_term)
+            part = _block_candidates(batch.slice(start, size), artifact, alone, policy, clock, k, per_term)
             if part is not None:
                 parts.append(part)
     return _joined(parts, k) if parts else None
 
 
 def _block_candidates(
-    batch: pa.RecordBatch, artifact: Artifact, policy: str, clock: datetime, k: int, per_term: int
+    batch: pa.RecordBatch, artifact: Artifact, alone: Artifact, policy: str, clock: datetime, k: int, per_term: int
 ) -> Candidates | None:
     recipe = artifact.recipe
     block = read_block(batch.column("history"), items=artifact.items, event_names=recipe.event_names, clock=clock)
@@ -68,11 +70,16 @@ def _block_candidates(
     judged = count > 0
     if not judged.any() or not block.items:
         return None
-    terms = shopper_terms(block, artifact, policy)
+    terms = sparse_terms(block, artifact, policy)
     of_items = {name: artifact.terms[name] for name in weighed(artifact.terms, policy)}
-    best = [_best(values, forbidden, min(per_term, block.items)) for values in terms.values()]
+    best = [_best(values, forbidden, per_term) for values in terms.values()]
+    if recipe.als is not None:
+        rows, by_factors = _best_by_factors(block, alone, policy, per_term)
+        best.append(by_factors)
     columns, allowed = _united([*best, *_best_of_all(of_items, block, per_term)], forbidden, block)
-    taken = {name: _taken(values, columns, allowed) for name, values in terms.items()}
+    taken = {FACTORS.name: _factor_values(rows, alone, columns)} if recipe.als is not None else {}
+    taken |= {name: picked(values, columns) for name, values in terms.items()}
+    taken = {name: np.where(allowed, values, np.float32(0.0)) for name, values in taken.items()}
     taken |= {name: np.where(allowed, vector[columns], np.float32(0.0)) for name, vector in of_items.items()}
     keys = np.arange(block.shoppers)[:, None] * block.items + columns
     hits = np.isin(keys, true) & allowed
@@ -96,16 +103,8 @@ def _true_items(batch: pa.RecordBatch, artifact: Artifact) -> tuple[NDArray[np.i
     return np.unique(rows[known] * len(artifact.items) + columns[known]), count
 
 
-Values: TypeAlias = "NDArray[np.float32] | csr_matrix"
-"""Of a term, [shoppers, items]: a sparse one is 0 elsewhere, and its columns rise in each row."""
-
-
-def _best(values: Values, forbidden: NDArray[np.int64], per_term: int) -> NDArray[np.int64]:
-    """Keys of the best items of each shopper; `forbidden` ones of dense values become minus infinity."""
-    if not isinstance(values, csr_matrix):
-        values.ravel()[forbidden] = -np.inf
-        columns, _ = top_k(values, per_term)
-        return np.asarray((np.arange(len(values))[:, None] * values.shape[1] + columns).ravel())
+def _best(values: csr_matrix, forbidden: NDArray[np.int64], per_term: int) -> NDArray[np.int64]:
+    """Keys of the best items of each shopper, of those above 0; of equal ones those of lower columns."""
     keys = _keys(values)
     counts = (values.data > 0) & ~np.isin(keys, forbidden)
     keys, found = keys[counts], values.data[counts]
@@ -114,6 +113,35 @@ def _best(values: Values, forbidden: NDArray[np.int64], per_term: int) -> NDArra
     starts = np.searchsorted(rows, np.arange(values.shape[0]))
     place = np.arange(len(rows)) - starts[rows]
     return np.asarray(keys[order][place < per_term])
+
+
+def _factors_alone(artifact: Artifact) -> Artifact:
+    """The artifact whose scores are the factor term."""
+    weights = {policy: {FACTORS.name: 1.0} for policy in POLICIES}
+    recipe = replace(artifact.recipe, item_models={}, sparse_terms={}, weights=weights)
+    return replace(artifact, item_weights={}, terms={}, recipe=recipe)
+
+
+def _best_by_factors(
+    block: HistoryBlock, alone: Artifact, policy: str, per_term: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """[shoppers, rank] whose products with the factor columns are the term, and keys of each shopper's best items;
+    found as lists are, so without a look at the whole catalogue where it is large."""
+    made = cut(alone, policy, per_term)
+    result = scored(block, alone, policy=policy, room=made.room(block.shoppers), for_search=made.is_search)
+    columns, values = best_items(result, made.items, per_term)
+    keys = np.arange(block.shoppers, dtype=np.int64)[:, None] * block.items + columns
+    return result.left[:, :-1], keys[np.isfinite(values)]
+
+
+def _factor_values(rows: NDArray[np.float32], alone: Artifact, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The factor term at these columns, [shoppers, columns]."""
+    found = np.empty(columns.shape, dtype=np.float32)
+    step = max(1, _GATHERED // max(1, columns.shape[1] * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        mine = slice(start, start + step)
+        np.einsum("sd,scd->sc", rows[mine], alone.factor_columns[columns[mine]], out=found[mine])
+    return found
 
 
 def _best_of_all(
@@ -136,13 +164,6 @@ def _united(
     columns = np.zeros(allowed.shape, dtype=np.int64)
     columns[allowed] = found
     return columns, allowed
-
-
-def _taken(values: Values, columns: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The values at these columns; 0 where they do not count."""
-    sparse = isinstance(values, csr_matrix)
-    found = picked(values, columns) if sparse else np.take_along_axis(values, columns, axis=1)
-    return np.where(allowed, found, np.float32(0.0))
 
 
 def _joined(parts: list[Candidates], k: int) -> Candidates:

@@ -2,16 +2,20 @@
 
 import random
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from freshet.core.errors import InputError
 from freshet.evaluation import kernels
 from freshet.evaluation.baselines import FAMILIES, NEW_ITEMS, NEXT_BASKETS, Baseline, baseline_lists
 from freshet.evaluation.kernels import Nearness
+from freshet.pipeline.list_judging import plain_lists
+from freshet.runs.settings import load_settings
 from tests.factories import local_frame
 from tests.oracles_ranking import Strengths, baseline_list, baseline_scores, neighbours
 
@@ -142,6 +146,17 @@ def test_unknown_names_are_refused_together(spark: SparkSession) -> None:
             near_users=PLAIN,
             fill="all",
         )
+
+
+def test_without_cases_no_event_is_read(spark: SparkSession) -> None:
+    unread = spark.range(1).select(F.raise_error(F.lit("an event was read")).alias("event_name"))
+    nobody = local_frame(spark, "user_id string", [])
+    params = load_settings().evaluation
+    made = plain_lists(
+        unread, nobody, baselines=[Baseline("popularity", "all")], as_of=datetime(2020, 1, 1), target="purchase",
+        length=3, params=params,
+    )  # fmt: skip
+    assert made.collect() == []
 
 
 @pytest.mark.unit

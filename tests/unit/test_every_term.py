@@ -21,7 +21,7 @@ from freshet.ranking.new_items import with_new_items
 from freshet.ranking.parameters import POLICIES
 from freshet.ranking.scoring import factor_rows, sparse_terms
 from freshet.ranking.terms.reason import POPULAR_NOW
-from freshet.ranking.terms.registry import FACTORS, (
+from freshet.ranking.terms.registry import (
     FACTORS,
     all_reasons,
     item_vectors,

@@ -1,7 +1,7 @@
 """The name of an item model and of a term stands once in the library: everything else reaches it by its registry."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,22 +19,24 @@ COLUMNS = {
 """Files in which a column of a table has the same name."""
 
 
-def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """All texts of a module but for docstrings, also the fixed parts of formatted ones, with their lines."""
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    bare = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
-    for node in ast.walk(module):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
-            yield node.lineno, node.value
+@cache
+def texts() -> list[tuple[Path, int, str]]:
+    """All texts of the library but for docstrings, also the fixed parts of formatted ones, with file and line."""
+    found = []
+    for path in sorted(LIBRARY.rglob("*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        bare = {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+        for node in ast.walk(module):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+                found.append((path, node.lineno, node.value))
+    return found
 
 
 @pytest.mark.parametrize("name", [*ITEM_MODELS.names, *TERMS.names])
 def test_the_name_of_a_model_or_term_stands_once(name: str) -> None:
     found = [
         f"{path.relative_to(LIBRARY)}:{line}: {text}"
-        for path in sorted(LIBRARY.rglob("*.py"))
-        if path.name not in COLUMNS.get(name, set())
-        for line, text in texts(path)
-        if text == name or text.startswith(f"{name}_")
+        for path, line, text in texts()
+        if path.name not in COLUMNS.get(name, set()) and (text == name or text.startswith(f"{name}_"))
     ]
     assert len(found) == 1, found

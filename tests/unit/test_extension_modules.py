@@ -7,7 +7,7 @@ import pytest
 
 from freshet.core.errors import SettingsError, StateError
 from freshet.models.item_model_registry import ITEM_MODELS
-from freshet.ranking.extensions import extended, load_extensions
+from freshet.ranking.extensions import extended, extension_digests, load_extensions
 from freshet.ranking.terms.factors import Factors
 from freshet.ranking.terms.registry import TERMS, term_of
 from freshet.runs.settings import load_settings
@@ -18,7 +18,9 @@ TOYS = "tests.toys"
 
 def test_the_names_of_a_module_are_known_within_its_context_alone() -> None:
     known = (ITEM_MODELS.names, TERMS.names)
+    assert extension_digests() == {}
     with extended(TOYS):
+        assert set(extension_digests()) == {TOYS}
         assert term_of("mirror").describe("mirror") == "Mirror images"
         assert term_of("even").name == term_of("even_more").name == "even"
     assert (ITEM_MODELS.names, TERMS.names) == known

@@ -41,7 +41,7 @@ def test_mean_and_deviation_of_factor_scores_equal_those_of_all_scores() -> None
     model = random_artifact(rng, items=50, rank=7)
     block = _block(model, *[random_history(rng, model.items.to_pylist(), 9) for _ in range(5)])
     vectors = shopper_factors(block, model)
-    mean, deviation = factor_scale(vectors, model.item_vectors)
+    mean, deviation = factor_scale(vectors, model.item_factors)
     scores = vectors.astype(np.float64) @ np.asarray(model.factors, dtype=np.float64).T
     np.testing.assert_allclose(mean, scores.mean(axis=1), rtol=1e-5)
     np.testing.assert_allclose(deviation, scores.std(axis=1), rtol=1e-4)

@@ -26,7 +26,7 @@ from freshet.pipeline.recommender_fits import (
     repeat_share,
 )
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.extensions import loaded_extensions
+from freshet.ranking.extensions import extension_digests, loaded_extensions
 from freshet.ranking.parameters import POLICIES
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.registry import sparse_options
@@ -39,9 +39,9 @@ from freshet.tuning.search import Judging, SearchResult, searched, searched_half
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """The windows and the target event that the build step has fixed."""
+    """The windows and the target event that the build step has fixed, and the source of the extensions."""
     build = job.record(BUILD)
-    return {"windows": build["windows"], "target": build["target"]}
+    return {"windows": build["windows"], "target": build["target"], "extensions": extension_digests()}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:

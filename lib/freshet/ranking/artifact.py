@@ -13,7 +13,6 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,16 +26,9 @@ from freshet.ranking.recipe import Recipe
 from freshet.ranking.search.order import SearchOrder, search_order
 from freshet.ranking.terms.reason import Reason
 from freshet.ranking.terms.registry import FACTORS, RECENT_POPULARITY, all_reasons, item_vector
+from freshet.ranking.terms.term import ItemFactors
 
 _SPARSE_PARTS = ("data", "indices", "indptr")
-
-
-class ItemVectors(NamedTuple):
-    """Item vectors [items, rank], Y'Y of them, and the mean vector over all items of the catalogue."""
-
-    vectors: NDArray[np.float32]
-    gram: NDArray[np.float64]
-    mean: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,16 +43,16 @@ class Artifact:
     terms: dict[str, NDArray[np.float32]]
 
     @cached_property
-    def item_vectors(self) -> ItemVectors:
+    def item_factors(self) -> ItemFactors:
         """What the factor term reads."""
         mean = self.factors.sum(axis=0, dtype=np.float64) / max(1, len(self.factors))
-        return ItemVectors(self.factors, gram_matrix(self.factors), mean)
+        return ItemFactors(self.factors, gram_matrix(self.factors), mean)
 
     @cached_property
     def factor_columns(self) -> NDArray[np.float32]:
         """[items, rank]: the factor term's columns."""
         made = np.empty(self.factors.shape, dtype=np.float32)
-        FACTORS.columns(self.item_vectors, made)
+        FACTORS.columns(self.item_factors, made)
         return made
 
     @cached_property
@@ -128,7 +120,7 @@ class Artifact:
     def _vectors(self, policy: str) -> NDArray[np.float32]:
         made = np.zeros((len(self.items), self.factors.shape[1] + 1), dtype=np.float32)
         if self.recipe.als is not None:
-            FACTORS.columns(self.item_vectors, made[:, :-1])
+            FACTORS.columns(self.item_factors, made[:, :-1])
         made[:, -1] = self.item_part(policy)
         return made
 

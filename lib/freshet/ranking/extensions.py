@@ -6,11 +6,13 @@ names of the modules that were there when it was made, so that every process tha
 stream, another job) finds them: they must be importable there, as by PYTHONPATH or --py-files.
 """
 
+import hashlib
 import importlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -47,6 +49,18 @@ def load_extensions(modules: Sequence[str]) -> None:
 def loaded_extensions() -> tuple[str, ...]:
     """The modules of this process, in the order in which they were loaded."""
     return tuple(_loaded)
+
+
+def extension_digests() -> dict[str, str]:
+    """SHA-256 of the source of each module, empty where it has no file: a changed one makes other models."""
+    return {name: _digest(module) for name, module in _loaded.items()}
+
+
+def _digest(module: ModuleType) -> str:
+    path = getattr(module, "__file__", None)
+    if path is None or not Path(path).is_file():
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @contextmanager

@@ -179,12 +179,12 @@ def shopper_factors(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float
     recipe = artifact.recipe
     assert recipe.als is not None
     strengths = block.strengths(recipe.weights_by_code, recipe.user_half_life_days, at_least=recipe.user_min_strength)
-    return folded_in(strengths, artifact.factors, artifact.item_vectors.gram, recipe.als)
+    return folded_in(strengths, artifact.factors, artifact.item_factors.gram, recipe.als)
 
 
 def factor_rows(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
     """[shoppers, rank] whose product with Artifact.factor_columns is the factor term."""
-    return FACTORS.rows(shopper_factors(block, artifact), artifact.item_vectors)
+    return FACTORS.rows(shopper_factors(block, artifact), artifact.item_factors)
 
 
 def model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:

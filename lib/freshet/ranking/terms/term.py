@@ -15,7 +15,7 @@ soon as it is registered as a model.
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -98,27 +98,22 @@ class ItemModelProduct(Term, Protocol):
     model: ItemModel[Any, Any]
 
 
+class ItemFactors(NamedTuple):
+    """Item vectors [items, rank], Y'Y of them, and their mean over all items of the catalogue."""
+
+    vectors: NDArray[np.float32]
+    gram: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+
 @runtime_checkable
 class FactorProduct(Term, Protocol):
     """The factor model in the blend: its value is rows @ columns'."""
 
-    def rows(self, vectors: NDArray[np.float32], factors: "ItemFactors") -> NDArray[np.float32]:
+    def rows(self, vectors: NDArray[np.float32], factors: ItemFactors) -> NDArray[np.float32]:
         """[shoppers, rank] of shopper vectors, such that each shopper's products have the deviation 1."""
         ...
 
-    def columns(self, factors: "ItemFactors", out: NDArray[np.float32]) -> None:
+    def columns(self, factors: ItemFactors, out: NDArray[np.float32]) -> None:
         """Puts [items, rank] into `out`, such that each shopper's products have the mean 0."""
         ...
-
-
-class ItemFactors(Protocol):
-    """The item vectors of an artifact: `vectors` [items, rank], `gram` Y'Y, `mean` [rank]."""
-
-    @property
-    def vectors(self) -> NDArray[np.float32]: ...
-
-    @property
-    def gram(self) -> NDArray[np.float64]: ...
-
-    @property
-    def mean(self) -> NDArray[np.float64]: ...

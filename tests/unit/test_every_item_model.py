@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def _toys() -> Iterator[None]:
         yield
 
 
+@cache
 def _options(name: str) -> list[Any]:
     return load_settings("test", ("item_models.mirror.shifts=[0]",)).item_models.options()[name]
 

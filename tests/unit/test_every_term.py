@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from freshet.ranking.terms.registry import (
     weighed,
 )
 from freshet.report import words
-from freshet.runs.settings import load_settings
+from freshet.runs.settings import Settings, load_settings
 from tests.artifacts import CLOCK, all_scores, batch, both, bought, histories, listed, packed, random_artifact
 from tests.catalogues import features
 from tests.toys import MirrorConfiguration
@@ -47,12 +48,16 @@ def _toys() -> Iterator[None]:
         yield
 
 
+@cache
+def _settings() -> Settings:
+    return load_settings("test", ("item_models.mirror.shifts=[0]",))
+
+
 def _names() -> list[str]:
     """Every term that an artifact may have, by the settings of the tests."""
     with extended("tests.toys"):
-        settings = load_settings("test", ("item_models.mirror.shifts=[0]",))
-        of_items = item_vectors(features(["i0000", "z0000"]), as_of=CLOCK)
-        return [FACTORS.name, *ITEM_MODELS.names, *sparse_options(settings.search), *of_items]
+        of_items = item_vectors(features(["i0000", "z0000"]), as_of=CLOCK, weights={})
+        return [FACTORS.name, *ITEM_MODELS.names, *sparse_options(_settings().search), *of_items]
 
 
 NAMES = _names()
@@ -60,12 +65,11 @@ NAMES = _names()
 
 def _artifact(name: str, *, items: int, is_even: bool = False, weight: float = 1.0) -> Artifact:
     """All terms, of which one has a weight; the last item begins with z."""
-    search = load_settings("test", ("item_models.mirror.shifts=[0]",)).search
     rng = np.random.default_rng(5)
     made = random_artifact(rng, items=items, rank=2)
     models = {**made.recipe.item_models, "mirror": MirrorConfiguration(0)}
     chosen = replace(
-        made.recipe, item_models=models, sparse_terms=sparse_options(search), weights=both(**{name: weight}),
+        made.recipe, item_models=models, sparse_terms=sparse_options(_settings().search), weights=both(**{name: weight}),
         als=AlsParameters(2, 1, 0.1, 1.0, 1), extensions=("tests.toys",),
     )  # fmt: skip
     ids = made.items.to_pylist()[: items - 1] + ["z0000"] * min(1, items)
@@ -75,7 +79,7 @@ def _artifact(name: str, *, items: int, is_even: bool = False, weight: float = 1
             name: csr_matrix(rng.random((items, items), dtype=np.float32) * (1 - np.eye(items, dtype=np.float32)))
             for name in models
         },
-        terms=item_vectors(features(ids, is_even=is_even), as_of=CLOCK),
+        terms=item_vectors(features(ids, is_even=is_even), as_of=CLOCK, weights={}),
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def assembled(
         item_weights={
             model: _aligned_weights(items, item_weights[model]) for model in ITEM_MODELS.names if model in item_weights
         },
-        terms=item_vectors(ordered, as_of=as_of),
+        terms=item_vectors(ordered, as_of=as_of, weights=recipe.weights),
     )
 
 

@@ -60,18 +60,28 @@ def sparse_options(settings: OwnHalfLives) -> dict[str, Any]:
     return {name: configuration for options in every for name, configuration in options.items()}
 
 
-def item_vectors(features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float32]]:
-    """All terms of kind ItemVector by name, for rows of contract ITEM_FEATURES, in their order.
+def item_vectors(
+    features: pa.Table, *, as_of: datetime, weights: Mapping[str, Mapping[str, float]]
+) -> dict[str, NDArray[np.float32]]:
+    """The terms of kind ItemVector by name, for rows of contract ITEM_FEATURES, in their order.
 
-    Each is standardised over the items. One that is the same for all items is left out.
+    All that a search may weigh, and of others those that `weights`, by policy and term, name. Standardised ones that
+    are the same for all items are left out.
     """
-    every = [term.vectors(features, as_of=as_of) for term in TERMS if isinstance(term, ItemVector)]
-    return {
-        name: ((values - values.mean()) / values.std()).astype(np.float32)
-        for vectors in every
-        for name, values in vectors.items()
-        if len(values) and values.std() > 1e-9
-    }
+    named = {name for terms in weights.values() for name in terms}
+    found = {}
+    for term in TERMS:
+        if isinstance(term, ItemVector):
+            for name, values in term.vectors(features, as_of=as_of).items():
+                if term.policies or name in named:
+                    found[name] = _standardised(values) if term.is_standardised else values.astype(np.float32)
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    if not len(values) or values.std() <= 1e-9:
+        return None
+    return ((values - values.mean()) / values.std()).astype(np.float32)
 
 
 def weighed(names: Iterable[str], policy: str) -> list[str]:

@@ -55,11 +55,16 @@ class OwnHalfLives(Protocol):
 
 @runtime_checkable
 class ItemVector(Term, Protocol):
-    """A value per item, made when an artifact is put together and kept in it; highest is best."""
+    """A value per item, made when an artifact is put together and kept in it; highest is best.
+
+    is_standardised: whether values are standardised over the items, and left out where they are the same for all.
+    Members of a term that no policy searches are kept only where the recipe gives them a weight.
+    """
+
+    is_standardised: bool = True
 
     def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
-        """[items] by name, for rows of contract ITEM_FEATURES, in their order. They are standardised afterwards, and
-        left out where they are the same for all items."""
+        """[items] by name, for rows of contract ITEM_FEATURES, in their order."""
         ...
 
     def of_new_item(self, values: NDArray[np.float32]) -> float:

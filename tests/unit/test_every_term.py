@@ -69,7 +69,8 @@ def _artifact(name: str, *, items: int, is_even: bool = False, weight: float = 1
     made = random_artifact(rng, items=items, rank=2)
     models = {**made.recipe.item_models, "mirror": MirrorConfiguration(0)}
     chosen = replace(
-        made.recipe, item_models=models, sparse_terms=sparse_options(_settings().search), weights=both(**{name: weight}),
+        made.recipe, item_models=models, weights=both(**{name: weight}),
+        sparse_terms=sparse_options(_settings().search),
         als=AlsParameters(2, 1, 0.1, 1.0, 1), extensions=("tests.toys",),
     )  # fmt: skip
     ids = made.items.to_pylist()[: items - 1] + ["z0000"] * min(1, items)

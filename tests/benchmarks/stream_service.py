@@ -18,10 +18,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 
 from freshet.cli.opening import opened_job
+from freshet.core.conf_files import conf_folder
 from freshet.core.session import stream_master
 from freshet.ranking import lists, scoring
 from freshet.runs.service_parameters import StreamParameters
-from freshet.runs.settings import conf_folder
 from freshet.service import serving as service
 from freshet.service.compaction.list_merge import MergeProcess
 from freshet.service.intake import event_intake as intake

@@ -25,7 +25,7 @@ from tests.streaming.test_latest import stream_list
 
 PARAMETERS = CompactionParameters(
     every_minutes=10, pack_from_files=1000, pack_mb=1, tidy_minutes=10, vacuum_hours=1, events_vacuum_hours=0,
-    metrics_days=30, quarantine_days=90, model_versions=5,
+    metrics_days=30, quarantine_days=90, model_versions=5, feature_dates=3,
 )  # fmt: skip
 MADE = moment("2020-02-01")
 Lists = dict[str, tuple[str, int]]

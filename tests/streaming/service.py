@@ -12,13 +12,14 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, TableContract
+from freshet.core.conf_files import conf_folder
 from freshet.core.records import write_record
 from freshet.ranking.artifact import Artifact
 from freshet.registry.versions import ModelVersion, Registry
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, SCORING
-from freshet.runs.settings import conf_folder, load_settings
+from freshet.runs.settings import load_settings
 from freshet.service.feeds import Feed, Folder
 from freshet.service.serving import PARTS, serve
 from tests.artifacts import artifact, both

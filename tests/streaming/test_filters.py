@@ -13,10 +13,12 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEMS_HISTORY
 from freshet.core.errors import BusyError, InputError, MappingError
-from freshet.ranking.availability import read_unavailable
+from freshet.ranking.availability import drop_unused, read_unavailable, save_unavailable
 from freshet.runs import waiting
+from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
+from freshet.runs.settings import load_settings
 from freshet.runs.steps import ITEMS
 from freshet.service.lists.availability import Availability
 from freshet.tables.leases import lease
@@ -76,6 +78,35 @@ def test_the_file_follows_the_table(spark: SparkSession, warehouse: Warehouse, t
     assert availability() == file
     warehouse.replace(frame(spark, ITEMS_HISTORY, [state("a", "2026-02-01", True)]), ITEMS_HISTORY)
     assert availability() is None
+
+
+def test_a_file_in_use_stays_however_old_it_is(spark: SparkSession, warehouse: Warehouse, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    availability = Availability(warehouse, folder, 0, lambda: moment("2026-04-01"))
+    warehouse.replace(frame(spark, ITEMS_HISTORY, [state("a", "2026-01-01", False)]), ITEMS_HISTORY)
+    file = availability()
+    assert file is not None
+    others = [save_unavailable(pa.array([name]), folder) for name in "bcdef"]
+    for path in (file, others[0]):
+        assert path is not None
+        os.utime(path, (0, 0))
+    assert availability() == file
+    drop_unused(folder, before=moment("2026-04-01"))
+    assert {*folder.iterdir()} == {file, *others[1:]}
+    # Removed by hand, it is made again.
+    file.unlink()
+    assert availability() == file
+    assert read_unavailable(file) == pa.array(["a"])
+
+
+def test_a_catalogue_is_taken_in_again_once_another_has_changed_the_states(
+    spark: SparkSession, home: Home, tmp_path: Path
+) -> None:
+    job = Job(spark, home, load_settings("test"))
+    assert [with_stock(job, tmp_path, "i7,0,3.5") for _ in range(2)] == [DONE, UP_TO_DATE]
+    job.warehouse.replace(frame(spark, ITEMS_HISTORY, [state("i7", "2026-01-01", True)]), ITEMS_HISTORY)
+    assert [with_stock(job, tmp_path, "i7,0,3.5") for _ in range(2)] == [DONE, UP_TO_DATE]
+    assert unavailable_items(job.warehouse, moment("2999-01-01")).to_pylist() == ["i7"]
 
 
 def with_stock(job: Job, folder: Path, *lines: str) -> str:

@@ -7,7 +7,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.cleaning.source_columns import event_columns
-from freshet.runs.settings import conf_folder, load_settings
+from freshet.core.conf_files import conf_folder
+from freshet.runs.settings import load_settings
 from freshet.service.intake.arrivals import arrivals
 from freshet.service.lists.handover import live_events
 from freshet.service.streams.records import file_records

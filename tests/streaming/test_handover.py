@@ -9,9 +9,10 @@ from pyspark.sql import functions as F
 
 from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS
+from freshet.core.conf_files import conf_folder
 from freshet.core.errors import StateError
 from freshet.runs.home import Home
-from freshet.runs.settings import conf_folder, load_settings
+from freshet.runs.settings import load_settings
 from freshet.service.intake.arrivals import arrivals
 from freshet.service.lists.handover import (
     Handover,

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.contracts.inputs import MOST_RECORD_CHARACTERS
-from freshet.runs.settings import conf_folder
+from freshet.core.conf_files import conf_folder
 from freshet.sources.mapping import read_mapping
 from freshet.sources.rules import SourceMapping
 from freshet.tables.warehouse import Warehouse

@@ -96,6 +96,18 @@ def test_a_touched_item_gets_its_shoppers_taste_and_an_untouched_one_that_of_its
     assert later["new"][1] > vectors["new"][1]
 
 
+def test_refreshes_leave_what_serves_and_the_one_before(spark: SparkSession, job: Job) -> None:
+    version, memory = champion(job, RECOMMENDER), Memory(job)
+    for number in range(3):
+        job.warehouse.append(events_frame(spark, [view(number, "u0", f"new{number}")]), EVENTS)
+        assert version is not None
+        version = refreshed(job, version, memory)
+    assert sorted(folder.name for folder in registry(job).minor_folder(RECOMMENDER, 1, 1).parent.iterdir()) == [
+        "1.2", "1.3",
+    ]  # fmt: skip
+    assert solved(job)[0] == "1.3"
+
+
 def test_a_model_that_knows_everything_stays_as_it_is(spark: SparkSession, job: Job) -> None:
     job.warehouse.replace(events_frame(spark, [view(1, "u0", "i0")]), EVENTS)
     version = champion(job, RECOMMENDER)

@@ -6,11 +6,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
+from freshet.core.conf_files import conf_folder
 from freshet.core.errors import InputError, StateError
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.runner import DONE, run_step
-from freshet.runs.settings import conf_folder, load_settings
+from freshet.runs.settings import load_settings
 from freshet.runs.steps import MEND
 from freshet.sources.mapping import read_mapping
 from freshet.tables.warehouse import Warehouse

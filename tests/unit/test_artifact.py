@@ -1,6 +1,7 @@
 """Artifacts: put together from tables, saved whole or not at all, loaded as they were."""
 
 import json
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from freshet.models.items.neighbours import NeighbourConfiguration
 from freshet.models.items.next_items import NextItemParameters
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
+from freshet.ranking.new_items import with_new_items
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from tests.artifacts import CLOCK, artifact, batch, listed, random_artifact, random_history, recipe
@@ -47,6 +49,21 @@ def test_a_saved_artifact_loads_as_it_was_and_gives_the_same_lists(tmp_path: Pat
     histories = batch({"u": random_history(rng, saved.items.to_pylist(), 20)})
     lists = [listed(histories, a, clock=CLOCK, length=5, policy="next_baskets") for a in (saved, loaded)]
     assert lists[0].equals(lists[1])
+
+
+def test_arrays_that_are_the_same_in_another_artifact_are_shared_with_it(tmp_path: Path) -> None:
+    first = random_artifact(np.random.default_rng(6), items=15, rank=4)
+    first.save(tmp_path / "1.0")
+    made = with_new_items(first, pa.array(["a new one"]), np.ones((1, 4), dtype=np.float32))
+    made.save(tmp_path / "1.1", like=tmp_path / "1.0")
+    shared = {file.name for file in (tmp_path / "1.1").iterdir() if file.samefile(tmp_path / "1.0" / file.name)}
+    assert {"neighbours_data.npy", "linear_items_data.npy", "next_items_data.npy"} <= shared
+    assert shared.isdisjoint({"factors.npy", "terms.npy", "items.arrow"})
+    shutil.rmtree(tmp_path / "1.0")
+    loaded = Artifact.load(tmp_path / "1.1")
+    np.testing.assert_array_equal(loaded.factors, made.factors)
+    for model, weights in made.item_weights.items():
+        np.testing.assert_array_equal(loaded.item_weights[model].toarray(), weights.toarray())
 
 
 @pytest.mark.parametrize("items", [0, 1, 3])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import freshet.service.topic_feed as topic
+from freshet.core.conf_files import conf_folder
 from freshet.core.errors import StateError
-from freshet.runs.settings import conf_folder
 from freshet.service.feeds import item_records
 from freshet.service.lists.handover import EARLIEST
 from freshet.service.topic_feed import Topic, check_same

@@ -1,5 +1,6 @@
 """freshet status: what stands in a home."""
 
+import tomllib
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from rich.table import Table
 from freshet.cli.options import home_option, json_option
 from freshet.cli.output import Output, echo_json
 from freshet.cli.watch import watched
+from freshet.core.conf_files import conf_folder
 from freshet.core.records import read_record
 from freshet.runs.home import Home
 from freshet.runs.registry import main_steps
@@ -34,8 +36,9 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
         return
     records = {step.name: read_record(place.steps, step.name) for step in main_steps()}
     facts = {contract.name: table_facts(place.warehouse, contract) for contract in known_tables()}
+    kept = _retention()
     if as_json:
-        echo_json({"home": str(place.root), "steps": records, "tables": facts})
+        echo_json({"home": str(place.root), "steps": records, "tables": facts, "kept": kept})
         return
     console = Output()
     steps = Table("step", "state", "seconds", title=f"Home {home}", title_justify="left")
@@ -49,3 +52,15 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
         if fact is not None:
             shown.add_row(name, f"{fact['rows']:,}", str(fact["version"]), str(fact["files"]))
     console.print(shown)
+    console.print(
+        f"Kept unless a run sets compaction.*: {kept['feature_dates']} dates of features, scores and segments; "
+        f"{kept['model_versions']} versions of each model; {kept['metrics_days']} days of stream_metrics; "
+        f"{kept['quarantine_days']} days of quarantine; replaced files for {kept['vacuum_hours']} h"
+    )
+
+
+def _retention() -> dict[str, int]:
+    """How much of what is old or replaced is kept, by name of the setting, where a run sets nothing else."""
+    values = tomllib.loads(conf_folder().joinpath("base.toml").read_text(encoding="utf-8"))["compaction"]
+    names = ("feature_dates", "model_versions", "metrics_days", "quarantine_days", "vacuum_hours")
+    return {name: values[name] for name in names}

@@ -16,10 +16,11 @@ from freshet.cli.opening import opened_job
 from freshet.cli.options import home_option, settings_options
 from freshet.cli.output import echo
 from freshet.cli.supervision import stop_with_supervisor, supervised
+from freshet.core.conf_files import conf_folder
 from freshet.core.errors import InputError
 from freshet.core.session import stream_master
 from freshet.runs.job import Job
-from freshet.runs.settings import conf_folder, load_settings
+from freshet.runs.settings import load_settings
 from freshet.service.feeds import EventsTable, Feed, Folder, check_feed
 from freshet.service.serving import PARTS, forget_progress, serve
 from freshet.service.table_feed import ShopTable

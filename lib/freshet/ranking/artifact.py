@@ -10,9 +10,11 @@ terms.npy        float32 [terms, items]: the terms of kind ItemVector, in the or
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -163,15 +165,19 @@ class Artifact:
         lists = pa.ListArray.from_arrays(pa.array(by_target.indptr.astype(np.int32)), entries)
         return pa.table({"item_id": self.items, "neighbours": lists})
 
-    def save(self, folder: Path) -> None:
-        """Writes the whole folder or nothing; a folder that is there is left as it is (artifacts never change)."""
+    def save(self, folder: Path, *, like: Path | None = None) -> None:
+        """Writes the whole folder or nothing; a folder that is there is left as it is (artifacts never change).
+
+        Arrays that are the same in the artifact of folder `like` are shared with it: hard links, where the file system
+        has them.
+        """
         if folder.exists():
             return
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         shutil.rmtree(part, ignore_errors=True)
         try:
             part.mkdir(parents=True)
-            self._write(part)
+            self._write(part, like)
             part.rename(folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
@@ -179,19 +185,19 @@ class Artifact:
             if not folder.is_dir():
                 raise
 
-    def _write(self, part: Path) -> None:
+    def _write(self, part: Path, like: Path | None) -> None:
         (part / "recipe.json").write_text(self.recipe.to_json(), encoding="utf-8")
         with pa.OSFile(str(part / "items.arrow"), "wb") as sink:
             table = pa.table({"item_id": self.items})
             with pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
-        np.save(part / "factors.npy", self.factors)
+        _save_array(part, "factors.npy", self.factors, like)
         for model, weights in self.item_weights.items():
             for name in _SPARSE_PARTS:
-                np.save(part / f"{model}_{name}.npy", getattr(weights, name))
+                _save_array(part, f"{model}_{name}.npy", getattr(weights, name), like)
         (part / "terms.json").write_text(json.dumps(list(self.terms)), encoding="utf-8")
         values = np.array(list(self.terms.values()), dtype=np.float32)
-        np.save(part / "terms.npy", values.reshape(len(self.terms), len(self.items)))
+        _save_array(part, "terms.npy", values.reshape(len(self.terms), len(self.items)), like)
 
     @staticmethod
     def load(folder: Path) -> "Artifact":
@@ -216,6 +222,20 @@ class Artifact:
             },
             terms={name: terms[n] for n, name in enumerate(names)},
         )
+
+
+def _save_array(folder: Path, name: str, array: NDArray[Any], like: Path | None) -> None:
+    """Writes an array, or links the file of folder `like` that holds the same one."""
+    shared = like / name if like is not None else None
+    if shared is not None and shared.is_file() and _is_same(np.load(shared, mmap_mode="r"), array):
+        with suppress(OSError):
+            os.link(shared, folder / name)
+            return
+    np.save(folder / name, array)
+
+
+def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return one.dtype == other.dtype and bool(np.array_equal(one, other))
 
 
 def _mapped(folder: Path, model: str, items: int) -> csr_matrix:

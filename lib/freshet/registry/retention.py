@@ -37,8 +37,13 @@ def retire(store: Registry, name: str, *, keep: int) -> list[int]:
             _drop_minors(store, version, above=version.minor)
             store.delete(name, version.version)
         else:
-            _drop_minors(store, version, above=version.minor - _MINORS_KEPT)
+            drop_old_minors(store, version)
     return gone
+
+
+def drop_old_minors(store: Registry, version: ModelVersion) -> None:
+    """Removes the files of minor versions that were replaced, but for the newest of them."""
+    _drop_minors(store, version, above=version.minor - _MINORS_KEPT)
 
 
 def _drop_minors(store: Registry, version: ModelVersion, *, above: int) -> None:

@@ -12,11 +12,12 @@ from freshet.core.records import fingerprint, read_record, write_record
 from freshet.runs.access import Access
 from freshet.runs.job import Job
 from freshet.runs.step import Step
+from freshet.runs.steps import BUILD
 from freshet.runs.table_damage import check_tables
 from freshet.runs.waiting import when_free
 from freshet.tables.format.columns import check_table_columns
 from freshet.tables.leases import lease, table_leases
-from freshet.tables.maintenance.upkeep import remove_unread
+from freshet.tables.maintenance.upkeep import forget_old_dates, remove_unread
 
 DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
 
@@ -73,6 +74,8 @@ def run_step(step: Step, job: Job) -> StepResult:
         read = {"settings": access.values(job.settings), "tables": sorted(access.tables)}
         record = {**kept, "fingerprint": print_, "seconds": round(seconds, 2), "wrote": versions, "read": read}
         write_record(job.home.steps, step.name, record)
+        if "windows" in (read_record(job.home.steps, BUILD.name) or {}):
+            forget_old_dates(job.warehouse, step.writes, job.settings.compaction, current=job.windows().cut)
         remove_unread(job.warehouse, step.writes, job.settings.compaction)
         return StepResult(step.name, step.title, status, seconds, record)
 
@@ -100,6 +103,10 @@ def _parts(step: Step, job: Job, seen: Job) -> dict[str, Any]:
 
 
 def _outputs_exist(step: Step, record: dict[str, Any], job: Job) -> bool:
-    """Whether the tables that the step writes are still there, none of them older than it left them."""
+    """Whether the tables that the step writes are still there, none of them older than it left them, and as it left
+    them where the rows of others decide its result."""
     wrote = record["wrote"]
-    return all(table.name in wrote and job.warehouse.version(table) >= wrote[table.name] for table in step.writes)
+    if any(table.name not in wrote for table in step.writes):
+        return False
+    versions = [(job.warehouse.version(table), wrote[table.name]) for table in step.writes]
+    return all(version == left if step.adds_to_others else version >= left for version, left in versions)

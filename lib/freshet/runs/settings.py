@@ -8,12 +8,11 @@ import dataclasses
 import tomllib
 import typing
 from dataclasses import dataclass
-from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from freshet.cleaning.parameters import CleaningParameters
+from freshet.core.conf_files import conf_folder
 from freshet.core.errors import SettingsError, listed
 from freshet.core.parameters import ParameterError
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
@@ -52,12 +51,6 @@ class Settings:
     service: ServiceParameters
     compaction: CompactionParameters
     extensions: ExtensionParameters
-
-
-def conf_folder() -> Traversable:
-    """The conf folder of the checkout, else the copy that wheel and zip carry."""
-    checkout = Path(__file__).parents[3] / "conf"
-    return checkout if checkout.is_dir() else files("freshet").joinpath("_conf")
 
 
 def load_settings(environment: str | None = None, overrides: tuple[str, ...] = ()) -> Settings:

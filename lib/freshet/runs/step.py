@@ -88,9 +88,10 @@ class Step:
     here, and no others. `also_reads` and `also_sections` may be read too, but when they change, the step need not run
     again.
 
-    A table that another process writes is waited for `patience_seconds`. A step that `starts_home` may be the first in
-    a home. `check` is given the paths among its options and raises what is wrong with them before Spark is started.
-    `summary` is printed at the end of a run of this step alone, with the values of its record.
+    A table that another process writes is waited for `patience_seconds`. A step that `adds_to_others` runs again when
+    others have written to its tables since: its result depends on the rows that were there. A step that
+    `starts_home` may be the first in a home. `check` is given the paths among its options and raises what is wrong with them before
+    Spark is started. `summary` is printed at the end of a run of this step alone, with the values of its record.
 
     The command and the job script are called by the step's name, or by that of its `group`, which then has the help
     and the schedule. A step without a schedule has no job script.
@@ -104,6 +105,7 @@ class Step:
     inputs: "Callable[[Job], dict[str, Any]]"
     work: "Callable[[Job, str], dict[str, Any]]"
     patience_seconds: float = 0.0
+    adds_to_others: bool = False
     title: str = ""
     help: str = ""
     options: tuple[Option, ...] = ()

@@ -219,6 +219,7 @@ ITEMS = Step(
     summary="{changed} states of items have changed",
     # As often as the shop writes prices and stock.
     schedule=Schedule("*/15 * * * *", TINY, FROM_FILES),
+    adds_to_others=True,
 )
 
 MEND = Step(

@@ -2,11 +2,25 @@
 
 from collections.abc import Iterable
 
-from freshet.contracts import EVENTS, TableContract
+from freshet.contracts import (
+    EVENTS,
+    ITEMS_HISTORY,
+    QUARANTINE,
+    RECOMMENDATION_UPDATES,
+    RECOMMENDATIONS,
+    STREAM_METRICS,
+    USER_FACTORS,
+    TableContract,
+)
 from freshet.core.records import read_record
 from freshet.runs.home import Home
 from freshet.runs.registry import all_steps
 from freshet.tables.damage import check_undamaged
+
+OF_THE_SERVICE = (
+    EVENTS, QUARANTINE, ITEMS_HISTORY, USER_FACTORS, RECOMMENDATIONS, RECOMMENDATION_UPDATES, STREAM_METRICS,
+)  # fmt: skip
+"""Tables that the service reads or writes, whichever of its parts runs."""
 
 
 def check_tables(home: Home, contracts: Iterable[TableContract]) -> None:

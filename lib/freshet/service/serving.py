@@ -18,23 +18,14 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from freshet.contracts import (
-    EVENTS,
-    ITEMS_HISTORY,
-    QUARANTINE,
-    RECOMMENDATION_UPDATES,
-    RECOMMENDATIONS,
-    STREAM_METRICS,
-    USER_FACTORS,
-    TableContract,
-)
+from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.core.errors import DataTooSmallError, StateError
 from freshet.ranking.lists import recommended_in_process
 from freshet.ranking.packed_histories import PackedHistories
 from freshet.runs.job import Job
 from freshet.runs.policies import policy_of_lists
 from freshet.runs.registered_models import RECOMMENDER, champion
-from freshet.runs.table_damage import check_tables
+from freshet.runs.table_damage import OF_THE_SERVICE, check_tables
 from freshet.runs.waiting import lease_when_free
 from freshet.service.compaction.compaction import Compaction
 from freshet.service.feeds import (
@@ -76,9 +67,6 @@ WRITES: dict[str, tuple[TableContract, ...]] = {
 """Tables of which a part is the one writer. Both add to `stream_metrics`, never by Spark: the writer without Spark
 puts a commit into the log only where none is yet, also between processes."""
 
-TOUCHED = (EVENTS, QUARANTINE, ITEMS_HISTORY, USER_FACTORS, RECOMMENDATIONS, RECOMMENDATION_UPDATES, STREAM_METRICS)
-"""Tables that the parts read or write, each looked at for damage before they begin."""
-
 
 @dataclass
 class Champion:
@@ -112,7 +100,7 @@ def serve(
     """
     check_feed(feed, parts)
     with _leased(job, parts), ended_together(within_seconds=job.settings.service.stop_seconds) as running:
-        check_tables(job.home, TOUCHED)
+        check_tables(job.home, OF_THE_SERVICE)
         for table in (STREAM_METRICS, *(table for part in parts for table in WRITES[part])):
             job.warehouse.create(table)
         # Lists first: what the intake takes in meanwhile is live for them, and not a part of the hand-over.

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from freshet.contracts import ITEMS_HISTORY
-from freshet.ranking.availability import save_unavailable
+from freshet.ranking.availability import mark_used, save_unavailable
 from freshet.tables.lookups.item_states import unavailable_items
 from freshet.tables.warehouse import Warehouse
 
@@ -31,8 +31,12 @@ class Availability:
     def __call__(self) -> Path | None:
         if time.monotonic() >= self._until:
             version = self.warehouse.version(ITEMS_HISTORY)
-            if version != self._version:
+            if version != self._version or not self._is_kept():
                 self._file = save_unavailable(unavailable_items(self.warehouse, self.now()), self.folder)
                 self._version = version
             self._until = time.monotonic() + self.seconds
         return self._file
+
+    def _is_kept(self) -> bool:
+        """Whether the file, if there is one, is still there; it is marked as in use."""
+        return self._file is None or mark_used(self._file)

@@ -25,6 +25,7 @@ from freshet.ranking.fold_in import gram_matrix
 from freshet.ranking.history_block import read_block
 from freshet.ranking.new_items import content_vectors, solved_items, with_new_items
 from freshet.ranking.scoring import shopper_factors
+from freshet.registry.retention import drop_old_minors
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, registry
@@ -76,8 +77,10 @@ def refreshed(job: Job, version: ModelVersion, memory: Memory | None = None) -> 
         if now.items.equals(made.items) and np.allclose(now.factors, made.factors, atol=1e-4):
             return None
     store, minor = registry(job), version.minor + 1
-    made.save(store.minor_folder(RECOMMENDER, version.version, minor))
-    return store.publish_minor(RECOMMENDER, version.version, minor)
+    made.save(store.minor_folder(RECOMMENDER, version.version, minor), like=version.folder)
+    published = store.publish_minor(RECOMMENDER, version.version, minor)
+    drop_old_minors(store, published)
+    return published
 
 
 def _new_item_ids(job: Job, artifact: Artifact, seen: EventItems) -> pa.Array:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,6 +50,28 @@ def drop_partitions(warehouse: Warehouse, contract: TableContract, column: str, 
     if pc.min(_files(warehouse, contract).column(f"partition.{column}")).as_py() > up_to:
         return 0
     metrics = DeltaTable(warehouse.path(contract)).delete(f"{column} <= {up_to}")
+    return int(metrics["num_removed_files"])
+
+
+def partition_values(warehouse: Warehouse, contract: TableContract, column: str) -> list[Any]:
+    """The values of a partition column in rising order, by the log alone: texts, or times in UTC without a zone."""
+    if not _has_files(warehouse, contract):
+        return []
+    values = pc.unique(_files(warehouse, contract).column(f"partition.{column}")).to_pylist()
+    plain = [value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value for value in values]
+    return sorted(plain)
+
+
+def drop_values(warehouse: Warehouse, contract: TableContract, column: str, values: Sequence[Any]) -> int:
+    """Drops the partitions of these values, as `partition_values` gives them; the number of files that held them.
+
+    One commit that names files and opens none; none where there are no values.
+    """
+    if not values:
+        return 0
+    texts = [f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else value for value in values]
+    table = DeltaTable(warehouse.path(contract))
+    metrics = table.delete(" OR ".join(f"{column} = {literal(text)}" for text in texts))
     return int(metrics["num_removed_files"])
 
 

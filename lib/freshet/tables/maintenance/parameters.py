@@ -22,3 +22,7 @@ class CompactionParameters:
     model_versions: int = Field(
         ge=1, description="newest versions of each model that are kept with their files, beside those that serve"
     )
+    feature_dates: int = Field(
+        ge=1,
+        description="newest as_of kept of interactions, features, scores and segments, beside that of the last build",
+    )

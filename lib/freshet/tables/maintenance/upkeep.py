@@ -90,6 +90,21 @@ def remove_unread(warehouse: Warehouse, tables: Sequence[TableContract], paramet
             hygiene.vacuum(warehouse, table, hours=_hours(table, parameters))
 
 
+def forget_old_dates(
+    warehouse: Warehouse, tables: Sequence[TableContract], parameters: CompactionParameters, *, current: datetime
+) -> None:
+    """Removes the rows of old dates from tables that are partitioned by `as_of`: the newest `feature_dates` stay, and
+    the `current` one (UTC, without zone), which a later step may read although it is older.
+
+    For a process that holds the tables' leases and has no write of them under way.
+    """
+    for table in tables:
+        if "as_of" in table.partition_by:
+            dates = hygiene.partition_values(warehouse, table, "as_of")
+            old = [date for date in dates[: -parameters.feature_dates] if date != current]
+            hygiene.drop_values(warehouse, table, "as_of", old)
+
+
 def _hours(table: TableContract, parameters: CompactionParameters) -> int:
     """For which files that no version holds any more lie on."""
     hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.registry import TERMS
 
 LIBRARY = Path(__file__).parents[1] / "lib" / "freshet"

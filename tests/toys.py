@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.models.item_model import FitLimits, Histories, ItemModel, TrainingData
+from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData
 from freshet.ranking.history_block import HistoryBlock
 from freshet.ranking.parameters import NEXT_BASKETS, POLICIES
 from freshet.ranking.terms.reason import Reason

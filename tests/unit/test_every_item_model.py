@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.models.item_model import FitLimits, ItemModel, TrainingData
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.item_model import FitLimits, ItemModel, TrainingData
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.extensions import extended

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.models.factors.parameters import AlsParameters
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.extensions import extended
 from freshet.ranking.history_block import packed_block, read_block

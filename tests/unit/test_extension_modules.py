@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from freshet.core.errors import SettingsError, StateError
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.extensions import extended, extension_digests, load_extensions
 from freshet.ranking.terms.factors import Factors
 from freshet.ranking.terms.registry import TERMS, term_of

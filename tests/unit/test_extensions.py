@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.factors.als import Factoriser
 from freshet.models.factors.parameters import FactorisationParameters
-from freshet.models.item_model import TrainingData
+from freshet.models.items.item_model import TrainingData
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.extensions import extended, loaded_extensions
 from freshet.ranking.lists import recommended, recommended_in_process

@@ -15,11 +15,11 @@ from pyspark.sql import functions as F
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.factors.als import Factoriser
 from freshet.models.factors.parameters import FactorisationParameters
-from freshet.models.item_model import FitLimits, TrainingData
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.item_model import FitLimits, TrainingData
 from freshet.models.items.linear_items import LinearItemConfiguration, LinearItemSettings
 from freshet.models.items.neighbours import NeighbourSettings
 from freshet.models.items.next_items import NextItemSettings
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.parameters import POLICIES
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from freshet.ranking.terms.registry import sparse_options

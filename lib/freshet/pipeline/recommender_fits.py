@@ -28,7 +28,7 @@ from freshet.features.interactions import (
 )
 from freshet.features.items import item_features
 from freshet.models.factors.als import Factoriser, FittedAls
-from freshet.models.item_model import TrainingData
+from freshet.models.items.item_model import TrainingData
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.recipe import Recipe

@@ -13,7 +13,7 @@ from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.evaluation.splitting import Windows, known_before
-from freshet.models.item_model import TrainingData
+from freshet.models.items.item_model import TrainingData
 from freshet.pipeline.recommender_fits import (
     Fitted,
     SignalsAt,

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.core.errors import StateError
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.fold_in import gram_matrix
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.search.order import SearchOrder, search_order

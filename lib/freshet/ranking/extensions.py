@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from freshet.core.errors import SettingsError, StateError
-from freshet.models.item_model import ItemModel
-from freshet.models.item_model_registry import ITEM_MODELS
-from freshet.models.named import NameRegistry
+from freshet.core.named import NameRegistry
+from freshet.models.items.item_model import ItemModel
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.registry import TERMS
 from freshet.ranking.terms.term import Term
 

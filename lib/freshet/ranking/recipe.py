@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.models.factors.parameters import AlsParameters
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.extensions import load_extensions
 from freshet.ranking.recipe_migration import migrated
 from freshet.ranking.terms.registry import check_names, sparse_term

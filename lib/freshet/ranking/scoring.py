@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.numeric.row_kernels import add_rows, add_scaled_product, scaled_product
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in

@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from freshet.core.errors import SettingsError, SetupError
 from freshet.models.factors.als import Factoriser
-from freshet.models.item_model import TrainingData
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.item_model import TrainingData
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.tuning.parameters import ItemModelParameters
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from freshet.core.errors import StateError
 from freshet.models.factors.parameters import AlsParameters
-from freshet.models.item_model import FitLimits
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.item_model import FitLimits
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.registry import check_names
 from freshet.tuning.study import Effort
 

@@ -16,8 +16,8 @@ from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.models.factors.als import Factoriser
 from freshet.models.factors.parameters import AlsParameters
-from freshet.models.item_model import TrainingData, no_decay_at_zero
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.item_model import TrainingData, no_decay_at_zero
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.extensions import loaded_extensions

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
-from freshet.models.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
+from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
 from freshet.models.items.item_weights import check_memory, fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes

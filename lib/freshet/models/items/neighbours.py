@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from scipy.sparse import csc_matrix, csr_matrix
 
-from freshet.models.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
+from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
 from freshet.models.items.item_weights import fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from freshet.models.item_model import ItemModel
+from freshet.models.items.item_model import ItemModel
 from freshet.ranking.parameters import POLICIES
 from freshet.ranking.terms.reason import SIMILAR_TO
 from freshet.ranking.terms.term import ItemModelProduct

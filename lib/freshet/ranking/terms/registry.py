@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from freshet.models.item_model_registry import ITEM_MODELS
-from freshet.models.named import NameRegistry
+from freshet.core.named import NameRegistry
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.factors import Factors
 from freshet.ranking.terms.item_models import ItemModelTerm
 from freshet.ranking.terms.item_vectors import Newness, Popularity, Trend

@@ -6,7 +6,7 @@ from typing import Any
 
 from freshet.contracts import EVENTS
 from freshet.core.records import read_record
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.recipe import Recipe as LearnedRecipe
 from freshet.report.collect import figures as report_figures
 from freshet.report.collect.shoppers import shoppers

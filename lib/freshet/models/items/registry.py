@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from freshet.models.item_model import ItemModel
+from freshet.core.named import NameRegistry
+from freshet.models.items.item_model import ItemModel
 from freshet.models.items.linear_items import LinearItems
 from freshet.models.items.neighbours import Neighbours
 from freshet.models.items.next_items import NextItems
-from freshet.models.named import NameRegistry
 
 ITEM_MODELS: NameRegistry[ItemModel[Any, Any]] = NameRegistry("item model", Neighbours(), LinearItems(), NextItems())
 """In the order in which their contributions are added up."""

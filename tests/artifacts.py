@@ -14,9 +14,9 @@ from freshet.models.items.linear_items import LinearItemConfiguration
 from freshet.models.items.neighbours import NeighbourConfiguration
 from freshet.models.items.next_items import NextItemParameters
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.history_block import HistoryBlock
+from freshet.ranking.histories.history_block import HistoryBlock
+from freshet.ranking.histories.packed_histories import PackedHistories, packed_what
 from freshet.ranking.lists import list_batches
-from freshet.ranking.packed_histories import PackedHistories, packed_what
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.scoring import scored
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration, OwnSeen

@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.policies import NEXT_BASKETS, POLICIES
 from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData
-from freshet.ranking.history_block import HistoryBlock
-from freshet.ranking.parameters import NEXT_BASKETS, POLICIES
+from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.terms.reason import Reason
 from freshet.ranking.terms.term import ItemVector, OwnHalfLives, SparseRows
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from freshet.cli.main import freshet as command_line
 from freshet.contracts import MODEL_DECISIONS
 from freshet.core.errors import FreshetError, StateError
-from freshet.pipeline.model_choice import serve_champion_before, serve_version, version_states
 from freshet.registry.versions import Registry
 from freshet.runs.home import Home
 from freshet.runs.job import Job
+from freshet.runs.model_choice import serve_champion_before, serve_version, version_states
 from freshet.runs.registered_models import RECOMMENDER, SCORING
 from freshet.service.serving import Champion
 from freshet.tables.lookups.snapshot import rows_where

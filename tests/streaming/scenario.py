@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.contracts.models import LIST_ITEM
-from freshet.ranking.packed_histories import NAME_BITS, PackedHistories
+from freshet.ranking.histories.packed_histories import NAME_BITS, PackedHistories
 from freshet.runs.home import Home
 from freshet.runs.service_parameters import StreamParameters
 from freshet.service.lists.history_store import HistoryStore

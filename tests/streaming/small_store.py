@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from freshet.ranking.packed_histories import KEY
+from freshet.ranking.histories.packed_histories import KEY
 from freshet.service.lists.history_store import HistoryStore
 from freshet.service.lists.history_updates import Touched
 from tests.stream_rows import entry

@@ -12,7 +12,7 @@ import freshet.service.intake.event_intake as intake
 from freshet.cli.errors import ended_with_a_line
 from freshet.contracts import EVENTS, STREAM_METRICS
 from freshet.core.errors import FreshetError
-from freshet.ranking.packed_histories import TIME
+from freshet.ranking.histories.packed_histories import TIME
 from freshet.service.feeds import EventsTable
 from freshet.service.lists.history_store import HistoryStore
 from freshet.service.lists.history_updates import apply_events

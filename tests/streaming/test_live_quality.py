@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
 from freshet.evaluation.parameters import EvaluationParameters
-from freshet.pipeline.live_quality import AFTER, BEFORE, evaluate_live
+from freshet.pipeline.replay import AFTER, BEFORE, evaluate_live
 from tests.factories import Row, event, events_frame, frame
 from tests.streaming.scenario import plan
 

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.features.interactions import histories
-from freshet.ranking.packed_histories import KEY, NAME_BITS, TIME, WHAT, PackedHistories
+from freshet.ranking.histories.packed_histories import KEY, NAME_BITS, TIME, WHAT, PackedHistories
 from freshet.service.lists.history_events import stream_events
 from freshet.service.lists.history_store import HistoryStore
 from freshet.service.lists.history_updates import apply_events

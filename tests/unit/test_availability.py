@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from freshet.contracts.policies import POLICIES
 from freshet.numeric.top_k import top_k
 from freshet.ranking.availability import places_of, read_unavailable, save_unavailable
-from freshet.ranking.parameters import POLICIES
 from tests.artifacts import CLOCK, batch, listed, random_artifact, random_history
 from tests.oracles_recommendation import best_columns, scores_of
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from freshet.contracts.policies import POLICIES
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.factors.parameters import AlsParameters
 from freshet.ranking import best_items
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.lists import recommended, recommended_in_process
-from freshet.ranking.parameters import POLICIES
 from tests.artifacts import (
     CLOCK,
     artifact,

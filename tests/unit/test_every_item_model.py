@@ -18,7 +18,7 @@ from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.extensions import extended
-from freshet.ranking.history_block import HistoryBlock, packed_block, read_block
+from freshet.ranking.histories.history_block import HistoryBlock, packed_block, read_block
 from freshet.ranking.scoring import model_inputs
 from freshet.runs.settings import load_settings
 from tests import toys

@@ -13,13 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.policies import POLICIES
 from freshet.models.factors.parameters import AlsParameters
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.extensions import extended
-from freshet.ranking.history_block import packed_block, read_block
+from freshet.ranking.histories.history_block import packed_block, read_block
 from freshet.ranking.new_items import with_new_items
-from freshet.ranking.parameters import POLICIES
 from freshet.ranking.scoring import factor_rows, sparse_terms
 from freshet.ranking.terms.reason import POPULAR_NOW
 from freshet.ranking.terms.registry import (

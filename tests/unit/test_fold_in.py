@@ -15,7 +15,7 @@ from freshet.models.factors.parameters import AlsParameters, FactorisationParame
 from freshet.ranking import fold_in
 from freshet.ranking.assembly import assembled
 from freshet.ranking.fold_in import folded_in, gram_matrix
-from freshet.ranking.history_block import read_block
+from freshet.ranking.histories.history_block import read_block
 from freshet.ranking.scoring import shopper_factors
 from tests.artifacts import recipe
 from tests.factories import days, event, events_frame, local_frame

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from freshet.features.interactions import InteractionParameters, histories, interactions
-from freshet.ranking.history_block import HistoryBlock, read_block
+from freshet.ranking.histories.history_block import HistoryBlock, read_block
 from tests.artifacts import CLOCK, random_history
 from tests.artifacts import histories as arrow_histories
 from tests.factories import days, event, events_frame

@@ -10,8 +10,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts.shoppers import HISTORY
-from freshet.ranking.entry_columns import STORED, STORED_TEXTS, entry_columns, listed_since, with_entry_columns
-from freshet.ranking.history_block import read_entries
+from freshet.ranking.histories.entry_columns import (
+    STORED,
+    STORED_TEXTS,
+    entry_columns,
+    listed_since,
+    with_entry_columns,
+)
+from freshet.ranking.histories.history_block import read_entries
 from freshet.tables.format.kept_rows import Keeper
 from tests.factories import local_frame, moment
 

@@ -11,10 +11,11 @@ from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
 from freshet.contracts.models import LIST_ITEM
+from freshet.contracts.policies import POLICIES
 from freshet.contracts.shoppers import HISTORY
 from freshet.ranking import best_items, scoring
 from freshet.ranking.lists import recommended, recommended_in_process
-from freshet.ranking.parameters import POLICIES, ListParameters
+from freshet.ranking.parameters import ListParameters
 from tests.artifacts import (
     CLOCK,
     artifact,

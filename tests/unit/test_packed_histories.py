@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.contracts.shoppers import HISTORY
-from freshet.ranking.history_block import packed_block, read_block
-from freshet.ranking.packed_histories import EMPTY, KEY, TIME, merged
+from freshet.ranking.histories.history_block import packed_block, read_block
+from freshet.ranking.histories.packed_histories import EMPTY, KEY, TIME, merged
 from tests.artifacts import CLOCK, HISTORY_TYPE, histories, packed, random_history
 
 Entry = tuple[int, int]

@@ -5,9 +5,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from freshet.contracts.policies import POLICIES
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.history_block import HistoryBlock, read_block
-from freshet.ranking.parameters import POLICIES
+from freshet.ranking.histories.history_block import HistoryBlock, read_block
 from freshet.ranking.scoring import shopper_factors, sparse_rows
 from freshet.ranking.terms.factors import factor_scale
 from tests.artifacts import CLOCK, all_scores, artifact, both, histories, random_artifact, random_history, recipe

@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from freshet.contracts.policies import POLICIES
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.factors.als import Factoriser
 from freshet.models.factors.parameters import FactorisationParameters
@@ -20,7 +21,6 @@ from freshet.models.items.linear_items import LinearItemConfiguration, LinearIte
 from freshet.models.items.neighbours import NeighbourSettings
 from freshet.models.items.next_items import NextItemSettings
 from freshet.models.items.registry import ITEM_MODELS
-from freshet.ranking.parameters import POLICIES
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from freshet.ranking.terms.registry import sparse_options
 from freshet.tuning.parameters import ItemModelParameters, SearchParameters

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from freshet.contracts.policies import POLICIES
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.history_block import HistoryBlock, read_block
-from freshet.ranking.parameters import POLICIES
+from freshet.ranking.histories.history_block import HistoryBlock, read_block
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.weights import Candidates, Trial, best_weights, ideal_dcg
 from tests.artifacts import CLOCK, all_scores, artifact, both, cases, random_artifact, random_history

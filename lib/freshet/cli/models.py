@@ -11,8 +11,8 @@ from freshet.cli.options import home_option, json_option
 from freshet.cli.output import Output, echo, echo_json
 from freshet.cli.step import step_command
 from freshet.core.logs import log_to
-from freshet.pipeline.model_choice import MODELS, VersionState, serve_champion_before, serve_version, version_states
 from freshet.runs.home import Home
+from freshet.runs.model_choice import MODELS, VersionState, serve_champion_before, serve_version, version_states
 from freshet.runs.steps import PROMOTE
 
 PREFIX = "freshet-"

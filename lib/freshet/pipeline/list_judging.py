@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from freshet.contracts.policies import POLICIES
 from freshet.contracts.shoppers import counts_as_taste, order_id, shopper_id
 from freshet.evaluation.baseline_strengths import baseline_strengths, window_name
 from freshet.evaluation.baselines import LISTS_SCHEMA, Baseline, baseline_lists
@@ -21,7 +22,6 @@ from freshet.evaluation.parameters import EvaluationParameters
 from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.pipeline.recommender_fits import had_items
 from freshet.ranking.lists import recommended
-from freshet.ranking.parameters import POLICIES
 
 SERVED = "served"
 

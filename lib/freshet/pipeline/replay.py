@@ -7,20 +7,106 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from freshet.contracts import EVALUATION_RESULTS, RECOMMENDATION_UPDATES, RECOMMENDATIONS, STREAM_METRICS
+from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.core.errors import DataTooSmallError, StateError
-from freshet.pipeline.live_quality import evaluate_live
-from freshet.pipeline.recommender_fits import events_until
+from freshet.evaluation.bootstrap import user_hash
+from freshet.evaluation.parameters import EvaluationParameters
+from freshet.evaluation.ranking import RANKING_METRICS, Figures, evaluation_rows, per_user, summary
+from freshet.evaluation.stacked_lists import stacked_lists
+from freshet.pipeline.recommender_fits import events_until, sample_of_shoppers
+from freshet.ranking.histories.packed_histories import EMPTY
 from freshet.ranking.lists import recommended_in_process
-from freshet.ranking.packed_histories import EMPTY
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
 from freshet.runs.steps import BUILD, RECOMMEND
 from freshet.service.lists.list_making import ServedModel
 from freshet.service.lists.live_replay import QUERY_PREFIX, LivePlan, replay_live
+from freshet.service.lists.slices import slice_number
 from freshet.tables.lookups.figures import rows_where
 from freshet.tables.small_writes import replace_rows
+
+BEFORE, AFTER = "before_fold_in", "after_fold_in"
+
+
+def evaluate_live(
+    events: DataFrame,
+    batch_lists: DataFrame,
+    stream_lists: DataFrame,
+    newcomers_list: list[str],
+    *,
+    plan: LivePlan,
+    target: str,
+    evaluation: EvaluationParameters,
+    run_id: str,
+) -> Figures:
+    """Rows of `evaluation_results`, task and split `live`: models before_fold_in and after_fold_in, paired.
+
+    Judged are shoppers with `target` events in a slice of the plan for whom the stream had made a list before that
+    slice; about `max_users` of them, chosen by a hash of the id, as they come to the driver. Before: the list in
+    `batch_lists`, for shoppers without one the items of `newcomers_list`. After: the newest list in
+    `stream_lists` made from what was known before the slice began. A shopper's figure is the mean over the shopper's
+    slices; figures and intervals are over shoppers, so that regulars do not outweigh the rest. Nobody to judge: no
+    rows.
+    """
+    known = F.greatest("event_clock", "caused_by_received_time")
+    made = stream_lists.select("user_id", known.alias("known"), "batch_id", F.col("items.item_id").alias("after"))
+    cases = (
+        target_slices(events, plan, target=target)
+        .join(made, on="user_id", how="inner")
+        .where(slice_number(F.col("known"), plan.start, plan.slice_length) < F.col("slice"))
+        .groupBy("slice", "user_id", "items")
+        .agg(F.max_by("after", F.struct("known", "batch_id")).alias("after"))
+        .persist()
+    )
+    try:
+        shoppers = cases.select("user_id").distinct()
+        chosen = cases.join(sample_of_shoppers(shoppers, evaluation.max_users), on="user_id", how="left_semi")
+        own = batch_lists.select("user_id", F.col("items.item_id").alias("before"))
+        common = F.array(*[F.lit(item) for item in newcomers_list]).cast("array<string>")
+        listed = (
+            chosen.join(own, on="user_id", how="left")
+            .select(
+                F.col("slice").cast("string").alias("slice"), "user_id", "items", "after",
+                user_hash(evaluation.seed).alias("user_hash"), F.coalesce("before", common).alias("before"),
+            )
+            .toArrow()
+        )  # fmt: skip
+    finally:
+        cases.unpersist()
+    figures = summary(_per_shopper(listed, evaluation), samples=evaluation.bootstrap_samples, by=("model",))
+    return evaluation_rows(figures, run_id=run_id, split="live", task="live")
+
+
+def _per_shopper(listed: pa.Table, evaluation: EvaluationParameters) -> pa.Table:
+    """(model, user_id, user_hash, k, metrics): means over the slices of (slice, user_id, ..., before, after)."""
+    columns = {BEFORE: "before", AFTER: "after"}
+    lists = stacked_lists(listed, keep=["slice", "user_id"], name="model", columns=columns)
+    truth = listed.select(["slice", "user_id", "user_hash", "items"])
+    judged = per_user(lists, truth, ks=evaluation.ks, by=("slice", "model"))
+    keys = ["model", "user_id", "user_hash", "k"]
+    means = judged.group_by(keys).aggregate([(metric, "mean") for metric in RANKING_METRICS])
+    return means.rename_columns([name.removesuffix("_mean") for name in means.column_names])
+
+
+def target_slices(events: DataFrame, plan: LivePlan, *, target: str) -> DataFrame:
+    """(slice, user_id, items array<string>): the distinct items of shoppers' `target` events in each slice."""
+    happened = F.col("event_time")
+    within = (happened >= F.lit(plan.start)) & (happened < F.lit(plan.end)) & (F.col("event_name") == target)
+    number = slice_number(happened, plan.start, plan.slice_length)
+    return (
+        events.where(within & counts_as_taste())
+        .select(number.alias("slice"), shopper_id().alias("user_id"), "item_id")
+        .groupBy("slice", "user_id")
+        .agg(_distinct_items())
+    )
+
+
+def _distinct_items() -> Column:
+    return F.array_sort(F.collect_set("item_id")).alias("items")
 
 
 def inputs(job: Job) -> dict[str, Any]:

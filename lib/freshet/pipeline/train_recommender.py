@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
+from freshet.contracts.policies import POLICIES
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.evaluation.splitting import Windows, known_before
@@ -27,7 +28,6 @@ from freshet.pipeline.recommender_fits import (
 )
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.extensions import extension_digests, loaded_extensions
-from freshet.ranking.parameters import POLICIES
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.registry import sparse_options
 from freshet.registry.versions import ModelVersion

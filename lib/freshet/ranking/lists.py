@@ -18,9 +18,9 @@ from freshet.contracts.models import LIST_ITEM
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.availability import places_of, read_unavailable
 from freshet.ranking.best_items import best_items, cut
-from freshet.ranking.entry_columns import with_entry_columns, without_entry_columns
-from freshet.ranking.history_block import HistoryBlock, packed_block, read_entries
-from freshet.ranking.packed_histories import PackedHistories
+from freshet.ranking.histories.entry_columns import with_entry_columns, without_entry_columns
+from freshet.ranking.histories.history_block import HistoryBlock, packed_block, read_entries
+from freshet.ranking.histories.packed_histories import PackedHistories
 from freshet.ranking.reasons import reasons
 from freshet.ranking.scoring import NOTHING, ScoredBlock, scored
 

@@ -1,14 +1,10 @@
-"""Parameters of lists, and the recipe that a model's search has found."""
+"""Parameters of lists."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from freshet.core.parameters import parameters
-
-NEXT_BASKETS, NEW_ITEMS = "next_baskets", "new_items"
-POLICIES = (NEXT_BASKETS, NEW_ITEMS)
-"""next_baskets: what a shopper had before may come again; new_items: it is left out."""
 
 
 @parameters

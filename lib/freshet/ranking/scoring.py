@@ -19,7 +19,7 @@ from freshet.models.items.registry import ITEM_MODELS
 from freshet.numeric.row_kernels import add_rows, add_scaled_product, scaled_product
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in
-from freshet.ranking.history_block import HistoryBlock
+from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.search.order import SearchOrder
 from freshet.ranking.terms.reason import Reason
 from freshet.ranking.terms.registry import FACTORS, sparse_term, weighed

@@ -20,8 +20,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS, TableContract
 from freshet.core.errors import DataTooSmallError, StateError
+from freshet.ranking.histories.packed_histories import PackedHistories
 from freshet.ranking.lists import recommended_in_process
-from freshet.ranking.packed_histories import PackedHistories
 from freshet.runs.job import Job
 from freshet.runs.policies import policy_of_lists
 from freshet.runs.registered_models import RECOMMENDER, champion

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.policies import POLICIES
 from freshet.numeric.row_kernels import picked
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import best_items, cut
-from freshet.ranking.history_block import HistoryBlock, read_block
-from freshet.ranking.parameters import POLICIES
+from freshet.ranking.histories.history_block import HistoryBlock, read_block
 from freshet.ranking.scoring import scored, sparse_terms
 from freshet.ranking.terms.registry import FACTORS, weighed
 from freshet.tuning.weights import Candidates, ideal_dcg

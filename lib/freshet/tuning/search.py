@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from freshet.contracts.policies import POLICIES
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.models.factors.als import Factoriser
@@ -21,7 +22,6 @@ from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.extensions import loaded_extensions
-from freshet.ranking.parameters import POLICIES
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.registry import FACTORS, sparse_options
 from freshet.tuning.item_models import item_model_or_none

@@ -12,8 +12,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from freshet.contracts.policies import POLICIES
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.parameters import POLICIES
 from freshet.ranking.terms.registry import FACTORS, POPULARITY
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.parameters import SearchParameters

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.ranking.parameters import POLICIES
+from freshet.contracts.policies import POLICIES
 from freshet.ranking.terms.reason import TASTE
 from freshet.ranking.terms.term import FactorProduct, ItemFactors
 

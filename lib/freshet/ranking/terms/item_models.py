@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from freshet.contracts.policies import POLICIES
 from freshet.models.items.item_model import ItemModel
-from freshet.ranking.parameters import POLICIES
 from freshet.ranking.terms.reason import SIMILAR_TO
 from freshet.ranking.terms.term import ItemModelProduct
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from freshet.ranking.parameters import POLICIES
+from freshet.contracts.policies import POLICIES
 from freshet.ranking.terms.reason import POPULAR_NOW
 from freshet.ranking.terms.term import ItemVector
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.policies import NEXT_BASKETS
 from freshet.models.items.item_model import no_decay_at_zero
-from freshet.ranking.history_block import HistoryBlock
-from freshet.ranking.parameters import NEXT_BASKETS
+from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.terms.reason import BOUGHT_BEFORE
 from freshet.ranking.terms.term import OwnHalfLives, SparseRows
 

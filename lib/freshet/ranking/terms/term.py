@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.models.items.item_model import ItemModel, configuration_of
-from freshet.ranking.history_block import HistoryBlock
+from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.terms.reason import Reason
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import RECOMMENDATIONS
-from freshet.ranking.entry_columns import (
+from freshet.ranking.histories.entry_columns import (
     STORED,
     STORED_TEXTS,
     entry_columns,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.core.errors import BusyError, StateError
-from freshet.ranking.packed_histories import NAME_BITS, PackedHistories, merged, microseconds, packed_what
+from freshet.ranking.histories.packed_histories import NAME_BITS, PackedHistories, merged, microseconds, packed_what
 from freshet.service.lists.codes import Codes
 from freshet.service.lists.logins import read
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.core.errors import StateError
-from freshet.ranking.packed_histories import TIME, microseconds
+from freshet.ranking.histories.packed_histories import TIME, microseconds
 from freshet.service.lists import logins
 from freshet.service.lists.history_store import HistoryStore
 from freshet.service.lists.logins import Run

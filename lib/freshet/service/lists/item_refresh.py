@@ -22,7 +22,7 @@ from freshet.core.threads import scheduler_pool
 from freshet.features.interactions import InteractionParameters, histories, interaction_signals, strengths_by_half_life
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import gram_matrix
-from freshet.ranking.history_block import read_block
+from freshet.ranking.histories.history_block import read_block
 from freshet.ranking.new_items import content_vectors, solved_items, with_new_items
 from freshet.ranking.scoring import shopper_factors
 from freshet.registry.retention import drop_old_minors

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.packed_histories import TIME, PackedHistories, microseconds
+from freshet.ranking.histories.packed_histories import TIME, PackedHistories, microseconds
 from freshet.service.lists.history_store import SHOPPERS_AT_A_TIME, HistoryStore
 from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.small_writes import append_arrow

@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix
 
 from freshet.numeric.coded_rows import changes
 from freshet.numeric.compiled import compiled
-from freshet.ranking.entry_columns import FIELDS, column_of, list_lengths
-from freshet.ranking.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
+from freshet.ranking.histories.entry_columns import FIELDS, column_of, list_lengths
+from freshet.ranking.histories.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
 
 _DAY_MICROSECONDS = 86_400_000_000
 

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
-from freshet.ranking.packed_histories import microseconds
+from freshet.ranking.histories.packed_histories import microseconds
 
 FIELDS = ("event_time", "item_id", "event_name", "order_id")
 

@@ -1,0 +1,1 @@
+"""Histories of shoppers as scoring reads them: packed, in blocks, as columns of an Arrow batch."""

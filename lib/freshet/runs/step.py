@@ -91,7 +91,8 @@ class Step:
     A table that another process writes is waited for `patience_seconds`. A step that `adds_to_others` runs again when
     others have written to its tables since: its result depends on the rows that were there. A step that
     `starts_home` may be the first in a home. `check` is given the paths among its options and raises what is wrong with
-    them before Spark is started. `summary` is printed at the end of a run of this step alone, with the values of its record.
+    them before Spark is started. `summary` is printed at the end of a run of this step alone, with the values of its
+    record.
 
     The command and the job script are called by the step's name, or by that of its `group`, which then has the help
     and the schedule. A step without a schedule has no job script.

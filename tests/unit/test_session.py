@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.core.session import CLASS_ARCHIVE
+from freshet.core.errors import SetupError
+from freshet.core.session import CLASS_ARCHIVE, JAVA_LOG, _java_writes_to
 from tests.conftest import REPOSITORY
 
 ASKED = """
@@ -88,6 +89,25 @@ def test_options_that_java_refuses_are_one_line(tmp_path: Path, monkeypatch: pyt
     assert done.returncode == 1
     ours = [line for line in done.stderr.splitlines() if line.startswith("freshet:")]
     assert len(ours) == 1, done.stderr
-    assert "Conflicting collector combinations" in done.stdout + done.stderr  # in Java's own words
+    assert "Multiple garbage collectors selected" in done.stdout  # Java's own words
     assert "Java did not start" in ours[0]
     assert "FRESHET_JAVA_OPTIONS" in ours[0]
+
+
+def test_what_java_writes_is_in_its_log_alone_unless_it_does_not_start(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / JAVA_LOG
+    with _java_writes_to(log):
+        subprocess.run(["sh", "-c", "echo WARNING >&2"], check=True)
+    os.write(2, b"ours\n")
+    assert (capfd.readouterr().err, log.read_text()) == ("ours\n", "WARNING\n")
+
+    def fails() -> None:
+        with _java_writes_to(log):
+            subprocess.run(["sh", "-c", "echo Error: no memory >&2"], check=True)
+            raise SetupError("Java did not start")
+
+    with pytest.raises(SetupError):
+        fails()
+    assert capfd.readouterr().err == "Error: no memory\n"

@@ -97,8 +97,8 @@ def test_a_save_that_comes_second_keeps_the_first_one(tmp_path: Path, monkeypatc
     second = artifact(["a", "b"])
     write = Artifact._write
 
-    def overtaken(self: Artifact, part: Path) -> None:
-        write(self, part)
+    def overtaken(self: Artifact, part: Path, like: Path | None) -> None:
+        write(self, part, like)
         monkeypatch.setattr(Artifact, "_write", write)
         artifact(["a"]).save(tmp_path / "1")
 

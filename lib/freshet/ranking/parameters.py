@@ -24,6 +24,6 @@ class ListParameters:
         description="an anonymous shopper gets a batch list only when seen so many days before the cut"
     )
     similar_length: int = Field(
-        ge=1, description="neighbours kept in similar_items, of those that item_models.neighbour_counts has made"
+        ge=1, description="neighbours kept in similar_items, of those that item_models.neighbours.counts has made"
     )
     popular_length: int = Field(ge=1, description="places of each list in popular_items")

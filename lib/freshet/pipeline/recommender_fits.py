@@ -29,8 +29,10 @@ from freshet.features.interactions import (
 from freshet.features.items import item_features
 from freshet.models.factors.als import Factoriser, FittedAls
 from freshet.models.items.item_model import TrainingData
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
+from freshet.ranking.extensions import loaded_extensions
 from freshet.ranking.recipe import Recipe
 from freshet.runs.job import Job
 from freshet.runs.settings import Settings
@@ -121,6 +123,24 @@ class SignalsAt:
         """Frees what was kept."""
         self._strengths.unpersist()
         self._wishes.unpersist()
+
+
+def bare_recipe(target: str, job: Job) -> Recipe:
+    """A recipe by the settings without a factor model and without any weight; it has the models of similar items."""
+    options = job.settings.item_models.options()
+    return Recipe(
+        target=target,
+        event_weights=job.settings.interactions.weights,
+        als=None,
+        item_half_life_days=None,
+        item_min_strength=0.0,
+        user_half_life_days=None,
+        user_min_strength=0.0,
+        item_models={name: of_model[0] for name, of_model in options.items() if ITEM_MODELS[name].is_similar_items},
+        sparse_terms={},
+        weights={},
+        extensions=loaded_extensions(),
+    )
 
 
 def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:

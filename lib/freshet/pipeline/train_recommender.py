@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
@@ -18,6 +19,7 @@ from freshet.models.items.item_model import TrainingData
 from freshet.pipeline.recommender_fits import (
     Fitted,
     SignalsAt,
+    bare_recipe,
     built_catalogue,
     catalogue,
     events_until,
@@ -27,9 +29,9 @@ from freshet.pipeline.recommender_fits import (
     repeat_share,
 )
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.extensions import extension_digests, loaded_extensions
+from freshet.ranking.extensions import extension_digests
+from freshet.ranking.plain_methods import own_items_first
 from freshet.ranking.recipe import Recipe
-from freshet.ranking.terms.registry import sparse_options
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.training import blend_svg, trials_svg
 from freshet.runs.job import Job
@@ -98,16 +100,15 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
         cases, features, _ = side_by_side(operator.call, inputs, spark=job.spark, at_once=len(inputs))
         data = TrainingData(signals.strengths, signals.sequences(), features, cut)
         judged = cases.count()
+        result = None
         if judged < settings.search.min_validation_users:
-            job.notify("too few shoppers come back to search settings: popularity and own frequency are served")
+            job.notify("too few shoppers come back to search settings")
+        else:
+            result = _search(job, cases, data, target, _search_record(job, fingerprint))
+        if result is None:
+            job.notify("own items come first in lists, then what is popular")
             plain = fitted(_unsearched(target, job), data, settings=settings, by=factoriser(job))
             result = SearchResult(plain.artifact, {}, [], {"next_baskets": judged})
-        else:
-            result = searched(
-                Judging(cases, settings.gate.k), data, target=target, event_weights=settings.interactions.weights,
-                params=settings.search, item_models=settings.item_models, factoriser=factoriser(job),
-                record=_search_record(job, fingerprint),
-            )  # fmt: skip
         repeated = repeat_share(cases, target=target)
         result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
         if before is not None:
@@ -116,6 +117,19 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     finally:
         signals.forget()
     return result, repeated
+
+
+def _search(job: Job, cases: DataFrame, data: TrainingData, target: str, record: Path) -> SearchResult | None:
+    """The result of a search; None where there is too little to learn tastes from, of which the user is told."""
+    settings = job.settings
+    try:
+        return searched(
+            Judging(cases, settings.gate.k), data, target=target, event_weights=settings.interactions.weights,
+            params=settings.search, item_models=settings.item_models, factoriser=factoriser(job), record=record,
+        )  # fmt: skip
+    except DataTooSmallError as reason:
+        job.notify(f"nothing is searched: {reason}")
+        return None
 
 
 def _search_record(job: Job, fingerprint: str) -> Path:
@@ -128,21 +142,8 @@ def _champion_recipe(job: Job) -> Recipe | None:
 
 
 def _unsearched(target: str, job: Job) -> Recipe:
-    """What is served where nothing can be searched: own frequency and popularity, by the settings' weights."""
-    weights, options = job.settings.search.unsearched_weights, job.settings.item_models.options()
-    return Recipe(
-        target=target,
-        event_weights=job.settings.interactions.weights,
-        als=None,
-        item_half_life_days=None,
-        item_min_strength=0.0,
-        user_half_life_days=None,
-        user_min_strength=0.0,
-        item_models={name: of_model[0] for name, of_model in options.items()},
-        sparse_terms=sparse_options(job.settings.search),
-        weights=dict.fromkeys(POLICIES, weights),
-        extensions=loaded_extensions(),
-    ).without_unused()
+    """What is served where nothing can be searched: own items first, then neighbours of them or what is popular."""
+    return own_items_first(bare_recipe(target, job), half_life_days=job.settings.search.own_half_lives_days[0])
 
 
 def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted) -> ModelVersion:

@@ -4,11 +4,9 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from freshet.core.errors import StateError
 from freshet.models.factors.parameters import AlsParameters
 from freshet.models.items.item_model import FitLimits
 from freshet.models.items.registry import ITEM_MODELS
-from freshet.ranking.terms.registry import check_names
 from freshet.tuning.study import Effort
 
 
@@ -19,7 +17,7 @@ class SearchParameters:
     Factor models: `trials` of them at most, out of all combinations of `ranks`, `max_iters`, `reg_params`, `alphas`,
     `item_half_lives_days` and `min_strengths`, beginning with the first of each; `trials_at_once` run side by side;
     `patience` trials that gain less than `min_gain` end it. Each is folded in by every one of `user_half_lives_days`.
-    `unsearched_weights` are served where fewer than `min_validation_users` shoppers can be judged.
+    With fewer than `min_validation_users` shoppers to judge by nothing is searched.
     """
 
     trials: int
@@ -40,7 +38,6 @@ class SearchParameters:
     min_gain: float
     max_validation_users: int
     min_validation_users: int
-    unsearched_weights: dict[str, float]
 
     def __post_init__(self) -> None:
         grids = (*self.space.values(), self.user_half_lives_days, self.own_half_lives_days)
@@ -54,10 +51,6 @@ class SearchParameters:
             raise ValueError("half-lives must be 0 or more")
         for reg, alpha in itertools.product(self.reg_params, self.alphas):
             AlsParameters(self.ranks[0], self.max_iters[0], reg, alpha, self.seed, self.reg_power)
-        try:
-            check_names({"unsearched_weights": self.unsearched_weights})
-        except StateError as error:
-            raise ValueError(f"unsearched_weights: {error}") from None
         _ = self.effort
 
     @property

@@ -39,6 +39,49 @@ class Popularity(ItemVector):
         return float(values.min())
 
 
+class PopularityRank(ItemVector):
+    """The share of the catalogue's distinct ranks that lie below an item's own: from 0 to below 1.
+
+    Items are ranked by shoppers within so many days, or of all time, equal ones by those of 30 days, then of all time;
+    items equal in all three have the same value. So the value is bounded however popular an item is, unlike the
+    standardised terms. No search weighs it: plain methods do (ranking/plain_methods.py).
+    """
+
+    name = "item_rank"
+    reason = POPULAR_NOW
+    policies = ()
+    is_standardised = False
+
+    def member(self, days: int | None) -> str:
+        """The name by window of POPULARITY_WINDOWS_DAYS, None for all time."""
+        return f"{self.name}_all" if days is None else f"{self.name}_{days}d"
+
+    def describe(self, member: str) -> str:
+        found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
+        return (
+            f"Place among the popular of the last {found[1]} days" if found else "Place among the popular of all time"
+        )
+
+    def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
+        windows: dict[int | None, str] = {days: f"shoppers_{days}d" for days in POPULARITY_WINDOWS_DAYS}
+        windows[None] = "shoppers"
+        return {self.member(days): self._ranks(features, column) for days, column in windows.items()}
+
+    def of_new_item(self, values: NDArray[np.float32]) -> float:
+        return float(values.min())
+
+    @staticmethod
+    def _ranks(features: pa.Table, column: str) -> NDArray[np.float64]:
+        keys = [_numbers(features, name) for name in ("shoppers", "shoppers_30d", column)]
+        order = np.lexsort(keys)
+        is_higher = np.zeros(len(order), dtype=np.bool_)
+        for key in keys:
+            is_higher[1:] |= key[order[1:]] != key[order[:-1]]
+        below = np.empty(len(order), dtype=np.int64)
+        below[order] = np.cumsum(is_higher)
+        return below / (is_higher.sum() + 1)
+
+
 class Trend(ItemVector):
     """The log trend."""
 

@@ -12,15 +12,20 @@ from freshet.core.named import NameRegistry
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.factors import Factors
 from freshet.ranking.terms.item_models import ItemModelTerm
-from freshet.ranking.terms.item_vectors import Newness, Popularity, Trend
+from freshet.ranking.terms.item_vectors import Newness, Popularity, PopularityRank, Trend
 from freshet.ranking.terms.own_items import OwnFrequency, OwnSeen
 from freshet.ranking.terms.reason import BUILT_IN, Reason
 from freshet.ranking.terms.term import ItemVector, OwnHalfLives, SparseRows, Term
 
 FACTORS = Factors()
+OWN_FREQUENCY = OwnFrequency()
+OWN_SEEN = OwnSeen()
 POPULARITY = Popularity()
+POPULARITY_RANK = PopularityRank()
 
-TERMS: NameRegistry[Term] = NameRegistry("term", FACTORS, OwnFrequency(), OwnSeen(), POPULARITY, Trend(), Newness())
+TERMS: NameRegistry[Term] = NameRegistry(
+    "term", FACTORS, OWN_FREQUENCY, OWN_SEEN, POPULARITY, Trend(), Newness(), POPULARITY_RANK
+)
 """In the order in which a search weighs them. Item models are terms too: see `term_of`."""
 
 RECENT_POPULARITY = tuple(POPULARITY.member(days) for days in (30, 90, 365, None))
@@ -71,7 +76,7 @@ def item_vectors(
     named = {name for terms in weights.values() for name in terms}
     found = {}
     for term in TERMS:
-        if isinstance(term, ItemVector):
+        if isinstance(term, ItemVector) and (term.policies or any(term_of(name) is term for name in named)):
             for name, values in term.vectors(features, as_of=as_of).items():
                 if term.policies or name in named:
                     found[name] = _standardised(values) if term.is_standardised else values.astype(np.float32)

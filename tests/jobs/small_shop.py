@@ -54,7 +54,13 @@ def shop_rows() -> list[str]:
 
 def write_shop(folder: Path, more: Sequence[str] = ()) -> tuple[Path, Path]:
     """Writes mapping and data, with `more` lines at the end; their paths."""
-    mapping, data = folder / "small_shop.toml", folder / "orders.csv"
-    mapping.write_text(_MAPPING)
+    mapping, data = write_mapping(folder), folder / "orders.csv"
     data.write_text("\n".join([*shop_rows(), *more]) + "\n")
     return mapping, data
+
+
+def write_mapping(folder: Path) -> Path:
+    """Writes the mapping of such exports; its path."""
+    mapping = folder / "small_shop.toml"
+    mapping.write_text(_MAPPING)
+    return mapping

@@ -16,6 +16,7 @@ from freshet.evaluation.parameters import GateParameters
 from freshet.evaluation.ranking import Figures, evaluation_rows, paired_difference, per_user, summary
 from freshet.evaluation.splitting import known_before
 from freshet.pipeline.list_judging import collected, plain_lists, served_lists, truths
+from freshet.pipeline.plain_champion import Judging, is_needed, plain_champion
 from freshet.pipeline.recommender_fits import events_until, judged_cases
 from freshet.pipeline.retention import retired
 from freshet.registry.versions import ModelVersion
@@ -38,20 +39,32 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     """Decides on every challenger; keeps the decisions and the best baselines."""
     decided: dict[str, GateDecision] = {}
     baselines: list[list[str]] = []
+    plain: dict[str, Any] = {}
     for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
         version = _trained(job, name)
         if version is None:
             continue
         if name == RECOMMENDER:
-            decided[name], baselines = _recommender_decision(job, version, fingerprint)
+            decided[name], baselines, judging = _recommender_decision(job, version, fingerprint)
+            _carried_out(job, version, decided[name])
+            if not decided[name].accepted and is_needed(job, version):
+                plain = {"plain": _plain_champion(job, version, judging)}
         else:
             decided[name] = model_decision(job, version)
-        _carried_out(job, version, decided[name])
+            _carried_out(job, version, decided[name])
     if not decided:
         raise DataTooSmallError("no model was trained, so there is none to promote")
     retired(job)
     outcomes = {name: {"accepted": one.accepted, "reasons": one.reasons} for name, one in decided.items()}
-    return {"decisions": outcomes, "baselines": baselines}
+    return {"decisions": outcomes, "baselines": baselines, **plain}
+
+
+def _plain_champion(job: Job, refused: ModelVersion, judging: Judging) -> dict[str, Any]:
+    """Makes the best plain methods champion while nothing else serves; what the record keeps of it."""
+    job.notify("the challenger was refused and nothing serves: the best plain methods are fitted")
+    made = plain_champion(job, refused, judging)
+    _carried_out(job, made.version, made.decision)
+    return {"version": made.version.version, "reasons": made.decision.reasons, "recipe": made.recipe}
 
 
 def _trained(job: Job, name: str) -> ModelVersion | None:
@@ -62,8 +75,10 @@ def _trained(job: Job, name: str) -> ModelVersion | None:
     return registry(job).find(name, record["fingerprint"])
 
 
-def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple[GateDecision, list[list[str]]]:
-    """The gate's decision, and the best baseline of each family on validation, as (family, strength)."""
+def _recommender_decision(
+    job: Job, version: ModelVersion, run_id: str
+) -> tuple[GateDecision, list[list[str]], Judging]:
+    """The gate's decision, the best baseline of each family on validation, as (family, strength), and the cases."""
     windows, settings, target = job.windows(), job.settings, job.record(BUILD)["target"]
     evaluation = settings.evaluation
     events, cut = events_until(job, windows), windows.validation_cut
@@ -84,7 +99,8 @@ def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple
     judged = per_user(collected(*lists, plain), truth, ks=evaluation.ks, by=_BY)
     best = _best_baselines(judged, settings.gate)
     figures = _figures(job, judged, best, run_id)
-    return _decision(job, judged, figures, best, before.is_dir()), [[b.family, b.strength] for b in best]
+    decision = _decision(job, judged, figures, best, before.is_dir())
+    return decision, [[b.family, b.strength] for b in best], Judging(cases, truth)
 
 
 def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, ...]:

@@ -143,6 +143,17 @@ def bare_recipe(target: str, job: Job) -> Recipe:
     )
 
 
+def recipe_params(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as the parameters of a run: those of each task and of each item model under a name of its own."""
+    values = recipe.to_values()
+    weights, models = values.pop("weights"), values.pop("item_models")
+    return {
+        **values,
+        **{f"weights.{policy}": chosen for policy, chosen in weights.items()},
+        **{f"item_models.{name}": configuration for name, configuration in models.items()},
+    }
+
+
 def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:
     """The item features of all items known before `as_of`: item-sized, so it may come to the driver."""
     return item_features(events, as_of=as_of, target=target).toArrow()

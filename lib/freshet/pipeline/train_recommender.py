@@ -26,6 +26,7 @@ from freshet.pipeline.recommender_fits import (
     factoriser,
     fitted,
     judged_cases,
+    recipe_params,
     repeat_share,
 )
 from freshet.ranking.artifact import Artifact
@@ -166,15 +167,8 @@ def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted)
 
 
 def _params(result: SearchResult, final: Fitted) -> dict[str, Any]:
-    recipe = result.artifact.recipe.to_values()
-    weights, models = recipe.pop("weights"), recipe.pop("item_models")
     engine = {"engine": final.als.engine} if final.als is not None else {}
-    return {
-        **recipe,
-        **engine,
-        **{f"weights.{policy}": chosen for policy, chosen in weights.items()},
-        **{f"item_models.{name}": configuration for name, configuration in models.items()},
-    }
+    return {**recipe_params(result.artifact.recipe), **engine}
 
 
 def _write_factors(job: Job, final: Fitted, version: str) -> None:

@@ -128,10 +128,12 @@ PROMOTE = Step(
     title="Judge challengers at the gate",
     help="Judge each challenger at the gate; make it champion or refuse it with reasons.",
     after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
-    reads=(EVENTS,),
+    reads=(EVENTS, ITEM_FEATURES),
     writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
-    sections=("evaluation", "gate", "interactions", "money"),
-    also_sections=("compaction",),  # how many old versions of the models are kept
+    # The last two: of plain methods that serve where the challenger is refused.
+    sections=("evaluation", "gate", "interactions", "money", "item_models", "factorisation"),
+    # How many old versions of the models are kept; how many models of a fit run side by side.
+    also_sections=("compaction", "search"),
     inputs=late("freshet.pipeline.promote:inputs"),
     work=late("freshet.pipeline.promote:work"),
     schedule=Schedule(AFTER, SMALL),

@@ -82,6 +82,10 @@ def recipe(sources: Sources) -> Recipe | Missing:
     record = sources.record(TRAIN_RECOMMENDER)
     if isinstance(record, Missing):
         return record
+    plain = _plain(sources)
+    if plain is not None:
+        # What was learned was refused; its figures are not those of what serves.
+        record = {"recipe": plain["recipe"]}
     served = LearnedRecipe.from_values(record["recipe"])
     weights = tuple(
         (task, tuple(sorted(terms.items(), key=lambda pair: (-abs(pair[1]), pair[0]))))
@@ -127,8 +131,17 @@ def models(sources: Sources) -> tuple[Model, ...] | Missing:
             reasons = tuple(decision.get("reasons", ()))
             told.append(Model(name, f"{version}.0", version == serving, decision.get("accepted"), reasons))
         if serving is not None and serving != version:
-            told.append(Model(name, f"{serving}.0", True, None, ()))
+            plain = _plain(sources) if name == RECOMMENDER else None
+            accepted, why = (None, ()) if plain is None else (True, tuple(plain["reasons"]))
+            told.append(Model(name, f"{serving}.0", True, accepted, why))
     return tuple(told) or Missing("no model was trained")
+
+
+def _plain(sources: Sources) -> dict[str, Any] | None:
+    """What the gate recorded of the plain methods that it made champion, if they serve still."""
+    plain: dict[str, Any] | None = sources.value(PROMOTE, "plain")
+    serving = sources.champions.get(RECOMMENDER)
+    return plain if plain is not None and plain["version"] == serving else None
 
 
 def tables(sources: Sources) -> tuple[Table, ...] | Missing:

@@ -1,0 +1,201 @@
+"""The plain method that serves while every challenger so far was refused: better than no list at all.
+
+The methods are recipes of ranking/plain_methods.py, fitted as of the validation cut and judged on the same
+shoppers as the challenger. The best one of each task, fitted as of the run's cut, becomes a model version of its own
+and champion. Later challengers are compared with it as with any champion.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from freshet.contracts import EVENTS, ITEM_FEATURES
+from freshet.evaluation.gate import GateDecision
+from freshet.evaluation.ranking import per_user
+from freshet.evaluation.splitting import known_before
+from freshet.models.item_model import TrainingData
+from freshet.pipeline.list_judging import collected, served_lists
+from freshet.pipeline.recommender_fits import (
+    SignalsAt,
+    bare_recipe,
+    built_catalogue,
+    catalogue,
+    events_until,
+    factoriser,
+    fitted,
+    recipe_params,
+)
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.parameters import POLICIES
+from freshet.ranking.plain_methods import own_terms, plain_weights
+from freshet.ranking.recipe import Recipe
+from freshet.registry.versions import ModelVersion
+from freshet.report.charts.training import blend_svg
+from freshet.runs.job import Job
+from freshet.runs.registered_models import RECOMMENDER, SCORING, champion, registry, validation_folder
+from freshet.runs.steps import BUILD
+
+Methods = dict[str, dict[str, dict[str, float]]]
+"""Weights by policy and by method."""
+
+_TAG = "freshet.plain_method"
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Cases (user_id, history, truth) of the validation days, and their truth by task as steps.judging gives it."""
+
+    cases: DataFrame
+    truth: pa.Table
+
+
+@dataclass(frozen=True)
+class PlainChampion:
+    """The version that serves, why, and its recipe."""
+
+    version: ModelVersion
+    decision: GateDecision
+    recipe: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The best method of a task: its mean of the gate's metric over so many shoppers; None where nobody was judged."""
+
+    method: str
+    value: float | None
+    users: int
+
+
+def is_needed(job: Job, refused: ModelVersion) -> bool:
+    """Whether nothing serves but what this module may have made for the same challenger before it was killed."""
+    serving = champion(job, RECOMMENDER)
+    return serving is None or serving.fingerprint == _fingerprint(refused)
+
+
+def plain_champion(job: Job, refused: ModelVersion, judging: Judging) -> PlainChampion:
+    """Registers the best plain method of each task. The caller writes the decision and promotes."""
+    methods = plain_methods(job)
+    chosen = _judged(job, refused, methods, judging)
+    weights = {policy: methods[policy][choice.method] for policy, choice in chosen.items()}
+    recipe = replace(_recipe(job), weights=weights).without_unused()
+    decision = _decision(job, refused, chosen)
+    version = registry(job).find(RECOMMENDER, _fingerprint(refused))
+    if version is None:
+        version = _registered(job, refused, recipe, chosen, decision)
+    return PlainChampion(version, decision, recipe.to_values())
+
+
+def plain_methods(job: Job) -> Methods:
+    """The methods that the settings of the evaluation name, as far as lists can be made by them."""
+    evaluation = job.settings.evaluation
+    days = evaluation.baseline_half_lives_days
+    windows = evaluation.baseline_windows_days
+    return {policy: plain_weights(policy, half_lives_days=days, windows_days=windows) for policy in POLICIES}
+
+
+def _fingerprint(refused: ModelVersion) -> str:
+    return f"{refused.fingerprint}-plain"
+
+
+def _recipe(job: Job) -> Recipe:
+    """What all methods share; of weights it has every term that one of them uses."""
+    bare = bare_recipe(job.record(BUILD)["target"], job)
+    weights = {
+        policy: {term: 1.0 for terms in methods.values() for term in terms}
+        for policy, methods in plain_methods(job).items()
+    }
+    return replace(bare, sparse_terms=own_terms(job.settings.evaluation.baseline_half_lives_days), weights=weights)
+
+
+@contextmanager
+def _training_data(job: Job, recipe: Recipe, cut: datetime) -> Iterator[TrainingData]:
+    """What was known before a cut, as the recipe's models are fitted on it."""
+    windows = job.windows()
+    known = known_before(events_until(job, windows), cut)
+    target = job.record(BUILD)["target"]
+    features = built_catalogue(job, windows) if cut == windows.cut else catalogue(known, as_of=cut, target=target)
+    signals = SignalsAt(known, cut, job.settings.interactions, recipe.half_lives())
+    try:
+        yield TrainingData(signals.strengths, signals.sequences(), features, cut)
+    finally:
+        signals.forget()
+
+
+def _fitted(job: Job, recipe: Recipe, cut: datetime) -> Artifact:
+    with _training_data(job, recipe, cut) as data:
+        return fitted(recipe, data, settings=job.settings, by=factoriser(job)).artifact
+
+
+def _judged(job: Job, refused: ModelVersion, methods: Methods, judging: Judging) -> dict[str, _Choice]:
+    """The best method of each policy by the gate's metric on the validation days, the earlier one of equals."""
+    gate, cut = job.settings.gate, job.windows().validation_cut
+    artifact = _fitted(job, _recipe(job), cut)
+    names = list(dict.fromkeys(name for of_policy in methods.values() for name in of_policy))
+    # Named such that a later step removes what a killed one has left.
+    scratch = validation_folder(job.home, refused.fingerprint, "challenger-plain")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        lists = []
+        for name in names:
+            # A method that one of the tasks does not have is not looked at there.
+            weights = {policy: of_policy.get(name, {}) for policy, of_policy in methods.items()}
+            replace(artifact, recipe=replace(artifact.recipe, weights=weights)).save(scratch / name)
+            lists.append(served_lists(judging.cases, artifact=scratch / name, clock=cut, length=gate.k, model=name))
+        judged = per_user(collected(*lists), judging.truth, ks=[gate.k], by=("task", "model"))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    means = judged.group_by(["task", "model"]).aggregate([(gate.metric, "mean"), (gate.metric, "count")])
+    found = {(row["task"], row["model"]): row for row in means.to_pylist()}
+    return {policy: _best(policy, list(methods[policy]), found, gate.metric) for policy in POLICIES}
+
+
+def _best(policy: str, names: list[str], found: Mapping[tuple[str, str], dict[str, Any]], metric: str) -> _Choice:
+    choices = [
+        _Choice(name, row[f"{metric}_mean"], row[f"{metric}_count"])
+        for name in names
+        if (row := found.get((policy, name))) is not None
+    ]
+    return max(choices, key=lambda choice: choice.value or 0.0, default=_Choice(names[0], None, 0))
+
+
+def _decision(job: Job, refused: ModelVersion, chosen: Mapping[str, _Choice]) -> GateDecision:
+    gate = job.settings.gate
+    reasons = [f"version {refused.model_version} was refused and nothing serves: the best plain methods do until then"]
+    metrics = {}
+    for policy, choice in chosen.items():
+        metrics[f"{policy}.users"] = float(choice.users)
+        if choice.value is None:
+            reasons.append(f"{policy}: {choice.method}, as nobody could be judged")
+            continue
+        metrics[f"{policy}.value"] = choice.value
+        shown = f"{gate.metric}@{gate.k} {choice.value:.4f} over {choice.users} shoppers"
+        reasons.append(f"{policy}: {choice.method} is the best of the plain methods, {shown}")
+    return GateDecision(accepted=True, reasons=tuple(reasons), metrics=metrics)
+
+
+def _registered(
+    job: Job, refused: ModelVersion, recipe: Recipe, chosen: Mapping[str, _Choice], decision: GateDecision
+) -> ModelVersion:
+    """The version fitted as of the run's cut, like the challenger."""
+    artifact = _fitted(job, recipe, job.windows().cut)
+    store = registry(job)
+    tags = {_TAG: ", ".join(f"{policy}: {choice.method}" for policy, choice in chosen.items())}
+    with store.training_run(
+        RECOMMENDER, params=recipe_params(recipe), fingerprint=_fingerprint(refused), tags=tags
+    ) as run:
+        run.log_inputs({table.name: job.warehouse.version(table) for table in (EVENTS, ITEM_FEATURES)})
+        run.log_metrics({f"validation_{name}": value for name, value in decision.metrics.items()})
+        run.log_text(blend_svg(recipe.weights), "blend.svg")
+        with tempfile.TemporaryDirectory(dir=job.home.mlflow) as scratch:
+            artifact.save(Path(scratch) / SCORING)
+            run.log_folder(Path(scratch) / SCORING, SCORING)
+        return store.register(RECOMMENDER, run, SCORING)

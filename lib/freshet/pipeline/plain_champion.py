@@ -76,21 +76,25 @@ class _Choice:
 
 
 def is_needed(job: Job, refused: ModelVersion) -> bool:
-    """Whether nothing serves but what this module may have made for the same challenger before it was killed."""
+    """Whether nothing serves, or only plain methods in place of this very challenger, as after a kill."""
     serving = champion(job, RECOMMENDER)
-    return serving is None or serving.fingerprint == _fingerprint(refused)
+    return serving is None or serving.fingerprint.startswith(_fingerprint(refused, ""))
 
 
-def plain_champion(job: Job, refused: ModelVersion, judging: Judging) -> PlainChampion:
-    """Registers the best plain method of each task. The caller writes the decision and promotes."""
+def plain_champion(job: Job, refused: ModelVersion, judging: Judging, *, decided_by: str) -> PlainChampion:
+    """Registers the best plain method of each task. The caller writes the decision and promotes.
+
+    `decided_by` is the fingerprint of the gate's step: by it a repeated step finds the version that it has made.
+    """
+    fingerprint = _fingerprint(refused, decided_by)
     methods = plain_methods(job)
     chosen = _judged(job, refused, methods, judging)
     weights = {policy: methods[policy][choice.method] for policy, choice in chosen.items()}
     recipe = replace(_recipe(job), weights=weights).without_unused()
     decision = _decision(job, refused, chosen)
-    version = registry(job).find(RECOMMENDER, _fingerprint(refused))
+    version = registry(job).find(RECOMMENDER, fingerprint)
     if version is None:
-        version = _registered(job, refused, recipe, chosen, decision)
+        version = _registered(job, fingerprint, recipe, chosen, decision)
     return PlainChampion(version, decision, recipe.to_values())
 
 
@@ -102,8 +106,8 @@ def plain_methods(job: Job) -> Methods:
     return {policy: plain_weights(policy, half_lives_days=days, windows_days=windows) for policy in POLICIES}
 
 
-def _fingerprint(refused: ModelVersion) -> str:
-    return f"{refused.fingerprint}-plain"
+def _fingerprint(refused: ModelVersion, decided_by: str) -> str:
+    return f"{refused.fingerprint}-plain-{decided_by}"
 
 
 def _recipe(job: Job) -> Recipe:
@@ -183,15 +187,13 @@ def _decision(job: Job, refused: ModelVersion, chosen: Mapping[str, _Choice]) ->
 
 
 def _registered(
-    job: Job, refused: ModelVersion, recipe: Recipe, chosen: Mapping[str, _Choice], decision: GateDecision
+    job: Job, fingerprint: str, recipe: Recipe, chosen: Mapping[str, _Choice], decision: GateDecision
 ) -> ModelVersion:
     """The version fitted as of the run's cut, like the challenger."""
     artifact = _fitted(job, recipe, job.windows().cut)
     store = registry(job)
     tags = {_TAG: ", ".join(f"{policy}: {choice.method}" for policy, choice in chosen.items())}
-    with store.training_run(
-        RECOMMENDER, params=recipe_params(recipe), fingerprint=_fingerprint(refused), tags=tags
-    ) as run:
+    with store.training_run(RECOMMENDER, params=recipe_params(recipe), fingerprint=fingerprint, tags=tags) as run:
         run.log_inputs({table.name: job.warehouse.version(table) for table in (EVENTS, ITEM_FEATURES)})
         run.log_metrics({f"validation_{name}": value for name, value in decision.metrics.items()})
         run.log_text(blend_svg(recipe.weights), "blend.svg")

@@ -48,7 +48,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
             decided[name], baselines, judging = _recommender_decision(job, version, fingerprint)
             _carried_out(job, version, decided[name])
             if not decided[name].accepted and is_needed(job, version):
-                plain = {"plain": _plain_champion(job, version, judging)}
+                plain = {"plain": _plain_champion(job, version, judging, fingerprint)}
         else:
             decided[name] = model_decision(job, version)
             _carried_out(job, version, decided[name])
@@ -59,10 +59,10 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     return {"decisions": outcomes, "baselines": baselines, **plain}
 
 
-def _plain_champion(job: Job, refused: ModelVersion, judging: Judging) -> dict[str, Any]:
+def _plain_champion(job: Job, refused: ModelVersion, judging: Judging, fingerprint: str) -> dict[str, Any]:
     """Makes the best plain methods champion while nothing else serves; what the record keeps of it."""
     job.notify("the challenger was refused and nothing serves: the best plain methods are fitted")
-    made = plain_champion(job, refused, judging)
+    made = plain_champion(job, refused, judging, decided_by=fingerprint)
     _carried_out(job, made.version, made.decision)
     return {"version": made.version.version, "reasons": made.decision.reasons, "recipe": made.recipe}
 

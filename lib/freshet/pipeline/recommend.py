@@ -46,20 +46,32 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     windows = job.windows()
     versions = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
     scorer, probability, segments = versions.values()
-    # Needs no model: with it a shop whose first challenger was refused has something to show all the same.
+    refused: dict[str, str] = {}
+
+    def written_if_it_fits(name: str, write: Callable[[], None]) -> None:
+        """One model that does not fit the data leaves the tables of the others to be written."""
+        try:
+            write()
+        except DataTooSmallError as reason:
+            refused[name] = str(reason)
+
+    # Needs no model: a shop without a champion has something to show all the same.
     written: list[Callable[[], dict[str, Any] | None]] = [partial(_write_popular, job)]
     if scorer is not None:
         written.append(partial(_write_lists, job, scorer))
     if probability is not None:
-        written.append(partial(write_scores, job, probability, windows))
+        written.append(partial(written_if_it_fits, PROPENSITY, partial(write_scores, job, probability, windows)))
     if segments is not None:
-        written.append(partial(write_segments, job, segments, windows))
+        written.append(partial(written_if_it_fits, SEGMENTS, partial(write_segments, job, segments, windows)))
     # Tables of their own each, and short jobs: alone, most of their time goes into plans and commits.
     kept = side_by_side(operator.call, written, spark=job.spark, at_once=len(written))
     if not any(versions.values()):
         raise DataTooSmallError("no model serves, so there is nothing to write but popular items")
-    # The lists alone have something to record.
-    return next(filter(None, kept), {})
+    not_written = {name: refused[name] for name in versions if name in refused}
+    for name, reason in not_written.items():
+        job.notify(f"{name}: {reason}")
+    # The lists alone have something else to record.
+    return next(filter(None, kept), {}) | ({"not_written": not_written} if not_written else {})
 
 
 def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from freshet.pipeline.recommender_fits import events_until
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.calibration import calibration_svg
 from freshet.runs.job import Job
-from freshet.runs.registered_models import PROPENSITY, champion, registry
+from freshet.runs.registered_models import PROPENSITY, champion, made_of_other_columns, registry
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_rows
 
@@ -76,16 +76,14 @@ def learning_plan(events: DataFrame, windows: Windows, params: PropensityParamet
 def labelled_rows(events: DataFrame, plan: LearningPlan, params: PropensityParameters) -> DataFrame:
     """(as_of, user_id, label, COLUMNS): every customer known before each cut of the plan."""
     cuts = [*plan.cuts, plan.test_cut]
-    rows = unlabelled_rows(user_features_at(events, cuts), events, cuts, params)
+    rows = unlabelled_rows(user_features_at(events, cuts), events, cuts, horizon_days=params.horizon_days)
     answers = labels(events, cuts=cuts, horizon_days=params.horizon_days, target=PURCHASE)
     return rows.join(answers, on=["as_of", "user_id"], how="inner")
 
 
-def unlabelled_rows(
-    features: DataFrame, events: DataFrame, cuts: list[datetime], params: PropensityParameters
-) -> DataFrame:
+def unlabelled_rows(features: DataFrame, events: DataFrame, cuts: list[datetime], *, horizon_days: int) -> DataFrame:
     """(as_of, user_id, COLUMNS) for `features` (contract USER_FEATURES) as of the cuts."""
-    season = season_orders(events, cuts, horizon_days=params.horizon_days, target=PURCHASE)
+    season = season_orders(events, cuts, horizon_days=horizon_days, target=PURCHASE)
     return with_season(model_input(features), season).select("as_of", "user_id", *COLUMNS)
 
 
@@ -154,7 +152,9 @@ def _judged(job: Job, rows: DataFrame, model: PipelineModel, plan: LearningPlan)
     bins = [row.asDict() for row in calibration(cases, bins=_CALIBRATION_BINS, equal_count=False).collect()]
     cases.unpersist()
     before, old = champion(job, PROPENSITY), []
-    if before is not None:
+    if before is not None and (days := _horizon_days(job, before)) != job.settings.propensity.horizon_days:
+        job.notify(f"the champion looks {days} days ahead and cannot be compared")
+    elif before is not None:
         try:
             rival = _with_labels(registry(job).load_spark_model(before), test)
             old = [row.asDict() for row in probability_figures(rival, threshold=threshold).collect()]
@@ -220,18 +220,23 @@ def _registered(
         return registry(job).register(PROPENSITY, run, _PATH).version
 
 
+def _horizon_days(job: Job, version: ModelVersion) -> int:
+    return int(registry(job).trained_with(version)["horizon_days"])
+
+
 def write_scores(job: Job, version: ModelVersion, windows: Windows) -> None:
-    """Writes user_scores of all known customers as of the run's cut, by a version of the model."""
-    cut, params = windows.cut, job.settings.propensity
+    """Writes user_scores of all known customers as of the run's cut, by a version of the model and the horizon that it
+    was trained with. Raises DataTooSmallError where it needs columns that there are not."""
+    cut, horizon = windows.cut, _horizon_days(job, version)
     events = known_before(events_until(job, windows), cut).where("user_id is not null")
     features = job.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(cut))
     customers = features.where(~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX)))
-    rows = unlabelled_rows(customers, events, [cut], params)
-    scores = scored(registry(job).load_spark_model(version), rows).select(
-        "as_of",
-        "user_id",
-        "purchase_probability",
-        F.lit(params.horizon_days).alias("horizon_days"),
-        F.lit(version.model_version).alias("model_version"),
-    )
+    rows = unlabelled_rows(customers, events, [cut], horizon_days=horizon)
+    model = registry(job).load_spark_model(version)
+    try:
+        probabilities = scored(model, rows)
+    except PySparkException:
+        # Nothing is computed yet: the plan alone does not fit.
+        raise made_of_other_columns(version, "other columns than the data give") from None
+    scores = probabilities.withColumns({"horizon_days": F.lit(horizon), "model_version": F.lit(version.model_version)})
     job.warehouse.replace(scores, USER_SCORES, where=f"as_of = timestamp'{cut:%Y-%m-%d %H:%M:%S.%f}'")

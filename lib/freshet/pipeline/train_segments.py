@@ -17,7 +17,7 @@ from freshet.models.segments.names import SegmentRoles
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.training import silhouettes_svg
 from freshet.runs.job import Job
-from freshet.runs.registered_models import SEGMENTS, registry
+from freshet.runs.registered_models import SEGMENTS, made_of_other_columns, registry
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_collected, replace_rows
 
@@ -112,9 +112,15 @@ def _registered(job: Job, fingerprint: str, shop: _Shop, fitted: FittedSegments)
 
 
 def write_segments(job: Job, version: ModelVersion, windows: Windows) -> None:
-    """Writes user_segments as of the run's cut and segment_profiles, by a version of the model."""
+    """Writes user_segments as of the run's cut and segment_profiles, by a version of the model.
+
+    Raises DataTooSmallError where it was made of columns that the source does not have, as orders that are gone.
+    """
     shop, name = _shop(job, windows), version.model_version
-    segments = segments_of(registry(job).load_spark_model(version), shop.inputs()).persist()
+    columns, inputs = registry(job).trained_with(version)["columns"], shop.inputs()
+    if not set(columns) <= set(inputs.columns):
+        raise made_of_other_columns(version, f"{', '.join(columns)}, which the data no longer give")
+    segments = segments_of(registry(job).load_spark_model(version), inputs).persist()
     try:
         cut = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"
         job.warehouse.replace(segments.withColumn("model_version", F.lit(name)), USER_SEGMENTS, where=cut)

@@ -1,5 +1,6 @@
 """Registered models: their versions, which one is champion, and the generation it made."""
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -184,6 +185,12 @@ class Registry:
         with self._told():
             self._client.set_model_version_tag(name, str(version), key, value)
 
+    def trained_with(self, version: ModelVersion) -> dict[str, Any]:
+        """The settings that a version's run was given, by name: texts, or what their JSON says."""
+        with self._told():
+            params = self._client.get_run(version.run_id).data.params
+        return {name: _from_json(text) for name, text in params.items()}
+
     def load_spark_model(self, version: ModelVersion) -> PipelineModel:
         """The fitted Spark pipeline of a version. Raises StateError when its files are gone."""
         # MLflow's own format keeps the pipeline in this folder; reading it needs neither a copy nor a run.
@@ -217,3 +224,10 @@ class Registry:
     def _told(self) -> Any:
         self._client  # noqa: B018  # opens the store, and with it imports MLflow, before its errors are named
         return as_freshet_error(self.folder)
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

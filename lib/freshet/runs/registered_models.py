@@ -3,6 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
+from freshet.core.errors import DataTooSmallError
 from freshet.registry.versions import ModelVersion, Registry
 from freshet.runs.home import Home
 from freshet.runs.job import Job
@@ -40,6 +41,13 @@ def champion_facts(job: Job, name: str) -> dict[str, int] | None:
     if found is None:
         return None
     return {"version": found.version, "minor": found.minor, "generation": found.generation}
+
+
+def made_of_other_columns(version: ModelVersion, columns: str) -> DataTooSmallError:
+    """The error of a champion that cannot be applied to what the data give today."""
+    return DataTooSmallError(
+        f"version {version.model_version} was made of {columns}", do="Run `freshet train` and `freshet promote` again"
+    )
 
 
 def validation_folder(home: Home, fingerprint: str, name: str) -> Path:

@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.contracts import EVALUATION_RESULTS, MODEL_DECISIONS, RECOMMENDATIONS, SIMILAR_ITEMS
+from freshet.contracts import EVALUATION_RESULTS, ITEMS_HISTORY, MODEL_DECISIONS, RECOMMENDATIONS, SIMILAR_ITEMS
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, registry
 from freshet.runs.registry import main_steps
 from freshet.runs.runner import DONE, StepResult, run_step
 from freshet.runs.settings import load_settings
-from freshet.runs.steps import PROMOTE, TRAIN_PROPENSITY, TRAIN_RECOMMENDER, TRAIN_SEGMENTS
+from freshet.runs.steps import PROMOTE, RECOMMEND, TRAIN_PROPENSITY, TRAIN_RECOMMENDER, TRAIN_SEGMENTS
+from tests.factories import frame
 from tests.jobs.small_shop import OVERRIDES, write_mapping
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
@@ -66,6 +67,10 @@ def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> t
                 patch.setattr("freshet.runs.runner.write_record", killed)
                 with pytest.raises(KilledError):
                     run_step(step, job)
+        if step is RECOMMEND:
+            told = job.windows().cut - timedelta(minutes=1)
+            state = {"item_id": "hit2", "valid_from": told, "known_at": told, "available": False}
+            job.warehouse.append(frame(spark, ITEMS_HISTORY, [state]), ITEMS_HISTORY)
         results[step.name] = run_step(step, job)
     return job, results
 
@@ -101,8 +106,15 @@ def test_everybody_has_a_list_and_items_have_neighbours(finished: tuple[Job, dic
     assert lists.keys() == {*(f"once{n}" for n in range(60)), *(f"back{n}" for n in range(20))}
     assert {row["model_version"] for row in lists.values()} == {"2.0"}
     assert all(len(row["items"]) == 20 for row in lists.values())
-    near = {row["item_id"]: row["items"] for row in job.warehouse.read(SIMILAR_ITEMS).collect()}
-    assert {entry["item_id"] for entry in near["hit0"][:2]} == {"hit1", "hit2"}
+    near = {
+        row["item_id"]: [entry["item_id"] for entry in row["items"]]
+        for row in job.warehouse.read(SIMILAR_ITEMS).collect()
+    }
+    assert near["hit0"][0] == "hit1"
+    assert set(near["hit2"][:2]) == {"hit0", "hit1"}
+    # What cannot be had is nowhere.
+    listed = [entry["item_id"] for row in lists.values() for entry in row["items"]]
+    assert "hit2" not in {*listed, *(item for neighbours in near.values() for item in neighbours)}
 
 
 def test_what_serves_is_as_good_as_the_plain_methods_that_beat_the_challenger(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.contracts import EVENTS, ITEMS_HISTORY, STREAM_METRICS, USER_FACTORS
+from freshet.contracts import EVENTS, ITEMS_HISTORY, SIMILAR_ITEMS, STREAM_METRICS, USER_FACTORS
 from freshet.core.records import write_record
 from freshet.models.factors.parameters import AlsParameters
 from freshet.ranking.artifact import Artifact
@@ -21,6 +21,7 @@ from tests.streaming.service import (
     click,
     feed_of,
     lists_now,
+    promoted,
     put,
     rows_of,
     running,
@@ -150,6 +151,27 @@ def test_a_refresh_goes_by_the_cut_and_the_shoppers_of_the_model_that_serves(spa
     job.warehouse.append(events_frame(spark, [view(2, "u0", "y")]), EVENTS)
     refresh._refresh()
     assert "y" not in solved(job)[1].items.to_pylist()
+
+
+def test_a_refresh_leaves_items_that_cannot_be_had_out_of_similar_items(spark: SparkSession, job: Job) -> None:
+    near = np.zeros((len(ITEMS), len(ITEMS)))
+    near[[1, 2, 3], [0, 0, 1]] = [0.5, 0.4, 0.3]
+    promoted(job, shop_artifact(neighbours=near), "with neighbours")
+    refresh = ItemRefresh(job)
+
+    def similar_after(available: bool, at: str) -> dict[str, list[tuple[int, str]]]:
+        state = {"item_id": "i1", "valid_from": moment(at), "known_at": moment(at), "available": available}
+        job.warehouse.append(frame(spark, ITEMS_HISTORY, [state]), ITEMS_HISTORY)
+        refresh._refresh()
+        rows = rows_of(job, SIMILAR_ITEMS)
+        assert {row["model_version"] for row in rows} == {"2.0"}
+        return {row["item_id"]: [(one["position"], one["item_id"]) for one in row["items"]] for row in rows}
+
+    assert similar_after(False, "2026-01-02") == {"i0": [(1, "i2")], "i1": [(1, "i3")]}
+    assert similar_after(True, "2026-01-03") == {"i0": [(1, "i1"), (2, "i2")], "i1": [(1, "i3")]}
+    written = job.warehouse.version(SIMILAR_ITEMS)
+    refresh._refresh()
+    assert job.warehouse.version(SIMILAR_ITEMS) == written
 
 
 def test_a_memory_knows_the_shoppers_of_each_version(spark: SparkSession, job: Job) -> None:

@@ -13,7 +13,6 @@ from freshet.contracts import (
     ITEM_FEATURES,
     ITEMS_HISTORY,
     POPULAR_ITEMS,
-    SIMILAR_ITEMS,
 )
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
@@ -22,7 +21,7 @@ from freshet.pipeline.train_propensity import write_scores
 from freshet.pipeline.train_segments import write_segments
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.availability import save_unavailable
-from freshet.ranking.item_lists import popular_items, similar_items
+from freshet.ranking.item_lists import popular_items
 from freshet.ranking.lists import listing
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
@@ -30,6 +29,7 @@ from freshet.runs.policies import served_policy
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
 from freshet.runs.steps import BUILD
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
+from freshet.service.lists.similar_items import write_similar_items
 from freshet.tables.lookups.item_states import unavailable_items
 from freshet.tables.small_writes import replace_collected
 
@@ -76,11 +76,11 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     windows, lists = job.windows(), job.settings.lists
-    artifact = Artifact.load(version.folder)
     policy = served_policy(job)
     histories = histories_before(job, windows, windows.cut)
     active_since = windows.cut - timedelta(days=lists.anonymous_active_days)
-    gone = save_unavailable(unavailable_items(job.warehouse, windows.cut), job.home.availability)
+    unavailable = unavailable_items(job.warehouse, windows.cut)
+    gone = save_unavailable(unavailable, job.home.availability)
     lists_of = listing(artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=gone)
     facts = {
         "generated_at": job.now(),
@@ -91,10 +91,7 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     }
     newer = newer_stream_lists(job.warehouse, generation=version.generation, clock=windows.cut)
     count = write_lists(job.warehouse, histories, lists_of, facts, newer=newer, active_since=active_since)
-    near = similar_items(job.spark.createDataFrame(artifact.neighbour_table()), length=lists.similar_length)
-    near = near.withColumn("model_version", F.lit(version.model_version))
-    # As large as the catalogue, which the artifact has on the driver already.
-    replace_collected(job.warehouse, near, SIMILAR_ITEMS)
+    write_similar_items(job, version, Artifact.load(version.folder), unavailable)
     return {"policy": policy, "lists": count}
 
 

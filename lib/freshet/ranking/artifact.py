@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.core.errors import StateError
-from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.fold_in import gram_matrix
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.search.order import SearchOrder, search_order
@@ -151,19 +150,6 @@ class Artifact:
             found[name] = np.diff(weights.indptr) > 0
             found[name][weights.indices] = True
         return found
-
-    def neighbour_table(self) -> pa.Table:
-        """(item_id, neighbours array<item_id, weight>) of every item, by the model that similar items are made of; no
-        neighbours without it."""
-        nothing = csc_matrix((len(self.items), len(self.items)), dtype=np.float32)
-        names = (model.name for model in ITEM_MODELS if model.is_similar_items)
-        by_target = next((self.weights_by_target[name] for name in names if name in self.item_weights), nothing)
-        entries = pa.StructArray.from_arrays(
-            [self.items.take(pa.array(by_target.indices)), pa.array(by_target.data, pa.float32())],
-            ["item_id", "weight"],
-        )
-        lists = pa.ListArray.from_arrays(pa.array(by_target.indptr.astype(np.int32)), entries)
-        return pa.table({"item_id": self.items, "neighbours": lists})
 
     def save(self, folder: Path, *, like: Path | None = None) -> None:
         """Writes the whole folder or nothing; a folder that is there is left as it is (artifacts never change).

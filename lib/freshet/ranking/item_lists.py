@@ -1,11 +1,18 @@
-"""Ranked lists of popular items: what shoppers without a history are served."""
+"""Lists that are nobody's own: popular items, for shoppers without a history, and the items similar to an item."""
 
 from functools import reduce
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+from scipy.sparse import csc_matrix
 
 from freshet.contracts import POPULAR_ITEMS
+from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.availability import places_of
 
 _WINDOWS = {"7d": "shoppers_7d", "30d": "shoppers_30d", "all": "shoppers"}
 
@@ -30,18 +37,41 @@ def popular_items(features: DataFrame, categories: DataFrame, *, length: int) ->
     return ranked.where(F.col("position") <= length).select(*POPULAR_ITEMS.column_names)
 
 
-def similar_items(neighbours: DataFrame, *, length: int) -> DataFrame:
-    """(item_id, items array<position, item_id, score>): the `length` nearest, ties by item_id.
+def similar_items(artifact: Artifact, *, length: int, unavailable: pa.Array) -> pa.Table:
+    """(item_id, items list<position, item_id, score>): the `length` nearest items that can be had, ties by item_id.
 
-    `neighbours` is (item_id, neighbours array<item_id, weight>). An item without neighbours has no row.
+    `unavailable`: ids of items that are nobody's neighbour. They have rows of their own, since whoever looks for such
+    an item is in want of others. An item without neighbours has no row; none has without the model that similar items
+    are made of.
     """
-    ordered = F.array_sort(
-        F.transform("neighbours", lambda n: F.struct((-n["weight"]).alias("minus"), n["item_id"].alias("item_id")))
+    count = len(artifact.items)
+    nothing = csc_matrix((count, count), dtype=np.float32)
+    names = (model.name for model in ITEM_MODELS if model.is_similar_items)
+    by_item = next((artifact.weights_by_target[name] for name in names if name in artifact.item_weights), nothing)
+    can_be_had = np.ones(count, dtype=np.bool_)
+    can_be_had[places_of(unavailable, artifact.items)] = False
+    kept = can_be_had[by_item.indices]
+    item, near = np.repeat(np.arange(count), np.diff(by_item.indptr))[kept], by_item.indices[kept]
+    weight = by_item.data[kept]
+    order = np.lexsort((near, -weight, item))
+    item, near, weight = item[order], near[order], weight[order]
+    position = np.arange(len(item)) - np.searchsorted(item, item) + 1
+    first = position <= length
+    return _table(artifact.items, item[first], near[first], weight[first], position[first])
+
+
+def _table(
+    items: pa.Array,
+    item: NDArray[np.int64],
+    near: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    position: NDArray[np.int64],
+) -> pa.Table:
+    """Of neighbours that stand by item and position."""
+    entries = pa.StructArray.from_arrays(
+        [pa.array(position, pa.int32()), items.take(pa.array(near)), pa.array(weight, pa.float64())],
+        ["position", "item_id", "score"],
     )
-    placed = F.transform(
-        F.slice(ordered, 1, length),
-        lambda n, place: F.struct(
-            (place + 1).alias("position"), n["item_id"].alias("item_id"), (-n["minus"]).cast("double").alias("score")
-        ),
-    )
-    return neighbours.select("item_id", placed.alias("items")).where(F.size("items") > 0)
+    described, starts = np.unique(item, return_index=True)
+    offsets = pa.array(np.append(starts, len(item)), pa.int32())
+    return pa.table({"item_id": items.take(pa.array(described)), "items": pa.ListArray.from_arrays(offsets, entries)})

@@ -49,6 +49,11 @@ def replace_collected(
     _replace(warehouse, collected, contract, where)
 
 
+def replace_whole(warehouse: Warehouse, rows: pa.Table, contract: TableContract) -> None:
+    """`replace_collected` of the whole table, for rows that are in memory already, in any order of columns."""
+    _replace(warehouse, rows.select(list(contract.column_names)), contract, None)
+
+
 def replace_rows(warehouse: Warehouse, rows: list[dict[str, Any]], contract: TableContract, *, where: str) -> None:
     """`replace_collected` for rows given by column name; times are UTC."""
     _replace(warehouse, _arrow_rows(rows, contract), contract, where)

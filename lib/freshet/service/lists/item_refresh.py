@@ -29,6 +29,7 @@ from freshet.registry.retention import drop_old_minors
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, registry
+from freshet.service.lists.similar_items import SimilarItems
 from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.lookups.event_items import EventItems
 from freshet.tables.lookups.item_states import listed_items
@@ -213,13 +214,17 @@ def _user_vectors(
 
 
 class ItemRefresh:
-    """The refreshes of a stream: one at a time, in a thread of its own, begun between two micro-batches."""
+    """The refreshes of a stream: one at a time, in a thread of its own, begun between two micro-batches.
+
+    With them similar items are written anew, without those that cannot be had by then.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self._next = job.now() + self._interval
         self._work = BackgroundTask[None]()
         self._memory: Memory | None = None
+        self._similar = SimilarItems(job)
 
     @property
     def _interval(self) -> timedelta:
@@ -240,4 +245,5 @@ class ItemRefresh:
             if self._memory is None or self._memory.seen.since != self.job.windows().cut:
                 self._memory = Memory(self.job)
             with scheduler_pool(self.job.spark, "item refresh"):
-                refreshed(self.job, version, self._memory)
+                made = refreshed(self.job, version, self._memory)
+            self._similar.refresh(made or version)

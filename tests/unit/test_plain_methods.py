@@ -4,14 +4,18 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
+from freshet.core.errors import DataTooSmallError
 from freshet.models.items.neighbours import NeighbourConfiguration, Neighbours
+from freshet.pipeline import train_recommender as recommender
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.lists import recommended_in_process
@@ -19,6 +23,7 @@ from freshet.ranking.new_items import with_new_items
 from freshet.ranking.plain_methods import own_items_first, plain_weights
 from freshet.ranking.terms.registry import item_vectors
 from freshet.report import words
+from freshet.runs.settings import load_settings
 from tests.artifacts import CLOCK, batch, bought, items_listed, packed, recipe
 from tests.oracles_recommendation import Entry, last_times
 
@@ -72,7 +77,7 @@ catalogues = st.lists(
 entries = st.tuples(st.integers(0, 24), st.floats(0.01, 3000.0), st.sampled_from(["purchase", "purchase", "refund"]))
 
 
-@settings(deadline=None)  # the first example compiles
+@how(deadline=None)  # the first example compiles
 @given(catalogues, st.lists(entries, min_size=1, max_size=12))
 def test_own_items_come_before_all_others_and_popularity_orders_the_rest(
     counts: list[dict[str, int]], drawn: list[tuple[int, float, str]]
@@ -151,3 +156,17 @@ def test_a_new_item_has_the_lowest_rank_and_ranks_are_described() -> None:
     assert wider.terms["item_rank_30d"].tolist() == [0.0, 0.5, 0.0]
     assert words.term("item_rank_30d") == "Place among the popular of the last 30 days"
     assert words.term("item_rank_all") == "Place among the popular of all time"
+
+
+def test_a_search_that_has_too_little_to_learn_from_says_so_and_leaves_the_model_to_be_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def too_little(*_: object, **__: object) -> None:
+        raise DataTooSmallError("no interaction is strong enough to learn tastes from")
+
+    monkeypatch.setattr(recommender, "searched", too_little)
+    monkeypatch.setattr(recommender, "factoriser", MagicMock())
+    told: list[str] = []
+    job = MagicMock(settings=load_settings("test"), notify=told.append)
+    assert recommender._search(job, MagicMock(), MagicMock(), "purchase", tmp_path / "search.json") is None
+    assert told == ["nothing is searched: no interaction is strong enough to learn tastes from"]

@@ -12,9 +12,9 @@ from freshet.ranking.terms.registry import TERMS
 LIBRARY = Path(__file__).parents[1] / "lib" / "freshet"
 
 COLUMNS = {
-    "factors": {"models.py", "als.py", "als_mllib.py", "als_native.py", "factorisation.py", "assembly.py",
+    "factors": {"models.py", "als.py", "mllib_engine.py", "native_engine.py", "factorisation.py", "assembly.py",
                 "item_refresh.py"},
-    "neighbours": {"item_weights.py", "artifact.py", "assembly.py", "similar.py"},
+    "neighbours": {"item_weights.py", "artifact.py", "assembly.py", "item_lists.py"},
 }  # fmt: skip
 """Files in which a column of a table has the same name."""
 

@@ -33,7 +33,7 @@ class CleaningParameters:
         gt=0, description='flagged beyond this many interquartile ranges outside the quartiles ("far out")'
     )
     bot_events_per_day: int = Field(
-        ge=0, description="events of one shopper on one UTC day from which on they are flagged bot; 0: off"
+        ge=0, description="events of one shopper on one UTC day from which on they are flagged bot and left out; 0: off"
     )
     item_state_days: int = Field(
         ge=1, description="days; an item has one state (name, price, ...) per period of this length"

@@ -18,10 +18,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from freshet.contracts import EVENTS, ITEM_FEATURES
+from freshet.contracts.policies import POLICIES
 from freshet.evaluation.gate import GateDecision
 from freshet.evaluation.ranking import per_user
 from freshet.evaluation.splitting import known_before
-from freshet.models.item_model import TrainingData
+from freshet.models.items.item_model import TrainingData
 from freshet.pipeline.list_judging import collected, served_lists
 from freshet.pipeline.recommender_fits import (
     SignalsAt,
@@ -34,7 +35,6 @@ from freshet.pipeline.recommender_fits import (
     recipe_params,
 )
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.parameters import POLICIES
 from freshet.ranking.plain_methods import own_terms, plain_weights
 from freshet.ranking.recipe import Recipe
 from freshet.registry.versions import ModelVersion

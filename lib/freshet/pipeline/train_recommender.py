@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FACTORS, ITEM_FEATURES, USER_FACTORS
-from freshet.contracts.policies import POLICIES
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.evaluation.splitting import Windows, known_before

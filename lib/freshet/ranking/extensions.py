@@ -11,24 +11,28 @@ import importlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import Field
+
 from freshet.core.errors import SettingsError, StateError
 from freshet.core.named import NameRegistry
+from freshet.core.parameters import parameters
 from freshet.models.items.item_model import ItemModel
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.registry import TERMS
 from freshet.ranking.terms.term import Term
 
 
-@dataclass(frozen=True)
+@parameters
 class ExtensionParameters:
-    """`modules`: names of Python modules with item models and terms."""
+    """Code of a shop's own."""
 
-    modules: tuple[str, ...]
+    modules: tuple[str, ...] = Field(
+        description="Python modules with item models and terms of your own; every worker must be able to import them"
+    )
 
 
 _loaded: dict[str, ModuleType] = {}

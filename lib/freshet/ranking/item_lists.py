@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from scipy.sparse import csc_matrix
 
 from freshet.contracts import POPULAR_ITEMS
-from freshet.models.item_model_registry import ITEM_MODELS
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.availability import places_of
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from freshet.models.item_model import no_decay_at_zero
+from freshet.contracts.policies import NEXT_BASKETS, POLICIES
+from freshet.models.items.item_model import no_decay_at_zero
 from freshet.models.items.neighbours import Neighbours
-from freshet.ranking.parameters import NEXT_BASKETS, POLICIES
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.item_vectors import POPULARITY_WINDOWS_DAYS
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration

@@ -1,57 +1,68 @@
 """What the search may try, and how long."""
 
-import itertools
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Self, TypeVar
 
-from freshet.models.factors.parameters import AlsParameters
+from pydantic import Field, model_validator
+
+from freshet.core.parameters import parameters
 from freshet.models.items.item_model import FitLimits
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.tuning.study import Effort
 
+T = TypeVar("T")
+Choices = tuple[T, ...]
+AtLeastOne = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 
-@dataclass(frozen=True)
+
+@parameters
 class SearchParameters:
-    """What a search may try. Half-lives in days, 0 stands for no decay.
+    """What a search may try: factor models out of all combinations of the lists, beginning with the first of each."""
 
-    Factor models: `trials` of them at most, out of all combinations of `ranks`, `max_iters`, `reg_params`, `alphas`,
-    `item_half_lives_days` and `min_strengths`, beginning with the first of each; `trials_at_once` run side by side;
-    `patience` trials that gain less than `min_gain` end it. Each is folded in by every one of `user_half_lives_days`.
-    With fewer than `min_validation_users` shoppers to judge by nothing is searched.
-    """
+    trials: int = Field(ge=1, description="factor models tried at most, proposed by Optuna")
+    trials_at_once: int = Field(
+        ge=1, description="of them, and of models of a fit, side by side: a task and its memory_gb each"
+    )
+    patience: int = Field(ge=1, description="trials in succession that gain less than min_gain and end it")
+    ranks: Choices[AtLeastOne] = Field(min_length=1, description="length of factor vectors")
+    max_iters: Choices[AtLeastOne] = Field(
+        min_length=1, description="ALS iterations; a model that is trained on can become worse again"
+    )
+    reg_params: Choices[NotNegative] = Field(
+        min_length=1, description="times the number of positive strengths of a shopper or item ..."
+    )
+    reg_power: float = Field(
+        ge=0, le=2, description="... to this power; 1 is MLlib's, the only one that engine mllib knows"
+    )
+    alphas: Choices[NotNegative] = Field(min_length=1, description="confidence = 1 + alpha * strength")
+    seed: int = Field(description="starting vectors, and what is proposed")
+    item_half_lives_days: Choices[NotNegative] = Field(
+        min_length=1, description="decay of the strengths that train item vectors"
+    )
+    min_strengths: Choices[float] = Field(
+        min_length=1, description="shares of a fresh target event below which strengths train nothing"
+    )
+    user_half_lives_days: Choices[NotNegative] = Field(
+        min_length=1, description="decay of the strengths that are folded in"
+    )
+    own_half_lives_days: Choices[NotNegative] = Field(min_length=1, description="decay of the frequency terms")
+    candidates_per_term: int = Field(
+        ge=1, description="best items of each term that a search of weights looks at, per shopper"
+    )
+    rounds: int = Field(ge=1, description="rounds of coordinate ascent")
+    min_gain: float = Field(description="NDCG a round must gain to go on")
+    max_validation_users: int = Field(description="shoppers a search is judged on, chosen by hash")
+    min_validation_users: int = Field(
+        ge=1, description="fewer: no search and no factor model; own items come first, then popularity"
+    )
 
-    trials: int
-    trials_at_once: int
-    patience: int
-    ranks: tuple[int, ...]
-    max_iters: tuple[int, ...]
-    reg_params: tuple[float, ...]
-    reg_power: float
-    alphas: tuple[float, ...]
-    seed: int
-    item_half_lives_days: tuple[float, ...]
-    min_strengths: tuple[float, ...]
-    user_half_lives_days: tuple[float, ...]
-    own_half_lives_days: tuple[float, ...]
-    candidates_per_term: int
-    rounds: int
-    min_gain: float
-    max_validation_users: int
-    min_validation_users: int
-
-    def __post_init__(self) -> None:
-        grids = (*self.space.values(), self.user_half_lives_days, self.own_half_lives_days)
-        if not all(grids):
-            raise ValueError("every grid needs at least one value")
-        if any(len(set(values)) < len(values) for values in grids):
-            raise ValueError("the values of a grid must differ")
-        if min(*self.max_iters, *self.ranks, self.candidates_per_term, self.rounds, self.min_validation_users) < 1:
-            raise ValueError("ranks, max_iters, candidates_per_term, rounds, min_validation_users must be 1 or more")
-        if min(*self.item_half_lives_days, *self.user_half_lives_days, *self.own_half_lives_days) < 0:
-            raise ValueError("half-lives must be 0 or more")
-        for reg, alpha in itertools.product(self.reg_params, self.alphas):
-            AlsParameters(self.ranks[0], self.max_iters[0], reg, alpha, self.seed, self.reg_power)
-        _ = self.effort
+    @model_validator(mode="after")
+    def _values_differ(self) -> Self:
+        grids = {**self.space, "user_half_lives_days": self.user_half_lives_days,
+                 "own_half_lives_days": self.own_half_lives_days}  # fmt: skip
+        if repeated := [name for name, values in grids.items() if len(set(values)) < len(values)]:
+            raise ValueError(f"the values of a grid must differ, not so for {', '.join(repeated)}")
+        return self
 
     @property
     def space(self) -> dict[str, tuple[float, ...]]:
@@ -71,22 +82,19 @@ class SearchParameters:
         return Effort(self.trials, self.trials_at_once, self.patience, self.min_gain, self.seed)
 
 
-@dataclass(frozen=True)
+@parameters
 class ItemModelParameters:
-    """The models that say how much items speak for items: what is tried of each, and how large they may be.
+    """The item models: what is tried of each, and how large they may be. Of each model the configuration that alone
+    ranks best on validation goes into the blend. `models`: by name of a registered model its settings, a section of
+    their own each."""
 
-    Of each model the configuration that alone ranks best on validation goes into the blend. Models that need more than
-    time linear in their data know the `most_items` items of most shoppers; `memory_gb` (10^9 bytes) is what the fit of
-    one may take. `models`: by name of a registered model its settings, a section of their own each.
-    """
-
-    most_items: int
-    memory_gb: float
-    models: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        if self.most_items < 1 or self.memory_gb <= 0:
-            raise ValueError("most_items must be 1 or more, memory_gb above 0")
+    most_items: int = Field(
+        ge=1, description="items of most shoppers that the linear and the next-item model know at all"
+    )
+    memory_gb: float = Field(
+        gt=0, description="GB that a fit of one of the two may take; search.trials_at_once run side by side"
+    )
+    models: dict[str, Any] = Field()
 
     @staticmethod
     def sections() -> dict[str, type]:

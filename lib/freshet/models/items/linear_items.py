@@ -6,16 +6,18 @@ pair of items and time as its cube, so some 20,000 items in 2 GB. Larger catalog
 items exact (damped_gram.py says what becomes of the others).
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
+from freshet.core.parameters import parameters
 from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
 from freshet.models.items.item_weights import check_memory, fitted_weights
 from freshet.numeric.coded_rows import CodedRows
@@ -25,20 +27,16 @@ from freshet.numeric.sparse_products import largest
 _LARGEST_FLOAT = 3.4e38
 
 
-@dataclass(frozen=True)
+@parameters
 class LinearItemParameters:
     """`reg_param` is added to the diagonal of X'X; `count` weights are kept per scored item, the largest in size.
 
     The `dense_items` items of largest diagonal are solved exactly, all of them where the catalogue has no more.
     """
 
-    reg_param: float
-    count: int
-    dense_items: int
-
-    def __post_init__(self) -> None:
-        if not self.reg_param > 0 or self.count < 1 or self.dense_items < 1:
-            raise ValueError("reg_param must be above 0, count and dense_items 1 or more")
+    reg_param: float = Field(gt=0)
+    count: int = Field(ge=1)
+    dense_items: int = Field(ge=1)
 
 
 def linear_item_matrix(strengths: csr_matrix, params: LinearItemParameters) -> csr_matrix:
@@ -82,28 +80,23 @@ def linear_item_weights(
     return fitted_weights(wanted, fit, threads=threads)
 
 
-@dataclass(frozen=True)
+@parameters
 class LinearItemSettings:
-    """Section item_models.linear_items: `reg_params` are what is tried, none leaves the model out; a half-life of 0
-    days stands for no decay."""
+    """Section item_models.linear_items: what is tried; no reg_params leave the model out."""
 
-    reg_params: tuple[float, ...]
-    half_life_days: float
-    count: int
-    dense_items: int
-
-    def __post_init__(self) -> None:
-        if self.half_life_days < 0:
-            raise ValueError("half_life_days must be 0 or more")
-        for reg_param in self.reg_params:
-            LinearItemParameters(reg_param, self.count, self.dense_items)
+    reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        description="added to the diagonal of the items' Gram matrix"
+    )
+    half_life_days: float = Field(ge=0, description="decay of its strengths, each at most 1")
+    count: int = Field(ge=1, description="weights kept per item, the largest")
+    dense_items: int = Field(ge=1, description="items of most shoppers that are solved exactly, 4 bytes per pair")
 
 
-@dataclass(frozen=True)
+@parameters
 class LinearItemConfiguration(LinearItemParameters):
     """LinearItemParameters, and the half-life in days of the strengths, None for no decay."""
 
-    half_life_days: float | None
+    half_life_days: float | None = Field()
 
 
 class LinearItems(ItemModel[LinearItemSettings, LinearItemConfiguration]):

@@ -4,37 +4,32 @@ The computation runs inside one Spark task on a sparse matrix that is built ther
 about 55 bytes per interaction, and 45 and the id's text per neighbour that is kept.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 from pyspark.sql import DataFrame
 from scipy.sparse import csc_matrix, csr_matrix
 
+from freshet.core.parameters import parameters
 from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
 from freshet.models.items.item_weights import fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled
 
 
-@dataclass(frozen=True)
+@parameters
 class NeighbourParameters:
-    """`count` neighbours are kept per item.
-
-    Similarity of an item j to its neighbour i: shared / (|i|^asymmetry * |j|^(2 - asymmetry) + shrinkage), where
+    """Similarity of an item j to its neighbour i: shared / (|i|^asymmetry * |j|^(2 - asymmetry) + shrinkage), where
     shared is the dot product of their columns and |.| the column norm. Asymmetry 1 without shrinkage is the cosine;
     more than 1 trusts neighbours that everybody has less. Shrinkage damps pairs with little evidence.
     """
 
-    count: int
-    asymmetry: float
-    shrinkage: float
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.shrinkage < 0 or not 0 <= self.asymmetry <= 2:
-            raise ValueError("count must be 1 or more, shrinkage 0 or more, asymmetry within 0 and 2")
+    count: int = Field(ge=1, description="neighbours kept per item")
+    asymmetry: float = Field(ge=0, le=2)
+    shrinkage: float = Field(ge=0)
 
 
 def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> csr_matrix:
@@ -126,30 +121,23 @@ def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, thr
     return fitted_weights(wanted, fit, threads=threads)
 
 
-@dataclass(frozen=True)
+@parameters
 class NeighbourSettings:
-    """Section item_models.neighbours: `counts` are what is tried; a half-life of 0 days stands for no decay."""
+    """Section item_models.neighbours: what is tried."""
 
-    counts: tuple[int, ...]
-    half_life_days: float
-    asymmetry: float
-    shrinkage: float
-
-    def __post_init__(self) -> None:
-        if not self.counts:
-            raise ValueError("counts needs at least one value")
-        if self.half_life_days < 0:
-            raise ValueError("half_life_days must be 0 or more")
-        # Each refuses what it cannot be made of; now, and not in the middle of a run.
-        for count in self.counts:
-            NeighbourParameters(count, self.asymmetry, self.shrinkage)
+    counts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=1, description="neighbours per item; must not be empty, as similar_items needs them"
+    )
+    half_life_days: float = Field(ge=0, description="decay of strengths behind them, 0: none")
+    asymmetry: float = Field(ge=0, le=2, description="1: cosine; more trusts items that everybody has less")
+    shrinkage: float = Field(ge=0, description="damps pairs with little evidence")
 
 
-@dataclass(frozen=True)
+@parameters
 class NeighbourConfiguration(NeighbourParameters):
     """NeighbourParameters, and the half-life in days of the strengths, None for no decay."""
 
-    half_life_days: float | None
+    half_life_days: float | None = Field()
 
 
 class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):

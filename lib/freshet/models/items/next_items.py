@@ -8,16 +8,18 @@ its right-hand side mixed with what is taken together in any order. A shopper's 
 damped_gram.py: exactly for up to `dense_items` items.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
+from freshet.core.parameters import parameters
 from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData
 from freshet.models.items.item_weights import check_memory, fitted_weights
 from freshet.numeric.coded_rows import CodedRows, changes
@@ -25,26 +27,20 @@ from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
 from freshet.numeric.sparse_products import add_product, largest
 
 
-@dataclass(frozen=True)
+@parameters
 class NextItemParameters:
-    """`decay` (0 to 1) of a state per step; `steps` newest steps of a state that count (older ones have faded).
+    """`decay` of a state per step; `steps` newest steps of a state that count (older ones have faded).
 
     `reg_param` and `co_occurrence` as in the module's text; `count` weights are kept per scored item, the largest in
     size; the `dense_items` items of largest diagonal are solved exactly.
     """
 
-    decay: float
-    steps: int
-    reg_param: float
-    co_occurrence: float
-    count: int
-    dense_items: int
-
-    def __post_init__(self) -> None:
-        if not 0 < self.decay <= 1 or self.co_occurrence < 0:
-            raise ValueError("decay must be above 0 and at most 1, co_occurrence 0 or more")
-        if not self.reg_param > 0 or min(self.steps, self.count, self.dense_items) < 1:
-            raise ValueError("reg_param must be above 0; steps, count and dense_items 1 or more")
+    decay: float = Field(gt=0, le=1)
+    steps: int = Field(ge=1)
+    reg_param: float = Field(gt=0)
+    co_occurrence: float = Field(ge=0)
+    count: int = Field(ge=1)
+    dense_items: int = Field(ge=1)
 
 
 class Transitions(NamedTuple):
@@ -145,20 +141,16 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
     return fitted_weights(wanted, fit, threads=threads)
 
 
-@dataclass(frozen=True)
+@parameters
 class NextItemSettings:
-    """Section item_models.next_items: `reg_params` are what is tried, none leaves the model out."""
+    """Section item_models.next_items: what is tried; no reg_params leave the model out."""
 
-    reg_params: tuple[float, ...]
-    decay: float
-    steps: int
-    co_occurrence: float
-    count: int
-    dense_items: int
-
-    def __post_init__(self) -> None:
-        for reg_param in self.reg_params:
-            self.with_reg_param(reg_param)
+    reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(description="as of the linear model")
+    decay: float = Field(gt=0, le=1, description="what a step back weighs, against the step after it")
+    steps: int = Field(ge=1, description="newest steps of a shopper that count")
+    co_occurrence: float = Field(ge=0, description="weight of what is taken together in any order")
+    count: int = Field(ge=1, description="as of the linear model")
+    dense_items: int = Field(ge=1, description="likewise")
 
     def with_reg_param(self, reg_param: float) -> NextItemParameters:
         """The model with one of the regularisations."""

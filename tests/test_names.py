@@ -1,4 +1,5 @@
-"""The name of an item model and of a term stands once in the library: everything else reaches it by its registry."""
+"""The name of a table, an item model and a term stands once in the library: everything else reaches it by its contract
+or its registry. Names of steps are tested with their registry."""
 
 import ast
 from functools import cache
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from freshet.contracts import ALL_TABLES
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.registry import TERMS
 
@@ -39,4 +41,14 @@ def test_the_name_of_a_model_or_term_stands_once(name: str) -> None:
         for path, line, text in texts()
         if path.name not in COLUMNS.get(name, set()) and (text == name or text.startswith(f"{name}_"))
     ]
+    assert len(found) == 1, found
+
+
+WORDS = {"events", "interactions"}
+"""Names of tables that are other things too: what is counted, a section of the settings."""
+
+
+@pytest.mark.parametrize("name", sorted({table.name for table in ALL_TABLES} - WORDS))
+def test_the_name_of_a_table_stands_once(name: str) -> None:
+    found = [f"{path.relative_to(LIBRARY)}:{line}" for path, line, text in texts() if text == name]
     assert len(found) == 1, found

@@ -7,6 +7,7 @@ from typing import Any
 
 from freshet.cleaning.outliers import Limits
 from freshet.cleaning.parameters import CleaningParameters
+from freshet.contracts import EVENTS, ITEMS_HISTORY, QUARANTINE, TableContract
 from freshet.sources.rules import SourceMapping
 
 
@@ -91,21 +92,21 @@ def quality_rows(report: IngestReport, now: datetime, params: CleaningParameters
     Checks are named <source>/<kind>/<what>, so that sources of one home do not touch each other's.
     """
 
-    def row(table: str, check: str, value: float, detail: str | None = None) -> dict[str, Any]:
+    def row(table: TableContract, check: str, value: float, detail: str | None = None) -> dict[str, Any]:
         name = f"{report.source}/{check}"
-        return {"checked_at": now, "table": table, "check": name, "value": float(value), "detail": detail}
+        return {"checked_at": now, "table": table.name, "check": name, "value": float(value), "detail": detail}
 
     rows = [
-        row("events", "raw_rows", report.raw_rows, "accepted and refused records together"),
-        row("events", "accepted", report.accepted),
-        row("quarantine", "refused", sum(report.refused.values())),
-        row("items_history", "items", report.items),
+        row(EVENTS, "raw_rows", report.raw_rows, "accepted and refused records together"),
+        row(EVENTS, "accepted", report.accepted),
+        row(QUARANTINE, "refused", sum(report.refused.values())),
+        row(ITEMS_HISTORY, "items", report.items),
     ]
-    rows += [row("quarantine", f"refused/{reason}", count) for reason, count in report.refused.items()]
-    rows += [row("events", f"event_name/{name}", count) for name, count in report.by_event_name.items()]
+    rows += [row(QUARANTINE, f"refused/{reason}", count) for reason, count in report.refused.items()]
+    rows += [row(EVENTS, f"event_name/{name}", count) for name, count in report.by_event_name.items()]
     for flag, count in report.flags.items():
         limit = report.limits.get(flag.removeprefix("outlier_"))
         detail = None if limit is None else f"outside {limit.low:g} to {limit.high:g}"
         detail = _left_out(params) if flag == "bot" else detail
-        rows.append(row("events", f"flag/{flag}", count, detail))
+        rows.append(row(EVENTS, f"flag/{flag}", count, detail))
     return rows

@@ -129,6 +129,7 @@ PROMOTE = Step(
     help="Judge each challenger at the gate; make it champion or refuse it with reasons.",
     after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
     reads=(EVENTS, ITEM_FEATURES),
+    also_reads=(ITEM_FACTORS, USER_FACTORS),  # rows of versions that are gone are removed
     writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
     # The last two: of plain methods that serve where the challenger is refused.
     sections=("evaluation", "gate", "interactions", "money", "item_models", "factorisation"),

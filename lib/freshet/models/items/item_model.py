@@ -2,7 +2,7 @@
 
 Its weights are a sparse matrix [items, items]. A shopper's scores are what the model reads of the shopper's history
 (`inputs`) times that matrix. A new item model is a class with the methods of `ItemModel` and one line in
-item_model_registry.py, or in a module that the setting extensions.modules names. Everything else (settings, search,
+registry.py, or in a module that the setting extensions.modules names. Everything else (settings, search,
 recipe, artifact, lists in batch and stream, reasons, report) reaches it through the registry.
 """
 

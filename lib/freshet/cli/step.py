@@ -21,6 +21,7 @@ def step_command(name: str, steps: tuple[Step, ...]) -> click.Command:
         # Late: these take seconds, and the help has no use for them.
         from freshet.cli.opening import opened_job
         from freshet.cli.progress import run_with_progress
+        from freshet.cli.summary import print_arithmetic
 
         console = run_console(as_json)
         fields, settings = given_values(options, values)
@@ -30,6 +31,9 @@ def step_command(name: str, steps: tuple[Step, ...]) -> click.Command:
             results = run_with_progress(job, steps, console)
         if as_json:
             echo_json({r.step: {"status": r.status, **r.record} for r in results})
+        for result in results:
+            if "raw_rows" in result.record and not as_json:
+                print_arithmetic(console, result.record)
         for step, result in zip(steps, results, strict=True):
             if step.summary and not as_json and "not_built" not in result.record:
                 echo(step.summary.format(**result.record))

@@ -31,7 +31,7 @@ def print_summary(console: Output, home: Home, results: list[StepResult], second
     records = {result.step: result.record for result in results}
     console.print()
     if "raw_rows" in records.get(INGEST.name, {}):
-        _print_arithmetic(console, records[INGEST.name])
+        print_arithmetic(console, records[INGEST.name])
     rows = records.get(EVALUATE.name, {}).get("figures", [])
     if rows:
         console.print(evaluation_table(rows))
@@ -47,7 +47,8 @@ def print_summary(console: Output, home: Home, results: list[StepResult], second
     console.print(f"Next:   freshet show USER --home {told}   ·   freshet status --home {told}")
 
 
-def _print_arithmetic(console: Output, record: dict[str, Any]) -> None:
+def print_arithmetic(console: Output, record: dict[str, Any]) -> None:
+    """How many raw records became events, and how many were refused by each reason, from the record of step ingest."""
     shown = Table("raw records", "count", title="What came in", title_justify="left")
     shown.columns[1].justify = "right"
     shown.add_row("accepted as events", f"{record['accepted']:,}")

@@ -130,6 +130,7 @@ PROMOTE = Step(
     after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
     reads=(EVENTS, ITEM_FEATURES),
     writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
+    also_reads=(ITEM_FACTORS, USER_FACTORS),  # rows of model versions that are removed go with them
     # The last two: of plain methods that serve where the challenger is refused.
     sections=("evaluation", "gate", "interactions", "money", "item_models", "factorisation"),
     # How many old versions of the models are kept; how many models of a fit run side by side.

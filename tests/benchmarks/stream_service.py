@@ -40,7 +40,7 @@ _WATCHED = (
     (lists, "best_items", "best_items"),
     (lists, "reasons", "reasons"),
     (MergeProcess, "run", "merge"),
-    (micro_batch, "take", "state"),
+    (micro_batch, "apply_events", "state"),
     (micro_batch, "lists_of", "make_lists"),
     (micro_batch, "append_lists", "write_lists"),
     (micro_batch, "append_row", "write_figures"),

@@ -74,7 +74,7 @@ def armed(deadly: Deadly) -> None:
     deadly.around(intake.EventIntake, "_told", "reading")
     deadly.around(micro_batch.ListUpdates, "_standing", "reading")
     # Between the histories and the lists of a micro-batch, between its lists and its figures, and so on.
-    for module, name in ((intake, "append_arrow"), (micro_batch, "take"), (micro_batch, "append_lists"),
+    for module, name in ((intake, "append_arrow"), (micro_batch, "apply_events"), (micro_batch, "append_lists"),
                          (intake, "append_row"), (micro_batch, "append_row")):  # fmt: skip
         deadly.around(module, name, "writing")
     deadly.around(compaction.MergeProcess, "run", "compaction")

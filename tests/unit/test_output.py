@@ -21,8 +21,8 @@ from freshet.cli.watch import view
 from freshet.contracts import ITEMS_HISTORY, RECOMMENDATIONS
 from freshet.core.errors import InputError
 from freshet.runs.home import Home
-from freshet.runs.job import NOT_BUILT, StepResult
-from freshet.tables.small_writes import arrow_schema
+from freshet.runs.runner import NOT_BUILT, StepResult
+from freshet.tables.format.arrow_rows import arrow_schema
 from tests.factories import SOME_MOMENT
 
 pytestmark = pytest.mark.unit

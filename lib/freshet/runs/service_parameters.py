@@ -1,4 +1,4 @@
-"""Parameters of the live part."""
+"""Parameters of the replay and of the service."""
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ _CENTURY_DAYS = 36_525.0
 
 @parameters
 class StreamParameters:
-    """How the live window is cut into slices, one per micro-batch, and how the stream is run."""
+    """How the live window is divided into slices, one per micro-batch, and how the stream is run."""
 
     slice_hours: float = Field(gt=0, description="hours of events per micro-batch of the replay")
     fewest_slices: int = Field(

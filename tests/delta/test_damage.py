@@ -12,8 +12,10 @@ from pyspark.sql import SparkSession
 from freshet.contracts import EVENTS, STREAM_METRICS
 from freshet.core.errors import StateError
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, UP_TO_DATE, Job, Step, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
+from freshet.runs.step import Step
 from freshet.service.serving import serve
 from freshet.tables.damage import Damage, table_damage
 from freshet.tables.small_writes import append_row

@@ -10,9 +10,11 @@ from freshet.contracts import ITEM_FACTORS, POPULAR_ITEMS, USER_FACTORS, USER_FE
 from freshet.core.records import write_record
 from freshet.pipeline.retention import retire_old_versions
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, UP_TO_DATE, Job, Step, run_step
+from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, registry
+from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
+from freshet.runs.step import Step
 from freshet.tables.leases import lease
 from freshet.tables.maintenance.operations import partition_values
 from tests.factories import frame

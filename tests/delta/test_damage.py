@@ -96,7 +96,7 @@ def test_a_step_with_a_damaged_table_is_not_up_to_date(home: Home, kind: str) ->
 def test_a_step_is_not_run_on_a_damaged_input(home: Home) -> None:
     warehouse_of(home).create(EVENTS)
     emptied(entry(home.warehouse / EVENTS.name, 0))
-    with pytest.raises(StateError, match=r"table events is damaged.*only a stream took in are lost"):
+    with pytest.raises(StateError, match=r"table events is damaged.*only a stream ingested are lost"):
         run_step(noted(), Job(None, home, load_settings("test")))  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEM_FACTORS, POPULAR_ITEMS, USER_FACTORS, USER_FEATURES, USER_SCORES
 from freshet.core.records import write_record
-from freshet.pipeline.retention import retired
+from freshet.pipeline.retention import retire_old_versions
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, registry
@@ -80,9 +80,9 @@ def test_factors_of_versions_that_are_gone_go_with_them(spark: SparkSession, hom
             job.warehouse.append(frame(spark, table, rows), table)
     store.promote(RECOMMENDER, 2)
     with lease(home.locks, "table", USER_FACTORS.name):
-        retired(job)
+        retire_old_versions(job)
     assert partition_values(job.warehouse, USER_FACTORS, "model_version") == ["1.0", "2.0", "3.0"]
-    retired(job)
+    retire_old_versions(job)
     for table in (ITEM_FACTORS, USER_FACTORS):
         assert [row.model_version for row in job.warehouse.read(table).orderBy("model_version").collect()] == [
             "2.0", "3.0",

@@ -144,7 +144,7 @@ def test_it_is_scheduled_with_its_resources() -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    with pytest.raises(InputError, match="there is a step of this name"):
+    with pytest.raises(InputError, match="there already is a step of this name"):
         register(COUNT_ITEMS)
 
 

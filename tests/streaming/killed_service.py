@@ -131,7 +131,7 @@ def main(root: Path, servers: str, topic: str, point: str, nth: int, delay: floa
                 stop.set()
 
     threading.Thread(target=watch, daemon=True).start()
-    with opened_job(root, "test", OVERRIDES, "local[2]", asks_models=True) as job:
+    with opened_job(root, "test", OVERRIDES, "local[2]", needs_mlflow=True) as job:
         service.serve(job, feed, service.PARTS, stop=stop, notify=lambda text: None)
 
 

@@ -169,4 +169,4 @@ def test_a_search_that_has_too_little_to_learn_from_says_so_and_leaves_the_model
     told: list[str] = []
     job = MagicMock(settings=load_settings("test"), notify=told.append)
     assert recommender._search(job, MagicMock(), MagicMock(), "purchase", tmp_path / "search.json") is None
-    assert told == ["nothing is searched: no interaction is strong enough to learn tastes from"]
+    assert told == ["no search: no interaction is strong enough to learn tastes from"]

@@ -27,14 +27,14 @@ class WindowParameters:
     live_days: int = Field(
         ge=0,
         le=MOST_DAYS,
-        description="days before as_of that are kept for the test and replayed as a stream; 0: no live part",
+        description="days before as_of that are held out for the test and replayed as a stream; 0: no live part",
     )
     short_live_share: float = Field(
-        gt=0, lt=1, description="share of the data's span for the live part where whole days do not fit"
+        gt=0, lt=1, description="share of the data's time span used as live part when whole days do not fit"
     )
-    short_validation_share: float = Field(gt=0, lt=1, description="likewise for validation")
+    short_validation_share: float = Field(gt=0, lt=1, description="the same for the validation window")
     horizon_days: int = Field(
-        ge=1, le=MOST_DAYS, description="days a validation window lasts when there is no live part"
+        ge=1, le=MOST_DAYS, description="length in days of the validation window when there is no live part"
     )
 
     @model_validator(mode="after")

@@ -22,12 +22,12 @@ class InteractionParameters:
     """What an event says about the interest of a shopper in an item."""
 
     weights: dict[str, float] = Field(
-        description="strength of a fresh event by GA4 name; a name left out has none and is in no history; "
-        "taking back is negative"
+        description="strength of a new event by GA4 name; names left out have none and are in no history; "
+        "negative for returns and removals"
     )
     half_life_days: float = Field(
         gt=0,
-        description="days; decay of `strength` in table interactions, for its readers: models search their own",
+        description="days; half-life of `strength` in table interactions, for its readers; models search for their own",
     )
     max_events: int = Field(
         ge=1, description="newest events of a shopper that count, in batch and stream; bounds the stream's state"

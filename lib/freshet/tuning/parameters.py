@@ -19,41 +19,41 @@ NotNegative = Annotated[float, Field(ge=0)]
 class SearchParameters:
     """What a search may try: factor models out of all combinations of the lists, beginning with the first of each."""
 
-    trials: int = Field(ge=1, description="factor models tried at most, proposed by Optuna")
+    trials: int = Field(ge=1, description="most factor models to try, proposed by Optuna")
     trials_at_once: int = Field(
-        ge=1, description="of them, and of models of a fit, side by side: a task and its memory_gb each"
+        ge=1, description="trials, or models of one fit, that run in parallel; each uses a task and its memory_gb"
     )
-    patience: int = Field(ge=1, description="trials in succession that gain less than min_gain and end it")
+    patience: int = Field(ge=1, description="consecutive trials that gain less than min_gain before the search ends")
     ranks: Choices[AtLeastOne] = Field(min_length=1, description="length of factor vectors")
     max_iters: Choices[AtLeastOne] = Field(
-        min_length=1, description="ALS iterations; a model that is trained on can become worse again"
+        min_length=1, description="ALS iterations; more of them can make a model worse"
     )
     reg_params: Choices[NotNegative] = Field(
-        min_length=1, description="times the number of positive strengths of a shopper or item ..."
+        min_length=1, description="regularisation: times the number of positive strengths of a shopper or item ..."
     )
     reg_power: float = Field(
-        ge=0, le=2, description="... to this power; 1 is MLlib's, the only one that engine mllib knows"
+        ge=0, le=2, description="... to this power; 1 as in MLlib, the only value that engine mllib supports"
     )
     alphas: Choices[NotNegative] = Field(min_length=1, description="confidence = 1 + alpha * strength")
-    seed: int = Field(description="starting vectors, and what is proposed")
+    seed: int = Field(description="random seed of the initial vectors and of the proposals")
     item_half_lives_days: Choices[NotNegative] = Field(
-        min_length=1, description="decay of the strengths that train item vectors"
+        min_length=1, description="half-life of the strengths that train item vectors"
     )
     min_strengths: Choices[float] = Field(
-        min_length=1, description="shares of a fresh target event below which strengths train nothing"
+        min_length=1, description="strengths below this share of a new target event are left out of training"
     )
     user_half_lives_days: Choices[NotNegative] = Field(
-        min_length=1, description="decay of the strengths that are folded in"
+        min_length=1, description="half-life of the strengths that are folded in"
     )
-    own_half_lives_days: Choices[NotNegative] = Field(min_length=1, description="decay of the frequency terms")
+    own_half_lives_days: Choices[NotNegative] = Field(min_length=1, description="half-life of the frequency terms")
     candidates_per_term: int = Field(
-        ge=1, description="best items of each term that a search of weights looks at, per shopper"
+        ge=1, description="best items of each term, per shopper, that the search of weights ranks"
     )
     rounds: int = Field(ge=1, description="rounds of coordinate ascent")
-    min_gain: float = Field(description="NDCG a round must gain to go on")
-    max_validation_users: int = Field(description="shoppers a search is judged on, chosen by hash")
+    min_gain: float = Field(description="NDCG that a round must gain for another one to follow")
+    max_validation_users: int = Field(description="most shoppers that a search is evaluated on, chosen by hash")
     min_validation_users: int = Field(
-        ge=1, description="fewer: no search and no factor model; own items come first, then popularity"
+        ge=1, description="with fewer there is no search and no factor model: own items come first, then popular ones"
     )
 
     @model_validator(mode="after")
@@ -89,10 +89,10 @@ class ItemModelParameters:
     their own each."""
 
     most_items: int = Field(
-        ge=1, description="items of most shoppers that the linear and the next-item model know at all"
+        ge=1, description="items that the linear and the next-item model cover: those with the most shoppers"
     )
     memory_gb: float = Field(
-        gt=0, description="GB that a fit of one of the two may take; search.trials_at_once run side by side"
+        gt=0, description="GB that one fit of either may use; search.trials_at_once fits run in parallel"
     )
     models: dict[str, Any] = Field()
 

@@ -38,12 +38,12 @@ class FactorisationParameters:
     """Where and how factor models are trained."""
 
     engine: Literal["native", "mllib", "auto"] = Field(
-        description="native: one task on all its cores; mllib: any size; auto: native where it fits memory_gb"
+        description="native: one task on all its cores; mllib: any size; auto: native if it fits into memory_gb"
     )
     cg_steps: int = Field(
         ge=1,
-        description="steps of conjugate gradients per vector and half-step; 3 trained as well as the exact solution",
+        description="conjugate gradient steps per vector and half-step; 3 trained as well as the exact solution",
     )
     memory_gb: float = Field(
-        gt=0, description="GB outside the JVM that a native training may take; 4: about 100 million interactions"
+        gt=0, description="GB outside the JVM that native training may use; 4: about 100 million interactions"
     )

@@ -87,9 +87,9 @@ class LinearItemSettings:
     reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         description="added to the diagonal of the items' Gram matrix"
     )
-    half_life_days: float = Field(ge=0, description="decay of its strengths, each at most 1")
-    count: int = Field(ge=1, description="weights kept per item, the largest")
-    dense_items: int = Field(ge=1, description="items of most shoppers that are solved exactly, 4 bytes per pair")
+    half_life_days: float = Field(ge=0, description="half-life of its strengths, each at most 1")
+    count: int = Field(ge=1, description="largest weights kept per item")
+    dense_items: int = Field(ge=1, description="items with the most shoppers that are solved exactly; 4 bytes per pair")
 
 
 @parameters

@@ -128,8 +128,8 @@ class NeighbourSettings:
     counts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=1, description="neighbours per item; must not be empty, as similar_items needs them"
     )
-    half_life_days: float = Field(ge=0, description="decay of strengths behind them, 0: none")
-    asymmetry: float = Field(ge=0, le=2, description="1: cosine; more trusts items that everybody has less")
+    half_life_days: float = Field(ge=0, description="half-life of the strengths they are computed from; 0: no decay")
+    asymmetry: float = Field(ge=0, le=2, description="1: cosine; larger values give less weight to popular items")
     shrinkage: float = Field(ge=0, description="damps pairs with little evidence")
 
 

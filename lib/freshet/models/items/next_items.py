@@ -145,11 +145,11 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
 class NextItemSettings:
     """Section item_models.next_items: what is tried; no reg_params leave the model out."""
 
-    reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(description="as of the linear model")
-    decay: float = Field(gt=0, le=1, description="what a step back weighs, against the step after it")
-    steps: int = Field(ge=1, description="newest steps of a shopper that count")
-    co_occurrence: float = Field(ge=0, description="weight of what is taken together in any order")
-    count: int = Field(ge=1, description="as of the linear model")
+    reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(description="as in the linear model")
+    decay: float = Field(gt=0, le=1, description="weight of a step relative to the step after it")
+    steps: int = Field(ge=1, description="newest steps of a shopper that are used")
+    co_occurrence: float = Field(ge=0, description="weight of items taken together in any order")
+    count: int = Field(ge=1, description="as in the linear model")
     dense_items: int = Field(ge=1, description="likewise")
 
     def with_reg_param(self, reg_param: float) -> NextItemParameters:

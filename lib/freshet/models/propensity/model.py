@@ -30,29 +30,29 @@ class PropensityParameters:
     `max_iter` are those of MLlib's LogisticRegression."""
 
     horizon_days: int = Field(
-        ge=1, description="days the probability looks ahead; training cuts lie as far apart, or a little more"
+        ge=1, description="days ahead that the probability covers; training cuts are this far apart, or slightly more"
     )
     max_cuts: int = Field(
-        ge=1, description="newest cut dates learned at; 17 months hold every month once and some twice"
+        ge=1, description="newest cut dates to train on; 17 months contain every calendar month once and some twice"
     )
-    min_positives: int = Field(ge=1, description="buyers needed among all training rows; about 5 per feature")
+    min_positives: int = Field(ge=1, description="fewest buyers required in all training rows; about 5 per feature")
     folds: int = Field(
-        ge=1, description="newest training cuts at which the settings below are judged, each from earlier ones"
+        ge=1, description="newest training cuts on which the settings below are validated, each trained on earlier cuts"
     )
     reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         min_length=1, description="grid: strength of the penalty, as in MLlib"
     )
     elastic_net_params: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
-        min_length=1, description="grid: share of the absolute (lasso) in the penalty, 0 to 1"
+        min_length=1, description="grid: share of L1 (lasso) in the penalty, 0 to 1"
     )
     half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         min_length=1,
         description="grid: half-life of a training row's weight by the age of its cut; 0: all weigh the same",
     )
-    crossed_columns: tuple[str, ...] = Field(description="columns whose squares and products are learned too")
-    seasons: int = Field(ge=0, description="parts of the year with an effect of their own; 0: none")
-    max_iter: int = Field(ge=1, description="steps of the optimiser at most; Newton takes about six")
-    search_max_iter: int = Field(ge=1, description="the same while points of the grid are compared")
+    crossed_columns: tuple[str, ...] = Field(description="columns whose squares and products are features too")
+    seasons: int = Field(ge=0, description="parts of the year that each have an effect; 0: none")
+    max_iter: int = Field(ge=1, description="maximum iterations of the optimiser; Newton takes about six")
+    search_max_iter: int = Field(ge=1, description="the same while the grid is searched")
     champion_tolerance: float = Field(
         ge=0, description="log loss by which a challenger may be worse than the champion on the same shoppers"
     )

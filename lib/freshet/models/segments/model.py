@@ -29,19 +29,21 @@ class SegmentParameters:
     """How many segments may be made and how they are judged."""
 
     least_segments: int = Field(
-        ge=2, description="fewest segments tried; two only part buyers who come often from the rest"
+        ge=2, description="fewest segments tried; two would only separate frequent buyers from the rest"
     )
     most_segments: int = Field(ge=2, description="most segments tried; there are names for eight")
-    min_shoppers: int = Field(ge=1, description="shoppers needed")
-    sample_shoppers: int = Field(ge=1, description="shoppers that judge a number of segments, chosen by hash")
+    min_shoppers: int = Field(ge=1, description="fewest shoppers required")
+    sample_shoppers: int = Field(
+        ge=1, description="shoppers in the sample that scores a number of segments, chosen by hash"
+    )
     min_share: float = Field(
         ge=0,
         le=1,
-        description="of shoppers in the smallest segment: fewer are outliers; a number without such is preferred",
+        description="share of shoppers below which a segment is seen as outliers; numbers without such are preferred",
     )
-    min_silhouette: float = Field(ge=-1, le=1, description="-1 to 1; segments worse than that are refused")
-    seed: int = Field(description="starting centres")
-    max_iter: int = Field(ge=1, description="steps of KMeans at most")
+    min_silhouette: float = Field(ge=-1, le=1, description="-1 to 1; segments with a lower silhouette are refused")
+    seed: int = Field(description="random seed of the initial centres")
+    max_iter: int = Field(ge=1, description="maximum iterations of KMeans")
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:

@@ -9,7 +9,7 @@ import pytest
 import freshet.service.topic_feed as topic
 from freshet.core.conf_files import conf_folder
 from freshet.core.errors import StateError
-from freshet.service.feeds import item_records
+from freshet.service.intake_streams import item_records
 from freshet.service.lists.handover import EARLIEST
 from freshet.service.topic_feed import Topic, check_same
 

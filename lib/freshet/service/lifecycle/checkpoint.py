@@ -18,6 +18,16 @@ def newest_number(folder: Path) -> int | None:
     return max((int(file.name) for file in folder.glob("*") if file.name.isdigit()), default=None)
 
 
+def query_folder(checkpoints: Path, query: str) -> Path:
+    """The folder of a query of the service, below the `checkpoints` of a home."""
+    return checkpoints / "service" / query
+
+
+def has_finished_batch(folder: Path) -> bool:
+    """Whether the query in `query_folder` has finished a micro-batch; before that it has no offsets to resume from."""
+    return newest_number(folder / "query" / "commits") is not None
+
+
 def source_offset(query: Path, batch_id: int) -> dict[str, Any]:
     """Up to where a micro-batch has read the query's one source, in the source's own words."""
     # A line for the log's version, one for the micro-batch, one for each source.

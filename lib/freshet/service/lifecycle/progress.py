@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from pyspark import SparkContext
+from pyspark.sql import SparkSession
 from pyspark.sql.streaming.listener import (
     QueryIdleEvent,
     QueryProgressEvent,
@@ -75,13 +76,20 @@ class Backlogs:
         """None before the first micro-batch of a start has ended, and for a source that has no offsets to tell."""
         return self._records.get(query)
 
-    def told(self, progress: dict[str, Any]) -> None:
+    def note(self, progress: dict[str, Any]) -> None:
         """Keeps the number; queries without a name are no business of ours."""
         sources = progress.get("sources")
         if progress.get("name") and sources:
             waiting = waiting_records(sources[0].get("endOffset"), sources[0].get("latestOffset"))
             if waiting is not None:
                 self._records[progress["name"]] = waiting
+
+
+def backlog_of(session: SparkSession, query: str) -> Callable[[], int | None]:
+    """A function that returns how many records wait for a query of this session, as `Backlogs.of`."""
+    backlogs = Backlogs()
+    session.streams.addListener(ProgressListener(backlogs.note))
+    return lambda: backlogs.of(query)
 
 
 def waiting_records(end: Any, latest: Any) -> int | None:

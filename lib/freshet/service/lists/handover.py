@@ -28,8 +28,8 @@ _RECORD = "handover"
 EARLIEST = -2
 """Kafka's own number for the oldest message there is."""
 
-Past = Callable[[DataFrame, Path], None]
-"""Takes what table `events` holds into the state of a stream in a folder."""
+KeepHistory = Callable[[DataFrame, Path], None]
+"""Puts the rows of table `events` into the state of a stream, in a folder."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Handover:
 
 
 def topic_handover(
-    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, past: Past
+    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, keep_history: KeepHistory
 ) -> Handover:
     """The hand-over that stands in `folder`, else one made of `events` as it is now.
 
-    `past` puts the history into `folder`, whole before the hand-over is recorded. Events of `source` in these
+    `keep_history` puts the history into `folder`, whole before the hand-over is recorded. Events of `source` in these
     partitions of the topic end with the offsets; those of other sources are all history: the topic holds none of them.
     Raises StateError when the topic has fewer partitions than a hand-over was made for.
     """
@@ -56,7 +56,7 @@ def topic_handover(
         version = warehouse.version(EVENTS)
         events = warehouse.read(EVENTS, version=version)
         offsets = next_offsets(in_order(warehouse, events), source=source, topic=topic, partitions=partitions)
-        past(events, folder)
+        keep_history(events, folder)
         write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
         return Handover(topic, version, offsets)
     found = Handover(known["topic"], known["events_version"], {int(n): o for n, o in known["offsets"].items()})
@@ -69,13 +69,13 @@ def topic_handover(
     return found
 
 
-def table_handover(warehouse: Warehouse, folder: Path, *, past: Past) -> int:
+def table_handover(warehouse: Warehouse, folder: Path, *, keep_history: KeepHistory) -> int:
     """The version of table `events` up to which it is history: of the hand-over in `folder`, else as it is now."""
     known = read_record(folder, _RECORD)
     if known is not None:
         return int(known["events_version"])
     version = warehouse.version(EVENTS)
-    past(warehouse.read(EVENTS, version=version), folder)
+    keep_history(warehouse.read(EVENTS, version=version), folder)
     write_record(folder, _RECORD, {"events_version": version})
     return version
 

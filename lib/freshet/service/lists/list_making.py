@@ -1,6 +1,7 @@
 """Lists of the shoppers that a micro-batch touched, on their way into `recommendation_updates`."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +14,9 @@ import pyarrow.compute as pc
 from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.histories.packed_histories import TIME, PackedHistories, microseconds
+from freshet.ranking.lists import recommended_in_process
 from freshet.service.lists.history_store import SHOPPERS_AT_A_TIME, HistoryStore
 from freshet.tables.format.arrow_rows import arrow_schema
-from freshet.tables.small_writes import append_arrow
-from freshet.tables.warehouse import Warehouse
 
 
 class Scorer(Protocol):
@@ -26,6 +26,22 @@ class Scorer(Protocol):
         self, shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int,
         policy: str,
     ) -> pa.Table: ...  # fmt: skip
+
+
+def in_process_scorer(unavailable: Callable[[], Path | None]) -> Scorer:
+    """`recommended_in_process` on all cores. `unavailable` is asked before each call for the file of items that no
+    list may hold, None: every item is available."""
+    threads = os.cpu_count() or 1
+
+    def scorer(
+        shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int, policy: str
+    ) -> pa.Table:
+        return recommended_in_process(
+            shoppers, histories, artifact=artifact, clock=clock, length=length, policy=policy, threads=threads,
+            unavailable=unavailable(),
+        )  # fmt: skip
+
+    return scorer
 
 
 @dataclass(frozen=True)
@@ -110,11 +126,6 @@ def warm_up(scorer: Scorer, model: ServedModel, *, clock: datetime, length: int)
     history = PackedHistories(np.ones(1, np.int64), entry, artifact.items.slice(0, 1), pa.array([wanted]))
     nobody = pa.table({"user_id": pa.array([""])})
     scorer(nobody, history, artifact=model.artifact, clock=clock, length=length, policy=model.policy)
-
-
-def append_lists(warehouse: Warehouse, lists: pa.Table) -> None:
-    """Adds the rows of `lists_of` to the table, in one commit."""
-    append_arrow(warehouse, lists.drop_columns("unknown_items"), RECOMMENDATION_UPDATES)
 
 
 def received(due: pa.Table) -> Sequence[datetime]:

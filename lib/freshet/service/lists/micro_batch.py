@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.service.lists.history_store import HistoryStore
 from freshet.service.lists.history_updates import apply_events
-from freshet.service.lists.list_making import Scorer, ServedModel, Stamp, append_lists, lists_of, received
-from freshet.tables.small_writes import append_row
+from freshet.service.lists.list_making import Scorer, ServedModel, Stamp, lists_of, received
+from freshet.tables.small_writes import append_arrow, append_row
 from freshet.tables.transactions import newest_batch
 from freshet.tables.warehouse import Warehouse
 
@@ -77,7 +77,7 @@ class ListUpdates:
             lists = lists_of(touched.due, self.store, stamp, clock, scorer=making.scorer, length=making.length)
             unknown = pc.sum(lists.column("unknown_items")).as_py()
             if batch_id > lists_until:
-                append_lists(warehouse, lists)
+                append_arrow(warehouse, lists.drop_columns("unknown_items"), RECOMMENDATION_UPDATES)
         if batch_id <= figures_until:
             return
         finished = making.now()

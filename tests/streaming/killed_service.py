@@ -72,8 +72,8 @@ class Deadly:
 def armed(deadly: Deadly) -> None:
     """Every named point, in the modules that pass it."""
     deadly.around(intake, "verdicts", "reading")
-    deadly.around(intake.EventIntake, "_told", "reading")
-    deadly.around(micro_batch.ListUpdates, "_standing", "reading")
+    deadly.around(intake.EventIntake, "_repeats", "reading")
+    deadly.around(micro_batch.ListUpdates, "_newest_written", "reading")
     # Between the histories and the lists of a micro-batch, between its lists and its figures, and so on.
     for module, name in ((intake, "append_arrow"), (micro_batch, "apply_events"), (micro_batch, "append_arrow"),
                          (intake, "append_row"), (micro_batch, "append_row")):  # fmt: skip

@@ -42,10 +42,11 @@ _KINDS: dict[type[Any], str] = {Folder: "folder", ShopTable: "table of the shop"
 
 
 def check_feed(feed: Feed, parts: tuple[str, ...]) -> None:
-    """Raises, before Spark is started, for a mapping, folder, topic or table that `parts` cannot be fed from."""
+    """Raises InputError, MappingError, StateError or TransientError, before Spark is started, for a mapping, topic or
+    table that `parts` cannot read from."""
     if isinstance(feed, EventsTable):
         if "events" in parts:
-            raise InputError("table events is where events go, it cannot be taken in", do="Add --only lists")
+            raise InputError("table events cannot be ingested into itself", do="Add --only lists")
         return
     if parts == ("lists",) and not isinstance(feed, Topic):
         raise InputError(f"lists are not made straight from a {_KINDS[type(feed)]}", do="Run them from table:events")
@@ -71,7 +72,8 @@ def required_catalogue(feed: Topic, mapping: SourceMapping) -> Catalogue:
 
 
 def made_for(job: Job, feed: Feed, part: str) -> dict[str, Any]:
-    """What a checkpoint of `part` (events, items or lists) stands for, and what must not change under it."""
+    """What a checkpoint of `part` (events, items or lists) was made for: by name, what must not change as long as it is
+    used."""
     place = f"topic {feed.items}" if isinstance(feed, Topic) and part == "items" else feed.place
     parts: dict[str, Any] = {"source": place}
     if not isinstance(feed, EventsTable):

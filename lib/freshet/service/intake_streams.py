@@ -21,7 +21,7 @@ from freshet.service.lifecycle.running import RunningQuery, WithChores, started
 from freshet.service.lists.query import stream_session
 from freshet.service.streams.records import file_records, kafka_records
 from freshet.service.table_feed import ShopTable, shop_batches, shop_position, shop_rows
-from freshet.service.topic_feed import Topic, check_same, offsets_behind, topic_records
+from freshet.service.topic_feed import Topic, check_same, next_topic_offsets, topic_records
 from freshet.sources.mapping import read_mapping
 from freshet.tables.maintenance.upkeep import Upkeep
 
@@ -76,7 +76,7 @@ def _started_items(job: Job, feed: Topic, notify: Callable[[str], None]) -> Runn
     with leased():
         job.warehouse.create(ITEMS_HISTORY)
     # Only while the table is leased, not in the background: other processes write it too.
-    upkeep = Upkeep(job.warehouse, (ITEMS_HISTORY,), job.settings.compaction, job.now, beside=False)
+    upkeep = Upkeep(job.warehouse, (ITEMS_HISTORY,), job.settings.compaction, job.now, in_background=False)
     intake = ItemIntake(
         job.home.warehouse, leased, f"{ITEMS_QUERY}-{checkpoint.id}", mapping_name(feed), job.now, upkeep,
         backlog=backlog_of(session, ITEMS_QUERY),
@@ -109,8 +109,8 @@ def intake_records(
         return arrivals(raw, mapping, job.settings.cleaning)
     if isinstance(feed, ShopTable):
         return shop_rows(job, session, feed, has_checkpoint=has_checkpoint)
-    behind = None if has_checkpoint else offsets_behind(job, feed)
-    return topic_records(job, session, feed, behind=behind, most=params.most_intake_events, notify=notify)
+    first = None if has_checkpoint else next_topic_offsets(job, feed)
+    return topic_records(job, session, feed, first=first, most=params.most_intake_events, notify=notify)
 
 
 def item_records(job: Job, session: SparkSession, feed: Topic) -> DataFrame:

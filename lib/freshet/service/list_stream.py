@@ -109,7 +109,7 @@ def list_events(
             keep_history=keep_history,
         )  # fmt: skip
         first = None if has_finished_batch(folder) else handover.offsets
-        arrived = topic_records(job, session, feed, behind=first, most=params.most_list_events, notify=notify)
+        arrived = topic_records(job, session, feed, first=first, most=params.most_list_events, notify=notify)
         return live_events(arrived, event_names)
     version = table_handover(job.warehouse, folder, keep_history=keep_history)
     return live_rows(session, job.warehouse, after=version, event_names=event_names, most_files=params.most_list_files)

@@ -18,7 +18,7 @@ from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.model_choice import serve_previous_champion, serve_version, version_states
 from freshet.runs.registered_models import RECOMMENDER, SCORING
-from freshet.service.serving import Champion
+from freshet.service.list_stream import Champion
 from freshet.tables.lookups.snapshot import rows_where
 
 pytestmark = pytest.mark.registry

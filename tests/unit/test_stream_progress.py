@@ -131,9 +131,9 @@ def test_records_that_wait_are_those_between_what_was_read_and_what_is_there() -
 def test_backlogs_are_kept_by_the_name_of_the_query() -> None:
     backlogs = Backlogs()
     source = {"endOffset": {"clicks": {"0": 10}}, "latestOffset": {"clicks": {"0": 15}}}
-    backlogs.told({"name": "lists", "sources": [source]})
-    backlogs.told({"name": None, "sources": [source]})
-    backlogs.told({"name": "events", "sources": []})
+    backlogs.note({"name": "lists", "sources": [source]})
+    backlogs.note({"name": None, "sources": [source]})
+    backlogs.note({"name": "events", "sources": []})
     assert (backlogs.of("lists"), backlogs.of("events")) == (5, None)
 
 

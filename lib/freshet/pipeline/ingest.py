@@ -39,7 +39,7 @@ from freshet.sources.input_files import input_files, input_signature, partition_
 from freshet.sources.mapping import read_mapping
 from freshet.sources.rules import MISTAKES_FOUND_LATE, SourceMapping
 from freshet.tables.lookups.figures import extent, rows_where, smallest_texts, value_counts
-from freshet.tables.positions import Passed, check_name, keep_position, kept_position, newest
+from freshet.tables.positions import TableVersion, check_name, keep_position, kept_position, newest
 from freshet.tables.small_writes import replace_rows
 from freshet.tables.warehouse import Warehouse
 
@@ -206,7 +206,7 @@ def ingest(
     return report
 
 
-def _known_table(home: Home, source: str, path: Path, position: Passed | None) -> str | None:
+def _known_table(home: Home, source: str, path: Path, position: TableVersion | None) -> str | None:
     """The name of a Delta table that was ingested before; its files of that time may have been rewritten since."""
     if position is None:
         return None

@@ -1,8 +1,6 @@
 """Step replay: replays the live days and measures the benefit of fold-in on them."""
 
 import dataclasses
-import os
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +21,7 @@ from freshet.ranking.lists import recommended_in_process
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
 from freshet.runs.steps import BUILD, RECOMMEND
-from freshet.service.lists.list_making import ServedModel
+from freshet.service.lists.list_making import ServedModel, in_process_scorer
 from freshet.service.lists.live_replay import QUERY_PREFIX, LivePlan, replay_live
 from freshet.service.lists.slices import slice_number
 from freshet.tables.lookups.figures import rows_where
@@ -141,7 +139,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         stream=job.settings.stream,
     )
     model = ServedModel(version.model_version, version.generation, version.folder, policy)
-    scorer = partial(recommended_in_process, threads=os.cpu_count() or 1)
+    scorer = in_process_scorer(lambda: None)
     report = replay_live(job.home, job.warehouse, plan, model=model, scorer=scorer, now=job.now)
     rows = evaluate_live(
         events_until(job, windows),

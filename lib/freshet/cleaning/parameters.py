@@ -15,10 +15,10 @@ class CleaningParameters:
     """Limits for refusing a record and for flagging a value as unusual."""
 
     earliest_event_date: date = Field(
-        description="date; events before it are refused: a clock that was never set, a unit mistaken"
+        description="date; events before it are refused: a clock was never set or a unit is wrong"
     )
     future_tolerance_hours: float = Field(
-        ge=0, description="hours after the run's time up to which an event is believed: clocks and zones differ"
+        ge=0, description="hours after the run's time up to which an event is accepted: clocks and zones differ"
     )
     late_after_hours: float = Field(
         ge=0, description="hours between event and arrival from which on an event is flagged late"

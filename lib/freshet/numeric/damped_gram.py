@@ -91,7 +91,7 @@ def damped_gram(observations: csr_matrix, *, reg_param: float, dense_items: int)
 
 
 def blocks(count: int, depth: int) -> list[tuple[int, int]]:
-    """(start, end) of parts of 0..count such that part times depth is at most the cells of a block; at least one part."""
+    """(start, end) of parts of 0..count, at least 1 long, whose length times depth is at most the cells of a block."""
     size = max(1, _BLOCK_CELLS // max(1, depth))
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 

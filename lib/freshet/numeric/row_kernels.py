@@ -17,8 +17,8 @@ _LEAST = np.float32(1e-30)
 """Smaller values count as 0: their scale factor would be near the largest number of single precision."""
 
 _PAIR_COST = 20
-"""Number of columns that can be scanned in the time of one look-up. With 60,000 columns, 900 pairs took 17 us by look-up
-and 37 by a scan, 8,800 pairs 108 and 50, so that both take the same time for about 2,900 pairs."""
+"""Number of columns that can be scanned in the time of one look-up. With 60,000 columns, 900 pairs took 17 us by
+look-up and 37 by a scan, 8,800 pairs 108 and 50, so that both take the same time for about 2,900 pairs."""
 
 
 def add_scaled_product(
@@ -71,7 +71,7 @@ def column_contributions(
     lower of equal ones, and -1 if there is none.
     """
     values, origins = np.zeros(chosen.shape, dtype=np.float32), np.full(chosen.shape, -1, dtype=np.int64)
-    _say(
+    _column_contributions(
         *_places(left), left.data.astype(np.float32, copy=False), *_places(by_column), by_column.data, chosen, factors,
         np.zeros(left.shape[1], dtype=np.float32), values, origins,
     )  # fmt: skip
@@ -197,28 +197,28 @@ def _add_few(
 
 
 @compiled
-def _say(  # noqa: PLR0913 - a kernel takes plain arrays
-    ends: Places, columns: Places, had: NDArray[np.float32],
-    target_ends: Places, speaking: Places, weights: NDArray[np.float32],
+def _column_contributions(  # noqa: PLR0913 - a kernel takes plain arrays
+    ends: Places, columns: Places, inputs: NDArray[np.float32],
+    target_ends: Places, sources: Places, weights: NDArray[np.float32],
     chosen: NDArray[np.int64], factors: NDArray[np.float32], buffer: NDArray[np.float32],
     values: NDArray[np.float32], origins: NDArray[np.int64],
 ) -> None:  # fmt: skip
     for row in range(len(ends) - 1):
         for n in range(ends[row], ends[row + 1]):
-            buffer[columns[n]] = had[n]
+            buffer[columns[n]] = inputs[n]
         for place in range(chosen.shape[1]):
             item = chosen[row, place]
             total, most, least = np.float32(0.0), np.float32(0.0), np.float32(0.0)
             for_it, against_it = np.int64(-1), np.int64(-1)
             for m in range(target_ends[item], target_ends[item + 1]):
-                own = buffer[speaking[m]]
+                own = buffer[sources[m]]
                 if own != 0:
                     part = own * weights[m]
                     total += part
                     if for_it < 0 or part > most:
-                        most, for_it = part, np.int64(speaking[m])
+                        most, for_it = part, np.int64(sources[m])
                     if against_it < 0 or part < least:
-                        least, against_it = part, np.int64(speaking[m])
+                        least, against_it = part, np.int64(sources[m])
             values[row, place] = factors[row] * total
             origins[row, place] = for_it if total >= 0 else against_it
         for n in range(ends[row], ends[row + 1]):

@@ -35,7 +35,7 @@ def _add_product(
 
 
 def largest(weights: NDArray[np.float32], count: int) -> csr_matrix:
-    """The rows [scored, source] with only the `count` entries of largest absolute value each; ties: the lower column."""
+    """The rows [scored, source] with only the `count` entries of largest absolute value each; ties: lower column."""
     sizes = np.abs(weights)
     if count < sizes.shape[1]:
         edge = np.partition(sizes, sizes.shape[1] - count, axis=1)[:, -count, None]

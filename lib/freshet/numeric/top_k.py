@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from freshet.numeric.compiled import compiled
 
 DEPTH = 32
-"""Scores of a strip, chosen by measurement: deeper strips have fewer maxima to select from and more scores to examine."""
+"""Scores of a strip, chosen by measurement: deeper strips mean fewer maxima to select from, more scores to examine."""
 
 _ROWS = 16
 """Rows whose maxima are computed before their strips are examined, while these are still in the processor's cache: a

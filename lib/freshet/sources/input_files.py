@@ -31,7 +31,7 @@ def input_files(path: Path, form: InputFormat, *, version: int | None = None) ->
     """The files of an input, in name order. Raises InputError when there are none, or for the first unfit one.
 
     For a folder these are the files that match `form.files`, else those with the endings of the format; names that
-    begin with a dot or an underscore are left out. For a Delta table these are its data files, as of `version` if
+    start with a dot or an underscore are left out. For a Delta table these are its data files, as of `version` if
     it is given.
     """
     if not path.exists():
@@ -121,12 +121,12 @@ def _look_into_text(file: Path, head: bytes, form: InputFormat) -> None:
         ) from None  # fmt: skip
     if "\0" in text:
         raise InputError("not a text file", where=str(file), expected=f"{form.format} in {form.encoding}")
-    begin = text.lstrip("\ufeff \t\r\n")[:1]
-    if form.format == "json" and begin not in ("{", "["):
+    start = text.lstrip("\ufeff \t\r\n")[:1]
+    if form.format == "json" and start not in ("{", "["):
         raise InputError(
             "wrong format", where=str(file), expected="JSON records", found=f"a text that begins {text[:30]!r}"
         )
-    if form.format == "json" and begin == "[" and not form.multi_line and not _is_first_of_lines(text):
+    if form.format == "json" and start == "[" and not form.multi_line and not _is_first_of_lines(text):
         raise InputError(
             "a JSON list, not one record per line", where=str(file), do="Set multi_line = true under [options]"
         )

@@ -32,8 +32,8 @@ from freshet.tuning.trials import blend_trials, fold_in_trials, item_model_trial
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The chosen artifact with its recipe, as of the validation cut, its NDCG there by policy, all trials, and the number
-    of evaluated shoppers."""
+    """The chosen artifact with its recipe, as of the validation cut, its NDCG there by policy, all trials, and the
+    evaluated shoppers."""
 
     artifact: Artifact
     ndcg: dict[str, float]

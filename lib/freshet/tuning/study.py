@@ -120,7 +120,7 @@ def _study(space: dict[str, tuple[float, ...]], known: list[Judged], effort: Eff
 
 
 def _drawn(study: "Study", space: dict[str, tuple[float, ...]], count: int) -> Iterator[Setting]:
-    """The proposals of the sampler. It works with the index of each value in rising order, so that it knows distances."""
+    """The proposals of the sampler. It works with the index of each value in rising order, so it knows distances."""
     for _ in range(count * _DRAWS):
         trial = study.ask()
         yield {name: sorted(values)[trial.suggest_int(name, 0, len(values) - 1)] for name, values in space.items()}

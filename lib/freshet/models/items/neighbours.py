@@ -61,7 +61,7 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
 def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
     item_ends: NDArray[np.int32], item_shoppers: NDArray[np.int32], item_strengths: NDArray[np.float64],
     shopper_ends: NDArray[np.int32], shopper_items: NDArray[np.int32], shopper_strengths: NDArray[np.float64],
-    speaking: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
+    source: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
     nearest: NDArray[np.int32], values: NDArray[np.float32], found: NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Columns and values of each item's neighbours, nearest first, and their number.
@@ -90,7 +90,7 @@ def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
             if dot <= 0.0 or other == item:
                 continue
             # Rounded before the comparison, so that values that are shown as equal are also ordered as equal.
-            value = np.float32(dot / (speaking[other] * scored[item] + shrinkage + 1e-12))
+            value = np.float32(dot / (source[other] * scored[item] + shrinkage + 1e-12))
             if not value > 0 or (count == most and _is_behind(value, other, values[item, -1], nearest[item, -1])):
                 continue
             place = min(count, most - 1)

@@ -172,22 +172,22 @@ def _first_of_equals(
     Entries come newest first, so a repeated line of an order counts once, at its last time. The sort is by index and
     not by order, so that sums do not depend on how orders are numbered in this block.
     """
-    begin, kept = 0, 0
+    start, kept = 0, 0
     for row in range(len(lengths)):
         length = lengths[row]
         by_item = np.empty(length, dtype=np.int64)
         usable = 0
         for place in range(length):
-            if event[begin + place] >= 0:
-                if item[begin + place] >= 0:
-                    by_item[usable] = item[begin + place] * length + place
+            if event[start + place] >= 0:
+                if item[start + place] >= 0:
+                    by_item[usable] = item[start + place] * length + place
                     usable += 1
                 else:
                     unknown[row] += 1
         by_item[:usable].sort()
         run = kept
         for n in range(usable):
-            place = begin + by_item[n] % length
+            place = start + by_item[n] % length
             if run < kept and item[first[run]] != item[place]:
                 run = kept
             is_new = True
@@ -198,7 +198,7 @@ def _first_of_equals(
             if is_new:
                 first[kept], rows[kept] = place, row
                 kept += 1
-        begin += length
+        start += length
     return kept
 
 

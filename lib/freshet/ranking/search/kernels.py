@@ -66,7 +66,7 @@ def leave_out(
     bounds: NDArray[np.float32], rows: NDArray[np.int64], ends: NDArray[np.int32], places: NDArray[np.int32],
     passed: NDArray[np.int64], first: int,
 ) -> None:  # fmt: skip
-    """Sets minus infinity at shoppers' own items, which were added before; `passed` counts those of earlier products."""
+    """Sets minus infinity at shoppers' own items, added before; `passed` counts those of earlier products."""
     for column in range(len(rows)):
         row = rows[column]
         n = ends[row] + passed[row]
@@ -96,14 +96,14 @@ def look(  # noqa: PLR0913 - a kernel takes plain arrays
 ) -> None:  # fmt: skip
     """Scores the items whose bounds are not below their edge, found by the words of truth values. Edges rise with the
     lists."""
-    item, begin = 0, 0
+    item, start = 0, 0
     for word in words:
         for place in range(WORD * word, WORD * (word + 1)):
             if is_below[place]:
                 continue
-            while place >= begin + len(rows):
-                item, begin = item + 1, begin + len(rows)
-            n = place - begin
+            while place >= start + len(rows):
+                item, start = item + 1, start + len(rows)
+            n = place - start
             if not bounds[place] < edges[n] and bounds[place] != -np.inf:
                 row = rows[n]
                 score = _score(left[row], vectors[item])

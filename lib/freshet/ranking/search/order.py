@@ -20,7 +20,7 @@ class SearchOrder:
     columns, places [items]: the catalogue's column at each position of this order, and each column's position.
     vectors float32 [items, rank + 1]: in this order, the item vectors and last the item terms.
     length, term float32 [items + 1]: the maximal length, without the last number, and the highest item term at this
-    position or later; the last element is for the end of the catalogue.
+    position or later; the last element is for the end.
     balance: that of the vectors without their last numbers, in this order; None if they have no heads.
     """
 
@@ -41,8 +41,8 @@ class SearchOrder:
         return []
 
     def clusters(self, left: Matrix, length: int) -> Clusters | None:
-        """Clusters of shoppers [shoppers, rank + 1], whose last number is 1, for searches of lists of `length`. They are
-        learned from the first large enough block. None before that, or if they do not help."""
+        """Clusters of shoppers [shoppers, rank + 1], whose last number is 1, for searches of lists of `length`. They
+        are learned from the first large enough block. None before that, or if they do not help."""
         if not self._learned and self.balance is not None and len(left) >= FEWEST:
             # If two threads do so at the same time, one of them works in vain.
             self._learned.append(clusters(left, self.vectors, self.balance, length=length))

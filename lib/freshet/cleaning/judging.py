@@ -105,7 +105,7 @@ def _with_problem(records: DataFrame, one: Column) -> DataFrame:
 
 
 def accepted(records: DataFrame, mapping: SourceMapping) -> DataFrame:
-    """The accepted of `judged` records: EVENTS columns and ITEM_COLUMNS."""
+    """The accepted ones of `judged` records: EVENTS columns and ITEM_COLUMNS."""
     whole = records.where("reason_code is null").withColumns(restorable_columns(mapping))
     return whole.select(*EVENTS.column_names, *ITEM_COLUMNS)
 

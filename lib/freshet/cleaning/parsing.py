@@ -108,7 +108,7 @@ def _read_columns(schema: StructType, mapping: SourceMapping) -> dict[str, Colum
 
 
 def _properties(mapping: SourceMapping, schema: StructType) -> Column:
-    """The columns to keep, as a map; a single one that is a map already stays as it is."""
+    """The columns to keep, as a map; a single column that is a map already is unchanged."""
     if len(mapping.properties) == 1 and isinstance(source_type(mapping.properties[0], schema), MapType):
         return source_column(mapping.properties[0], schema)
     return text_map([(name, plain_text(name)) for name in mapping.properties])

@@ -90,7 +90,7 @@ class TableContract:
 
     @property
     def streamed(self) -> bool:
-        """Whether micro-batches write the table, thousands of commits a day."""
+        """Whether micro-batches write the table, with thousands of commits a day."""
         return self.log_days > 0
 
     @property

@@ -28,7 +28,7 @@ def encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
 
 
 def is_any(names: pa.ChunkedArray, wanted: tuple[str, ...]) -> Bools:
-    """Where a text is one of `wanted`; false for null."""
+    """Mask of texts that are one of `wanted`; false for null."""
     return pc.is_in(names, value_set=pa.array(wanted)).to_numpy()
 
 
@@ -60,7 +60,7 @@ def highest(values: Ints, groups: Ints, count: int) -> Ints:
 
 
 def batches(columns: dict[str, pa.Array | NDArray], as_of: datetime, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """A batch of `schema` with as_of added; none without rows. NaN and NEVER stand for null."""
+    """A batch of `schema` with as_of added; none without rows. NaN and NEVER represent null."""
     rows = len(next(iter(columns.values())))
     if not rows:
         return

@@ -18,7 +18,7 @@ BLOCK_ROWS = 2048
 
 
 class Moments(NamedTuple):
-    """Of each column over all tasks: weighted mean, unbiased weighted deviation (0 where constant), total weight."""
+    """For each column over all tasks: weighted mean, unbiased weighted deviation (0 if constant), total weight."""
 
     mean: Floats
     deviation: Floats

@@ -37,7 +37,7 @@ def add_scaled_product(
 
 
 def scaled_product(left: csr_matrix, right: csr_matrix, weight: float) -> tuple[csr_matrix, NDArray[np.float32]]:
-    """What `add_scaled_product` adds, as a sparse matrix whose columns rise in each row, and its factors.
+    """The addend of `add_scaled_product` as a sparse matrix whose columns rise in each row, and its factors.
 
     For results whose rows are so sparse that dense rows as wide as the catalogue would cost more.
     """

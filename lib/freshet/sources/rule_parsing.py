@@ -174,7 +174,7 @@ def _is_zone(name: str) -> bool:
 
 
 def _wrong_pattern(pattern: str) -> str:
-    """What is wrong with a Spark datetime pattern, as far as its letters show; empty when nothing is."""
+    """The mistake in a Spark datetime pattern, as far as its letters show; empty if there is none."""
     bare = re.sub(r"'[^']*'", "", pattern)
     letters = {letter for letter in bare if letter.isascii() and letter.isalpha()}
     wrong = letters - set(_PATTERN_LETTERS)

@@ -14,7 +14,7 @@ class TextRule:
 
     Several columns are joined by `join` (null when one of them is empty); without `join` the first that is not empty
     counts. `extract` is a regular expression: its first group, else the whole match, null without a match. `replace`
-    are literal replacements, `values` maps whole texts and leaves others as they are. `unless` names a column: the
+    are literal replacements, `values` maps whole texts and leaves others unchanged. `unless` names a column: the
     value is null where that one is not empty. Prefix and suffix do not turn an empty value into a text.
     """
 

@@ -28,7 +28,7 @@ class TomlTable:
         return f"{self.where}.{key}" if self.where else key
 
     def has(self, *keys: str) -> bool:
-        """Whether one of the keys is there."""
+        """Whether one of the keys exists."""
         return any(key in self.values for key in keys)
 
     def raw(self, key: str) -> Any:

@@ -12,7 +12,7 @@ from freshet.numeric.blocks import Floats, Halves, alike, moments, standardized
 from freshet.numeric.collective import Peers
 
 _STARTS, _STEPS, _SAMPLE_ROWS = 4, 20, 10_000
-"""Seedings tried for each number of segments, each for so many iterations, on a sample of so many shoppers."""
+"""Seedings for each number of segments, iterations of each, and shoppers of the sample."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def _silhouette(judges: Halves, centres: Floats, peers: Peers) -> float:
 def _positions(rows: Halves, roles: Floats, centres: Floats, peers: Peers) -> Floats:
     """(clusters x roles): the mean of each cluster, in deviations from the mean of all; 0 for an empty cluster."""
     members = _members(rows, centres)
-    everybody = moments(alike(roles), roles.shape[1], peers)
-    scaled = (roles - everybody.mean) / everybody.scale
+    overall = moments(alike(roles), roles.shape[1], peers)
+    scaled = (roles - overall.mean) / overall.scale
     totals = peers.sum(np.column_stack([members.sum(axis=0), members.T @ scaled]))
     return totals[:, 1:] / np.maximum(totals[:, :1], 1.0)
 

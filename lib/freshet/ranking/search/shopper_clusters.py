@@ -176,7 +176,7 @@ def _cheapest(left: Matrix, vectors: Matrix, known: Balance, axes: Matrix, lengt
 
 
 def search_costs(numbers: int, whole: int, reached: NDArray[np.floating] | np.floating) -> NDArray[np.floating]:
-    """Of an item in a search by vectors of so many numbers, where a share of items reach the list and are looked at by
-    whole vectors of so many. A unit is a product of two numbers, of which a processor takes 60 in a ns; to look at an
-    item takes some 10 ns at rank 64 and 25 at rank 256."""
+    """Cost per item of a search with vectors of `numbers` numbers, where the share `reached` of the items reaches the
+    list and is scored with vectors of `whole` numbers. A unit is one multiplication, of which a processor does 60 in a
+    ns; scoring an item takes some 10 ns at rank 64 and 25 at rank 256."""
     return np.asarray(numbers + (500.0 + 4.0 * whole) * reached)

@@ -22,7 +22,7 @@ LOG.addHandler(logging.NullHandler())
 
 
 def topic_exists(options: Mapping[str, str], topic: str) -> bool:
-    """Whether the broker has this topic. `options` name the broker by bootstrap.servers. Raises SetupError."""
+    """Whether the broker has this topic. `options` has the broker's address, bootstrap.servers. Raises SetupError."""
     return topic in partitions_of_topics(options)
 
 

@@ -1,4 +1,4 @@
-"""Limits of the cleaning; the values stand in conf/base.toml."""
+"""Limits of the cleaning; the values are set in conf/base.toml."""
 
 from datetime import date
 from typing import Literal
@@ -12,7 +12,7 @@ OUTLIER_METHODS = ("robust_z", "iqr", "none")
 
 @parameters
 class CleaningParameters:
-    """What is refused, and from where on a value is flagged as unusual."""
+    """Limits for refusing a record and for flagging a value as unusual."""
 
     earliest_event_date: date = Field(
         description="date; earlier events are refused: their clock was never set, or a unit was mistaken"

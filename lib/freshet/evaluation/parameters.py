@@ -10,7 +10,7 @@ from freshet.core.parameters import parameters
 
 @parameters
 class EvaluationParameters:
-    """What is judged, and against what. The neighbours are those of kernels.Nearness."""
+    """Metrics, shoppers and baselines of the evaluation. The neighbours are those of kernels.Nearness."""
 
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=1, description="list lengths (k) at which lists are evaluated"
@@ -60,7 +60,7 @@ class EvaluationParameters:
 @parameters
 class GateParameters:
     """When a challenger becomes champion: `metric` at `k` is compared on the same shoppers, and the lower end of the
-    interval of the difference may lie below 0 by a tolerance, in units of the metric."""
+    interval of the difference may be below 0 by a tolerance, in units of the metric."""
 
     metric: Literal["recall", "precision", "ndcg", "map", "hit"] = Field(
         description="recall, precision, ndcg, map or hit"

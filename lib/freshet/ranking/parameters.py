@@ -9,7 +9,7 @@ from freshet.core.parameters import parameters
 
 @parameters
 class ListParameters:
-    """What lists look like."""
+    """Length and content of lists."""
 
     length: int = Field(ge=1, description="items in a shopper's list")
     seen_policy: Literal["auto", "next_baskets", "new_items"] = Field(

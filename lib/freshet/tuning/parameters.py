@@ -1,4 +1,4 @@
-"""What the search may try, and how long."""
+"""Parameters of the search: the values to try and the limits of its effort."""
 
 from typing import Annotated, Any, Self, TypeVar
 
@@ -17,7 +17,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 @parameters
 class SearchParameters:
-    """What a search may try: factor models out of all combinations of the lists, beginning with the first of each."""
+    """The values that a search may try: factor models from all combinations of the lists, starting with the first."""
 
     trials: int = Field(ge=1, description="most factor models to try, proposed by Optuna")
     trials_at_once: int = Field(
@@ -78,15 +78,15 @@ class SearchParameters:
 
     @property
     def effort(self) -> Effort:
-        """How long factor models are tried."""
+        """The limits of trying factor models."""
         return Effort(self.trials, self.trials_at_once, self.patience, self.min_gain, self.seed)
 
 
 @parameters
 class ItemModelParameters:
-    """The item models: what is tried of each, and how large they may be. Of each model the configuration that alone
-    ranks best on validation goes into the blend. `models`: by name of a registered model its settings, a section of
-    their own each."""
+    """The item models: the values to try for each, and their size limits. The configuration of each model that alone
+    ranks best on validation enters the blend. `models`: the settings of each registered model by name, each in a
+    section of its own."""
 
     most_items: int = Field(
         ge=1, description="items that the linear and the next-item model cover: those with the most shoppers"
@@ -102,11 +102,11 @@ class ItemModelParameters:
         return {model.name: model.settings for model in ITEM_MODELS}
 
     def limits(self, threads: int) -> FitLimits:
-        """How large a fit on so many threads may become."""
+        """The limits of a fit on this many threads."""
         return FitLimits(self.most_items, self.memory_gb, threads)
 
     def options(self) -> dict[str, list[Any]]:
-        """By model the configurations that are tried; models without any are missing."""
+        """The configurations to try by model; models without any are missing."""
         every = {name: ITEM_MODELS[name].options(settings) for name, settings in self.models.items()}
         return {name: options for name, options in every.items() if options}
 

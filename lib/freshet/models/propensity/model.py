@@ -26,7 +26,7 @@ __all__ = ["Choice", "FittedPropensity", "PropensityParameters", "fit_propensity
 
 @parameters
 class PropensityParameters:
-    """What is learned, from how much, and the grid its settings are chosen from; `reg_params`, `elastic_net_params` and
+    """The target, the amount of training data, and the grid that is searched; `reg_params`, `elastic_net_params` and
     `max_iter` are those of MLlib's LogisticRegression."""
 
     horizon_days: int = Field(
@@ -59,9 +59,9 @@ class PropensityParameters:
 
 
 class FittedPropensity(NamedTuple):
-    """The fitted pipeline (input: as_of, user_id and the feature columns), what was chosen, and why.
+    """The fitted pipeline (input: as_of, user_id and the feature columns), the chosen settings and their losses.
 
-    `log_losses` holds the mean log loss of each point of the grid over the folds; empty when nothing was judged.
+    `log_losses` holds the mean log loss of each point of the grid over the folds; empty when nothing was validated.
     `base_rate`: share of training rows that bought.
     """
 
@@ -74,13 +74,13 @@ class FittedPropensity(NamedTuple):
 def fit_propensity(
     train: DataFrame, columns: list[str], *, cuts: list[datetime], cut: datetime, params: PropensityParameters
 ) -> FittedPropensity:
-    """The model for shoppers as of `cut`, learned from `train` at the rising `cuts` before it.
+    """The model for shoppers as of `cut`, trained on `train` at the rising `cuts` before it.
 
     `train` has as_of (one of `cuts`), user_id, label (0 or 1) and `columns` (numbers, never null; logarithms of
-    amounts and times serve best, as all is linear from there). Its settings are the point of the grid with the lowest
-    mean log loss at later cuts when fitted at earlier ones; the first point when there are too few cuts to judge.
-    The rows are read once: the tasks that hold them fit every point of the grid at every fold. Same input, same model
-    up to rounding. Raises DataTooSmallError below `min_positives` or when one label is missing.
+    amounts and times work best, as the model is linear in them). Its settings are the point of the grid with the
+    lowest mean log loss at later cuts when fitted at earlier ones; the first point if there are too few cuts.
+    The rows are read once: the tasks that hold them fit every point of the grid at every fold. The same input gives
+    the same model up to rounding. Raises DataTooSmallError below `min_positives` or if one label is missing.
     """
     grid = tuple(
         Choice(*point)
@@ -118,7 +118,7 @@ def fit_propensity(
 def scored(model: PipelineModel, features: DataFrame, *kept: str) -> DataFrame:
     """(as_of, user_id, purchase_probability 0..1, kept columns) for every row of `features`.
 
-    `features` has as_of, user_id, the feature columns and what is to be kept.
+    `features` has as_of, user_id, the feature columns and the columns to keep.
     """
     probability = vector_to_array(F.col("probability"))[1]
     return model.transform(features).select("as_of", "user_id", probability.alias("purchase_probability"), *kept)

@@ -9,12 +9,14 @@ from pyspark.sql import SparkSession
 from freshet.contracts import ITEM_FACTORS, POPULAR_ITEMS, USER_FACTORS, USER_FEATURES, USER_SCORES
 from freshet.core.records import write_record
 from freshet.pipeline.retention import retire_old_versions
+from freshet.runs.access import Access
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, registry
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.step import Step
+from freshet.runs.steps import PROMOTE
 from freshet.tables.leases import lease
 from freshet.tables.maintenance.operations import partition_values
 from tests.factories import frame
@@ -79,6 +81,7 @@ def test_factors_of_versions_that_are_gone_go_with_them(spark: SparkSession, hom
             rows = [{"model_version": version.model_version, "factors": [1.0]}]
             job.warehouse.append(frame(spark, table, rows), table)
     store.promote(RECOMMENDER, 2)
+    job = job.within(Access(PROMOTE))
     with lease(home.locks, "table", USER_FACTORS.name):
         retire_old_versions(job)
     assert partition_values(job.warehouse, USER_FACTORS, "model_version") == ["1.0", "2.0", "3.0"]

@@ -129,8 +129,8 @@ PROMOTE = Step(
     help="Judge each challenger at the gate and make it champion or refuse it with reasons.",
     after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
     reads=(EVENTS, ITEM_FEATURES),
+    also_reads=(ITEM_FACTORS, USER_FACTORS),  # rows of versions that are gone are removed
     writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
-    also_reads=(ITEM_FACTORS, USER_FACTORS),  # their rows are removed with model versions
     # The last two are for plain methods, which serve if the challenger is refused.
     sections=("evaluation", "gate", "interactions", "money", "item_models", "factorisation"),
     # How many old versions of the models are kept; how many models of a fit run in parallel.

@@ -52,7 +52,7 @@ def nearest(
     trusts neighbours with long vectors less.
 
     Only positive similarities count; equal ones go to the lower row. Rows that are zero, or constant for pearson, have
-    no neighbours. The row itself is added to the count, with its own value, which is what recommends repeats.
+    no neighbours. The row itself comes in addition to the `count` others, with its own value; repeats depend on it.
     """
     transposed = vectors.T.tocsr()
     shifts, lengths = (np.array(each) for each in zip(*[_measure(vectors, name) for name in similarities], strict=True))

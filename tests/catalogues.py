@@ -1,18 +1,20 @@
-"""Item features for tests: rows of contract ITEM_FEATURES as far as terms and models read them."""
+"""Item features for tests: rows of contract ITEM_FEATURES those of the catalogue without as_of and last_seen."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
+from pyspark.sql.types import NumericType
 
+from freshet.contracts import ITEM_FEATURES
 from tests.artifacts import CLOCK
 
 
 def features(items: Sequence[str], *, is_even: bool = False) -> pa.Table:
     """Features that differ from item to item; `is_even`: the same of all."""
     numbers = np.zeros(len(items)) if is_even else np.arange(len(items), dtype=np.float64)
-    figures = ("trend", "shoppers", *(f"shoppers_{days}d" for days in (7, 14, 30, 90, 365)))
+    figures = [column.name for column in ITEM_FEATURES.columns if isinstance(column.type, NumericType)]
     first_seen = [CLOCK - timedelta(days=40 * float(number)) for number in numbers]
     return pa.table({
         "item_id": pa.array(items, pa.string()),

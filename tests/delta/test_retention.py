@@ -8,11 +8,11 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import ITEM_FACTORS, POPULAR_ITEMS, USER_FACTORS, USER_FEATURES, USER_SCORES
 from freshet.core.records import write_record
-from freshet.pipeline.retention import retire_old_versions
 from freshet.runs.access import Access
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, registry
+from freshet.runs.retention import retire_old_versions
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.step import Step

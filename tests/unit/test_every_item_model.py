@@ -29,7 +29,7 @@ from tests.factories import local_frame
 NAMES = [*ITEM_MODELS.names, *(model.name for model in toys.ITEM_MODELS)]
 ITEMS = ["a00", "a01", "b00", "b01"]
 
-# Who has which items, an item a day.
+# Who has which items, two a day.
 CASES: dict[str, list[Sequence[str]]] = {
     "nothing": [],
     "one shopper": [ITEMS],
@@ -52,10 +52,13 @@ def _options(name: str) -> list[Any]:
 
 def _data(spark: SparkSession, shoppers: list[Sequence[str]]) -> TrainingData:
     rows = [
-        {"user_id": f"u{n}", "item_id": item, "first_time": CLOCK - timedelta(days=9 - place), "strength": 1.0}
+        {
+            "user_id": f"u{n}", "item_id": item, "strength": 1.0,
+            "first_time": CLOCK - timedelta(days=9 - place // 2, minutes=9 - place),
+        }
         for n, items in enumerate(shoppers)
         for place, item in enumerate(items)
-    ]
+    ]  # fmt: skip
     strengths = local_frame(spark, "user_id string, item_id string, first_time timestamp, strength double", rows)
     known = sorted({item for items in shoppers for item in items})
     sequences = strengths.withColumnRenamed("first_time", "position").drop("strength")

@@ -35,7 +35,6 @@ from freshet.report import words
 from freshet.runs.settings import Settings, load_settings
 from tests.artifacts import CLOCK, all_scores, batch, both, bought, histories, listed, packed, random_artifact
 from tests.catalogues import features
-from tests.toys import MirrorConfiguration
 
 WARM = {"u": [bought("i0000", 3), bought("i0002", 1), bought("i0002", 9)], "one": [bought("i0001", 200)]}
 COLD: dict[str, Any] = {"empty": [], "null": None, "unknown": [bought("gone")]}
@@ -53,6 +52,11 @@ def _settings() -> Settings:
     return load_settings("test", ("item_models.mirror.shifts=[0]",))
 
 
+def _models() -> dict[str, list[Any]]:
+    """The configurations of every item model."""
+    return _settings().item_models.options()
+
+
 def _names() -> list[str]:
     """Every term that an artifact may have, by the settings of the tests."""
     with extended("tests.toys"):
@@ -67,7 +71,7 @@ def _artifact(name: str, *, items: int, is_even: bool = False, weight: float = 1
     """All terms, of which one has a weight; the last item begins with z."""
     rng = np.random.default_rng(5)
     made = random_artifact(rng, items=items, rank=2)
-    models = {**made.recipe.item_models, "mirror": MirrorConfiguration(0)}
+    models = {name: made.recipe.item_models.get(name, options[0]) for name, options in _models().items()}
     chosen = replace(
         made.recipe, item_models=models, weights=both(**{name: weight}),
         sparse_terms=sparse_options(_settings().search),

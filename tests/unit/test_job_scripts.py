@@ -16,8 +16,9 @@ pytestmark = pytest.mark.unit
 SCRIPTS = sorted((REPOSITORY / "jobs").glob("*.py"))
 
 
-def test_every_job_has_its_script_and_every_script_its_job() -> None:
-    assert {script.stem for script in SCRIPTS} == {*job_scripts(), "step"}
+def test_every_script_has_its_job() -> None:
+    """A job without a script of its own is run by step.py."""
+    assert {script.stem for script in SCRIPTS} <= {*job_scripts(), "step"}
 
 
 def test_every_step_and_every_part_of_the_service_is_in_one_script() -> None:

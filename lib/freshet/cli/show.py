@@ -39,7 +39,7 @@ def show(user: str, home: Path, as_json: bool, length: int) -> None:
     lists = _lists(place.warehouse, user)
     if not lists:
         raise InputError(
-            "this shopper has no list", where=user, expected="a user_id of table recommendations",
+            "this shopper has no list", where=user or "an empty user_id", expected="a user_id of table recommendations",
             do="Unknown shoppers are served table popular_items",
         )  # fmt: skip
     names = _item_names(place.warehouse, lists[:2], length)

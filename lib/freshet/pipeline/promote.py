@@ -18,10 +18,10 @@ from freshet.evaluation.splitting import known_before
 from freshet.pipeline.list_judging import collected, plain_lists, served_lists, truths
 from freshet.pipeline.plain_champion import Judging, is_needed, plain_champion
 from freshet.pipeline.recommender_fits import events_until, judged_cases
-from freshet.pipeline.retention import retire_old_versions
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder
+from freshet.runs.retention import retire_old_versions
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_rows
 

@@ -120,7 +120,11 @@ def _read(path: Traversable) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError("there is no such settings file", where=str(path)) from None
+        raise SettingsError(
+            "there is no such settings file",
+            where=str(path),
+            expected="--env dev, test or prod, or a file of yours in this folder",
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"not valid TOML: {error}", where=str(path)) from None
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The one way to measure: scripts/bench.sh NAME [--quick]; --help lists the names. Prints a table, then one JSON object as
-# the last line; every measurement is also added to .freshet-bench/results.jsonl.
+# Runs a benchmark: scripts/bench.sh NAME [--quick]; --help lists the names. Prints a table, then one JSON object as the
+# last line; every measurement is also appended to .freshet-bench/results.jsonl.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

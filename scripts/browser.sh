@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A browser for the tests of the report: Debian's chromium, where there is none and this user may install it.
-# Where it cannot be installed it says why and ends with 0: those tests are then skipped.
+# Installs a browser for the tests of the report: Debian's chromium, if there is none and this user may install it.
+# If it cannot be installed, prints the reason and exits with 0: those tests are then skipped.
 set -euo pipefail
 
 for name in chromium chromium-browser google-chrome; do
@@ -14,7 +14,7 @@ command -v apt-get >/dev/null || skipped "there is no chromium, and no apt-get t
 [ "$(id -u)" = 0 ] || skipped "there is no chromium, and only root may install it (apt-get install chromium)"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-install() { # bounded: without a network apt-get tries for minutes
+install() { # with a time limit: without a network apt-get retries for minutes
     export DEBIAN_FRONTEND=noninteractive
     timeout 120 apt-get update -qq && timeout 600 apt-get install -qq --yes --no-install-recommends chromium
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything a change has to pass: format, lint, types, tests. Arguments go to pytest: scripts/check.sh -m unit
-# Every stage runs, so that one call shows all there is to mend; the exit code is that of the first to fail.
+# All checks that a change must pass: format, lint, types, tests. Arguments go to pytest: scripts/check.sh -m unit
+# Every stage runs, so that one call shows all problems; the exit code is that of the first stage that fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,14 +21,14 @@ stage() { # name, command ...
 started=$SECONDS
 scripts/setup.sh
 summary="set-up $((SECONDS - started)) s, "
-# Only tests need a broker and a browser: they come over the network while the other stages use the processor.
+# Only tests need a broker and a browser: they are downloaded while the other stages use the processor.
 fetch() {
     scripts/browser.sh
     scripts/kafka.sh fetch
 }
 fetch &
 fetched=$!
-trap 'kill "$fetched" 2>/dev/null || true' EXIT # it would go on behind a check that was broken off
+trap 'kill "$fetched" 2>/dev/null || true' EXIT # it would continue after an interrupted check
 stage "ruff format" .venv/bin/python -m ruff format --check --quiet .
 stage "ruff check" .venv/bin/python -m ruff check --quiet .
 stage "mypy" .venv/bin/python -m mypy --no-error-summary
@@ -36,8 +36,8 @@ stage "broker and browser" wait "$fetched"
 trap - EXIT
 echo "${summary%, }"
 
-# Two processes, a file of tests wholly in one of them.
-# Last, and with nothing printed after it: pytest's closing line is the result.
+# In two processes; all tests of a file run in the same one.
+# Last, with nothing printed after it: pytest's last line is the result.
 status=0
 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" || status=$?
 if [ "$code" = 0 ]; then code=$status; fi

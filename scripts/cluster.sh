@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A small real cluster on this machine, from the installed Spark: a standalone master and two worker processes.
-#   scripts/cluster.sh start|stop|status     state, logs and work folders lie in .cluster/
-# Loopback only, and only for who can read its secret, made anew with each start: .cluster/secret, which submit.sh
+#   scripts/cluster.sh start|stop|status     state, logs and work folders are in .cluster/
+# On loopback only, and only for users who can read its secret in .cluster/secret, which each start creates and submit.sh
 # passes on. It stops by itself after FRESHET_CLUSTER_SECONDS (default 3600).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,10 +13,10 @@ export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PWD/.venv/bin/python}
 make_secret() {
   rm -f "$state/secret"
   (umask 077 && head -c 32 /dev/urandom | base64 | tr -d '\n' >"$state/secret")
-  # By the environment and not by options: everybody can read a process's command line.
+  # In the environment and not as an option: every user can read the command line of a process.
   _SPARK_AUTH_SECRET=$(cat "$state/secret")
   export _SPARK_AUTH_SECRET
-  # As in conf/spark/standalone.conf: master and workers take part only where the other side proves the secret too.
+  # As in conf/spark/standalone.conf: master and workers accept only peers that prove that they know the secret.
   export SPARK_DAEMON_JAVA_OPTS='-Dspark.authenticate=true -Dspark.network.crypto.enabled=true'
 }
 
@@ -26,15 +26,15 @@ launch() { # name, class and arguments
   printf '%s\n' "$!" "$SPARK_HOME/bin/spark-class $*" >"$state/$name.pid"
 }
 
-running() { # the process id of a pid file, when it runs; a number that another process has taken since does not count
+running() { # the process id in a pid file, if it runs; an id that now belongs to another process does not count
   local pid words found
   { read -r pid && read -r words; } 2>/dev/null <"$1" || return 1
-  # -ww: where COLUMNS is set, as under pytest, the words would be cut.
+  # -ww: if COLUMNS is set, as under pytest, the output would be cut.
   found=$(ps -ww -p "$pid" -o args= 2>/dev/null) || return 1
   [[ $found == *"$words" ]] && echo "$pid"
 }
 
-wait_for() { # words that the log of a process shows once it is up
+wait_for() { # name, words that its log contains once it is up
   for _ in $(seq 1 300); do
     grep -q "$2" "$state/$1.log" 2>/dev/null && return
     running "$state/$1.pid" >/dev/null || break

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes what is generated: the reference of all tables from their contracts, conf/jobs.toml from the steps.
+# Writes generated files: the reference of all tables from their contracts, conf/jobs.toml from the steps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/python - <<'PY'

@@ -1,11 +1,12 @@
-# Jars in a folder as a lock says, fetched by the Ivy that comes with Spark. Sourced by jars.sh and kafka.sh, which set
+# Fetches the jars of a lock file into a folder with the Ivy that comes with Spark. Sourced by jars.sh and kafka.sh, which
+# set
 #   lock     the file with a line "checksum jar coordinate" for every jar
-#   folder   where the jars lie
+#   folder   the folder of the jars
 #   maker    the command that writes the lock, for its header
 #   about    what the jars are, for its header
 #
-# Ivy runs with its default resolvers and a home of its own: no build tool has to be there, and nobody's local
-# repository is read or written. Where a mirror has to be used, FRESHET_IVY_SETTINGS names an Ivy settings file.
+# Ivy runs with its default resolvers and its own home: no build tool is needed, and no local repository of the user is
+# read or written. To use a mirror, set FRESHET_IVY_SETTINGS to an Ivy settings file.
 # shellcheck shell=bash disable=SC2154
 
 fail() {
@@ -17,7 +18,7 @@ sha256() { # of one file
     if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d ' ' -f 1
 }
 
-java_command() { # the one Spark would start
+java_command() { # the Java that Spark would start
     if [ -n "${JAVA_HOME:-}" ]; then echo "$JAVA_HOME/bin/java"; else echo java; fi
 }
 
@@ -25,17 +26,17 @@ locked() { # "checksum jar coordinate" per line
     grep -v -e '^#' -e '^[[:space:]]*$' "$lock"
 }
 
-bad_jars() { # names of jars that are missing or not what the lock says
+bad_jars() { # names of jars that are missing or differ from the lock
     local sum jar _
     while read -r sum jar _; do
         if [ ! -f "$folder/$jar" ] || [ "$(sha256 "$folder/$jar")" != "$sum" ]; then echo "$jar"; fi
     done < <(locked)
 }
 
-unknown_jars() { # the whole folder is loaded, so nothing else may lie in it
+unknown_jars() { # all jars in the folder are loaded, so it must not contain others
     local path
     for path in "$folder"/*.jar; do
-        # Straight from the file: in a pipe, a grep that has found its line kills the writer, and pipefail tells so.
+        # Directly from the file: in a pipe, grep -q ends at its match and kills the writer, which fails under pipefail.
         if [ -f "$path" ] && ! grep -q -F " ${path##*/} " "$lock"; then echo "$path"; fi
     done
 }
@@ -61,7 +62,7 @@ _ivy() { # arguments for Ivy; its output goes to $work/ivy.log
     }
 }
 
-_wanted_by_ivy() { # attributes of a dependency, then coordinates; the file that tells Ivy what to resolve
+_ivy_file() { # attributes of a dependency, then coordinates; prints the file that lists for Ivy what to resolve
     local attributes=$1 coordinate group artifact version
     shift
     echo '<ivy-module version="2.0"><info organisation="freshet" module="jars"/><dependencies>'
@@ -75,7 +76,7 @@ _wanted_by_ivy() { # attributes of a dependency, then coordinates; the file that
 _fetch() { # names of jars
     local sum jar coordinate found name coordinates=()
     for name in "$@"; do coordinates+=("$(locked | grep -F " $name " | awk '{print $3}')"); done
-    _wanted_by_ivy 'transitive="false" conf="*->master"' "${coordinates[@]}" >"$work/ivy.xml"
+    _ivy_file 'transitive="false" conf="*->master"' "${coordinates[@]}" >"$work/ivy.xml"
     _ivy -ivy "$work/ivy.xml" -types jar bundle -retrieve "$work/jars/[artifact]-[revision].[ext]"
 
     for name in "$@"; do
@@ -85,7 +86,7 @@ _fetch() { # names of jars
         [ "$found" = "$sum" ] || fail "wrong checksum for $jar: got $found, $lock says $sum"
     done
     mkdir -p "$folder"
-    for name in "$@"; do # first a name that nothing loads, then a rename: a jar is there whole or not at all
+    for name in "$@"; do # copied under a name that nothing loads, then renamed, so that jars are never incomplete
         cp "$work/jars/$name" "$folder/$name.part"
         mv -f "$folder/$name.part" "$folder/$name"
     done
@@ -96,7 +97,7 @@ _work_folder() {
     trap 'rm -rf "$work"' EXIT
 }
 
-fetch_jars() { # what is missing or damaged is fetched, what is not in the lock removed
+fetch_jars() { # fetches missing and damaged jars, removes those that are not in the lock
     local name path wanted=() started=$SECONDS
     while read -r name; do
         if [ -f "$folder/$name" ]; then echo "freshet: $name is not what $lock says" >&2; fi
@@ -111,12 +112,12 @@ fetch_jars() { # what is missing or damaged is fetched, what is not in the lock 
     unknown_jars | while read -r path; do rm -f "$path"; done
 }
 
-write_lock() { # patterns "group:artifact" to keep, "--", coordinates to resolve with all they depend on
+write_lock() { # patterns "group:artifact" to keep, "--", coordinates to resolve with all their dependencies
     local kept=() path group artifact version pattern
     while [ "$1" != -- ]; do kept+=("$1") && shift; done
     shift
     _work_folder
-    _wanted_by_ivy 'conf="*->default"' "$@" >"$work/ivy.xml"
+    _ivy_file 'conf="*->default"' "$@" >"$work/ivy.xml"
     _ivy -ivy "$work/ivy.xml" -types jar bundle \
         -retrieve "$work/all/[organisation]/[artifact]/[revision]/[artifact]-[revision].[ext]"
     {

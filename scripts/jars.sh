@@ -2,10 +2,10 @@
 # The jars that Spark needs beyond its own, in .jars/, each checked against scripts/jars.lock.
 #
 #   scripts/jars.sh           fetch what is missing or damaged, remove what is not in the lock
-#   scripts/jars.sh --check   only check; says nothing and ends with 0 when every jar is in order
-#   scripts/jars.sh --lock    resolve anew and write scripts/jars.lock (after a change of version in pyproject.toml)
+#   scripts/jars.sh --check   only check; prints nothing and exits with 0 if every jar is in order
+#   scripts/jars.sh --lock    resolve again and write scripts/jars.lock (after a change of version in pyproject.toml)
 #
-# How jars are fetched, and the variable for a mirror, is told in scripts/ivy.sh.
+# scripts/ivy.sh describes how jars are fetched, and the variable for a mirror.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,8 +16,8 @@ pinned() { # version of a package in pyproject.toml
     sed -n "s/.*\"$1==\([^\"]*\)\".*/\1/p" pyproject.toml
 }
 
-# Of all that these depend on, only this is kept: Spark has the rest already, the codecs of Kafka's client
-# (lz4, snappy, zstd) among it.
+# Only these of all dependencies are kept: Spark already has the rest, including the codecs of Kafka's client
+# (lz4, snappy, zstd).
 kept=("io.delta:*" "io.unitycatalog:*"
     "org.apache.spark:spark-sql-kafka-*" "org.apache.spark:spark-token-provider-kafka-*"
     "org.apache.kafka:kafka-clients" "org.apache.commons:commons-pool2"
@@ -28,7 +28,7 @@ roots() {
     spark=$(pinned pyspark)
     echo "io.delta:delta-spark_${spark%.*}_2.13:$(pinned delta-spark)"
     echo "org.apache.spark:spark-sql-kafka-0-10_2.13:$spark"
-    # Local files without a process started for each: what lib/freshet/core/session.py says of it.
+    # Writes local files without starting a process for each, see lib/freshet/core/session.py.
     echo "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"
 }
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A real Kafka broker on this machine, one node, for trying out and for tests.
+# A real single-node Kafka broker on this machine, for trials and tests.
 #
-#   scripts/kafka.sh start    fetch the jars when missing, start, wait until it serves, print its address
-#   scripts/kafka.sh stop     stop it and wait until it is gone; topics are kept
-#   scripts/kafka.sh status   tell whether it runs; ends with 0 when it does
+#   scripts/kafka.sh start    fetch missing jars, start, wait until it serves, print its address
+#   scripts/kafka.sh stop     stop it and wait until it has ended; topics are kept
+#   scripts/kafka.sh status   say whether it runs; exits with 0 if it does
 #   scripts/kafka.sh fetch    only fetch the jars
-#   scripts/kafka.sh --lock   resolve anew and write scripts/kafka.lock
+#   scripts/kafka.sh --lock   resolve again and write scripts/kafka.lock
 #
-# Loopback only, without passwords. Topics come into being when first used, with 2 partitions.
-#   FRESHET_KAFKA_PORT      port; the next one is taken too (default 9092)
+# On loopback only, without passwords. Topics are created at their first use, with 2 partitions.
+#   FRESHET_KAFKA_PORT      port; the next one is used too (default 9092)
 #   FRESHET_KAFKA_HOME      folder of its data, log and process id (default .kafka)
 #   FRESHET_KAFKA_SECONDS   it stops by itself after this time (default 3600)
 #   FRESHET_KAFKA_MEMORY    its heap (default 512m)
@@ -18,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 lock=scripts/kafka.lock folder=.kafka/jars maker="scripts/kafka.sh --lock" about="Jars of the Kafka broker"
 . scripts/ivy.sh
 
-# The binding brings the log library that this version of Kafka is built with.
+# The binding depends on the log library that this version of Kafka is built with.
 roots=(org.apache.kafka:kafka_2.13:4.1.0 org.apache.logging.log4j:log4j-slf4j-impl:2.24.3)
 
 port=${FRESHET_KAFKA_PORT:-9092}
@@ -31,10 +31,10 @@ kafka() { # class and arguments, in place of this shell
         -Dlog4j2.level=INFO -cp "$folder/*" "$@"
 }
 
-running() { # its process id, when it runs; a number that another process has taken since does not count
+running() { # its process id, if it runs; an id that now belongs to another process does not count
     local pid words
     pid=$(cat "$pid_file" 2>/dev/null) || return 1
-    # -ww: where COLUMNS is set, as under pytest, the words would be cut.
+    # -ww: if COLUMNS is set, as under pytest, the output would be cut.
     words=$(ps -ww -p "$pid" -o args= 2>/dev/null) || return 1
     [[ $words == *"kafka.Kafka $settings"* ]] && echo "$pid"
 }
@@ -64,7 +64,7 @@ log.cleaner.dedupe.buffer.size=8388608
 END
 }
 
-format_data() { # until the mark is there, nothing of value can lie in the data folder
+format_data() { # as long as the marker file is missing, the data folder cannot contain anything of value
     local id
     if [ -f "$state/formatted" ]; then return; fi
     rm -rf "$data"
@@ -78,7 +78,7 @@ format_data() { # until the mark is there, nothing of value can lie in the data 
 
 is_free() { ! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-one_at_a_time() { # two starts of one broker would format and start over each other
+one_at_a_time() { # two concurrent starts would both format and start the broker
     local owner
     mkdir -p "$state"
     until (set -o noclobber && echo $$ >"$state/starting") 2>/dev/null; do
@@ -100,7 +100,7 @@ start() {
     write_settings
     format_data
     rm -f "$pid_file"
-    # The process id is that of the broker itself, not of the `timeout` around it.
+    # Writes the process id of the broker itself, not of the `timeout` around it.
     export -f kafka java_command
     export folder settings pid_file
     timeout -k 20 "${FRESHET_KAFKA_SECONDS:-3600}" bash -c 'echo $$ >"$pid_file"; kafka kafka.Kafka "$settings"' \

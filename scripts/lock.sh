@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Writes freshet.lock anew from pyproject.toml: every package with its hashes, for Linux and macOS, Python 3.11+.
+# Writes freshet.lock from pyproject.toml: every package with its hashes, for Linux and macOS, Python 3.11+.
 #
-#   scripts/lock.sh                     keep what is locked, resolve only what pyproject.toml has changed
-#   scripts/lock.sh --upgrade           take the newest versions that pyproject.toml allows
+#   scripts/lock.sh                     keep locked versions, resolve only what has changed in pyproject.toml
+#   scripts/lock.sh --upgrade           use the newest versions that pyproject.toml allows
 #   scripts/lock.sh -P <package>        the same for one package
 #
 # Needs the network. Afterwards: scripts/setup.sh, then scripts/check.sh.
@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
 
-# Relative paths and a header of our own: no machine and no index shows up in the result.
+# Relative paths and our own header: the result does not mention a machine or an index.
 "$work/venv/bin/uv" pip compile pyproject.toml --extra dev \
     --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
     --no-emit-index-url --no-emit-find-links --no-header --annotation-style line \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to recommendations: set-up, then the whole flow on the bundled data. Results go to .freshet,
-# or to the folder FRESHET_HOME names. Arguments go to `freshet run`.
+# From nothing to recommendations: runs the set-up, then the main job on the bundled data. Results go to .freshet or to
+# the folder FRESHET_HOME. Arguments go to `freshet run`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Sets up everything Freshet needs, inside this folder: Python packages in .venv, jars in .jars.
-# Repeatable: with nothing to do it takes a moment, and what an interrupted call left is put right.
+# Can be repeated: with nothing to do it takes a moment, and it repairs what an interrupted call left.
 # Afterwards nothing needs the network.
 #
-# PYTHON names the interpreter to use (3.11 or newer); JAVA_HOME the Java (17 or newer), else the one on PATH.
+# PYTHON is the interpreter to use (3.11 or newer), JAVA_HOME the Java (17 or newer), by default the one on PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$(pwd -P)
 
 venv=.venv
-stamp=$venv/.freshet-stamp           # what the installed packages follow from
-unfinished=$venv/.freshet-unfinished # there while packages are being installed
-good_java=$venv/.freshet-java        # the Java that was found good
+stamp=$venv/.freshet-stamp           # hash of the files that determine the installed packages
+unfinished=$venv/.freshet-unfinished # exists while packages are being installed
+good_java=$venv/.freshet-java        # the Java that was checked successfully
 log=$venv/setup.log
 min_python="3, 11"
 min_java=17
@@ -31,16 +31,16 @@ sha256() {
 
 # --- Java -----------------------------------------------------------------------------------------------------
 
-java_command() { # the one Spark will start
+java_command() { # the Java that Spark will start
     if [ -n "${JAVA_HOME:-}" ]; then echo "$JAVA_HOME/bin/java"; else command -v java || true; fi
 }
 
-java_version() { # of the command given: "17", or nothing; Java 8 called itself "1.8"
+java_version() { # of the given command: "17", or nothing; Java 8 calls itself "1.8"
     [ -n "$1" ] || return 0
     "$1" -version 2>&1 | sed -n 's/.* version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p' | head -n 1 || true
 }
 
-java_identity() { # a link on PATH may come to point at another version
+java_identity() { # with the target of links, as a link on PATH may later point to another version
     local command
     command=$(java_command)
     echo "$command $(readlink -f "$command" 2>/dev/null || true)"
@@ -58,7 +58,7 @@ check_java() {
     version=$(java_version "$command")
     if java_is_good "$version"; then return; fi
 
-    # A JAVA_HOME is the user's choice and wins over PATH for Spark too: installing another would not help.
+    # JAVA_HOME is the user's choice, and Spark too prefers it to PATH: installing another Java would not help.
     if [ -z "${JAVA_HOME:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing Java $min_java with apt-get ..."
         install_java_with_apt
@@ -84,9 +84,8 @@ install_java_with_apt() {
     local out package
     out=$(mktemp)
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update >"$out" 2>&1 || true # a stale list may still do
-    # Newer releases carry 21 alone. A Java that is installed but not on PATH is left as it is: programs may be
-    # running on it.
+    apt-get update >"$out" 2>&1 || true # an outdated list may be sufficient
+    # Newer releases have only 21. An installed Java that is not on PATH is left unchanged: programs may be using it.
     for package in openjdk-17-jre-headless openjdk-21-jre-headless; do
         if apt-get install -y --no-upgrade "$package" >>"$out" 2>&1; then rm -f "$out" && return; fi
     done
@@ -98,10 +97,10 @@ install_java_with_apt() {
 
 find_python() {
     local candidate found="" candidates="python3.11 python3.12 python3.13 python3"
-    # 3.11 first: it is the one every figure in the documentation was measured with.
+    # 3.11 first: all figures in the documentation were measured with it.
     if [ -n "${PYTHON:-}" ]; then candidates=$PYTHON; fi
     for candidate in $candidates; do
-        # A name on PATH may be a launcher without the version behind it, so each one is tried.
+        # A name on PATH may be a launcher for a version that is not installed, so each one is tried.
         if "$candidate" -c "import sys; sys.exit(sys.version_info < ($min_python))" >/dev/null 2>&1; then
             found=$candidate
             if "$candidate" -c "import ensurepip, venv" >/dev/null 2>&1; then
@@ -120,7 +119,7 @@ find_python() {
         "macOS            brew install python@3.12"
 }
 
-wanted_stamp() { # what the packages follow from
+wanted_stamp() { # hash of the files that determine the packages
     cat freshet.lock pyproject.toml | sha256
 }
 
@@ -132,7 +131,7 @@ packages_are_found() {
     "$venv/bin/python" -c "import freshet, importlib.util as u; u.find_spec('pyspark').name" >/dev/null 2>&1
 }
 
-venv_is_here() { # and was not moved or copied from elsewhere: its scripts name the folder they were made for
+venv_is_here() { # and was not moved or copied: its scripts contain the path that they were made for
     grep -q -F "$root/$venv" "$venv/bin/activate" 2>/dev/null
 }
 
@@ -140,7 +139,7 @@ packages_are_ready() {
     [ ! -e "$unfinished" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(wanted_stamp)" ] && venv_is_here && packages_are_found
 }
 
-locked_only() { # the part of freshet.lock that pins the packages named
+locked_only() { # the part of freshet.lock that pins the given packages
     awk -v names=" $* " '/^[A-Za-z0-9]/ { split($0, part, "=="); keep = index(names, " " part[1] " ") } keep' freshet.lock
 }
 
@@ -155,7 +154,7 @@ install_packages() {
     local python started=$SECONDS
     if [ -e "$unfinished" ] || ! venv_runs || ! venv_is_here; then
         python=$(find_python)
-        if [ -d "$venv" ]; then say "$venv is unfinished, broken or from another folder, and is made anew"; fi
+        if [ -d "$venv" ]; then say "$venv is unfinished, broken or from another folder, and is created again"; fi
         rm -rf "$venv"
         mkdir "$venv"
         touch "$unfinished"
@@ -170,13 +169,13 @@ install_packages() {
     : >"$log"
     export PYTHONNOUSERSITE=1
     unset PYTHONPATH PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
-    # First what builds packages, then the packages, then Freshet as a link to this folder.
+    # First the build tools, then the packages, then Freshet as a link to this folder.
     locked_only pip setuptools >"$venv/build.lock"
     pip_install --require-hashes -r "$venv/build.lock"
     pip_install --require-hashes -r freshet.lock
     pip_install --no-index --no-deps --editable .
-    # Compiled here on all cores rather than by pip on one; without it the first start of everything takes long,
-    # and every start where PYTHONDONTWRITEBYTECODE is set. A file meant for another Python is none of our concern.
+    # Compiled here on all cores rather than by pip on one; otherwise the first start of everything would be slow, and
+    # every start if PYTHONDONTWRITEBYTECODE is set. Files for other versions of Python may fail to compile.
     "$venv/bin/python" -m compileall -q -j 0 -x '/(tests?|examples)/' "$venv/lib" >>"$log" 2>&1 || true
     wanted_stamp >"$stamp"
     rm -f "$unfinished"
@@ -185,46 +184,46 @@ install_packages() {
 
 # --- classes --------------------------------------------------------------------------------------------------
 
-class_archive=.jars/classes.jsa     # what the JVM notes of the classes that Spark loads; lib/freshet/core/class_archive.py
-class_stamp=.venv/.freshet-classes  # what it follows from
+class_archive=.jars/classes.jsa     # archive of the classes that Spark loads; see lib/freshet/core/class_archive.py
+class_stamp=.venv/.freshet-classes  # hash of what it depends on
 
 wanted_class_stamp() { { java_identity && wanted_stamp && cat scripts/jars.lock; } | sha256; }
 
-classes_are_ready() { # the JVM compares the jars' dates too: a jar that was fetched anew is another one
+classes_are_ready() { # the JVM also compares the dates of jars: a jar that was fetched again does not match
     [ -f "$class_archive" ] && [ "$(cat "$class_stamp" 2>/dev/null)" = "$(wanted_class_stamp)" ] &&
         [ -z "$(find .jars -name '*.jar' -newer "$class_archive")" ]
 }
 
-note_classes() {
+archive_classes() {
     local started=$SECONDS
-    say "noting the classes that Spark loads, for quicker starts; a minute ..."
-    # Without it everything works, only more slowly at first.
+    say "archiving the classes that Spark loads, for faster starts; this takes a minute ..."
+    # Everything works without the archive, but starts are slower.
     if "$venv/bin/python" -m freshet.core.class_archive .jars >"$venv/classes.log" 2>&1; then
         wanted_class_stamp >"$class_stamp"
-        say "classes are noted ($((SECONDS - started)) s)"
+        say "classes are archived ($((SECONDS - started)) s)"
     else
-        say "classes could not be noted, starts stay slower; the reason is in $venv/classes.log"
+        say "classes could not be archived, so starts are slower; the reason is in $venv/classes.log"
     fi
 }
 
-# Two calls at once would install into each other's folder. mkdir is the one lock every system has.
+# Two concurrent calls would install into the same folder. mkdir is a lock that every system has.
 guard=.setup-running
 release() { rm -rf "$guard"; }
 one_at_a_time() {
-    local told="" owner
+    local notified="" owner
     while ! mkdir "$guard" 2>/dev/null; do
         [ -d "$guard" ] || fail "$root cannot be written to"
         owner=$(cat "$guard/pid" 2>/dev/null || true)
         if [ -z "$owner" ]; then
-            sleep 1 # taken a moment ago, or its taker died in that moment
+            sleep 1 # just created, or its owner was killed before it wrote its id
             owner=$(cat "$guard/pid" 2>/dev/null || echo 0)
         fi
         if [ "$owner" = 0 ] || ! kill -0 "$owner" 2>/dev/null; then
             release
             continue
         fi
-        [ -n "$told" ] || say "another set-up is running (process $owner), waiting for it ..."
-        told=yes
+        [ -n "$notified" ] || say "another set-up is running (process $owner), waiting for it ..."
+        notified=yes
         sleep 1
     done
     trap release EXIT
@@ -241,5 +240,5 @@ one_at_a_time
 if ! packages_are_ready; then install_packages; fi
 java_identity >"$good_java"
 scripts/jars.sh
-classes_are_ready || note_classes
+classes_are_ready || archive_classes
 say "set up: $("$venv/bin/python" --version), Java $(java_version "$(java_command)")"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The one spark-submit wrapper:  scripts/submit.sh JOB [--master URL] [--profile NAME] [--conf K=V ...] [--print] [job options]
-# JOB is a file of jobs/ without .py, or a step without one (`freshet jobs` lists all); --profile is a file of conf/spark/ without .conf (default: by the master);
+# Wrapper around spark-submit:  scripts/submit.sh JOB [--master URL] [--profile NAME] [--conf K=V ...] [--print] [job options]
+# JOB is a file of jobs/ without .py, or a step without one (`freshet jobs` lists all); --profile is a file of conf/spark/ without .conf (default: depends on the master);
 # --print shows the command instead of running it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
 script=(jobs/"${1:-}".py)
 if ! [ -f "${script[0]}" ]; then
-  # A step that has no file: the registry knows it.
+  # A step without a file of its own is looked up in the registry.
   jobs=$(.venv/bin/python -c 'from freshet.runs.registry import job_scripts; print(*job_scripts())')
   case " $jobs " in *" ${1:-} "*) [ -n "${1:-}" ] ;; *) false ;; esac || {
     echo "submit.sh: no such job '${1:-}'; jobs are: $jobs" >&2; usage; }
@@ -36,18 +36,18 @@ command=(spark-submit --master "$master" --properties-file "conf/spark/$profile.
   --jars "$jars" --py-files dist/freshet.zip "${script[@]}" "$@")
 if [ $show = yes ]; then printf '%q ' "${command[@]}"; echo; exit 0; fi
 [ -f dist/freshet.zip ] || scripts/package.sh >/dev/null
-# Driver and executors run the same Python: the environment made by setup.sh, on every machine of the cluster.
+# Driver and executors use the same Python: the environment made by setup.sh, on every machine of the cluster.
 export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PWD/.venv/bin/python} PYSPARK_DRIVER_PYTHON=$PWD/.venv/bin/python
-# Named outright: Spark's own search for it breaks on a path with a space.
+# Set explicitly: Spark's own search for it fails on a path with a space.
 SPARK_HOME=$("$PYSPARK_DRIVER_PYTHON" -c 'import importlib.util, pathlib
 print(pathlib.Path(importlib.util.find_spec("pyspark").origin).parent)')
 export SPARK_HOME PATH="$SPARK_HOME/bin:$PATH"
 if [[ $master == spark://* ]]; then
-  # The secret of the cluster of scripts/cluster.sh; of another, who submits sets it.
+  # The secret of the cluster of scripts/cluster.sh; for another cluster the user sets it.
   if [[ -z ${_SPARK_AUTH_SECRET:-} && -r .cluster/secret ]]; then _SPARK_AUTH_SECRET=$(cat .cluster/secret); fi
   if [[ -n ${_SPARK_AUTH_SECRET:-} ]]; then
     export _SPARK_AUTH_SECRET
-    # Spark wants the option, and takes the secret from the environment all the same, where nobody else can read it.
+    # Spark requires the option, but reads the secret from the environment, where other users cannot see it.
     command=(spark-submit --conf spark.authenticate.secret=in-the-environment "${command[@]:1}")
   fi
 fi

@@ -61,7 +61,7 @@ def report_page(**other: Any) -> Page:
         source="harbour_gifts",
         generated_at=datetime(2024, 4, 1, 6, 30),
         k=10,
-        notes=("the catalogue goods.csv is not beside the input: items have no names from it",),
+        notes=("the catalogue goods.csv is not next to the input: items have no names from it",),
         intake=intake(),
         windows=RunWindows(datetime(2022, 3, 1, 9), datetime(2024, 1, 30), CUT, AS_OF, False, "purchase"),
         quality=quality("served"),
@@ -166,8 +166,8 @@ def propensity() -> Propensity:
 
 
 def shoppers() -> tuple[Shopper, ...]:
-    kinds = ("A regular customer", "Someone who comes now and then", "A new customer", "Came first in the live days",
-             "Silent for long", "An anonymous visitor")  # fmt: skip
+    kinds = ("A regular customer", "Someone who comes now and then", "A new customer", "First seen in the live days",
+             "Not seen for a long time", "An anonymous visitor")  # fmt: skip
     return tuple(_shopper(number, kind) for number, kind in enumerate(kinds))
 
 
@@ -219,7 +219,7 @@ def tables() -> tuple[Table, ...]:
 
 def steps() -> tuple[StepFacts, ...]:
     return (
-        StepFacts("Take in raw records", 31.2, None),
+        StepFacts("Ingest raw records", 31.2, None),
         StepFacts("Train the recommender", 142.0, None),
         StepFacts("Train customer segments", 0.4, "no segments: 12 shoppers, and 50 are needed"),
     )

@@ -1,6 +1,7 @@
 """The rooms and what they may import, and the other rules of the code that a machine can keep."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,9 @@ READS_FILES = {"lib/freshet/sources/mapping.py"}
 """Files of pure rooms that may know a path: the reader of source mappings, which are settings and not data."""
 
 MOST_FILE_LINES, MOST_FUNCTION_LINES, MOST_FILES_OF_A_ROOM = 400, 70, 20
+
+MOST_MODULES_TO_A_LIST = 12
+"""From the start of the service to the data file of a list."""
 
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(REPOSITORY / "jobs").rglob("*.py")])
 LIBRARY = [path for path in SOURCES if path.is_relative_to(PACKAGE)]
@@ -184,6 +188,25 @@ def test_rooms_import_only_what_the_table_allows() -> None:
         if not is_allowed(path, name)
     ]
     assert wrong == []
+
+
+def test_the_way_from_the_service_to_a_list_is_short_and_goes_one_way() -> None:
+    """The modules that the docstring of the service numbers: each exists, and imports only later ones of them."""
+    described = ast.get_docstring(tree(PACKAGE / "service" / "__init__.py")) or ""
+    names = re.findall(r"^\d+\. `(freshet\.[a-z_.]+)`", described, re.MULTILINE)
+    files = [module_file(name) for name in names]
+    assert 0 < len(files) <= MOST_MODULES_TO_A_LIST
+    assert [name for name, path in zip(names, files, strict=True) if path is None] == []
+    way = [path for path in files if path is not None]
+    steps = {
+        (way.index(own), way.index(target))
+        for own in way
+        for _, name in imported(own)
+        if (target := module_file(name)) in way
+    }
+    assert [(names[own], names[target]) for own, target in sorted(steps) if target <= own] == []
+    # Every module but the first is reached from an earlier one.
+    assert {target for _, target in steps} == set(range(1, len(way)))
 
 
 def test_nothing_in_the_library_imports_jobs() -> None:

@@ -22,7 +22,7 @@ from freshet.core.conf_files import conf_folder
 from freshet.core.session import stream_master
 from freshet.ranking import lists, scoring
 from freshet.runs.service_parameters import StreamParameters
-from freshet.service import serving as service
+from freshet.service import intake_streams, list_stream
 from freshet.service.compaction.list_merge import MergeProcess
 from freshet.service.intake import event_intake as intake
 from freshet.service.lifecycle.progress import ProgressListener
@@ -40,9 +40,9 @@ _WATCHED = (
     (lists, "best_items", "best_items"),
     (lists, "reasons", "reasons"),
     (MergeProcess, "run", "merge"),
-    (micro_batch, "take", "state"),
+    (micro_batch, "apply_events", "state"),
     (micro_batch, "lists_of", "make_lists"),
-    (micro_batch, "append_lists", "write_lists"),
+    (micro_batch, "append_arrow", "write_lists"),
     (micro_batch, "append_row", "write_figures"),
     (blind_appends, "append_blind", "commit"),
     (micro_batch.ListUpdates, "__call__", "lists"),
@@ -96,7 +96,8 @@ def main() -> None:
             session.streams.addListener(ProgressListener(progress))
             return session
 
-        vars(service)["stream_session"] = listened
+        for streams in (intake_streams, list_stream):
+            vars(streams)["stream_session"] = listened
         mapping = Path(str(conf_folder().joinpath("sources/shop_events.toml")))
         client = {"bootstrap.servers": server}
         spark_options = {"kafka.bootstrap.servers": server}

@@ -118,13 +118,13 @@ def _seen(rng: np.random.Generator, users: int, items: int) -> csr_matrix:
 
 
 def _product_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], rows: int, columns: int) -> float:
-    room = np.empty(rows * columns, dtype=np.float32)
+    buffer = np.empty(rows * columns, dtype=np.float32)
     started = time.perf_counter()
     for start in range(0, len(vectors), rows):
         left = vectors[start : start + rows]
         for first in range(0, len(items), columns):
             right = items[first : first + columns]
-            np.matmul(left, right.T, out=room[: len(left) * len(right)].reshape(len(left), len(right)))
+            np.matmul(left, right.T, out=buffer[: len(left) * len(right)].reshape(len(left), len(right)))
     return time.perf_counter() - started
 
 
@@ -133,7 +133,7 @@ def _list_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], seen
     artifact = factors_alone(items)
     made = cut(artifact, POLICY, K)
     size, width, _ = made
-    room, order = made.room(len(vectors)), artifact.search_order(POLICY)
+    buffer, order = made.buffer(len(vectors)), artifact.search_order(POLICY)
     terms = artifact.item_part(POLICY)
     started = time.perf_counter()
     for start in range(0, len(vectors), size):
@@ -141,7 +141,7 @@ def _list_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], seen
         left[:, :-1] = vectors[start : start + size]
         mine = seen[start : start + size]
         best_items(
-            ScoredBlock(left, None, order, terms, {}, None, {}, None, {}, mine, NOTHING, room, None, terms), width, K
+            ScoredBlock(left, None, order, terms, {}, None, {}, None, {}, mine, NOTHING, buffer, None, terms), width, K
         )
     return time.perf_counter() - started
 

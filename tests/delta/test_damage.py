@@ -12,8 +12,10 @@ from pyspark.sql import SparkSession
 from freshet.contracts import EVENTS, STREAM_METRICS
 from freshet.core.errors import StateError
 from freshet.runs.home import Home
-from freshet.runs.job import DONE, UP_TO_DATE, Job, Step, run_step
+from freshet.runs.job import Job
+from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
+from freshet.runs.step import Step
 from freshet.service.serving import serve
 from freshet.tables.damage import Damage, table_damage
 from freshet.tables.small_writes import append_row
@@ -94,7 +96,7 @@ def test_a_step_with_a_damaged_table_is_not_up_to_date(home: Home, kind: str) ->
 def test_a_step_is_not_run_on_a_damaged_input(home: Home) -> None:
     warehouse_of(home).create(EVENTS)
     emptied(entry(home.warehouse / EVENTS.name, 0))
-    with pytest.raises(StateError, match=r"table events is damaged.*only a stream took in are lost"):
+    with pytest.raises(StateError, match=r"table events is damaged.*only a stream ingested are lost"):
         run_step(noted(), Job(None, home, load_settings("test")))  # type: ignore[arg-type]
 
 

@@ -139,7 +139,9 @@ def test_catalogue_gives_names_also_to_items_without_events(taken: Callable[[str
 def test_missing_catalogue_is_a_note(spark: SparkSession, home: Home, tmp_path: Path) -> None:
     alone = tmp_path / "ratings.parquet"
     alone.write_bytes((FIXTURES / "ml_1m" / "ratings.parquet").read_bytes())
-    assert any("movies.parquet is not beside the input" in note for note in ingested(spark, home, "ml_1m", alone).notes)
+    assert any(
+        "movies.parquet is not next to the input" in note for note in ingested(spark, home, "ml_1m", alone).notes
+    )
 
 
 def test_second_run_and_run_after_a_kill_leave_the_same_tables(

@@ -12,7 +12,7 @@ from freshet.runs.access import Access
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, registry
-from freshet.runs.retention import retired
+from freshet.runs.retention import retire_old_versions
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.step import Step
@@ -83,9 +83,9 @@ def test_factors_of_versions_that_are_gone_go_with_them(spark: SparkSession, hom
     store.promote(RECOMMENDER, 2)
     job = job.within(Access(PROMOTE))
     with lease(home.locks, "table", USER_FACTORS.name):
-        retired(job)
+        retire_old_versions(job)
     assert partition_values(job.warehouse, USER_FACTORS, "model_version") == ["1.0", "2.0", "3.0"]
-    retired(job)
+    retire_old_versions(job)
     for table in (ITEM_FACTORS, USER_FACTORS):
         assert [row.model_version for row in job.warehouse.read(table).orderBy("model_version").collect()] == [
             "2.0", "3.0",

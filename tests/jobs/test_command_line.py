@@ -22,8 +22,8 @@ REPO = Path(__file__).parents[2]
 MAPPING = str(REPO / "conf/sources/cdnow.toml")
 CDNOW = str(REPO / "tests/fixtures/sources/cdnow.parquet")
 COMMANDS = (
-    "run", "ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report", "models", "rollback",
-    "items", "mend", "show", "status", "tables", "jobs", "produce", "stream",
+    "run", "ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report", "items", "mend",
+    "models", "rollback", "show", "status", "tables", "jobs", "produce", "stream",
 )  # fmt: skip
 
 

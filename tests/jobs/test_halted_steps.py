@@ -80,7 +80,7 @@ def test_a_wished_moment_must_be_within_all_events_that_will_stand(spark: SparkS
     job.as_of = datetime(2026, 5, 1)
     assert run_step(INGEST, job).status == DONE
     job.as_of = outside
-    with pytest.raises(InputError, match=r"as_of is outside the data.*The events stand: give another --as-of"):
+    with pytest.raises(InputError, match=r"as_of is outside the data.*The events are ingested: give another --as-of"):
         run_step(BUILD, job)
 
 

@@ -210,7 +210,7 @@ def test_the_main_job_on_a_cluster_gives_the_tables_of_the_killed_local_run(
     options += ["--source", str(mapping), "--input", str(data)]
     submitted(master, "ingest", *options)
     told = submitted(master, "main_job", *options)
-    assert re.search(r"Take in raw records +up to date", told), told
+    assert re.search(r"Ingest raw records +up to date", told), told
     for name in COMPARED:
         ours, theirs = comparable(far, name), comparable(near, name)
         assert len(ours) == len(theirs) > 0, name

@@ -1,7 +1,9 @@
 """A table with its job, added as the recipe in .github/CONTRIBUTING.md says: a contract, a step, a registration."""
 
 import json
+import re
 import runpy
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from pyspark.sql.types import LongType, StringType
 from freshet.cli import opening, submitted
 from freshet.cli.main import freshet
 from freshet.cli.schedule import scheduled_jobs, submit_line
-from freshet.contracts import EVENTS, Column, TableContract
+from freshet.contracts import EVENTS, Column, TableContract, features
 from freshet.core.errors import InputError
+from freshet.runs import steps
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registry import main_steps, register, unregister
@@ -144,7 +147,7 @@ def test_it_is_scheduled_with_its_resources() -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    with pytest.raises(InputError, match="there is a step of this name"):
+    with pytest.raises(InputError, match="there already is a step of this name"):
         register(COUNT_ITEMS)
 
 
@@ -154,3 +157,16 @@ def test_the_recipe_names_what_there_is() -> None:
     for place in ("lib/freshet/contracts", "lib/freshet/runs/steps.py", "tests/jobs/test_new_step.py"):
         assert place in part
         assert (Path(REPOSITORY) / place).exists()
+
+
+def test_the_code_of_the_recipe_runs() -> None:
+    recipe = (REPOSITORY / ".github/CONTRIBUTING.md").read_text(encoding="utf-8")
+    part = recipe.partition("## Add a table with its job")[2].partition("\n## ")[0]
+    blocks = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", part, re.DOTALL)]
+    contract, _, step = blocks
+    names: dict[str, Any] = {**vars(features)}
+    exec(contract, names)
+    assert names["ITEM_TOTALS"].column_names == ITEM_TOTALS.column_names
+    names = {**vars(steps), "ITEM_TOTALS": ITEM_TOTALS, "no_inputs": no_inputs}
+    exec(step, names)
+    assert names["COUNT_ITEMS"].work.__qualname__ == "freshet.pipeline.item_totals:work"

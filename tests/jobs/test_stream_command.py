@@ -75,7 +75,7 @@ def test_a_killed_service_goes_on_by_itself_and_a_signal_ends_it(tmp_path: Path)
             if process.poll() is None:
                 process.kill()
     assert column(home, EVENTS.name, "event_id") == ["e1", "e2"]
-    began = ["freshet: model 1.0 serves", f"freshet: events are taken in from folder {clicks}", "freshet: running"]
+    began = ["freshet: model 1.0 serves", f"freshet: events are read from folder {clicks}", "freshet: running"]
     crash = "freshet: the stream was killed by signal 9; start 1 follows in 0 s"
     # The JVM has a word of its own about its modules.
     ours = [line for line in told.read_text().splitlines() if line.startswith("freshet:")]

@@ -95,11 +95,11 @@ def test_models_made_of_columns_that_are_gone_are_named_and_the_rest_is_written(
     assert result.status == DONE
     assert job.warehouse.read(POPULAR_ITEMS).count() > 0
     assert result.record["not_written"] == {
-        SEGMENTS: "version 1.0 was made of log_recency_days, log_orders, log_monetary, which the data no longer give. "
-        "Run `freshet train` and `freshet promote` again",
-        PROPENSITY: "version 1.0 was made of other columns than the data give. "
+        SEGMENTS: "version 1.0 was trained on log_recency_days, log_orders, log_monetary, which the data no longer "
+        "have. Run `freshet train` and `freshet promote` again",
+        PROPENSITY: "version 1.0 was trained on other columns than the data give. "
         "Run `freshet train` and `freshet promote` again",
     }
-    assert [line for line in told if "version 1.0 was made of" in line] == [
+    assert [line for line in told if "version 1.0 was trained on" in line] == [
         f"{name}: {reason}" for name, reason in result.record["not_written"].items()
     ]

@@ -16,9 +16,9 @@ from freshet.core.errors import FreshetError, StateError
 from freshet.registry.versions import Registry
 from freshet.runs.home import Home
 from freshet.runs.job import Job
-from freshet.runs.model_choice import serve_champion_before, serve_version, version_states
+from freshet.runs.model_choice import serve_previous_champion, serve_version, version_states
 from freshet.runs.registered_models import RECOMMENDER, SCORING
-from freshet.service.serving import Champion
+from freshet.service.list_stream import Champion
 from freshet.tables.lookups.snapshot import rows_where
 
 pytestmark = pytest.mark.registry
@@ -74,9 +74,9 @@ def test_a_promotion_by_hand_is_recorded_with_its_reason(home: Home) -> None:
 
 def test_a_roll_back_goes_to_the_champion_before_and_the_next_returns(home: Home) -> None:
     assert served(home) == (2, 2)
-    serve_champion_before(home, RECOMMENDER, reason="bad lists", now=NOW)
+    serve_previous_champion(home, RECOMMENDER, reason="bad lists", now=NOW)
     assert served(home) == (1, 3)
-    serve_champion_before(home, RECOMMENDER, reason="it was not the lists", now=NOW.replace(hour=1))
+    serve_previous_champion(home, RECOMMENDER, reason="it was not the lists", now=NOW.replace(hour=1))
     assert served(home) == (2, 4)
     assert decisions(home) == [
         ("1.0", "2.0", True, ["bad lists"]),
@@ -85,7 +85,7 @@ def test_a_roll_back_goes_to_the_champion_before_and_the_next_returns(home: Home
 
 
 def test_states_tell_aliases_generations_and_decisions(home: Home) -> None:
-    serve_champion_before(home, RECOMMENDER, reason="bad lists", now=NOW)
+    serve_previous_champion(home, RECOMMENDER, reason="bad lists", now=NOW)
     states = version_states(home)
     told = [(one.version.version, one.aliases, one.version.generation, len(one.decisions)) for one in states]
     assert told == [(1, ("champion",), 3, 1), (2, (), 2, 0), (3, ("challenger",), 0, 0)]
@@ -97,7 +97,7 @@ def test_a_running_stream_uses_the_choice_at_its_next_look(home: Home) -> None:
     look_later = Champion(cast(Job, job), seconds=3600.0)
     found: list[Any] = [(look_always().version, look_always().generation)]
     assert look_later().version == "2.0"
-    serve_champion_before(home, RECOMMENDER, reason="bad lists", now=NOW)
+    serve_previous_champion(home, RECOMMENDER, reason="bad lists", now=NOW)
     found.append((look_always().version, look_always().generation))
     serve_version(home, RECOMMENDER, 3, reason="new", now=NOW)
     found.append((look_always().version, look_always().generation))
@@ -109,7 +109,7 @@ def test_a_version_whose_files_are_gone_is_refused_and_nothing_changes(home: Hom
     (version,) = [one for one in Registry(home.mlflow).versions(RECOMMENDER) if one.version == 1]
     shutil.rmtree(version.folder)
     with pytest.raises(StateError, match="are gone"):
-        serve_champion_before(home, RECOMMENDER, reason="bad lists", now=NOW)
+        serve_previous_champion(home, RECOMMENDER, reason="bad lists", now=NOW)
     assert served(home) == (2, 2)
     assert decisions(home) == []
 
@@ -142,7 +142,7 @@ def test_commands_say_what_serves(home: Home) -> None:
 
     assert run("rollback") == "version 1.0 of the recommender serves, generation 3\n"
     assert run("promote", "--version", "3") == "version 3.0 of the recommender serves, generation 4\n"
-    assert run("promote", "--version", "3") == "version 3 of the recommender serves already\n"
+    assert run("promote", "--version", "3") == "version 3 of the recommender already serves\n"
     found = {row["version"]: row for row in json.loads(run("models", "--json"))}
     assert [found[number]["aliases"] for number in (1, 2, 3)] == [[], [], ["champion"]]
     assert [row["reasons"] for row in found[1]["decisions"]] == [["rolled back by hand"]]

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 
 import freshet.service.compaction.compaction as compaction
 import freshet.service.intake.event_intake as intake
+import freshet.service.list_stream as list_stream
 import freshet.service.lists.micro_batch as micro_batch
 import freshet.service.serving as service
 from freshet.cli.opening import opened_job
@@ -71,15 +72,15 @@ class Deadly:
 def armed(deadly: Deadly) -> None:
     """Every named point, in the modules that pass it."""
     deadly.around(intake, "verdicts", "reading")
-    deadly.around(intake.EventIntake, "_told", "reading")
-    deadly.around(micro_batch.ListUpdates, "_standing", "reading")
+    deadly.around(intake.EventIntake, "_repeats", "reading")
+    deadly.around(micro_batch.ListUpdates, "_newest_written", "reading")
     # Between the histories and the lists of a micro-batch, between its lists and its figures, and so on.
-    for module, name in ((intake, "append_arrow"), (micro_batch, "take"), (micro_batch, "append_lists"),
+    for module, name in ((intake, "append_arrow"), (micro_batch, "apply_events"), (micro_batch, "append_arrow"),
                          (intake, "append_row"), (micro_batch, "append_row")):  # fmt: skip
         deadly.around(module, name, "writing")
     deadly.around(compaction.MergeProcess, "run", "compaction")
     deadly.around(compaction.hygiene, "drop_partitions", "compaction")
-    lookup, last = service.champion, list[str]()
+    lookup, last = list_stream.champion, list[str]()
 
     def champion(*arguments: Any) -> Any:
         version = lookup(*arguments)
@@ -88,7 +89,7 @@ def armed(deadly: Deadly) -> None:
         last.append(version.model_version)
         return version
 
-    service.champion = champion
+    list_stream.champion = champion
 
 
 def listed_records(home: Path) -> int:
@@ -131,7 +132,7 @@ def main(root: Path, servers: str, topic: str, point: str, nth: int, delay: floa
                 stop.set()
 
     threading.Thread(target=watch, daemon=True).start()
-    with opened_job(root, "test", OVERRIDES, "local[2]", asks_models=True) as job:
+    with opened_job(root, "test", OVERRIDES, "local[2]", needs_mlflow=True) as job:
         service.serve(job, feed, service.PARTS, stop=stop, notify=lambda text: None)
 
 

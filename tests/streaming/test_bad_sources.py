@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 import freshet.service.intake.event_intake as intake
-from freshet.cli.errors import ended_with_a_line
+from freshet.cli.errors import run_or_exit
 from freshet.contracts import EVENTS, STREAM_METRICS
 from freshet.core.errors import FreshetError
 from freshet.ranking.histories.packed_histories import TIME
@@ -42,7 +42,7 @@ def test_a_full_disk_ends_the_stream_in_one_line_and_the_next_start_loses_nothin
                 ended()
 
         with pytest.raises(SystemExit) as stopped:
-            ended_with_a_line(service)
+            run_or_exit(service)
     assert stopped.value.code == 1
     assert capsys.readouterr().err.splitlines() == [
         "freshet: the disk is full; no table was half-written. Free some space, or choose another --home, and run again"

@@ -112,13 +112,13 @@ def test_lists_in_use_are_left_for_the_next_round(shop: Shop) -> None:
     shop.batch()
     before = shop.warehouse.version(RECOMMENDATIONS)
     with lease(shop.home.locks, "table", "recommendations"):
-        shop.compaction.begin()
+        shop.compaction.start()
         report = shop.compaction.close()
     assert report is not None
     assert not report.merged
     assert shop.warehouse.version(RECOMMENDATIONS) == before
     shop.batch()
-    shop.compaction.begin()
+    shop.compaction.start()
     report = shop.compaction.close()
     assert report is not None
     assert (report.merged, report.epoch, report.files_dropped) == (True, 1, 0)
@@ -130,7 +130,7 @@ def test_an_error_of_the_merge_ends_the_stream(shop: Shop) -> None:
     DeltaTable(shop.warehouse.path(RECOMMENDATIONS)).alter.add_columns(
         [*DeltaTable(shop.warehouse.path(RECOMMENDATION_UPDATES)).schema().fields][1:2]
     )
-    shop.compaction.begin()
+    shop.compaction.start()
     with pytest.raises(ContractError, match="query_id"):
         shop.compaction.close()
     assert shop.compaction.drop() == 0

@@ -45,7 +45,7 @@ def stored(number: int, *, user: str, partition: int, offset: int, source: str =
     )  # fmt: skip
 
 
-def past(events: DataFrame, folder: Path) -> None:
+def keep_history(events: DataFrame, folder: Path) -> None:
     make_store(events, folder, event_names=HISTORY_EVENTS, most=10, most_per_file=2)
 
 
@@ -80,7 +80,9 @@ def test_a_hand_over_is_made_once_and_guards_its_topic(spark: SparkSession, ware
     folder.mkdir()
 
     def hand(topic: str = TOPIC, partitions: int = 2) -> Handover:
-        return topic_handover(warehouse, folder, source="shop_events", topic=topic, partitions=partitions, past=past)
+        return topic_handover(
+            warehouse, folder, source="shop_events", topic=topic, partitions=partitions, keep_history=keep_history
+        )
 
     first = hand()
     assert (first.events_version, first.offsets) == (warehouse.version(EVENTS), {0: 1, 1: -2})
@@ -121,7 +123,9 @@ def test_history_and_topic_together_give_each_event_once(
     folder.mkdir()
 
     def keep_fresh() -> None:
-        hand = topic_handover(warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, past=past)
+        hand = topic_handover(
+            warehouse, folder, source=mapping.name, topic=TOPIC, partitions=1, keep_history=keep_history
+        )
         session = stream_session(spark, parameters())
         raw = kafka_records(
             session, event_columns(mapping), topic=TOPIC, offsets=starting_offsets(hand.topic, hand.offsets),

@@ -13,7 +13,7 @@ from freshet.models.factors.parameters import AlsParameters
 from freshet.ranking.artifact import Artifact
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, registry
-from freshet.service.lists.item_refresh import ItemRefresh, Memory, refreshed
+from freshet.service.lists.item_refresh import ItemRefresh, RefreshCache, refreshed
 from tests.artifacts import both
 from tests.factories import event, events_frame, frame, moment
 from tests.streaming.service import (
@@ -98,7 +98,7 @@ def test_a_touched_item_gets_its_shoppers_taste_and_an_untouched_one_that_of_its
 
 
 def test_refreshes_leave_what_serves_and_the_one_before(spark: SparkSession, job: Job) -> None:
-    version, memory = champion(job, RECOMMENDER), Memory(job)
+    version, memory = champion(job, RECOMMENDER), RefreshCache(job)
     for number in range(3):
         job.warehouse.append(events_frame(spark, [view(number, "u0", f"new{number}")]), EVENTS)
         assert version is not None
@@ -177,7 +177,7 @@ def test_a_refresh_leaves_items_that_cannot_be_had_out_of_similar_items(spark: S
 def test_a_memory_knows_the_shoppers_of_each_version(spark: SparkSession, job: Job) -> None:
     version = champion(job, RECOMMENDER)
     assert version is not None
-    memory, later = Memory(job), replace(version, version=2)
+    memory, later = RefreshCache(job), replace(version, version=2)
     first = memory.user_gram(job, version)
     assert first is not None
     assert memory.user_gram(job, later) is None

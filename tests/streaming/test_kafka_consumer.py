@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from freshet.cleaning.source_columns import json_columns
 from freshet.cli.stream import feed_from_options
 from freshet.core.errors import InputError
-from freshet.service.streams.records import json_columns, kafka_records
+from freshet.service.streams.records import kafka_records
 from freshet.service.topic_feed import Topic
 from freshet.sources.kafka.topics import partitions_of_topics
 from tests.streaming.service import MAPPING

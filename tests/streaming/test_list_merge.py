@@ -131,7 +131,7 @@ def test_what_ended_the_other_process_is_told(tmp_path: Path) -> None:
 def test_a_merge_that_is_ended_changes_nothing(shop: Shop) -> None:
     shop.batch()
     before = shop.warehouse.version(RECOMMENDATIONS)
-    shop.compaction.begin()
+    shop.compaction.start()
     until(lambda: shop.compaction._process._process is not None)
     shop.compaction.end()
     with pytest.raises(StateError, match="compaction failed"):
@@ -146,7 +146,7 @@ def test_a_merge_that_is_ended_changes_nothing(shop: Shop) -> None:
 def test_a_merge_gives_way_to_everything_else(shop: Shop) -> None:
     shop.batch()
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    shop.compaction.begin()
+    shop.compaction.start()
     until(lambda: shop.compaction._process._process is not None)
     started = shop.compaction._process._process
     assert started is not None

@@ -151,7 +151,7 @@ def test_a_new_batch_keeps_what_only_a_compaction_holds(shop: Shop) -> None:
             r"(?s)generation must be .+: 100 rows break this.+source .+: 100 rows",
         ),
         ({"users": [*USERS, None]}, r"user_id must be not null: 1 rows break this"),
-        ({"users": [*USERS, "07"]}, r"key \(user_id\) must be unique: 1 rows repeat one"),
+        ({"users": [*USERS, "07"]}, r"key \(user_id\) must be unique: 1 keys are repeated"),
     ],
 )
 def test_rows_that_break_rules_leave_the_table_and_its_folder_as_they_were(

@@ -5,9 +5,9 @@ from pyspark.sql import SparkSession
 
 from freshet.core.errors import StateError
 from freshet.core.records import write_record
-from freshet.pipeline.replay import REPLAY
 from freshet.runs.job import Job
-from freshet.service.serving import Champion
+from freshet.runs.steps import REPLAY
+from freshet.service.list_stream import Champion
 from tests.streaming.service import served_job
 
 pytestmark = pytest.mark.streaming

@@ -54,7 +54,7 @@ def test_the_lists_of_a_service_are_not_removed_by_a_replay(
     shop = Shop(spark, home)
     shop.batch()
     monkeypatch.setattr("freshet.pipeline.replay.champion", MagicMock())
-    with pytest.raises(DataTooSmallError, match="lists or figures of a service stand in this home"):
+    with pytest.raises(DataTooSmallError, match="this home has lists or figures of a service"):
         REPLAY.work(MagicMock(warehouse=shop.warehouse), "f1")
     assert shop.warehouse.read(RECOMMENDATION_UPDATES).count() == 6
 
@@ -68,7 +68,7 @@ def test_the_figures_of_a_service_without_lists_are_not_removed_by_a_replay(
     schema = to_arrow_schema(STREAM_METRICS.schema, timezone="UTC")
     append_arrow(warehouse, pa.Table.from_pylist([row], schema=schema), STREAM_METRICS)
     monkeypatch.setattr("freshet.pipeline.replay.champion", MagicMock())
-    with pytest.raises(DataTooSmallError, match="lists or figures of a service stand in this home"):
+    with pytest.raises(DataTooSmallError, match="this home has lists or figures of a service"):
         REPLAY.work(MagicMock(warehouse=warehouse), "f1")
 
 

@@ -109,7 +109,7 @@ def test_a_setting_that_the_state_rests_on_may_not_change(
     with running(job, EventsTable(), ("lists",)):
         until((job.home.checkpoints / "service" / "lists" / "made-for.json").exists)
     with (
-        pytest.raises(StateError, match=f"begun with another {named}"),
+        pytest.raises(StateError, match=f"started with another {named}"),
         running(changed, EventsTable(), ("lists",)) as ended,
     ):
         ended()
@@ -118,5 +118,5 @@ def test_a_setting_that_the_state_rests_on_may_not_change(
 def test_a_source_that_is_not_the_checkpoints_is_told(job: Job, tmp_path: Path) -> None:
     feeds = [feed_of(tmp_path / name) for name in ("one", "other")]
     opened_checkpoint(tmp_path / "events", made_for(job, feeds[0], "events"))
-    with pytest.raises(StateError, match="begun with another source"):
+    with pytest.raises(StateError, match="started with another source"):
         opened_checkpoint(tmp_path / "events", made_for(job, feeds[1], "events"))

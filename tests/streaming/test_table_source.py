@@ -13,7 +13,7 @@ from freshet.pipeline.ingest import ingest
 from freshet.runs.job import Job
 from freshet.service.serving import forget_progress
 from freshet.service.table_feed import ShopTable
-from freshet.tables.positions import Passed, check_name, keep_position, newest, version_to_begin
+from freshet.tables.positions import TableVersion, check_name, first_version_to_read, keep_position, newest
 from tests.factories import moment
 from tests.streaming.service import lists_now, rows_of, running, served_job, until
 
@@ -132,26 +132,26 @@ def test_where_an_intake_begins(tmp_path: Path) -> None:
     table, kept = tmp_path / "shop", tmp_path / "kept"
     for n in range(4):
         append(table, ("ann", f"i{n}", "10:00"))
-    assert version_to_begin(kept, "shop", table) == 0
+    assert first_version_to_read(kept, "shop", table) == 0
     mine = newest(table).table_id
-    keep_position(kept, "shop", table, Passed(mine, 1))
-    assert version_to_begin(kept, "shop", table) == 2
-    assert version_to_begin(kept, "other", table) == 0
-    keep_position(kept, "shop", table, Passed(mine, 3))
-    keep_position(kept, "shop", table, Passed(mine, 2))  # a query that is behind an ingest
-    assert version_to_begin(kept, "shop", table) == 3, "its rows are known by their places"
+    keep_position(kept, "shop", table, TableVersion(mine, 1))
+    assert first_version_to_read(kept, "shop", table) == 2
+    assert first_version_to_read(kept, "other", table) == 0
+    keep_position(kept, "shop", table, TableVersion(mine, 3))
+    keep_position(kept, "shop", table, TableVersion(mine, 2))  # a query that is behind an ingest
+    assert first_version_to_read(kept, "shop", table) == 3, "its rows are known by their places"
     DeltaTable(table).create_checkpoint()
     for n in range(3):
         (table / "_delta_log" / f"{n:020d}.json").unlink()
-    assert version_to_begin(kept, "shop", table) == 3
+    assert first_version_to_read(kept, "shop", table) == 3
     with pytest.raises(StateError, match=r"no longer reaches back .* version 0\. Run freshet ingest"):
-        version_to_begin(kept, "other", table)
+        first_version_to_read(kept, "other", table)
     DeltaTable(table).delete("item = 'i1'")
     keep_position(kept, "shop", table, newest(table))
     with pytest.raises(StateError, match=r"changes rows.* after the next append"):
-        version_to_begin(kept, "shop", table)
+        first_version_to_read(kept, "shop", table)
     append(table, ("ann", "i9", "10:00"))
-    assert version_to_begin(kept, "shop", table) == 5
+    assert first_version_to_read(kept, "shop", table) == 5
     other = tmp_path / "elsewhere" / "shop"
     append(other, ("ann", "i1", "10:00"))
     check_name(kept, "shop", table)
@@ -171,7 +171,7 @@ def test_a_stream_that_an_ingest_has_overtaken_says_so(spark: SparkSession, tmp_
     append(feed.path, ("ann", "i8", "10:03"))
     DeltaTable(feed.path).optimize.compact()
     taken_in_as_a_file(spark, job, feed)
-    with pytest.raises(StateError, match="ingested since"), running(job, feed, ("events",)) as ended:
+    with pytest.raises(StateError, match="ingested while"), running(job, feed, ("events",)) as ended:
         ended()
     forget_progress(job, ("events",))
     with running(job, feed, ("events",)):
@@ -189,7 +189,7 @@ def test_rows_that_are_changed_end_the_stream_in_one_line_or_are_passed_over(
         until(lambda: len(events_of(job)) == 2)
     DeltaTable(feed.path).delete("customer = 'bob'")
     append(feed.path, ("cid", "i5", "10:01"))
-    only_appended = r"only what is appended is taken in.*service\.skip_changed_commits"
+    only_appended = r"only appended rows are ingested.*service\.skip_changed_commits"
     with pytest.raises(StateError, match=only_appended), running(job, feed, ("events",)) as ended:
         ended()
     passing = served_job(spark, tmp_path / "other", "service.skip_changed_commits=true")

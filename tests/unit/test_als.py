@@ -27,8 +27,8 @@ def _interactions(spark: SparkSession, *rows: tuple[str, str, float, float | Non
     return local_frame(spark, SCHEMA, values)
 
 
-def factoriser(engine: str = "native", *, memory_gb: float = 1.0, told: Callable[[str], None] = print) -> Factoriser:
-    return Factoriser(FactorisationParameters(engine, 3, memory_gb), 2, told)
+def factoriser(engine: str = "native", *, memory_gb: float = 1.0, notify: Callable[[str], None] = print) -> Factoriser:
+    return Factoriser(FactorisationParameters(engine, 3, memory_gb), 2, notify)
 
 
 def _items(fitted: FittedAls) -> dict[str, tuple[int, list[float]]]:

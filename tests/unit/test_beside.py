@@ -16,12 +16,12 @@ def test_work_goes_on_beside_and_its_end_is_seen() -> None:
         return 7
 
     assert not beside.is_running
-    assert beside.taken() is None
-    beside.begin(work, "work")
+    assert beside.result() is None
+    beside.start(work, "work")
     assert beside.is_running
     assert done == []
     go_on.set()
-    assert beside.taken() == 7
+    assert beside.result() == 7
     assert done == [1]
     assert not beside.is_running
     assert not beside.is_pending
@@ -33,12 +33,12 @@ def test_an_error_is_raised_where_the_end_is_taken_and_once() -> None:
     def fails() -> None:
         raise ValueError("no")
 
-    beside.begin(fails, "fails")
+    beside.start(fails, "fails")
     with pytest.raises(ValueError, match="no"):
-        beside.taken()
+        beside.result()
     assert not beside.is_running
-    beside.begin(fails, "fails")
+    beside.start(fails, "fails")
     beside.close()
     assert not beside.is_pending
-    beside.begin(lambda: None, "works")
-    beside.taken()
+    beside.start(lambda: None, "works")
+    beside.result()

@@ -50,7 +50,7 @@ def _searched(
         left, order, csr_matrix(added),
         left_out=np.zeros(ITEMS, dtype=bool) if left_out is None else left_out,
         rows=np.arange(len(left)) if rows is None else rows,
-        width=width, length=length, room=np.empty(len(left) * width, dtype=np.float32),
+        width=width, length=length, buffer=np.empty(len(left) * width, dtype=np.float32),
     )  # fmt: skip
 
 
@@ -190,8 +190,8 @@ def test_clusters_are_learned_once_from_many_shoppers_and_are_of_use_for_few(siz
 
 def test_bounds_stand_in_the_order_of_the_shoppers_that_are_kept() -> None:
     left, items = _drawn(3, 4, 1.0, 1.0)
-    rows, room = np.arange(len(left))[::-1], np.empty(len(left) * 96, dtype=np.float32)
-    searching = bounded_search._Searching(rows, left[rows], items, rows.astype(np.float32), room)
+    rows, buffer = np.arange(len(left))[::-1], np.empty(len(left) * 96, dtype=np.float32)
+    searching = bounded_search._Searching(rows, left[rows], items, rows.astype(np.float32), buffer)
     searching.keep(rows % 3 == 1)
     assert searching.rows.tolist() == searching.slack.tolist() == [22, 19, 16, 13, 10, 7, 4, 1]
     assert searching.bounds(slice(96, 192)).tolist() == (items[96:192] @ left[searching.rows].T).tolist()

@@ -47,8 +47,8 @@ def test_several_currencies_are_refused_in_one_line_with_both_remedies() -> None
     assert caught.value.line() == (
         "/home: prices are in several currencies, which cannot be added up; expected one currency, and a rate for each "
         "other one; found GBP (30,000 events), EUR (1,200 events). Say what each other one is worth, as in --set "
-        "'money.currency_rates={EUR=1.1}' (units of GBP per EUR), or take the events of each currency into a home of "
-        "its own"
+        "'money.currency_rates={EUR=1.1}' (units of GBP per EUR), or ingest the events of each currency into a "
+        "separate home"
     )
 
 

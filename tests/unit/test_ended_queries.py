@@ -43,7 +43,7 @@ def query_of(error: Exception | None, failure: Exception | None = None) -> Runni
         ("java.lang.IllegalStateException: Incomplete log file in /x/offsets/3", "the checkpoint is damaged"),
         ("java.io.FileNotFoundException: /x/part-0.parquet", "files of the table that come next are gone"),
         ("[DELTA_SOURCE_TABLE_IGNORE_CHANGES] Detected", "skip_changed_commits"),
-        ("[DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE] x", "made anew since the stream began"),
+        ("[DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE] x", "created again since the stream started"),
     ],
 )
 def test_known_ends_are_told_in_words_wherever_they_came_to_light(told: str, line: str) -> None:
@@ -65,5 +65,5 @@ def test_an_unknown_end_may_pass_and_our_own_errors_stay_as_they_were() -> None:
 
 def test_a_query_that_was_told_to_end_has_not_failed() -> None:
     query = query_of(StreamingQueryException("the micro-batch failed: EndingError"))
-    query.begin_ending()
+    query.end_soon()
     query.raise_failure()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.cli.errors import ended_with_a_line, remember_home
+from freshet.cli.errors import remember_home, run_or_exit
 from freshet.core.errors import InputError
 
 pytestmark = pytest.mark.unit
@@ -18,7 +18,7 @@ def ended(error: BaseException, capsys: pytest.CaptureFixture[str], *, home: Pat
         raise error
 
     with pytest.raises(SystemExit) as stop:
-        ended_with_a_line(work)
+        run_or_exit(work)
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.count("\n") == 1, told.err

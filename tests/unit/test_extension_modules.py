@@ -39,7 +39,7 @@ def test_modules_that_bring_nothing_or_a_name_that_is_taken_are_refused_and_leav
     for name, message in {
         "tests.there_is_none": "cannot be imported",
         "tests.factories": "neither item models nor terms",
-        "taken": "there are two of this name: term factors",
+        "taken": "two entries have the same name: term factors",
     }.items():
         with pytest.raises((SettingsError, StateError), match=message):
             load_extensions([name])

@@ -12,9 +12,9 @@ from freshet.cli import opening
 
 SCRIPT = """
 import sys, threading
-from freshet.registry.store import imported_in_background
+from freshet.registry.store import import_mlflow_in_background
 assert "mlflow" not in sys.modules
-imported_in_background()
+import_mlflow_in_background()
 for thread in threading.enumerate():
     if thread is not threading.main_thread():
         thread.join()
@@ -42,9 +42,9 @@ def test_an_import_that_fails_says_nothing_before_it_is_needed(tmp_path: Path) -
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("False", "", 0)
 
 
-@pytest.mark.parametrize(("asks_models", "expected"), [(True, ["import", "session"]), (False, ["session"])])
-def test_a_job_that_asks_models_begins_the_import_before_java(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks_models: bool, expected: list[str]
+@pytest.mark.parametrize(("needs_mlflow", "expected"), [(True, ["import", "session"]), (False, ["session"])])
+def test_a_job_that_needs_mlflow_starts_the_import_before_java(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs_mlflow: bool, expected: list[str]
 ) -> None:
     begun = list[str]()
 
@@ -52,7 +52,7 @@ def test_a_job_that_asks_models_begins_the_import_before_java(
         begun.append("session")
         return Mock()
 
-    monkeypatch.setattr(opening, "imported_in_background", lambda: begun.append("import"))
+    monkeypatch.setattr(opening, "import_mlflow_in_background", lambda: begun.append("import"))
     monkeypatch.setattr(opening, "local_session", session)
-    with opening.opened_job(tmp_path / "home", "test", (), "local[1]", asks_models=asks_models):
+    with opening.opened_job(tmp_path / "home", "test", (), "local[1]", needs_mlflow=needs_mlflow):
         assert begun == expected

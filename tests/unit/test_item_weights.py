@@ -38,7 +38,7 @@ def test_an_error_of_ours_comes_out_as_it_was_raised() -> None:
     with pytest.raises(SetupError) as caught:
         without_refusal(pa.Table.from_batches([batch]))
     assert caught.value.line() == (
-        "some.memory_gb: a model of items by items needs more memory than it may take; expected at most 2 GB; "
+        "some.memory_gb: a model of items by items needs more memory than is allowed; expected at most 2 GB; "
         "found 3.0 GB for 3 items. Allow more, or lower dense_items: fewer items are then solved exactly"
     )
 

@@ -62,7 +62,7 @@ def test_what_changes_a_record_is_another_mapping(tmp_path: Path, text: str) -> 
     opened_checkpoint(tmp_path / "new", {"mapping": meaning})
     other = mapping_meaning(read_mapping(written(tmp_path, text)))
     assert other != meaning
-    with pytest.raises(StateError, match="begun with another mapping"):
+    with pytest.raises(StateError, match="started with another mapping"):
         opened_checkpoint(tmp_path / "new", {"mapping": other})
 
 

@@ -74,7 +74,7 @@ def test_a_state_fades_by_step_and_a_tie_is_one_step() -> None:
     made = transitions(_coded(rows, 4), decay=0.5, steps=10)
     assert made.states.toarray().tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [0.5, 1, 1, 0], [0, 0, 0, 0]]
     assert made.nexts.toarray()[1:3].tolist() == [[0, 1, 1, 0], [0, 0, 0, 1]]
-    assert made.had.toarray().tolist() == [[1, 1, 1, 1], [1, 0, 0, 1]]
+    assert made.owned.toarray().tolist() == [[1, 1, 1, 1], [1, 0, 0, 1]]
 
 
 def test_what_always_follows_is_learned_and_its_direction_too() -> None:

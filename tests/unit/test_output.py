@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from freshet.cli.errors import ended_with_a_line
+from freshet.cli.errors import run_or_exit
 from freshet.cli.main import freshet as command_line
 from freshet.cli.output import Output, assembled, visible
 from freshet.cli.summary import evaluation_table, print_summary, result_lines
@@ -21,8 +21,8 @@ from freshet.cli.watch import view
 from freshet.contracts import ITEMS_HISTORY, RECOMMENDATIONS
 from freshet.core.errors import InputError
 from freshet.runs.home import Home
-from freshet.runs.job import NOT_BUILT, StepResult
-from freshet.tables.small_writes import arrow_schema
+from freshet.runs.runner import NOT_BUILT, StepResult
+from freshet.tables.format.arrow_rows import arrow_schema
 from tests.factories import SOME_MOMENT
 
 pytestmark = pytest.mark.unit
@@ -117,7 +117,7 @@ def test_errors_are_one_line_whatever_they_quote(text: str, capsys: pytest.Captu
         raise InputError("there is no such thing", where=text)
 
     with pytest.raises(SystemExit):
-        ended_with_a_line(work)
+        run_or_exit(work)
     told = capsys.readouterr().err
     assert harmless(told)
     assert told.count("\n") == 1
@@ -125,7 +125,7 @@ def test_errors_are_one_line_whatever_they_quote(text: str, capsys: pytest.Captu
 
 def test_wrong_options_are_quoted_without_their_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        ended_with_a_line(lambda: command_line.main(["show", "--\x1b[31m\u202ex"], standalone_mode=False))
+        run_or_exit(lambda: command_line.main(["show", "--\x1b[31m\u202ex"], standalone_mode=False))
     told = capsys.readouterr().err
     assert stop.value.code == 2
     assert harmless(told)

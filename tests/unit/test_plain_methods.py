@@ -154,8 +154,8 @@ def test_a_new_item_has_the_lowest_rank_and_ranks_are_described() -> None:
     model = unsearched([{"shoppers_30d": 5}, {"shoppers_30d": 7}])
     wider = with_new_items(model, pa.array(["i99"]), np.zeros((1, 0), np.float32))
     assert wider.terms["item_rank_30d"].tolist() == [0.0, 0.5, 0.0]
-    assert words.term("item_rank_30d") == "Place among the popular of the last 30 days"
-    assert words.term("item_rank_all") == "Place among the popular of all time"
+    assert words.term("item_rank_30d") == "Rank by popularity in the last 30 days"
+    assert words.term("item_rank_all") == "Rank by popularity of all time"
 
 
 def test_a_search_that_has_too_little_to_learn_from_says_so_and_leaves_the_model_to_be_built(
@@ -169,4 +169,4 @@ def test_a_search_that_has_too_little_to_learn_from_says_so_and_leaves_the_model
     told: list[str] = []
     job = MagicMock(settings=load_settings("test"), notify=told.append)
     assert recommender._search(job, MagicMock(), MagicMock(), "purchase", tmp_path / "search.json") is None
-    assert told == ["nothing is searched: no interaction is strong enough to learn tastes from"]
+    assert told == ["no search: no interaction is strong enough to learn tastes from"]

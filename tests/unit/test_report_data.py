@@ -148,8 +148,8 @@ def test_shoppers_of_each_kind_are_found_where_there_are_any(shop: Home) -> None
     assert {one.kind: one.user_id for one in told} == {
         "A regular customer": "u1",
         "A new customer": "u3",
-        "Came first in the live days": "u9",
-        "Silent for long": "u2",
+        "First seen in the live days": "u9",
+        "Not seen for a long time": "u2",
         "An anonymous visitor": "anon:v1",
     }
     by_user = {one.user_id: one for one in told}

@@ -166,9 +166,9 @@ def test_a_live_part_without_times_is_shown() -> None:
 def test_a_run_without_live_days_says_so() -> None:
     windows = RunWindows(None, datetime(2024, 1, 30), CUT, CUT, True, "view_item")
     text = plain(rendered(report_page(windows=windows)))
-    assert "No days were kept for a test." in text
+    assert "No days were held out for a test." in text
     assert "Learned from the oldest event to 30 Jan 2024" in text
-    assert "shares of their span" in text
+    assert "shares of the span" in text
 
 
 def test_calibration_dots_lie_where_prediction_and_outcome_meet() -> None:
@@ -209,7 +209,7 @@ def test_calibration_dots_lie_where_prediction_and_outcome_meet() -> None:
         (words.term("of_a_new_kind"), "Of a new kind"),
         (words.reason("similar_to:85123A", "Heart lantern"), "goes with Heart lantern"),
         (words.reason("similar_to:85123A"), "goes with 85123A"),
-        (words.segment("lost 2"), "silent for long, never came often"),
+        (words.segment("lost 2"), "not seen for a long time, never came often"),
         (words.segment("unheard of"), ""),
     ],
 )

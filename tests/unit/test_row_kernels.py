@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, random_array
 
-from freshet.numeric.row_kernels import add_rows, add_scaled_product, picked, said
+from freshet.numeric.row_kernels import add_rows, add_scaled_product, column_contributions, picked
 
 
 def sparse(seed: int, rows: int, columns: int) -> csr_matrix:
@@ -65,7 +65,7 @@ def test_what_is_said_for_a_column_and_by_whom_most_is_found_in_the_sense_of_the
     left.data = np.abs(left.data)
     chosen = np.random.default_rng(seed).integers(0, 14, (9, 5))
     factors = np.random.default_rng(seed + 1).standard_normal(9).astype(np.float32)
-    values, origins = said(left, right.tocsc(), chosen, factors)
+    values, origins = column_contributions(left, right.tocsc(), chosen, factors)
     assert {-1} < set(origins.ravel().tolist())
     for row, place in np.ndindex(values.shape):
         parts = left[row].toarray()[0] * right[:, [chosen[row, place]]].toarray()[:, 0]
@@ -76,7 +76,7 @@ def test_what_is_said_for_a_column_and_by_whom_most_is_found_in_the_sense_of_the
 
 def test_of_columns_that_say_the_same_the_lower_is_named() -> None:
     had, weights = csr_matrix(np.array([[0, 2, 1, 2]], np.float32)), np.array([[9], [1], [2], [1]], np.float32)
-    values, origins = said(had, csr_matrix(weights).tocsc(), np.array([[0]]), np.ones(1, np.float32))
+    values, origins = column_contributions(had, csr_matrix(weights).tocsc(), np.array([[0]]), np.ones(1, np.float32))
     assert (values.tolist(), origins.tolist()) == ([[6.0]], [[1]])
 
 

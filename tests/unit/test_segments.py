@@ -133,7 +133,7 @@ def test_every_number_of_segments_is_judged_by_its_silhouette(tasks: int) -> Non
     assert made["silhouettes"][1] == pytest.approx(plain_silhouette(rows, labels), abs=1e-5)
     # The roles' columns are the same two in the other order.
     means = np.array([rows[labels == cluster].mean(axis=0)[::-1] for cluster in range(3)])
-    assert made["stands"] == pytest.approx(means, abs=1e-5)
+    assert made["positions"] == pytest.approx(means, abs=1e-5)
 
 
 @pytest.mark.unit

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.core.errors import SetupError
-from freshet.core.session import CLASS_ARCHIVE, JAVA_LOG, _java_writes_to
+from freshet.core.session import CLASS_ARCHIVE, JAVA_LOG, _java_errors_to
 from tests.conftest import REPOSITORY
 
 ASKED = """
@@ -98,13 +98,13 @@ def test_what_java_writes_is_in_its_log_alone_unless_it_does_not_start(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / JAVA_LOG
-    with _java_writes_to(log):
+    with _java_errors_to(log):
         subprocess.run(["sh", "-c", "echo WARNING >&2"], check=True)
     os.write(2, b"ours\n")
     assert (capfd.readouterr().err, log.read_text()) == ("ours\n", "WARNING\n")
 
     def fails() -> None:
-        with _java_writes_to(log):
+        with _java_errors_to(log):
             subprocess.run(["sh", "-c", "echo Error: no memory >&2"], check=True)
             raise SetupError("Java did not start")
 

@@ -30,18 +30,18 @@ def step(name: str, *after: str) -> Step:
 
 
 class Log:
-    """A watcher that keeps what it hears, in order."""
+    """A listener that keeps all calls, in order."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def began(self, step: Step) -> None:
+    def started(self, step: Step) -> None:
         self.lines.append(f"{step.name} began")
 
-    def told(self, step: Step, text: str) -> None:
+    def progressed(self, step: Step, text: str) -> None:
         self.lines.append(f"{step.name}: {text}")
 
-    def ended(self, step: Step, result: StepResult) -> None:
+    def finished(self, step: Step, result: StepResult) -> None:
         self.lines.append(f"{step.name} ended")
 
     def failed(self, step: Step, error: BaseException) -> None:

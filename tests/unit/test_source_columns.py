@@ -47,7 +47,7 @@ def test_every_missing_column_is_named_with_its_key_and_the_nearest_name() -> No
 
 
 def test_single_joined_column_hints_at_the_separator() -> None:
-    with pytest.raises(MappingError, match="parted by ';': set `separator`"):
+    with pytest.raises(MappingError, match="separated by ';': set `separator`"):
         checked("user;sku;when")
 
 

@@ -89,7 +89,7 @@ def test_a_step_without_a_title_is_not_registered(step: Step) -> None:
 
 
 def test_a_step_after_one_that_there_is_not_is_not_registered(step: Step) -> None:
-    with pytest.raises(InputError, match="step toy: it comes after a step that there is not; found bild"):
+    with pytest.raises(InputError, match="step toy: it comes after an unknown step; found bild"):
         register(dataclasses.replace(step, title="Toy", after=("bild", "ingest")))
 
 
@@ -101,7 +101,7 @@ def test_settings_that_a_step_reads_are_noted_and_must_be_declared(step: Step) -
     assert access.values(settings) == {
         "compaction": dataclasses.asdict(settings.compaction), "lists": dataclasses.asdict(settings.lists),
     }  # fmt: skip
-    with pytest.raises(DeclarationError, match="step toy: reads section gate of the settings; expected some of comp"):
+    with pytest.raises(DeclarationError, match="step toy: reads section gate of the settings; expected one of comp"):
         _ = view.gate
 
 
@@ -111,12 +111,12 @@ def test_tables_that_a_step_reads_must_be_declared(step: Step, tmp_path: Path, u
     warehouse = StepWarehouse(MagicMock(), tmp_path, access)
     assert not warehouse.exists(EVENTS)
     assert access.tables == {"events"}
-    with pytest.raises(DeclarationError, match="step toy: reads table item_features; expected some of events, popular"):
+    with pytest.raises(DeclarationError, match="step toy: reads table item_features; expected one of events, popular"):
         getattr(warehouse, used)(ITEM_FEATURES)
 
 
 @pytest.mark.parametrize("write", ["replace", "append"])
 def test_tables_that_a_step_writes_must_be_declared(step: Step, tmp_path: Path, write: str) -> None:
     rows: Any = MagicMock()
-    with pytest.raises(DeclarationError, match="step toy: writes table events; expected some of popular_items"):
+    with pytest.raises(DeclarationError, match="step toy: writes table events; expected one of popular_items"):
         getattr(StepWarehouse(MagicMock(), tmp_path, Access(step)), write)(rows, EVENTS)

@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from rich.console import Console
 
-from freshet.cli.exposition import metrics_served, metrics_text
-from freshet.cli.watch import view, watched
+from freshet.cli.exposition import metrics_text, serve_metrics
+from freshet.cli.watch import view, watch_stream
 from freshet.contracts import STREAM_METRICS
 from freshet.core.errors import InputError
 from freshet.service.lifecycle.progress import Backlogs, ProgressListener, waiting_records
@@ -71,17 +71,17 @@ def test_the_text_has_a_line_per_job_and_figure_and_none_for_nothing(warehouse: 
 
 
 def test_figures_are_served_on_loopback_until_the_block_ends(warehouse: Path) -> None:
-    with metrics_served(warehouse, 0) as port:
+    with serve_metrics(warehouse, 0) as port:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
             assert b"freshet_stream_lists_total" in answer.read()
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/else", timeout=10)
-        with pytest.raises(InputError, match=f"--metrics-port {port}"), metrics_served(warehouse, port):
+        with pytest.raises(InputError, match=f"--metrics-port {port}"), serve_metrics(warehouse, port):
             pass
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
-    with metrics_served(warehouse, None) as nothing:
+    with serve_metrics(warehouse, None) as nothing:
         assert nothing is None
 
 
@@ -114,7 +114,7 @@ def test_the_live_view_looks_anew_and_ends_with_ctrl_c(warehouse: Path) -> None:
         write_deltalake(str(warehouse / STREAM_METRICS.name), pa.Table.from_pylist([row], schema=schema), mode="append")
 
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
-    watched(console, warehouse, pause=pause)
+    watch_stream(console, warehouse, pause=pause)
     assert "76" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -131,9 +131,9 @@ def test_records_that_wait_are_those_between_what_was_read_and_what_is_there() -
 def test_backlogs_are_kept_by_the_name_of_the_query() -> None:
     backlogs = Backlogs()
     source = {"endOffset": {"clicks": {"0": 10}}, "latestOffset": {"clicks": {"0": 15}}}
-    backlogs.told({"name": "lists", "sources": [source]})
-    backlogs.told({"name": None, "sources": [source]})
-    backlogs.told({"name": "events", "sources": []})
+    backlogs.note({"name": "lists", "sources": [source]})
+    backlogs.note({"name": None, "sources": [source]})
+    backlogs.note({"name": "events", "sources": []})
     assert (backlogs.of("lists"), backlogs.of("events")) == (5, None)
 
 

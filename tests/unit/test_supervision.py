@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.cli.supervision import Restarts, is_crash, stop_with_supervisor, supervised
+from freshet.cli.supervision import Restarts, is_crash, run_supervised, stop_with_supervisor
 from freshet.core.errors import StateError
 from freshet.runs.service_parameters import ServiceParameters
 from freshet.runs.settings import load_settings
@@ -48,7 +48,7 @@ def test_a_worker_that_crashes_is_started_again_and_begins_anew_only_once(
 ) -> None:
     counter = tmp_path / "starts"
     with pytest.raises(SystemExit) as ended:
-        supervised([sys.executable, "-c", NTH_START, str(counter), "-9,75,0", "--rebuild"], params())
+        run_supervised([sys.executable, "-c", NTH_START, str(counter), "-9,75,0", "--rebuild"], params())
     assert ended.value.code == 0
     assert counter.read_text() == "rss"
     told = capsys.readouterr().err.splitlines()
@@ -59,7 +59,7 @@ def test_a_worker_that_crashes_is_started_again_and_begins_anew_only_once(
 
 def test_a_mistake_of_the_user_is_final(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        supervised([sys.executable, "-c", NTH_START, str(tmp_path / "starts"), "1"], params())
+        run_supervised([sys.executable, "-c", NTH_START, str(tmp_path / "starts"), "1"], params())
     assert ended.value.code == 1
     assert capsys.readouterr().err == ""
 
@@ -67,7 +67,7 @@ def test_a_mistake_of_the_user_is_final(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_worker_that_goes_on_crashing_is_given_up_in_one_line(tmp_path: Path) -> None:
     counter = tmp_path / "starts"
     with pytest.raises(StateError, match="ended with code 70, 4 times in succession"):
-        supervised([sys.executable, "-c", NTH_START, str(counter), "70,70,70,70"], params())
+        run_supervised([sys.executable, "-c", NTH_START, str(counter), "70,70,70,70"], params())
     assert counter.read_text() == "ssss"
 
 
@@ -80,9 +80,9 @@ def test_a_signal_stops_worker_and_supervisor(tmp_path: Path) -> None:
     )
     program = (
         "import sys\n"
-        "from freshet.cli.supervision import supervised\n"
+        "from freshet.cli.supervision import run_supervised\n"
         "from freshet.runs.settings import load_settings\n"
-        f"supervised([sys.executable, '-c', {worker!r}], load_settings().service)"
+        f"run_supervised([sys.executable, '-c', {worker!r}], load_settings().service)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, env={"PYTHONPATH": "lib"})
     while not (tmp_path / "up").exists():

@@ -9,7 +9,7 @@ import pytest
 import freshet.service.topic_feed as topic
 from freshet.core.conf_files import conf_folder
 from freshet.core.errors import StateError
-from freshet.service.feeds import item_records
+from freshet.service.intake_streams import item_records
 from freshet.service.lists.handover import EARLIEST
 from freshet.service.topic_feed import Topic, check_same
 
@@ -38,9 +38,9 @@ def test_a_topic_with_another_id_is_refused_whatever_its_length(job: Any, monkey
     check_same(job, FEED.of_items(), None)
     broker(monkeypatch, ids="two")
     for behind in ({0: 3}, None):
-        with pytest.raises(StateError, match=r"made anew.*id is two-clicks, that of the topic taken in one-clicks"):
+        with pytest.raises(StateError, match=r"created again.*id is two-clicks, that of the ingested topic one-clicks"):
             check_same(job, FEED, behind)
-    with pytest.raises(StateError, match=r"topic stock: the topic was made anew"):
+    with pytest.raises(StateError, match=r"topic stock: the topic was created again"):
         item_records(job, None, FEED)  # type: ignore[arg-type]  # refused before anything is read
 
 
@@ -48,13 +48,13 @@ def test_where_there_are_no_ids_a_topic_that_is_shorter_is_refused(job: Any, mon
     broker(monkeypatch, ids=None, end=2)
     check_same(job, FEED, {0: 2, 1: EARLIEST})
     check_same(job, FEED, None)
-    with pytest.raises(StateError, match=r"partition 0 ends at 2, the tables go on at 3"):
+    with pytest.raises(StateError, match=r"partition 0 ends at 2, the tables continue at 3"):
         check_same(job, FEED, {0: 3})
     # A broker that has learnt to tell them: what stands now is what it was.
     broker(monkeypatch, ids="one", end=2)
     check_same(job, FEED, {0: 2})
     broker(monkeypatch, ids="two", end=2)
-    with pytest.raises(StateError, match="made anew"):
+    with pytest.raises(StateError, match="created again"):
         check_same(job, FEED, {0: 2})
 
 
@@ -65,5 +65,5 @@ def test_expired_records_are_passed_over_and_counted(
     broker(monkeypatch, ids=None, first=first)
     said: list[str] = []
     # Partition 1 has nothing in the tables: it begins with its oldest record, whichever that is.
-    assert topic._still_there(FEED, {0: 4, 1: EARLIEST}, said.append) == {0: begin, 1: EARLIEST}
+    assert topic._not_expired(FEED, {0: 4, 1: EARLIEST}, said.append) == {0: begin, 1: EARLIEST}
     assert [line[:27] for line in said] == told

@@ -1,4 +1,4 @@
-"""What can be wrong with one record, in the order in which a reason is chosen. Reads the columns of `parsed`."""
+"""The checks of one record, in the order in which a refusal reason is chosen. They read the columns of `parsed`."""
 
 from datetime import date, datetime
 
@@ -15,11 +15,11 @@ from freshet.sources.mapping import CONSENT_FIELDS
 from freshet.sources.rules import Requirement, SourceMapping
 
 ITEM_EVENTS = ("select_item", "view_item", "add_to_wishlist", "add_to_cart", "remove_from_cart", "purchase", "refund")
-"""Events about an item: without one they say nothing, when the source has items at all."""
+"""Events about an item. Where the source has items at all, such an event without an item is meaningless."""
 
 _IDS = ("event_id", "user_id", "anonymous_id", "session_id", "item_id")
 _MOST_ID_CHARACTERS = 1000
-"""A longer one is a mistake, and would be carried from table to table with each of its events."""
+"""A longer id is a mistake, and would be copied from table to table with each of its events."""
 
 _COUNTED_EVENTS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
 
@@ -27,7 +27,7 @@ _COUNTED_EVENTS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
 def record_checks(
     mapping: SourceMapping, schema: StructType, *, earliest: date, latest: datetime | Column
 ) -> list[Check]:
-    """What each record is checked for, the gravest first. Times must lie in [earliest, latest] (UTC)."""
+    """The checks of each record, the most serious first. Times must lie in [earliest, latest] (UTC)."""
     return [
         broken_record(),
         *_time_problems(mapping, earliest, latest),
@@ -39,7 +39,7 @@ def record_checks(
 
 
 def broken_record() -> Check:
-    """What could not be read at all."""
+    """The check for records that could not be read at all."""
     broken = F.col(BROKEN_RECORD)
     return Check(broken.isNotNull(), "broken_record", None, found("the line cannot be read", broken))
 
@@ -56,7 +56,7 @@ def _time_problems(mapping: SourceMapping, earliest: date, latest: datetime | Co
         ),
         Check(
             moment < F.lit(earliest).cast("timestamp"), "implausible_time", "event_time",
-            found(f"before {earliest}, the earliest date that is believed", said),
+            found(f"before {earliest}, the earliest date that is accepted", said),
         ),
         Check(
             moment > F.lit(latest), "future_time", "event_time",
@@ -78,7 +78,7 @@ def _event_problems(mapping: SourceMapping, schema: StructType) -> list[Check]:
     return [
         Check(
             not_a_number(mapping.event_names, schema), "bad_number", "event_name",
-            F.concat(F.lit("the event is told by a number, which is none here: "), said),
+            F.concat(F.lit("the event depends on a number, but the value is not a number: "), said),
         ),
         Check(
             F.col("event_name").isNull(), "unknown_event", "event_name",

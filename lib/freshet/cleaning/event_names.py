@@ -12,7 +12,7 @@ from freshet.sources.rules import EventNames, EventRule, NumberRule, TextRule
 
 
 def event_name_of(names: EventNames, schema: StructType) -> Column:
-    """The GA4 name of a record's event; null when neither map nor rules know it."""
+    """The GA4 name of a record's event; null when neither the map nor a rule covers it."""
     if names.constant is not None:
         return F.lit(names.constant)
     if names.text is not None:
@@ -27,7 +27,7 @@ def event_name_of(names: EventNames, schema: StructType) -> Column:
 
 
 def event_value_of(names: EventNames) -> Column:
-    """What the source says of the event, for messages: "column = value", one per column that decides."""
+    """The source values that decide the event name, for messages: "column = value" for each such column."""
     if names.text is not None:
         columns = names.text.columns
     else:

@@ -1,4 +1,4 @@
-"""Flags that need more than one record to be known: outliers and bots. Flagged events stay in the events."""
+"""Flags that depend on more than one record: outliers and bots. Flagged events stay in the events."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,22 +9,22 @@ from freshet.contracts.shoppers import shopper_id
 
 
 def busy_days(events: DataFrame, *, more_than: int) -> DataFrame:
-    """(shopper, day) of shoppers with more than so many `events` on a UTC day. Those without shopper are none's."""
+    """(shopper, day) of shoppers with more than this many `events` on a UTC day. Events without shopper are ignored."""
     counted = events.groupBy(shopper_id().alias("shopper"), F.to_date("event_time").alias("day")).count()
     return counted.where((F.col("count") > more_than) & F.col("shopper").isNotNull()).select("shopper", "day")
 
 
 def flagged(events: DataFrame, *, limits: dict[str, Limits], busy: DataFrame | None) -> DataFrame:
-    """`events` with outlier flags and, on `busy_days`, `bot`; `busy` None: there are none.
+    """`events` with outlier flags and, on `busy_days`, the flag `bot`. `busy` None means that there are no such days.
 
-    Columns stay as they are; flags are added after those already there.
+    Columns are unchanged; new flags are appended to the existing ones.
     """
     more = outlier_flags(limits)
     if busy is None:
         return _with_flags(events, more)
     days = busy.select(F.col("shopper").alias("_shopper"), F.col("day").alias("_day"), F.lit(True).alias("_bot"))
     keyed = events.withColumns({"_shopper": shopper_id(), "_day": F.to_date("event_time")})
-    # Days with so many events are few, at most all events divided by the limit: they fit every worker.
+    # Days with so many events are few (at most the number of events divided by the limit), so they can be broadcast.
     joined = keyed.join(F.broadcast(days), on=["_shopper", "_day"], how="left")
     return _with_flags(joined, [*more, ("bot", F.col("_bot"))]).select(*events.columns)
 

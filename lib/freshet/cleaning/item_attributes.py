@@ -1,4 +1,4 @@
-"""Attributes of items as Spark columns, from event rows and from catalogue files alike."""
+"""Attributes of items as Spark columns, for both event rows and catalogue files."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -36,7 +36,7 @@ def text_map(pairs: list[tuple[str, Column]]) -> Column:
 
 
 def _available(text: Column) -> Column:
-    """yes or no, or pieces in stock: some or none."""
+    """From yes or no, or from the number of pieces in stock."""
     return F.coalesce(yes_or_no(text), number_from(text, ".", "") > 0)
 
 

@@ -1,8 +1,8 @@
 """States of items over time, from the event rows and from a catalogue.
 
-Event rows tell an item's name and price with noise: typing errors, discounts, prices by quantity. So time is cut
-into periods, an item has one state per period (each attribute the text most frequent in it, the price its median),
-and a state is a row only where it differs from the one before.
+Event rows give an item's name and price with noise: typing errors, discounts, prices by quantity. So time is cut
+into periods and an item has one state per period: for each attribute the most frequent text, for the price the
+median. A state becomes a row only where it differs from the one before.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -23,20 +23,20 @@ def item_states(events: DataFrame, *, state_days: int) -> DataFrame:
     """One state per item and period of `state_days` days (from 1970-01-01 UTC) in which it had events.
 
     `events` are accepted ones with ITEM_COLUMNS. Output: ITEMS_HISTORY columns, valid_to null. valid_from is the
-    item's first event in the period; known_at the arrival of its last one there, as the state rests on all of them.
-    Texts are the combination told most often, ties to the last in order. The price is the median of the item's own
-    where mapped, else of those of its events but refunds and price outliers. Flagged non-products and events without
-    item are left out.
+    item's first event in the period; known_at is the arrival of its last one there, as the state depends on all of
+    them. The texts are the most frequent combination; of equally frequent ones the last in order. The price is the
+    median of the item price where that is mapped, else of the prices of its events without refunds and price
+    outliers. Flagged non-products and events without item are left out.
     """
     period = F.floor(F.unix_seconds("event_time") / F.lit(86_400 * state_days)).alias("_period")
-    told = (F.col("event_name") != "refund") & ~F.array_contains("flags", "outlier_price")
-    price = F.coalesce("item_price", F.when(told, F.col("price"))).alias("price")
+    is_usual = (F.col("event_name") != "refund") & ~F.array_contains("flags", "outlier_price")
+    price = F.coalesce("item_price", F.when(is_usual, F.col("price"))).alias("price")
     texts = F.struct(
         F.col("item_name").alias("name"), F.col("item_category_path").alias("category_path"),
         F.col("item_brand").alias("brand"), F.col("item_available").alias("available"),
         F.to_json("item_attributes").alias("attributes"),
     ).alias("_texts")  # fmt: skip
-    # Counting equal rows first leaves few. All that follows is done by item: they move once.
+    # Counting equal rows first leaves few. All later steps group by item, so rows are shuffled once.
     rows = (
         events.where("item_id is not null and not array_contains(flags, 'non_product')")
         .groupBy("item_id", period, texts, price)
@@ -68,7 +68,7 @@ def item_states(events: DataFrame, *, state_days: int) -> DataFrame:
 
 
 def _median(counted: str) -> Column:
-    """The lower median of an array of (price, _rows); null when no price is known. Rows at one price are few."""
+    """The lower median of an array of (price, _rows); null when no price is known. The array is short."""
     known = F.array_sort(F.filter(counted, lambda one: one["price"].isNotNull()))
     half = F.aggregate(known, F.lit(0).cast("bigint"), lambda total, one: total + one["_rows"]) / 2
     start = F.struct(F.lit(0).cast("bigint").alias("rows"), F.lit(None).cast("double").alias("price"))
@@ -105,9 +105,9 @@ def catalogue_rows(
 
 
 def with_catalogue(states: DataFrame, catalogue: DataFrame, known_from: Column) -> DataFrame:
-    """States with the catalogue's values in place of those told by events, and items that only the catalogue has.
+    """States with the catalogue's values in place of those from events, and items that only the catalogue has.
 
-    A catalogue has no times: it is taken to hold always. Items without events are valid and known from `known_from`.
+    A catalogue has no times, so it applies to all times. Items without events are valid and known from `known_from`.
     """
     renamed = catalogue.select("item_id", *[F.col(name).alias(f"_{name}") for name in STATE])
     joined = states.join(renamed, on="item_id", how="full")
@@ -121,25 +121,26 @@ def with_catalogue(states: DataFrame, catalogue: DataFrame, known_from: Column) 
 
 
 def items_history(states: DataFrame, *, stored: DataFrame | None) -> DataFrame:
-    """ITEMS_HISTORY: `states` put into the `stored` history (None: none), a row only where a state changes.
+    """ITEMS_HISTORY: `states` merged into the `stored` history (None: none), with a row only where a state changes.
 
-    Where both have a state of an item from one time, the new one counts. Putting the same states in again changes
-    nothing. An attribute that a state leaves null keeps its last value.
+    Where both have a state of an item with the same start, the new one counts. Merging the same states again
+    changes nothing. An attribute that is null in a state keeps its last value.
     """
     one_each = states if stored is None else _newest_stated(states, stored)
     in_time = Window.partitionBy("item_id").orderBy("valid_from")
     so_far = in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    # What a period does not tell is what was told before.
+    # An attribute that is missing in a period keeps its value from the period before.
     filled = {name: F.last(name, ignorenulls=True).over(so_far) for name in STATE}
     # Maps cannot be compared; their JSON can.
     state = F.to_json(F.struct(*STATE), {"ignoreNullFields": "false"})
-    told = one_each.withColumns(filled).withColumn("_state", state)
-    changes = told.withColumn("_before", F.lag("_state").over(in_time)).where("_before is null or _before != _state")
+    complete = one_each.withColumns(filled).withColumn("_state", state)
+    earlier = F.lag("_state").over(in_time)
+    changes = complete.withColumn("_before", earlier).where("_before is null or _before != _state")
     return changes.withColumn("valid_to", F.lead("valid_from").over(in_time)).select(*ITEMS_HISTORY.column_names)
 
 
 def _newest_stated(states: DataFrame, stored: DataFrame) -> DataFrame:
-    """Both, of an item's states from one time the new one."""
+    """The union of both; where an item has two states with the same start, the new one."""
     every = states.withColumn("_fresh", F.lit(1)).unionByName(stored.withColumn("_fresh", F.lit(0)))
     same_start = Window.partitionBy("item_id", "valid_from").orderBy(F.desc("_fresh"))
     numbered = every.repartition("item_id").withColumn("_nth", F.row_number().over(same_start))

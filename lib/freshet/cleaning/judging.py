@@ -19,14 +19,14 @@ VERDICT = ("reason_code", "field", "message")
 
 
 def narrowed(records: DataFrame, mapping: SourceMapping) -> DataFrame:
-    """`parsed` records with what must be kept of each: their verdict so far, no column that can be made again.
+    """`parsed` records reduced to what must be kept: the verdict so far, and no column that can be derived again.
 
-    In place of `problems` stand the VERDICT columns, null for sound records: reason_code and field of the gravest
-    problem, and all messages.
+    The VERDICT columns replace `problems`; they are null for sound records: reason_code and field of the most
+    serious problem, and all messages.
     """
     verdict = F.try_element_at("problems", F.lit(1))
     message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
-    told = records.withColumns(
+    with_verdict = records.withColumns(
         {
             "reason_code": verdict["reason_code"],
             "field": verdict["field"],
@@ -34,21 +34,21 @@ def narrowed(records: DataFrame, mapping: SourceMapping) -> DataFrame:
         }
     )
     hash_is_id = () if _own_ids(mapping) else ("record_hash",)
-    return told.drop("problems", *hash_is_id, *restorable_columns(mapping))
+    return with_verdict.drop("problems", *hash_is_id, *restorable_columns(mapping))
 
 
 def repeated_records(records: DataFrame, mapping: SourceMapping) -> DataFrame | None:
     """(source_partition, source_offset, repeat) of the sound records that repeat an earlier one; `repeat` says how.
 
-    Of sound records with one event id and item position the first by source order stands; the others are `duplicate`
-    (all source columns equal) or `resent`. None when the mapping lets equal records be events of their own.
-    `records` are those of `narrowed`.
+    The first of several sound records with the same event id and item position, by source order, is accepted; the
+    others are `duplicate` (all source columns equal) or `resent`. None when the mapping treats equal records as
+    separate events. `records` are those of `narrowed`.
     """
     if mapping.repeats == EVENTS_REPEAT and not _own_ids(mapping):
         return None
     keyed = _with_key(records, mapping).where("reason_code is null").withColumn("_hash", F.xxhash64(*EVENT_KEY))
-    # Nearly all keys occur once: only the records of the others are put in order. Their hash finds them, and perhaps
-    # a few more: to move numbers is much cheaper than to move texts.
+    # Nearly all keys occur once, and only records with other keys are sorted. They are found by a hash, which may
+    # match a few more: shuffling numbers is much cheaper than shuffling texts.
     several = keyed.groupBy("_hash").count().where("count > 1").select("_hash")
     crowded = keyed.join(several, on="_hash", how="left_semi")
     same_event = Window.partitionBy(*EVENT_KEY).orderBy(*PLACE)
@@ -66,24 +66,24 @@ def judged(
     """Records of `narrowed` with their final verdict: reason_code, field and message, null for accepted ones.
 
     `repeats` as from `repeated_records`. `stored` holds the keys (event_id, item_position) of events that came with
-    other files: those are `resent` too; None when there are none. Of accepted records each key is there once.
+    other files: those are `resent` too; None when there are none. Each key occurs once among accepted records.
     """
-    told = records
+    result = records
     if repeats is not None:
         how = F.col("repeat")
-        text = "the same record stands earlier in the source, equal in every column"
+        text = "the source has the same record earlier, equal in every column"
         again = F.coalesce(
             problem(how == "duplicate", "duplicate", None, text),
             problem(how == "resent", "resent", "event_id", "an earlier record of the source has this event id"),
         )
-        told = _with_problem(records.join(repeats, on=list(PLACE), how="left"), again).drop("repeat")
+        result = _with_problem(records.join(repeats, on=list(PLACE), how="left"), again).drop("repeat")
     if stored is not None:
-        told = _with_stored_problems(_with_key(told, mapping), stored)
-    return told.select(*records.columns)
+        result = _with_stored_problems(_with_key(result, mapping), stored)
+    return result.select(*records.columns)
 
 
 def _own_ids(mapping: SourceMapping) -> bool:
-    """Whether the source gives its events ids; without, an id is the hash of the record or of its place."""
+    """Whether the source has event ids. Without them, an id is the hash of the record or of its place."""
     return mapping.text("event_id") is not None
 
 
@@ -99,13 +99,13 @@ def _with_stored_problems(records: DataFrame, stored: DataFrame) -> DataFrame:
 
 
 def _with_problem(records: DataFrame, one: Column) -> DataFrame:
-    """Refuses sound records for a problem, where it is not null: what is refused already keeps its first reason."""
+    """Refuses sound records where the problem is not null; records refused before keep their first reason."""
     is_new = F.col("reason_code").isNull() & one.isNotNull()
     return records.withColumns({name: F.when(is_new, one[name]).otherwise(F.col(name)) for name in VERDICT})
 
 
 def accepted(records: DataFrame, mapping: SourceMapping) -> DataFrame:
-    """The accepted of `judged` records: EVENTS columns and ITEM_COLUMNS."""
+    """The accepted ones of `judged` records: EVENTS columns and ITEM_COLUMNS."""
     whole = records.where("reason_code is null").withColumns(restorable_columns(mapping))
     return whole.select(*EVENTS.column_names, *ITEM_COLUMNS)
 
@@ -115,10 +115,10 @@ def quarantined(
 ) -> DataFrame:
     """The refused of `judged` records as QUARANTINE rows, each with its raw record.
 
-    `raw` is the frame that the records were parsed from. A record is its own text where it came as one, else JSON of
-    all source columns, with a line that could not be read in `_broken_record`; of one that is too large only the
-    beginning (contracts.inputs.kept_text). With `few` refused records they are sent to every worker, and no other
-    record is turned into JSON.
+    `raw` is the frame that the records were parsed from. A record that came as text is kept as that text, any other
+    as JSON of all source columns, with a line that could not be read in `_broken_record`. Only the beginning of a
+    record that is too large is kept (contracts.inputs.kept_text). With `few` the refused records are broadcast, so
+    that no other record is turned into JSON.
     """
     refused = records.where("reason_code is not null").select(*PLACE, *VERDICT)
     joined = raw.join(F.broadcast(refused) if few else refused, on=list(PLACE), how="inner")

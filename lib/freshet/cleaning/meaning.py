@@ -1,4 +1,4 @@
-"""What a source mapping means, to tell whether two files of it differ in more than comments, layout and order."""
+"""The meaning of a source mapping: whether two mapping files differ in more than comments, layout and order."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from freshet.sources.rules import ItemAttributes, SourceMapping
 
 
 def mapping_meaning(mapping: SourceMapping) -> str:
-    """A text that is equal for mappings by which every record becomes the same."""
+    """A text that is equal for mappings that turn every record into the same event."""
     catalogue = mapping.catalogue
     normal = dataclasses.replace(
         mapping,

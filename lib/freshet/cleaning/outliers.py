@@ -12,12 +12,12 @@ from freshet.cleaning.parameters import CleaningParameters
 MEASURES = ("quantity", "price")
 _STEPS = 1000
 _ACCURACY = 10_000
-"""Rank error of the quantiles: 1 / accuracy of the rows. Finer than the grid of quantiles that is asked for."""
+"""Rank error of the quantiles: 1 / accuracy of the rows. Finer than the requested grid of quantiles."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Values outside [low, high] are flagged. Infinite when there is nothing to judge by."""
+    """Values outside [low, high] are flagged. The limits are infinite when there are no values to derive them from."""
 
     low: float
     high: float
@@ -27,13 +27,13 @@ NO_LIMITS = Limits(0.0, math.inf)
 
 
 def log_quantiles(counts: Column, params: CleaningParameters) -> list[Column]:
-    """Aggregates, by measure, of the quantiles that `limits_of` asks for, of the positive values where `counts`.
+    """Aggregates, by measure, of the quantiles that `limits_of` needs, over the positive values where `counts`.
 
-    None of them where no outliers are looked for.
+    Empty when outlier detection is off.
     """
     if params.outlier_method == "none":
         return []
-    # As one text: a thousand literals, each made by a call into the JVM, took a second.
+    # One SQL text: creating a thousand literals with a JVM call each took a second.
     grid = F.expr(f"array({', '.join(f'{n / _STEPS}D' for n in range(_STEPS + 1))})")
     return [
         F.percentile_approx(F.when(counts & (F.col(name) > 0), F.ln(name)), grid, _ACCURACY).alias(name)
@@ -42,7 +42,7 @@ def log_quantiles(counts: Column, params: CleaningParameters) -> list[Column]:
 
 
 def limits_from(quantiles: dict[str, list[float] | None], params: CleaningParameters) -> dict[str, Limits]:
-    """Limits of each measure, in its own units, from `log_quantiles` by measure. Without values there are none."""
+    """Limits of each measure, in its own units, from `log_quantiles` by measure; NO_LIMITS without values."""
     found = {name: quantiles.get(name) for name in MEASURES}
     return {name: NO_LIMITS if logs is None else limits_of(np.array(logs), params) for name, logs in found.items()}
 
@@ -56,7 +56,7 @@ def limits_of(logs: np.ndarray, params: CleaningParameters) -> Limits:
     """
     median = float(np.median(logs))
     if params.outlier_method == "robust_z":
-        # Quantiles at an even grid are a sample of the distribution: the median of their distances is the MAD.
+        # Evenly spaced quantiles are a sample of the distribution: the median of their distances is the MAD.
         spread = float(np.median(np.abs(logs - median))) / 0.6745
         low, high = median - params.outlier_robust_z * spread, median + params.outlier_robust_z * spread
     else:
@@ -67,7 +67,7 @@ def limits_of(logs: np.ndarray, params: CleaningParameters) -> Limits:
 
 
 def outlier_flags(limits: dict[str, Limits]) -> list[tuple[str, Column]]:
-    """Per measure the flag `outlier_<measure>` and where it holds: where a value lies outside its limits."""
+    """Per measure the flag `outlier_<measure>` and its condition: a value outside its limits."""
     return [
         (
             f"outlier_{name}",

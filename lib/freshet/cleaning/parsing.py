@@ -1,4 +1,4 @@
-"""Raw records to typed events: every column of the contract, and what is wrong with each record."""
+"""Raw records to typed events: every column of the contract, and the problems of each record."""
 
 from datetime import datetime, timedelta
 
@@ -44,12 +44,12 @@ def parsed(
 ) -> DataFrame:
     """One row per raw record: EVENTS columns, ITEM_COLUMNS, record_hash and `problems`, and the columns `carried`.
 
-    `raw` is source columns with source_partition and source_offset. `problems` is an array of (reason_code, field,
-    message), the gravest first, empty for a sound record; values that cannot be read are null. `now` (UTC) is the
-    run's time: later events are problems. Quantities of refunds become positive. Events about pieces count one piece
-    when the mapping has no quantity. `record_hash` is equal for records whose source columns are all equal. `arrived`
-    is when a record was received that does not say so itself; without it, when it happened. Columns `carried` are no
-    part of the record.
+    `raw` has the source columns, source_partition and source_offset. `problems` is an array of (reason_code, field,
+    message), the most serious first, empty for a sound record; values that cannot be read are null. `now` (UTC) is
+    the run's time: later events are problems. Quantities of refunds become positive. Events about pieces count one
+    piece when the mapping has no quantity. `record_hash` is equal for records whose source columns are all equal.
+    `arrived` is the receipt time of records without one of their own; if it is None, their event time is used.
+    Columns `carried` are not part of the record.
     """
     schema = StructType([field for field in raw.schema if field.name not in (*PLACE, *carried)])
     names = [*schema.names, *[name for _, name in used_columns(mapping)]]
@@ -74,13 +74,13 @@ def flag_array(flags: list[tuple[str, Column]]) -> Column:
 
 
 def record_hash(schema: StructType, mapping: SourceMapping) -> Column:
-    """A hash (32 hex digits) of the source and all its columns, for telling equal records."""
+    """A hash (32 hex digits) of the source and all its columns, to recognise equal records."""
     texts = [F.coalesce(plain_text(name), F.lit("\u0000")) for name in schema.names]
     return F.md5(F.concat_ws("\u001f", F.lit(mapping.name), *texts))
 
 
 def _read_columns(schema: StructType, mapping: SourceMapping) -> dict[str, Column]:
-    """Every value that the mapping names, as it stands in the source; null columns for what it does not name."""
+    """Every value that the mapping names, as the source has it; null columns for fields that it does not name."""
     texts, numbers = dict(mapping.texts), dict(mapping.numbers)
     columns: dict[str, Column] = {}
     for field in ID_FIELDS:
@@ -108,7 +108,7 @@ def _read_columns(schema: StructType, mapping: SourceMapping) -> dict[str, Colum
 
 
 def _properties(mapping: SourceMapping, schema: StructType) -> Column:
-    """The columns to keep, as a map; a single one that is a map already stays as it is."""
+    """The columns to keep, as a map; a single column that is a map already is unchanged."""
     if len(mapping.properties) == 1 and isinstance(source_type(mapping.properties[0], schema), MapType):
         return source_column(mapping.properties[0], schema)
     return text_map([(name, plain_text(name)) for name in mapping.properties])
@@ -127,9 +127,9 @@ def _derived_columns(mapping: SourceMapping, arrived: Column | None) -> dict[str
         price = F.when(is_refund, F.abs(price)).otherwise(price)
     received = F.col("event_time")
     if mapping.received_time is not None or arrived is not None:
-        told = [F.col("read_received_time"), *([] if arrived is None else [arrived]), F.col("event_time")]
-        # Nothing is known before it happens: a clock that runs ahead at the sending end is set right.
-        received = F.greatest(F.coalesce(*told), F.col("event_time"))
+        times = [F.col("read_received_time"), *([] if arrived is None else [arrived]), F.col("event_time")]
+        # No event is received before it happens: this corrects a sender whose clock is ahead.
+        received = F.greatest(F.coalesce(*times), F.col("event_time"))
     return {
         "event_id": _event_id(mapping),
         "item_position": F.coalesce(F.col("read_item_position").try_cast("int"), F.lit(0)),
@@ -146,7 +146,7 @@ def _derived_columns(mapping: SourceMapping, arrived: Column | None) -> dict[str
 def _event_id(mapping: SourceMapping) -> Column:
     """The source's own id, else a hash: of the record's content, or of its place where equal records are events.
 
-    By content, the same file under another name brings nothing new.
+    With a hash of the content, the same file under another name adds no events.
     """
     own = F.col("record_hash")
     if mapping.repeats != DUPLICATES_REPEAT:
@@ -164,7 +164,7 @@ def _non_product(mapping: SourceMapping) -> Column:
 
 
 def restorable_columns(mapping: SourceMapping) -> dict[str, Column]:
-    """The EVENTS and ITEM_COLUMNS that need not be kept for each record, and how they are made again.
+    """The EVENTS and ITEM_COLUMNS that need not be kept for each record, with the expressions that restore them.
 
     They are the same for all records of the source, or equal to another column that is kept.
     """

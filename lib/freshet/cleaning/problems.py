@@ -25,7 +25,7 @@ REASONS = {
     "negative_quantity": "a quantity below 0 that is no refund",
     "zero_quantity": "a quantity of 0",
     "duplicate": "the same record once more",
-    "resent": "an event that is there already",
+    "resent": "an event that is already stored",
 }
 """All reason codes but those of a mapping's own requirements: missing_FIELD, zero_FIELD, required_FIELD."""
 
@@ -34,7 +34,7 @@ PROBLEM_TYPE = "struct<reason_code:string,field:string,message:string>"
 
 @dataclass(frozen=True)
 class Check:
-    """What makes a record unsound: a condition (null counts as false), and what is told where it holds."""
+    """A problem of a record: a condition (null counts as false), and the reason and message where it is true."""
 
     condition: Column
     reason: str | Column
@@ -47,21 +47,21 @@ class Check:
 
 
 def problems_of(checks: list[Check]) -> Column:
-    """The problems there are, as an array. Almost every record has none: for those only the conditions are asked."""
+    """The problems of a record as an array. Almost every record has none, and then only conditions are evaluated."""
     is_any = reduce(lambda one, other: one | other, [check.condition for check in checks])
     every = F.array_compact(F.array(*[check.problem() for check in checks])).cast(f"array<{PROBLEM_TYPE}>")
     return F.when(is_any, every).otherwise(F.array().cast(f"array<{PROBLEM_TYPE}>"))
 
 
 def refused_as_too_large(records: DataFrame, is_large: Column) -> DataFrame:
-    """Records with `problems`; of those that are too large to be read this is the one problem."""
+    """Records with `problems`; for records that are too large to be read this is the only problem."""
     large = F.array(problem(F.lit(True), "too_large", None, TOO_LARGE)).cast(f"array<{PROBLEM_TYPE}>")
     return records.withColumn("problems", F.when(is_large, large).otherwise(F.col("problems")))
 
 
 def problem(condition: Column, reason: str | Column, field: str | None, message: str | Column) -> Column:
     """A problem struct where the condition is true, null elsewhere."""
-    code, text = (F.lit(told) if isinstance(told, str) else told for told in (reason, message))
+    code, text = (F.lit(part) if isinstance(part, str) else part for part in (reason, message))
     return F.when(
         condition,
         F.struct(code.alias("reason_code"), F.lit(field).cast("string").alias("field"), text.alias("message")),

@@ -1,4 +1,4 @@
-"""Whether a mapping fits the columns that the data have, and which columns it reads of JSON."""
+"""Checks of a mapping against the columns of the data, and the columns that it reads from JSON."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from freshet.sources.rules import Catalogue, EventNames, ItemAttributes, SourceM
 from freshet.sources.toml_table import nearest
 
 _SHOWN_TYPE = 80
-"""Characters of a type in a message."""
+"""Most characters of a type in a message."""
 
 
 class AbsentColumn(NamedTuple):
-    """A column of a mapping that the data lack, in words, and whether they have one of a similar name."""
+    """A message about a column of a mapping that the data lack, and whether they have one with a similar name."""
 
     problem: str
     has_like: bool
@@ -24,9 +24,9 @@ class AbsentColumn(NamedTuple):
 
 def check_mapping(mapping: SourceMapping, schema: StructType, where: str) -> None:
     """Raises MappingError that lists every column the mapping names and the data (`schema`, `where`) lack or have as
-    a list, a struct or a map where one value is wanted.
+    a list, a struct or a map where one value is expected.
 
-    Also where the mapping ignores columns by name: every column that is neither mapped nor ignored.
+    If the mapping ignores columns by name, columns that are neither mapped nor ignored are listed too.
     """
     used, available = used_columns(mapping), _available(schema)
     problems = [*_absent(used, schema), *_not_one_value(used, schema), *_unknown(mapping, available)]
@@ -34,15 +34,15 @@ def check_mapping(mapping: SourceMapping, schema: StructType, where: str) -> Non
 
 
 def check_json(mapping: SourceMapping, sampled: StructType, where: str) -> list[AbsentColumn]:
-    """As `check_mapping` for JSON, of which a sample was looked at: a column that the sample lacks may come later.
+    """As `check_mapping`, for JSON of which a sample was read. A column that the sample lacks may appear later.
 
-    Gives such columns.
+    Returns such columns.
     """
     used, available = used_columns(mapping), _available(sampled)
     problems = [*_not_one_value(used, sampled), *_unknown(mapping, available)]
     _raise(problems, available, f"source {mapping.name} on {where}")
     texts = [name for name in available if isinstance(sampled[name].dataType, StringType)]
-    # A text may be a struct in too few records to tell (storage.json_lines): the fields of it are not known.
+    # A text may be a struct in too few records of the sample (sources.json_lines): then its fields are unknown.
     sure = [(key, name) for key, name in used if name.partition(".")[0] not in texts]
     return [
         AbsentColumn(f"{key} names column {name}, which is not there{like}", bool(like))
@@ -53,7 +53,7 @@ def check_json(mapping: SourceMapping, sampled: StructType, where: str) -> list[
 
 
 def check_catalogue(catalogue: Catalogue, schema: StructType, where: str, *, is_sample: bool = False) -> None:
-    """As `check_mapping`, for the catalogue file; `is_sample`: other columns may come later."""
+    """As `check_mapping`, for the catalogue file; `is_sample`: other columns may appear later."""
     used, available = catalogue_columns(catalogue), _available(schema)
     absent = [] if is_sample else _absent(used, schema)
     _raise([*absent, *_not_one_value(used, schema)], available, f"catalogue {where}")
@@ -81,7 +81,7 @@ def _unknown(mapping: SourceMapping, available: list[str]) -> list[str]:
 
 
 def _not_one_value(used: list[tuple[str, str]], schema: StructType) -> list[str]:
-    """The columns that hold several values where the mapping wants one; attributes and properties may hold any."""
+    """The columns with several values where the mapping needs one; attributes and properties may have several."""
     problems = []
     for key, name in used:
         if key == "properties" or ".attributes." in key:
@@ -98,7 +98,7 @@ def _not_one_value(used: list[tuple[str, str]], schema: StructType) -> list[str]
 
 
 def _list_above(name: str, schema: StructType) -> str | None:
-    """The list of structs that `name` is a field of: it has one value per entry."""
+    """The list of structs that contains the field `name`, which then has one value per entry."""
     above = name.rpartition(".")[0]
     while above:
         kind = source_type(above, schema)
@@ -109,7 +109,7 @@ def _list_above(name: str, schema: StructType) -> str | None:
 
 
 def _instead(key: str, name: str, kind: DataType | None) -> str | None:
-    """What `kind` is and what to map instead of it; None where it holds one value."""
+    """A message about a `kind` that holds several values, with what to map instead; None if it holds one value."""
     if isinstance(kind, ArrayType):
         entry = kind.elementType
         field = f" and map a field of it, such as {name}.{_likely(key, entry)}" if isinstance(entry, StructType) else ""
@@ -122,7 +122,7 @@ def _instead(key: str, name: str, kind: DataType | None) -> str | None:
 
 
 def _likely(key: str, kind: StructType) -> str:
-    """The field that is most likely meant by a key of the mapping."""
+    """The field that a key of the mapping most likely means."""
     wanted = key.rpartition(".")[2]
     plain = [field.name for field in kind if not isinstance(field.dataType, ArrayType | StructType | MapType)]
     names = plain or kind.names
@@ -142,7 +142,7 @@ def _raise(problems: list[str], available: list[str], where: str) -> None:
     do = "Correct the mapping"
     marks = [mark for mark in (";", ",", "\t", "|") if len(available) == 1 and mark in available[0]]
     if marks:
-        do = f"The columns look parted by {marks[0]!r}: set `separator` under [options]"
+        do = f"The columns look separated by {marks[0]!r}: set `separator` under [options]"
     raise MappingError(listed(problems), where=where, found=f"columns {', '.join(available)}", do=do)
 
 
@@ -192,10 +192,10 @@ def event_columns(mapping: SourceMapping) -> StructType:
 
 
 def json_columns(names: Sequence[str]) -> StructType:
-    """What is read of a JSON object: the columns that a mapping names, as texts, those with dots within structs.
+    """The schema for reading JSON objects: the columns that a mapping names, as texts; names with dots are in structs.
 
-    Only what is named is read, so a field of a later schema does not disturb. A property named `properties` is a map
-    of texts. The last column holds the text of what could not be read.
+    Only named columns are read, so that new fields do no harm. A property named `properties` is a map of texts. The
+    last column holds the text of records that could not be read.
     """
     return StructType([*_fields_of(names), StructField(BROKEN_RECORD, StringType())])
 

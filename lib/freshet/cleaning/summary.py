@@ -1,4 +1,4 @@
-"""What is to be known of all records of an input before any of them is written."""
+"""Totals over all records of an input, which are needed before any of them is written."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +12,9 @@ from freshet.cleaning.parameters import CleaningParameters
 
 @dataclass(frozen=True)
 class Overview:
-    """How many `judged` records are accepted and refused, and the limits beyond which the former are outliers.
+    """Counts of accepted and refused `judged` records, and the limits beyond which accepted ones are outliers.
 
-    `span` holds the first and the newest event_time of those accepted, UTC; None where there are none.
+    `span` holds the first and the newest event_time (UTC) of the accepted records; None where there are none.
     """
 
     accepted: int
@@ -24,7 +24,7 @@ class Overview:
 
 
 def overview(records: DataFrame, params: CleaningParameters) -> Overview:
-    """The overview of `judged` records, by one job. Postage and fees are no measure of what is an outlier."""
+    """The overview of `judged` records, by one job. Postage and fees do not count towards the outlier limits."""
     is_accepted = F.col("reason_code").isNull()
     is_product = is_accepted & ~F.array_contains("flags", "non_product")
     row = records.agg(
@@ -38,7 +38,7 @@ def overview(records: DataFrame, params: CleaningParameters) -> Overview:
 
 
 def main_refusal(records: DataFrame) -> tuple[str, int, str]:
-    """The most frequent reason for which `judged` records were refused, how often, and a message of it; one job."""
+    """The most frequent reason for refusing `judged` records, its count, and one of its messages; by one job."""
     worst = (
         records.where("reason_code is not null")
         .groupBy("reason_code")

@@ -14,12 +14,12 @@ _ZONE_LETTERS = "zZXxVO"
 _ISO_ZONE = r"(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?|[A-Za-z]+/[A-Za-z_/]+)$"
 _ISO = r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([T ]|$)"
 _LATEST_MICROS = 253_402_300_799_999_999
-"""The last microsecond of the year 9999: counted times beyond it are no times but mistakes of unit."""
+"""The last microsecond of the year 9999. Counted times beyond it come from a wrong unit."""
 _LAST_MILLISECOND = 86_399_999
 
 
 def moment_of(rule: TimeRule, schema: StructType) -> Column:
-    """The UTC timestamp that a rule makes of a record; null when it is empty or cannot be read."""
+    """The UTC timestamp that a rule gives for a record; null when the value is empty or cannot be read."""
     direct = _typed_moment(rule, schema)
     if direct is not None:
         moment = direct
@@ -41,7 +41,7 @@ def _typed_moment(rule: TimeRule, schema: StructType) -> Column | None:
     if isinstance(kind, TimestampType):
         return source_column(name, schema)
     if isinstance(kind, TimestampNTZType | DateType):
-        # The session runs in UTC: the cast keeps the clock time, which is one of the mapping's zone.
+        # The session runs in UTC, so the cast keeps the clock time, which is in the mapping's zone.
         return _in_zone(source_column(name, schema).cast("timestamp"), rule.zone)
     return None
 
@@ -53,7 +53,7 @@ def _read(text: Column, form: str, rule: TimeRule) -> Column:
         counted = F.when(F.abs(micros) <= _LATEST_MICROS, F.timestamp_micros(micros.try_cast("long")))
         return _in_zone(counted, rule.zone) if form == "days" else counted
     if form == "iso":
-        # The cast alone also takes "12:30" as a time of today and "2019" as a year.
+        # The cast alone would also accept "12:30" as a time of today and "2019" as a year.
         moment = F.when(text.rlike(_ISO), text.try_cast("timestamp"))
         return F.when(text.rlike(_ISO_ZONE) & text.contains(":"), moment).otherwise(_in_zone(moment, rule.zone))
     moment = F.try_to_timestamp(text, F.lit(form))
@@ -61,7 +61,7 @@ def _read(text: Column, form: str, rule: TimeRule) -> Column:
 
 
 def _in_zone(moment: Column, zone: str) -> Column:
-    """A clock time of `zone` as the instant. Times that a change of clocks skips are moved forward by it."""
+    """A clock time of `zone` as an instant. Times skipped by a clock change are moved forward by its length."""
     return moment if zone == "UTC" else F.to_utc_timestamp(moment, zone)
 
 

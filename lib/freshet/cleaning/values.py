@@ -22,7 +22,7 @@ from pyspark.sql.types import (
 from freshet.sources.rules import NumberRule, TextRule
 
 BLANKS = " \t\r\n\u00a0"
-"""Stripped from both ends of every text: what exports leave around values, the no-break space included."""
+"""Stripped from both ends of every text: characters that exports leave around values, with the no-break space."""
 
 _YES, _NO = ("true", "t", "yes", "y", "1", "1.0", "granted"), ("false", "f", "no", "n", "0", "0.0", "denied")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -31,7 +31,7 @@ _EXACT = 1e15
 
 
 def source_type(name: str, schema: StructType) -> DataType | None:
-    """The type of a source column, or of a field within it (`user.id`); None when there is none of that name."""
+    """The type of a source column, or of a field within it (`user.id`); None when no column has that name."""
     if name in schema.names:
         return schema[name].dataType
     head, dot, rest = name.partition(".")
@@ -52,15 +52,15 @@ def source_column(name: str, schema: StructType) -> Column:
 def with_plain_texts(raw: DataFrame, names: Iterable[str], null_values: tuple[str, ...]) -> DataFrame:
     """`raw` with a column of stripped text for each source column, computed once however often rules use it.
 
-    Empty texts and `null_values` are null. Whole doubles lose their ".0": 13085.0 is an id that a table program has
-    read as a number.
+    Empty texts and `null_values` are null. Whole doubles lose their ".0": 13085.0 is an id that a spreadsheet program
+    has read as a number.
     """
     wanted = list(dict.fromkeys(names))
     stripped = raw.select("*", *[_stripped(name, raw.schema).alias(_plain(name)) for name in wanted])
     if not wanted:
         return stripped
     text = {name: F.col(f"`{_plain(name)}`") for name in wanted}
-    # A second projection: in one, each text would be stripped once to be compared and once more to be kept.
+    # A second projection: within one, each text would be stripped twice, to be compared and to be kept.
     return stripped.withColumns(
         {_plain(name): F.when(~text[name].isin("", *null_values), text[name]) for name in wanted}
     )
@@ -87,7 +87,7 @@ def _stripped(name: str, schema: StructType) -> Column:
 
 
 def text_of(rule: TextRule) -> Column:
-    """The text that a rule makes of a record; null when it is empty."""
+    """The text that a rule gives for a record; null when it is empty."""
     if rule.constant is not None:
         value = F.lit(rule.constant)
     else:
@@ -113,22 +113,22 @@ def text_of(rule: TextRule) -> Column:
 
 
 def mapped(value: Column, pairs: tuple[tuple[str, str], ...]) -> Column:
-    """What `pairs` give for a text, null for texts that they do not list."""
+    """The value of a text in `pairs`, null for texts that they do not list."""
     table = F.create_map(*[F.lit(text) for pair in pairs for text in pair])
     return F.try_element_at(table, value)
 
 
 def id_text(rule: TextRule, schema: StructType) -> Column:
-    """As `text_of`, for ids: "13085.0" is "13085" also where it is written so in a text."""
+    """As `text_of`, for ids: "13085.0" becomes "13085" in text columns too."""
     value = text_of(rule)
     if not any(isinstance(source_type(name, schema), StringType | DecimalType) for name in rule.columns):
         return value
-    # The plain search first: it is much cheaper than the expression, and almost always false.
+    # The plain search comes first: it is much cheaper than the regular expression, and almost always false.
     return F.when(value.contains(".0"), F.regexp_replace(value, r"^(-?[0-9]+)\.0+$", "$1")).otherwise(value)
 
 
 def number_of(rule: NumberRule, schema: StructType) -> Column:
-    """The number (double) that a rule makes of a record; null when it is empty or not a finite number."""
+    """The number (double) that a rule gives for a record; null when it is empty or not a finite number."""
     kind = source_type(rule.text.columns[0], schema) if rule.text.columns else None
     plain = rule.text == TextRule(columns=rule.text.columns[:1])
     if isinstance(kind, NumericType) and plain:
@@ -145,11 +145,11 @@ def number_from(text: Column, decimal: str, thousands: str) -> Column:
     """A text read as a double; null unless the whole text is a decimal number."""
     plain = F.replace(text, F.lit(thousands), F.lit("")) if thousands else text
     plain = F.replace(plain, F.lit(decimal), F.lit(".")) if decimal != "." else plain
-    # The pattern first: the cast alone also takes "1d", "Infinity" and "NaN".
+    # The pattern comes first: the cast alone would also accept "1d", "Infinity" and "NaN".
     return F.when(plain.rlike(_NUMBER), plain.try_cast("double"))
 
 
 def yes_or_no(text: Column) -> Column:
-    """true, false, or null for a text that means neither."""
+    """true or false; null for a text that means neither."""
     plain = F.lower(text)
     return F.when(plain.isin(*_YES), F.lit(True)).when(plain.isin(*_NO), F.lit(False))

@@ -1,4 +1,4 @@
-"""The one place where errors become a line on standard error and an exit code."""
+"""The only place where errors become a line on standard error and an exit code."""
 
 import errno
 import io
@@ -16,7 +16,7 @@ from freshet.cli.output import echo
 from freshet.core.errors import NO_SPACE, FreshetError, SetupError, TransientError
 
 TRY_AGAIN, UNEXPECTED = 75, 70
-"""Codes of sysexits.h: what failed may work at the next try; an error that nobody thought of."""
+"""Codes of sysexits.h: a failure that may be gone at the next try (EX_TEMPFAIL); an unexpected error (EX_SOFTWARE)."""
 
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_RIGHT_IN_WORDS = ("AccessDeniedException", *map(os.strerror, _NO_RIGHT))
@@ -25,13 +25,13 @@ _home: ContextVar[Path | None] = ContextVar("home", default=None)
 
 
 def remember_home(home: Path) -> None:
-    """Tells in which home the command works: what is wrong with it is told as that, and traces are left in it."""
+    """Sets the home of the command: missing rights to it are reported as such, and traces are written to it."""
     _home.set(home.absolute())
 
 
-def ended_with_a_line(work: Callable[[], object]) -> None:
-    """Runs `work`; a mistake of the user ends the process with one line and code 1 (2 for wrong options, TRY_AGAIN
-    where trying again may help)."""
+def run_or_exit(work: Callable[[], object]) -> None:
+    """Runs `work`; a user error ends the process with one line and code 1 (2 for wrong options, TRY_AGAIN where
+    trying again may help)."""
     _home.set(None)
     try:
         work()
@@ -66,11 +66,11 @@ def _line_and_code(error: Exception) -> tuple[str, int]:
         return forbidden.line(), 1
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}", UNEXPECTED
-    return f"unexpected {type(error).__name__}: {_in_short(str(error))}{_traced(error)}", UNEXPECTED
+    return f"unexpected {type(error).__name__}: {_shortened(str(error))}{_written_trace(error)}", UNEXPECTED
 
 
 def _forbidden(error: Exception, home: Path) -> SetupError | None:
-    """The error as one of the home, where a right to something in it is missing; else None."""
+    """The error as SetupError if the right to use something in the home is missing; else None."""
     where, roots = str(home), {home, home.resolve()}
     if isinstance(error, OSError) and error.errno is not None:
         if error.errno not in _NO_RIGHT or not isinstance(error.filename, str):
@@ -79,7 +79,7 @@ def _forbidden(error: Exception, home: Path) -> SetupError | None:
         if not any(Path(where).absolute().is_relative_to(root) for root in roots):
             return None
     else:
-        # Spark and Delta tell of it in words alone, with the path on the same line.
+        # Spark and Delta report it only in their message, with the path on the same line.
         inside = re.compile("|".join(re.escape(str(root)) + r"(?![\w.-])" for root in roots))
         lines = [line for line in str(error).splitlines() if inside.search(line)]
         reason = next((words for words in _NO_RIGHT_IN_WORDS if any(words in line for line in lines)), "")
@@ -91,9 +91,9 @@ def _forbidden(error: Exception, home: Path) -> SetupError | None:
     )  # fmt: skip
 
 
-def _traced(error: Exception) -> str:
-    """Leaves the trace in the home, else in the working folder; the words that say where, empty where neither can be
-    written."""
+def _written_trace(error: Exception) -> str:
+    """Writes the trace to the home, else to the working folder. Returns the words that say where, empty if neither can
+    be written."""
     for folder in (_home.get(), Path()):
         if folder is not None:
             try:
@@ -105,8 +105,8 @@ def _traced(error: Exception) -> str:
     return ""
 
 
-def _in_short(text: str) -> str:
-    """The first line, and with it what Java threw: py4j's first line tells only which call failed."""
+def _shortened(text: str) -> str:
+    """The first line and the exception that Java threw: py4j's first line names only the call that failed."""
     lines = text.strip().splitlines() or ["no text"]
     thrown = [line[2:] for line in lines[1:2] if line.startswith(": ")]
     causes = [line.strip() for line in lines if line.startswith("Caused by: ")]
@@ -114,10 +114,10 @@ def _in_short(text: str) -> str:
 
 
 def _show_usage(error: click.ClickException) -> None:
-    """click's own lines about wrong options, which quote what was given."""
-    told = io.StringIO()
-    error.show(file=told)
-    for line in told.getvalue().rstrip("\n").split("\n"):
+    """Prints click's message about wrong options, which quotes the given values."""
+    message = io.StringIO()
+    error.show(file=message)
+    for line in message.getvalue().rstrip("\n").split("\n"):
         echo(line, err=True)
 
 

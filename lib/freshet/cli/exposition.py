@@ -1,4 +1,4 @@
-"""The stream's figures for a scraper: Prometheus text on a loopback port."""
+"""The stream's metrics in the text format of Prometheus, served on a loopback port."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +12,18 @@ from freshet.tables.lookups.stream_progress import JobProgress, stream_progress
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _GAUGES = {
-    "seconds": ("batch_seconds", "Seconds of the newest micro-batch until its rows could be read."),
+    "seconds": ("batch_seconds", "Seconds that the newest micro-batch took until its rows could be read."),
     "latency_p50_s": ("latency_p50_seconds", "Median time from receipt of an event to its list, newest micro-batch."),
     "latency_p95_s": ("latency_p95_seconds", "95th percentile of that time."),
     "touched_shoppers": ("touched_shoppers", "Shoppers with new events in the newest micro-batch."),
-    "unknown_items": ("unknown_items", "History entries with items the model does not know, newest micro-batch."),
+    "unknown_items": ("unknown_items", "History entries with items unknown to the model, newest micro-batch."),
     "state_shoppers": ("state_shoppers", "Shoppers in the state."),
-    "backlog": ("backlog_records", "Records that waited in the topic before the newest micro-batch."),
+    "backlog": ("backlog_records", "Records waiting in the topic before the newest micro-batch."),
     "batch_id": ("batch", "Number of the newest micro-batch."),
 }
 
 _COUNTERS = {
-    "batches": "Micro-batches of the query, as far as their figures are kept.",
+    "batches": "Micro-batches of the query whose metrics are still kept.",
     "input": "Records read.",
     "accepted": "Records that became events.",
     "lists": "Lists written.",
@@ -31,7 +31,7 @@ _COUNTERS = {
 
 
 def metrics_text(jobs: list[JobProgress]) -> str:
-    """Every figure by job, in the text format of Prometheus. Nulls have no line."""
+    """Every metric by job, in the text format of Prometheus. Null values are left out."""
     lines: list[str] = []
     for column, (name, meaning) in _GAUGES.items():
         lines += _metric(name, "gauge", meaning, {job.job: job.newest[column] for job in jobs})
@@ -43,24 +43,26 @@ def metrics_text(jobs: list[JobProgress]) -> str:
 
 
 def _metric(name: str, kind: str, meaning: str, values: dict[str, float | None]) -> list[str]:
-    told = {job: value for job, value in values.items() if value is not None}
-    if not told:
+    known = {job: value for job, value in values.items() if value is not None}
+    if not known:
         return []
     full = f"freshet_stream_{name}"
     return [f"# HELP {full} {meaning}", f"# TYPE {full} {kind}",
-            *[f'{full}{{job="{job}"}} {value:.17g}' for job, value in told.items()]]  # fmt: skip
+            *[f'{full}{{job="{job}"}} {value:.17g}' for job, value in known.items()]]  # fmt: skip
 
 
 @contextmanager
-def metrics_served(warehouse: Path, port: int | None) -> Iterator[int | None]:
-    """/metrics on 127.0.0.1 until the block ends; yields the port. Nothing for None. Raises InputError when the port
-    is taken."""
+def serve_metrics(warehouse: Path, port: int | None) -> Iterator[int | None]:
+    """Serves /metrics on 127.0.0.1 until the block ends and yields the port; does nothing if `port` is None.
+
+    Raises InputError if the port is in use.
+    """
     if port is None:
         yield None
         return
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the library's name
+        def do_GET(self) -> None:  # the name that http.server requires
             if self.path != "/metrics":
                 self.send_error(404)
                 return
@@ -72,7 +74,7 @@ def metrics_served(warehouse: Path, port: int | None) -> Iterator[int | None]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Requests are no business of the terminal."""
+            """Does not log requests to the terminal."""
 
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Handler)

@@ -1,11 +1,11 @@
-"""The `freshet` command: its subcommands."""
+"""The `freshet` command with its subcommands."""
 
 from importlib import import_module
 
 import click
 
 from freshet import __version__
-from freshet.cli.errors import ended_with_a_line
+from freshet.cli.errors import run_or_exit
 from freshet.cli.step import step_command
 from freshet.runs.registry import commands
 from freshet.runs.steps import PROMOTE
@@ -23,12 +23,12 @@ _AFTER_STEPS = {
     "stream": "stream",
 }
 _MODULES = {**_BEFORE_STEPS, **_INSTEAD_OF_STEPS, **_AFTER_STEPS}
-"""Subcommands that are more than some steps, and the modules of this room that hold them. In the help the commands of
-the registered steps are between them, some of them with options of their own."""
+"""Subcommands that do not just run steps, and the modules of this package that define them. The help lists the commands
+of registered steps after `run`; those in `_INSTEAD_OF_STEPS` replace the command of a step."""
 
 
-class _LateGroup(click.Group):
-    """Imports a subcommand when it is asked for: Spark's packages take seconds, and `tables` has no use for them."""
+class _LazyGroup(click.Group):
+    """Imports a subcommand when it is used: importing Spark takes seconds, and `tables`, say, does not need it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(dict.fromkeys([*_BEFORE_STEPS, *commands(), *_AFTER_STEPS]))
@@ -41,7 +41,7 @@ class _LateGroup(click.Group):
         return None if steps is None else step_command(cmd_name, steps)
 
 
-@click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="freshet")
 def freshet() -> None:
     """Keeps a shop's recommendations fresh: from raw events to lists in Delta tables.
@@ -56,5 +56,5 @@ def freshet() -> None:
 
 
 def main() -> None:
-    """Runs the command line; a mistake of the user ends in one line on standard error and exit code 1 or 2."""
-    ended_with_a_line(lambda: freshet.main(standalone_mode=False))
+    """Runs the command line; a user error ends in one line on standard error and exit code 1 or 2."""
+    run_or_exit(lambda: freshet.main(standalone_mode=False))

@@ -1,4 +1,4 @@
-"""freshet models, rollback, and promote --version: which version of a model serves, seen and chosen by a person."""
+"""freshet models, rollback and promote --version: see and choose which version of a model serves."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from freshet.cli.output import Output, echo, echo_json
 from freshet.cli.step import step_command
 from freshet.core.logs import log_to
 from freshet.runs.home import Home
-from freshet.runs.model_choice import MODELS, VersionState, serve_champion_before, serve_version, version_states
+from freshet.runs.model_choice import MODELS, VersionState, serve_previous_champion, serve_version, version_states
 from freshet.runs.steps import PROMOTE
 
 PREFIX = "freshet-"
@@ -23,14 +23,14 @@ SHORT_NAMES = tuple(name.removeprefix(PREFIX) for name in MODELS)
 @home_option
 @json_option
 def models(home: Path, as_json: bool) -> None:
-    """Versions of every model: which one serves, which one waits for the gate, and what was decided on each, and why.
+    """Versions of every model: which one serves, which one waits for the gate, and the decisions on each with reasons.
 
     \b
     Examples:
       freshet models
       freshet models --json
     """
-    states = version_states(_begun(home))
+    states = version_states(_existing_home(home))
     if as_json:
         echo_json([_as_data(state) for state in states])
         return
@@ -38,11 +38,11 @@ def models(home: Path, as_json: bool) -> None:
                   title=f"Models of {home}", title_justify="left")  # fmt: skip
     for state in states:
         version = state.version
-        told = [version.name.removeprefix(PREFIX), version.model_version, ", ".join(state.aliases) or "-"]
-        told.append(str(version.generation or "-"))
+        cells = [version.name.removeprefix(PREFIX), version.model_version, ", ".join(state.aliases) or "-"]
+        cells.append(str(version.generation or "-"))
         for row in state.decisions or ({},):
-            shown.add_row(*told, *_decision(row))
-            told = [""] * len(told)
+            shown.add_row(*cells, *_decision(row))
+            cells = [""] * len(cells)
     Output().print(shown)
 
 
@@ -51,22 +51,22 @@ def models(home: Path, as_json: bool) -> None:
 @click.option("--model", type=click.Choice(SHORT_NAMES), default=SHORT_NAMES[0], show_default=True, help="Which model.")
 @click.option("--reason", default="rolled back by hand", show_default=True, help="Why, for table model_decisions.")
 def rollback(home: Path, model: str, reason: str) -> None:
-    """Serve the champion before this one again; rolling back twice returns to where it was.
+    """Make the previous champion serve again; rolling back twice returns to the current one.
 
-    A running stream uses it from its next look at the registry on (service.swap_check_seconds), the lists of all
-    shoppers from the next `freshet recommend` on.
+    A running stream uses it after its next check of the registry (service.swap_check_seconds), the lists of all
+    shoppers after the next `freshet recommend`.
 
     \b
     Examples:
       freshet rollback
       freshet rollback --model propensity --reason "too many zeros"
     """
-    served = serve_champion_before(_begun(home), PREFIX + model, reason=reason, now=_now())
+    served = serve_previous_champion(_existing_home(home), PREFIX + model, reason=reason, now=_now())
     echo(f"version {served.model_version} of the {model} serves, generation {served.generation}")
 
 
 def _promote_command() -> click.Command:
-    """The command of the gate's step, which with --version serves a version without asking the gate."""
+    """The command of the gate's step; with --version it makes a version serve without asking the gate."""
     gate = step_command(PROMOTE.command, (PROMOTE,))
 
     def work(version: int | None, model: str, reason: str, home: Path, **values: Any) -> None:
@@ -79,7 +79,7 @@ def _promote_command() -> click.Command:
     own = [
         click.Option(["--version"], type=click.IntRange(min=1), help="Serve this version instead of asking the gate."),
         click.Option(["--model"], type=click.Choice(SHORT_NAMES), default=SHORT_NAMES[0], show_default=True,
-                     help="Of which model; with --version."),
+                     help="Model of this version; with --version."),
         click.Option(["--reason"], default="promoted by hand", show_default=True,
                      help="Why, for table model_decisions; with --version."),
     ]  # fmt: skip
@@ -91,14 +91,14 @@ promote = _promote_command()
 
 
 def _promote_by_hand(home: Path, model: str, version: int, reason: str) -> None:
-    served = serve_version(_begun(home), PREFIX + model, version, reason=reason, now=_now())
+    served = serve_version(_existing_home(home), PREFIX + model, version, reason=reason, now=_now())
     if served is None:
-        echo(f"version {version} of the {model} serves already")
+        echo(f"version {version} of the {model} already serves")
     else:
         echo(f"version {served.model_version} of the {model} serves, generation {served.generation}")
 
 
-def _begun(home: Path) -> Home:
+def _existing_home(home: Path) -> Home:
     place = Home(home.absolute()).prepare(must_exist=True)
     log_to(place.root)
     return place
@@ -109,7 +109,7 @@ def _now() -> datetime:
 
 
 def _decision(row: dict[str, Any]) -> tuple[str, str, str]:
-    """When, how and why, with which figures; empty where nothing was decided yet."""
+    """Time, outcome with reasons, and figures of a decision; empty texts if there is none yet."""
     if not row:
         return "", "", ""
     outcome = "accepted" if row["accepted"] else "refused"

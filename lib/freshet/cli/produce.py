@@ -1,4 +1,4 @@
-"""freshet produce: the events of any mapped source into a Kafka topic, at a chosen speed."""
+"""freshet produce: sends the events of any mapped source to a Kafka topic, at a chosen speed."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ from freshet.runs.settings import load_settings
 from freshet.sources.kafka.options import kafka_options
 from freshet.sources.kafka.sending import Message, Pace, Sender, send_paced
 
-_ABOVE_NOTHING = click.FloatRange(min=0, min_open=True)
+_POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 @click.command()
@@ -30,22 +30,22 @@ _ABOVE_NOTHING = click.FloatRange(min=0, min_open=True)
     "--input", "input_path", type=click.Path(path_type=Path), required=True, help="File or folder of raw data."
 )
 @click.option("--to", "servers", required=True, metavar="HOST:PORT[,...]", help="Bootstrap servers of the broker.")
-@click.option("--topic", required=True, help="Topic that gets the events.")
-@click.option("--speed-up", type=_ABOVE_NOTHING, help="How much faster than they happened: 60 is an hour a minute.")
-@click.option("--rate", type=_ABOVE_NOTHING, help="Events a second, instead.  [default: as fast as it goes]")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first events.")
+@click.option("--topic", required=True, help="Topic to send the events to.")
+@click.option("--speed-up", type=_POSITIVE, help="Speed relative to real time; 60 sends an hour per minute.")
+@click.option("--rate", type=_POSITIVE, help="Events per second, instead.  [default: as fast as possible]")
+@click.option("--limit", type=click.IntRange(min=1), help="Send only this many events, the first ones.")
 @click.option(
     "--received-now/--received-as-told", "received_now", default=True, show_default=True,
-    help="Whether received_time is the moment of sending, or what the source tells.",
+    help="Whether received_time is the moment of sending or the value in the source.",
 )  # fmt: skip
 @click.option("--kafka-option", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of librdkafka.")
 @click.option(
     "--kafka-options-file", "options_file", type=click.Path(path_type=Path), envvar="FRESHET_KAFKA_OPTIONS_FILE",
-    help="Such settings, a line each; a place for secrets.",
+    help="File with settings of librdkafka, one per line; for secrets.",
 )  # fmt: skip
 @settings_options
 @json_option
-def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
+def produce(  # noqa: PLR0913  # one parameter per option, as click requires
     source: Path,
     input_path: Path,
     servers: str,
@@ -61,10 +61,10 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
     master: str,
     as_json: bool,
 ) -> None:
-    """Send the accepted events of a source to Kafka, in order of time.
+    """Send the accepted events of a source to Kafka, ordered by time.
 
     Each event is a JSON object with the column names of table events; its key is the shopper. Records that `freshet
-    ingest` would refuse are left out. Passwords belong into --kafka-options-file (mode 600) or into the environment:
+    ingest` would refuse are left out. Passwords belong in --kafka-options-file (mode 600) or in the environment:
     FRESHET_KAFKA_SASL_PASSWORD is sasl.password.
 
     \b
@@ -76,12 +76,12 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
           --kafka-option security.protocol=SASL_SSL --kafka-options-file kafka.properties
     """
     if rate is not None and speed_up is not None:
-        raise InputError("there is one speed only", where="--rate and --speed-up", expected="one of them, or none")
+        raise InputError("only one speed can be given", where="--rate and --speed-up", expected="one of them, or none")
     pace = Pace(rate=rate, speed_up=speed_up)
     options = {**kafka_options(pairs, options_file, os.environ), "bootstrap.servers": servers}
     settings = load_settings(environment, overrides)
     mapped_files(source, input_path)
-    sender = Sender(options, topic)  # a broker that is not there is told before Spark is started
+    sender = Sender(options, topic)  # before Spark is started, so that a missing broker is reported at once
     console = run_console(as_json=True)
     with (
         tempfile.TemporaryDirectory(prefix="freshet-produce-") as scratch,
@@ -90,7 +90,7 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
         messages = Path(scratch) / "messages"
         spark = local_session("freshet-produce", master, scratch=Path(scratch) / "spark")
         try:
-            line.update(assembled("putting the events in order ..."))
+            line.update(assembled("sorting the events ..."))
             write_messages(
                 spark, messages, source=source, input_path=input_path, params=settings.cleaning,
                 now=datetime.now(UTC).replace(tzinfo=None), limit=limit, received_later=received_now,
@@ -98,7 +98,7 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
         finally:
             spark.stop()
         with _figures() as figures:
-            notify = _teller(lambda text: line.update(assembled(text)), count_messages(messages))
+            notify = _progress(lambda text: line.update(assembled(text)), count_messages(messages))
             count = send_paced(
                 sender, written_messages(messages), pace, clock=time.monotonic,
                 stamped=stamped if received_now else bytes, notify=notify,
@@ -108,28 +108,28 @@ def produce(  # noqa: PLR0913  # one parameter per option, as click wants it
 
 @contextmanager
 def _figures() -> Iterator[Callable[[int], dict[str, Any]]]:
-    """What was sent in the time until the block ends, as a function of the count."""
-    begun = ended = time.monotonic()
+    """A function from the number of events sent to the summary of the time that the block took."""
+    started = ended = time.monotonic()
 
     def figures(count: int) -> dict[str, Any]:
-        seconds = max(ended - begun, 1e-6)
+        seconds = max(ended - started, 1e-6)
         return {"events": count, "seconds": round(seconds, 3), "events_per_s": round(count / seconds, 1)}
 
     yield figures
     ended = time.monotonic()
 
 
-def _teller(update: Callable[[str], None], total: int) -> Callable[[int, Message], None]:
-    """Shows, twice a second, how far the replay is."""
-    told = begun = time.monotonic()
+def _progress(update: Callable[[str], None], total: int) -> Callable[[int, Message], None]:
+    """Shows the progress of the replay twice a second."""
+    updated = started = time.monotonic()
 
     def notify(number: int, message: Message) -> None:
-        nonlocal told
+        nonlocal updated
         now = time.monotonic()
-        if now - told >= 0.5:
-            told = now
+        if now - updated >= 0.5:
+            updated = now
             days = message.after / 86_400
-            update(f"{number:,} of {total:,} events, {number / (now - begun):,.0f}/s, {days:,.2f} days of the source")
+            update(f"{number:,} of {total:,} events, {number / (now - started):,.0f}/s, {days:,.2f} days of the source")
 
     return notify
 

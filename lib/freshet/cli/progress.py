@@ -1,4 +1,4 @@
-"""Steps of a run, told as they go: a line of what runs now, a line for each end and for what steps tell."""
+"""Shows the progress of a run: a status line of what runs now, a line for each finished step and each message."""
 
 import threading
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ from freshet.runs.step import Step
 
 
 def run_with_progress(job: Job, steps: Sequence[Step], console: Output) -> list[StepResult]:
-    """`run_steps`, with a line for each step and what runs now below them."""
+    """Runs the steps with `run_steps`; prints a line for each one and shows what runs now below them."""
     with console.status(assembled()) as line:
-        return run_steps(job, steps, _Told(console, line))
+        return run_steps(job, steps, _Progress(console, line))
 
 
-class _Told:
-    """Several steps run at once: each line names its own."""
+class _Progress:
+    """A listener of `run_steps`. Several steps run in parallel, so each line names its step."""
 
     def __init__(self, console: Output, line: Status) -> None:
         self._console, self._line = console, line
-        self._now: dict[str, str] = {}
+        self._running: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def began(self, step: Step) -> None:
+    def started(self, step: Step) -> None:
         self._show(step, "")
 
-    def told(self, step: Step, text: str) -> None:
+    def progressed(self, step: Step, text: str) -> None:
         self._console.print(f"    {step.name}: {text}", style="dim")
         self._show(step, f": {text}")
 
-    def ended(self, step: Step, result: StepResult) -> None:
+    def finished(self, step: Step, result: StepResult) -> None:
         self._show(step, None)
         for line in result_lines(result):
             self._console.print(line)
@@ -44,10 +44,10 @@ class _Told:
         self._console.print(assembled(f"{step.title:<34} ", ("failed", "red")))
 
     def _show(self, step: Step, text: str | None) -> None:
-        """What this step is at, None at its end."""
+        """Sets the latest message of a running step; None removes a step that has ended."""
         with self._lock:
             if text is None:
-                self._now.pop(step.title, None)
+                self._running.pop(step.title, None)
             else:
-                self._now[step.title] = text
-            self._line.update(assembled("  ·  ".join(f"{title}{told}" for title, told in self._now.items())))
+                self._running[step.title] = text
+            self._line.update(assembled("  ·  ".join(f"{title}{shown}" for title, shown in self._running.items())))

@@ -1,4 +1,4 @@
-"""freshet jobs: every job script with its schedule and its spark-submit line; conf/jobs.toml is made of them."""
+"""freshet jobs: every job script with its schedule and its spark-submit line; conf/jobs.toml is generated from them."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ _HEAD = """\
 
 
 def scheduled_jobs() -> dict[str, dict[str, Any]]:
-    """What a scheduler needs to know of each job script, by name."""
+    """What a scheduler needs to know about each job script, by name."""
     return {name: _as_data(script) for name, script in job_scripts().items()}
 
 
@@ -42,15 +42,14 @@ def jobs_file() -> str:
     """The text of conf/jobs.toml."""
     parts = [_HEAD]
     for name, job in scheduled_jobs().items():
-        # Texts, whole numbers and lists of texts are written in TOML as in JSON.
+        # Strings, whole numbers and lists of strings are written the same in TOML and JSON.
         lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in job.items()]
         parts.append("\n".join([f"[{name}]", *lines, ""]))
     return "\n".join(parts)
 
 
 def submit_line(name: str, job: dict[str, Any]) -> list[str]:
-    """The arguments of scripts/submit.sh for a job; words in capitals stand for the scheduler's
-    own values."""
+    """The arguments of scripts/submit.sh for a job; words in capitals are placeholders for the scheduler's values."""
     resources = {
         "spark.driver.memory": job["driver_memory"],
         "spark.executor.instances": job["executors"],
@@ -65,7 +64,7 @@ def submit_line(name: str, job: dict[str, Any]) -> list[str]:
 @json_option
 @click.option("--toml", "as_toml", is_flag=True, help="Print the text of conf/jobs.toml.")
 def jobs(as_json: bool, as_toml: bool) -> None:
-    """Every job with schedule, dependencies and its submit line, for a scheduler to take over.
+    """List every job with schedule, dependencies and submit line, for use in a scheduler.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""freshet show: a shopper's list now, with reasons, and before the newest event."""
+"""freshet show: a shopper's current list with reasons, and the list before the newest event."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +21,11 @@ from freshet.tables.lookups.snapshot import rows_where, table_facts
 @click.argument("user")
 @home_option
 @json_option
-@click.option("--items", "length", default=10, show_default=True, type=click.IntRange(min=1), help="Places to show.")
+@click.option("--items", "length", default=10, show_default=True, type=click.IntRange(min=1), help="Items to show.")
 def show(user: str, home: Path, as_json: bool, length: int) -> None:
-    """This shopper's list now, with reasons, model version and age; before and after the newest event.
+    """Show a shopper's list with reasons, model version and age, before and after the newest event.
 
-    Anonymous shoppers are asked for with the prefix of the list tables, as in anon:536365.
+    Anonymous shoppers are named with the prefix of the list tables, as in anon:536365.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""freshet status: what stands in a home."""
+"""freshet status: the steps and tables of a home."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from freshet.cli.options import home_option, json_option
 from freshet.cli.output import Output, echo_json
-from freshet.cli.watch import watched
+from freshet.cli.watch import watch_stream
 from freshet.core.conf_files import conf_folder
 from freshet.core.records import read_record
 from freshet.runs.home import Home
@@ -20,9 +20,9 @@ from freshet.tables.lookups.snapshot import table_facts
 @click.command()
 @home_option
 @json_option
-@click.option("--watch", is_flag=True, help="Show how the stream stands, live, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show the state of the stream live, until Ctrl-C.")
 def status(home: Path, as_json: bool, watch: bool) -> None:
-    """Which steps have run, what each table holds, and how the stream stands. Needs no Spark.
+    """Show which steps have run, what each table holds, and the state of the stream. Needs no Spark.
 
     \b
     Examples:
@@ -30,9 +30,9 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
       freshet status --watch
       freshet status --home .freshet --json
     """
-    place = Home(home.absolute()).begun()
+    place = Home(home.absolute()).existing()
     if watch:
-        watched(Output(), place.warehouse)
+        watch_stream(Output(), place.warehouse)
         return
     records = {step.name: read_record(place.steps, step.name) for step in main_steps()}
     facts = {contract.name: table_facts(place.warehouse, contract) for contract in known_tables()}
@@ -60,7 +60,7 @@ def status(home: Path, as_json: bool, watch: bool) -> None:
 
 
 def _retention() -> dict[str, int]:
-    """How much of what is old or replaced is kept, by name of the setting, where a run sets nothing else."""
+    """How much old or replaced data is kept, by name of the setting, unless a run overrides it."""
     values = tomllib.loads(conf_folder().joinpath("base.toml").read_text(encoding="utf-8"))["compaction"]
     names = ("feature_dates", "model_versions", "metrics_days", "quarantine_days", "vacuum_hours")
     return {name: values[name] for name in names}

@@ -1,31 +1,31 @@
-"""The commands of the steps: one for each step or group of steps in the registry."""
+"""The commands that run steps: one for each step or group of steps in the registry."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from freshet.cli.options import check_given, given_values, job_options, run_console, with_options
+from freshet.cli.options import check_paths, job_fields, job_options, run_console, with_options
 from freshet.cli.output import echo, echo_json
 from freshet.runs.registry import command_help, options_of
 from freshet.runs.step import Step
 
 
 def step_command(name: str, steps: tuple[Step, ...]) -> click.Command:
-    """The command that runs these steps alone."""
+    """The command that runs only these steps."""
     options = options_of(steps)
 
     def work(
         home: Path, environment: str | None, overrides: tuple[str, ...], master: str, as_json: bool, **values: Any
     ) -> None:
-        # Late: these take seconds, and the help has no use for them.
+        # Imported here because these take seconds, and the help does not need them.
         from freshet.cli.opening import opened_job
         from freshet.cli.progress import run_with_progress
-        from freshet.cli.summary import print_arithmetic
+        from freshet.cli.summary import print_record_counts
 
         console = run_console(as_json)
-        fields, settings = given_values(options, values)
-        check_given(steps, values)
+        fields, settings = job_fields(options, values)
+        check_paths(steps, values)
         must_exist = not any(step.starts_home for step in steps)
         with opened_job(home, environment, (*overrides, *settings), master, must_exist=must_exist, **fields) as job:
             results = run_with_progress(job, steps, console)
@@ -33,7 +33,7 @@ def step_command(name: str, steps: tuple[Step, ...]) -> click.Command:
             echo_json({r.step: {"status": r.status, **r.record} for r in results})
         for result in results:
             if "raw_rows" in result.record and not as_json:
-                print_arithmetic(console, result.record)
+                print_record_counts(console, result.record)
         for step, result in zip(steps, results, strict=True):
             if step.summary and not as_json and "not_built" not in result.record:
                 echo(step.summary.format(**result.record))

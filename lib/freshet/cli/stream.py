@@ -1,4 +1,4 @@
-"""freshet stream: takes events in and keeps lists fresh, until it is stopped."""
+"""freshet stream: ingests events and keeps lists fresh until it is stopped."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from typing import Any
 import click
 from py4j.protocol import Py4JError
 
-from freshet.cli.exposition import metrics_served
+from freshet.cli.exposition import serve_metrics
 from freshet.cli.opening import opened_job
 from freshet.cli.options import home_option, settings_options
 from freshet.cli.output import echo
-from freshet.cli.supervision import stop_with_supervisor, supervised
+from freshet.cli.supervision import run_supervised, stop_with_supervisor
 from freshet.core.conf_files import conf_folder
 from freshet.core.errors import InputError
 from freshet.core.session import stream_master
@@ -30,24 +30,25 @@ from freshet.sources.kafka.options import kafka_options
 
 TABLE = "table:events"
 
-_OURSELVES = (sys.executable, "-c", "from freshet.cli import main; main()")
+_OWN_COMMAND = (sys.executable, "-c", "from freshet.cli import main; main()")
 
 
 def feed_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--from and what belongs to it: where the events come from."""
+    """--from and the options that go with it: where the events come from."""
     for option in reversed((
         click.option("--from", "origin", required=True, metavar="BROKERS|FOLDER|table:events",
                      help="HOST:PORT[,...] of a Kafka broker, a folder of JSON lines, the folder of a Delta table, "
-                     "or table events (lists alone)."),
+                     "or table events (lists only)."),
         click.option("--topic", help="Topic of the events, JSON objects keyed by shopper."),
-        click.option("--items-topic", help="Topic of what changes about items (price, stock), JSON objects."),
+        click.option("--items-topic", help="Topic of changes of items (price, stock), JSON objects."),
         click.option("--source", type=click.Path(path_type=Path),
                      help="Mapping of the events.  [default: conf/sources/shop_events.toml]"),
         click.option("--rebuild", is_flag=True,
-                     help="Begin anew from the tables, when checkpoints are lost or do not fit."),
+                     help="Start again from the tables, when checkpoints are lost or do not match."),
         click.option("--kafka-option", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of librdkafka."),
         click.option("--kafka-options-file", "options_file", type=click.Path(path_type=Path),
-                     envvar="FRESHET_KAFKA_OPTIONS_FILE", help="Such settings, a line each; a place for secrets."),
+                     envvar="FRESHET_KAFKA_OPTIONS_FILE",
+                     help="File with settings of librdkafka, one per line; for secrets."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -56,20 +57,20 @@ def feed_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @home_option
 @feed_options
-@click.option("--only", type=click.Choice(PARTS), help="One of the two parts, in a process of its own.")
+@click.option("--only", type=click.Choice(PARTS), help="Run only one of the two parts.")
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
-    help="Serve figures for Prometheus at http://127.0.0.1:PORT/metrics; 0: any free port.",
+    help="Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics; 0: any free port.",
 )
-@click.option("--no-restart", is_flag=True, help="End after a crash, for a process manager to start it again.")
+@click.option("--no-restart", is_flag=True, help="Exit after a crash, so that a process manager can restart it.")
 @settings_options
 def stream(only: str | None, metrics_port: int | None, no_restart: bool, **options: Any) -> None:
-    """Take events in and keep the lists of their shoppers fresh, until SIGTERM or Ctrl-C.
+    """Ingest events and keep the lists of their shoppers fresh, until SIGTERM or Ctrl-C.
 
-    Needs a champion: run `freshet run` first. It goes on where it stopped or was killed, and starts again by itself
-    after a crash. Lists are made straight from a topic; with a folder or a Delta table of yours, to which you only
-    append, from table events, into which they go.
+    Needs a champion: run `freshet run` first. It continues where it was stopped or killed, and restarts by itself
+    after a crash. With a topic, lists are made directly from its records. A folder or a Delta table of yours, which
+    must be append-only, is first ingested into table events, and lists are made from that table.
 
     \b
     Examples:
@@ -83,33 +84,33 @@ def stream(only: str | None, metrics_port: int | None, no_restart: bool, **optio
     feed = feed_from_options(options, parts)
     settings = load_settings(options["environment"], options["overrides"])
     if not no_restart:
-        supervised([*_OURSELVES, *sys.argv[1:], "--no-restart"], settings.service)
+        run_supervised([*_OWN_COMMAND, *sys.argv[1:], "--no-restart"], settings.service)
         return
     stop = stop_on_signals()
     try:
         with (
-            metrics_served(options["home"].absolute() / "warehouse", metrics_port) as port,
+            serve_metrics(options["home"].absolute() / "warehouse", metrics_port) as port,
             opened_job(
                 options["home"],
                 options["environment"],
                 options["overrides"],
                 stream_master(options["master"]),
-                asks_models=True,
+                needs_mlflow=True,
             ) as job,
         ):
             if port is not None:
-                echo(f"freshet: figures at http://127.0.0.1:{port}/metrics", err=True)
+                echo(f"freshet: metrics at http://127.0.0.1:{port}/metrics", err=True)
             run_parts(job, feed, parts, rebuild=options["rebuild"], stop=stop)
     except Py4JError:
-        # A signal to the whole group of processes has ended the JVM first; the next start goes on from its checkpoint.
+        # A signal to the whole process group ended the JVM first; the next start continues from its checkpoint.
         if not stop.is_set():
             raise
     echo("freshet: stopped", err=True)
 
 
 def feed_from_options(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
-    """The feed that the options of `feed_options` name. Raises InputError where they do not fit together or with
-    `parts`, and TransientError where no broker answers."""
+    """The feed given by the options of `feed_options`. Raises InputError if they do not go together or with `parts`,
+    and TransientError if no broker answers."""
     origin, topic = options["origin"], options["topic"]
     mapping = options["source"] or Path(str(conf_folder().joinpath("sources", "shop_events.toml")))
     feed: Feed
@@ -136,7 +137,7 @@ def feed_from_options(options: dict[str, Any], parts: tuple[str, ...]) -> Feed:
 
 
 def stop_on_signals() -> threading.Event:
-    """Set by SIGTERM and SIGINT, and when the process that watches over this one is gone."""
+    """An event that is set by SIGTERM and SIGINT, and when the supervisor of this process has ended."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -145,7 +146,7 @@ def stop_on_signals() -> threading.Event:
 
 
 def run_parts(job: Job, feed: Feed, parts: tuple[str, ...], *, rebuild: bool, stop: threading.Event) -> None:
-    """`serve`, begun anew from the tables where that is wished, with its progress on standard error."""
+    """Runs `serve` with its progress on standard error; with `rebuild`, starts again from the tables."""
     if rebuild:
         forget_progress(job, parts)
     serve(job, feed, parts, stop=stop, notify=lambda text: echo(f"freshet: {text}", err=True))

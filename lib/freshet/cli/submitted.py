@@ -1,5 +1,5 @@
-"""Steps and the parts of the service as jobs of spark-submit: same options and same errors as the command line, the
-launcher's master and jars."""
+"""Steps and parts of the service as spark-submit jobs: with the options and errors of the command line, and the master
+and jars of the launcher."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from freshet.cli.errors import ended_with_a_line
-from freshet.cli.options import check_given, given_values, home_option, with_options
+from freshet.cli.errors import run_or_exit
+from freshet.cli.options import check_paths, home_option, job_fields, with_options
 from freshet.cli.output import Output
 from freshet.cli.progress import run_with_progress
 from freshet.cli.stream import feed_from_options, feed_options, run_parts, stop_on_signals
@@ -25,22 +25,22 @@ from freshet.runs.step import Option
 
 
 def main_of(script: str) -> Callable[[], None]:
-    """The main function of the job script in a file of this name: runs its steps, or its part of the service.
+    """The main function of the job script in the file `script`, which runs its steps or its part of the service.
 
-    The home must be a folder that driver and executors all see.
+    The home must be a folder that the driver and all executors can access.
     """
-    return lambda: ended_with_a_line(lambda: script_command(Path(script).stem).main(standalone_mode=False))
+    return lambda: run_or_exit(lambda: script_command(Path(script).stem).main(standalone_mode=False))
 
 
 def main_of_any() -> None:
-    """Runs the job that the first argument names: for steps without a script of their own."""
+    """Runs the job named by the first argument: for steps without a script of their own."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     sys.argv[:2] = [name]
     main_of(name)()
 
 
 def script_command(name: str) -> click.Command:
-    """The command of a job script. Raises InputError for a name that no job has."""
+    """The command of a job script. Raises InputError for an unknown name."""
     known = job_scripts()
     if name not in known:
         raise InputError("no such job", expected=f"one of {', '.join(known)}", found=name or "none")
@@ -56,8 +56,8 @@ def _steps_command(script: JobScript) -> click.Command:
     @home_option
     @_with_settings
     def command(home: Path, environment: str | None, overrides: tuple[str, ...], **values: Any) -> None:
-        fields, settings = given_values(options, values)
-        check_given(script.steps, values)
+        fields, settings = job_fields(options, values)
+        check_paths(script.steps, values)
         loaded = load_settings(environment, (*overrides, *settings))
         with _submitted(script.name, home, loaded, must_exist=must_exist, **fields) as job:
             run_with_progress(job, script.steps, Output())
@@ -68,7 +68,7 @@ def _steps_command(script: JobScript) -> click.Command:
 def _service_command(script: JobScript) -> click.Command:
     """Runs one part of the service until SIGTERM.
 
-    It does not start again by itself: that is for the cluster's manager to do.
+    It does not restart by itself: that is left to the cluster manager.
     """
 
     @click.command(help=f"{script.help}{_example(script.name)} --from 127.0.0.1:9092 --topic events")
@@ -84,15 +84,17 @@ def _service_command(script: JobScript) -> click.Command:
 
 
 def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--env and --set; the master is the launcher's."""
-    command = click.option("--env", "environment", help="Settings file beside base.toml: dev, test or prod.")(command)
+    """--env and --set; the launcher decides on the master."""
+    command = click.option("--env", "environment", help="Settings file to add to base.toml: dev, test or prod.")(
+        command
+    )
     return click.option(
         "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run."
     )(command)
 
 
 def _example(name: str, options: Iterable[Option] = ()) -> str:
-    """What the help of a script ends with."""
+    """The example at the end of a script's help."""
     given = [f"{option.flag} {option.example}" for option in options if option.required]
     words = ["scripts/submit.sh", name, "--master spark://127.0.0.1:7077 --home /data/freshet", *given]
     return f"\n\n\b\nExample:\n  {' '.join(words)}"
@@ -100,7 +102,7 @@ def _example(name: str, options: Iterable[Option] = ()) -> str:
 
 @contextmanager
 def _submitted(name: str, home: Path, settings: Settings, *, must_exist: bool = False, **request: Any) -> Iterator[Job]:
-    """A job with the launcher's session."""
+    """A job with the Spark session of the launcher."""
     place = Home(home.absolute()).prepare(must_exist=must_exist)
     log_to(place.root)
     spark = spark_session(f"freshet {name}", jars=None, master=None)

@@ -1,4 +1,4 @@
-"""What a run prints at its end: what came in, what was built and what not, how good it is, where to look next."""
+"""The summary at the end of a run: records read, what was and was not built, quality, and what to look at next."""
 
 from shlex import quote
 from typing import Any
@@ -15,7 +15,7 @@ _MARKS = {DONE: ("done", "green"), NOT_BUILT: ("not built", "yellow")}
 
 
 def result_lines(result: StepResult) -> list[Text]:
-    """How a step ended: title, end and seconds, and on a second line the reason where nothing was built."""
+    """How a step ended: title, status and seconds; on a second line the reason if nothing was built."""
     mark = _MARKS.get(result.status, ("up to date", "cyan"))
     lines = [assembled(f"{result.title:<34} ", mark, f"  {result.seconds:6.1f} s")]
     if result.status == NOT_BUILT:
@@ -24,14 +24,14 @@ def result_lines(result: StepResult) -> list[Text]:
 
 
 def print_summary(console: Output, home: Home, results: list[StepResult], seconds: float) -> None:
-    """The arithmetic of the input, the evaluation, what was not built and why, and the next commands.
+    """Prints the record counts of the input, the evaluation, what was not built and why, and the next commands.
 
-    `seconds`: how long all of it took, less than the sum of steps that ran side by side.
+    `seconds` is the elapsed time, which is less than the sum over steps that ran in parallel.
     """
     records = {result.step: result.record for result in results}
     console.print()
     if "raw_rows" in records.get(INGEST.name, {}):
-        print_arithmetic(console, records[INGEST.name])
+        print_record_counts(console, records[INGEST.name])
     rows = records.get(EVALUATE.name, {}).get("figures", [])
     if rows:
         console.print(evaluation_table(rows))
@@ -41,13 +41,13 @@ def print_summary(console: Output, home: Home, results: list[StepResult], second
     for result in results:
         for note in result.record.get("notes", []):
             console.print(f"Note: {note}")
-    console.print(f"Took {seconds:.0f} s without the start of Spark.")
+    console.print(f"Took {seconds:.0f} s, not counting the start of Spark.")
     console.print(f"Report: {home.report / 'index.html'}")
-    told = quote(str(home.root))  # the line is there to be copied, also from a folder with a space in its name
-    console.print(f"Next:   freshet show USER --home {told}   ·   freshet status --home {told}")
+    quoted = quote(str(home.root))  # so that the line can be copied even if the path has a space
+    console.print(f"Next:   freshet show USER --home {quoted}   ·   freshet status --home {quoted}")
 
 
-def print_arithmetic(console: Output, record: dict[str, Any]) -> None:
+def print_record_counts(console: Output, record: dict[str, Any]) -> None:
     """How many raw records became events, and how many were refused by each reason, from the record of step ingest."""
     shown = Table("raw records", "count", title="What came in", title_justify="left")
     shown.columns[1].justify = "right"
@@ -60,7 +60,7 @@ def print_arithmetic(console: Output, record: dict[str, Any]) -> None:
 
 
 def evaluation_table(rows: list[dict[str, Any]]) -> Table:
-    """Test figures, best model first within a task: NDCG, recall and hit rate at 10 with intervals."""
+    """Test metrics at 10, best model first within a task: NDCG with its interval, recall and hit rate."""
     shown = Table("task", "model", "NDCG@10", "95 % interval", "recall@10", "hit rate@10", "shoppers",
                   title="On the test days", title_justify="left")  # fmt: skip
     by_model: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}

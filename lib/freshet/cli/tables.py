@@ -14,7 +14,7 @@ from freshet.runs.registry import tables as known_tables
 @click.argument("name", required=False)
 @json_option
 def tables(name: str | None, as_json: bool) -> None:
-    """Every table: one row is what, its columns, meaning, unit and key.
+    """Describe every table: what a row is, its key, and columns with meaning and unit.
 
     \b
     Examples:

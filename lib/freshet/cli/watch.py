@@ -1,4 +1,4 @@
-"""A live view of the stream, from its tables: for a person at a terminal."""
+"""A live view of the stream in the terminal, read from its tables."""
 
 import time
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from freshet.tables.lookups.stream_progress import JobProgress, stream_progress
 EVERY_SECONDS = 1.0
 
 
-def watched(console: Output, warehouse: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
-    """Shows how the stream stands, anew every second, until Ctrl-C."""
+def watch_stream(console: Output, warehouse: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
+    """Shows the state of the stream, updated every second, until Ctrl-C."""
     try:
         with Live(view(stream_progress(warehouse), _now()), console=console, auto_refresh=False) as live:
             while True:
@@ -27,16 +27,16 @@ def watched(console: Output, warehouse: Path, *, pause: Callable[[float], None] 
 
 
 def view(jobs: list[JobProgress], now: datetime) -> Table:
-    """A column per job: its newest micro-batch, and sums over those that are kept."""
+    """A column per job: its newest micro-batch, and sums over the micro-batches that are kept."""
     table = Table(title="Stream (Ctrl-C ends this view)", title_justify="left")
     table.add_column("")
     for job in jobs:
         table.add_column(job.job, justify="right")
     if not jobs:
-        table.add_row("no micro-batch has ended here yet")
+        table.add_row("no micro-batch has finished here yet")
         return table
-    for title, told in _LINES.items():
-        table.add_row(title, *[told(job, now) for job in jobs])
+    for title, shown in _LINES.items():
+        table.add_row(title, *[shown(job, now) for job in jobs])
     return table
 
 
@@ -45,10 +45,10 @@ def _now() -> datetime:
 
 
 def _newest(column: str, form: str = "{:,}") -> Callable[[JobProgress, datetime], str]:
-    return lambda job, now: _said(job.newest[column], form)
+    return lambda job, now: _formatted(job.newest[column], form)
 
 
-def _said(value: Any, form: str) -> str:
+def _formatted(value: Any, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 

@@ -1,6 +1,6 @@
-"""All tables Freshet makes, in the order of the flow. Pure data: no session, no path, no clock."""
+"""All tables of Freshet, in the order of the flow. Pure data: no session, no path, no clock."""
 
-# ruff: noqa: F401  (imported to be had from here: `__all__` is made from the contracts)
+# ruff: noqa: F401  (imported to be available from here: `__all__` is made from the contracts)
 from freshet.contracts import events, features, models, operations
 from freshet.contracts.events import EVENTS, ITEMS_HISTORY, QUARANTINE
 from freshet.contracts.features import INTERACTIONS, ITEM_FEATURES, USER_FEATURES

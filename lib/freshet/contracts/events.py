@@ -1,4 +1,4 @@
-"""Tables of what came in: accepted events, refused records, states of items."""
+"""Tables of the ingested data: accepted events, refused records, states of items."""
 
 from pyspark.sql.types import (
     ArrayType,
@@ -23,7 +23,7 @@ GA4_EVENT_NAMES = (
 """Event names of the GA4 e-commerce specification; every source maps its own names to these."""
 
 IMPRESSIONS = ("view_item_list", "view_promotion")
-"""What the shop has shown, not what a shopper has done: no view, and no part of what is known of shoppers and items."""
+"""Events that the shop has shown, not actions of a shopper: they are no views and do not count in features."""
 
 EVENT_FLAGS = ("outlier_quantity", "outlier_price", "non_product", "late", "bot")
 
@@ -39,21 +39,21 @@ EVENTS = TableContract(
         Column(
             "event_id",
             TEXT,
-            "id of the event; given by the source or a hash of the record's place",
+            "id of the event: that of the source, or a hash of the record's content or place",
             required=True,
         ),
         Column(
             "item_position",
             WHOLE,
-            "place of the item in a record with several items",
+            "index of the item in a record with several items",
             required=True,
             minimum=0,
         ),
         Column("event_name", TEXT, "what happened, by its GA4 name", required=True, allowed=GA4_EVENT_NAMES),
         Column("event_time", TIME, "when it happened", "UTC", required=True),
-        Column("received_time", TIME, "when it was known to the shop (known_at)", "UTC", required=True),
-        Column("user_id", TEXT, "known customer; null for an anonymous shopper"),
-        Column("anonymous_id", TEXT, "cookie, device or session of an unknown shopper"),
+        Column("received_time", TIME, "when the shop received it (known_at)", "UTC", required=True),
+        Column("user_id", TEXT, "id of the customer; null for an anonymous shopper"),
+        Column("anonymous_id", TEXT, "cookie, device or session of an anonymous shopper"),
         Column("session_id", TEXT, "visit or basket in which it happened"),
         Column("item_id", TEXT, "the item; null when the source has no items"),
         Column("quantity", NUMBER, "pieces; positive also for refunds", "pieces", minimum=0),
@@ -61,7 +61,7 @@ EVENTS = TableContract(
         Column("currency", TEXT, "ISO 4217 code of the price; null: the home's own"),
         Column("transaction_id", TEXT, "order or invoice"),
         Column("item_list_id", TEXT, "list in which the item was shown"),
-        Column("position", WHOLE, "place of the item in that list, from 1", minimum=0),
+        Column("position", WHOLE, "position of the item in that list, from 1", minimum=0),
         Column("recommendation_id", TEXT, "recommendation that showed the item"),
         Column("consent_personalisation", BooleanType(), "may be used to personalise; null: not asked"),
         Column("consent_marketing", BooleanType(), "may be used for marketing; null: not asked"),
@@ -74,7 +74,7 @@ EVENTS = TableContract(
     ),
     key=("event_id", "item_position"),
     partition_by=("source",),
-    # A stream that reads this table goes on where it stood: the log is as long as it may stand still.
+    # A stream that reads this table continues where it stopped: the log covers the longest possible pause.
     log_days=7,
 )
 
@@ -87,14 +87,14 @@ QUARANTINE = TableContract(
         Column("source_offset", LongType(), "row in that file (from 0) or offset", required=True, minimum=0),
         Column("raw", TEXT, "the whole record as JSON", required=True),
         Column("reason_code", TEXT, "short name of the reason", required=True),
-        Column("field", TEXT, "the contract column that is wrong, where there is one"),
+        Column("field", TEXT, "the contract column that is wrong, if it is one column"),
         Column("message", TEXT, "the reason in words, with the value found", required=True),
         Column("schema_version", TEXT, "version of the events contract", required=True),
         Column("first_seen", TIME, "as-of time of the run that refused it", "UTC", required=True),
         Column(
             "status",
             TEXT,
-            "refused, or replayed after a mend",
+            "refused, or replayed after a correction",
             required=True,
             allowed=("refused", "replayed"),
         ),
@@ -112,12 +112,12 @@ ITEMS_HISTORY = TableContract(
         Column("item_id", TEXT, "the item", required=True),
         Column("valid_from", TIME, "first time of this state", "UTC", required=True),
         Column("valid_to", TIME, "first time of the next state; null while it holds", "UTC"),
-        Column("known_at", TIME, "when the shop knew of this state", "UTC", required=True),
+        Column("known_at", TIME, "when this state became known", "UTC", required=True),
         Column("name", TEXT, "name shown to people"),
-        Column("category_path", TEXT, "category, levels parted by ' > '"),
+        Column("category_path", TEXT, "category, levels separated by ' > '"),
         Column("brand", TEXT, "brand"),
         Column("price", NUMBER, "price of one piece", "currency", minimum=0),
-        Column("available", BooleanType(), "can be bought; null: unknown, taken as yes"),
+        Column("available", BooleanType(), "can be bought; null: unknown, counts as available"),
         Column("attributes", MapType(TEXT, TEXT), "further attributes, as text"),
     ),
     key=("item_id", "valid_from"),

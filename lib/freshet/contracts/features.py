@@ -1,4 +1,4 @@
-"""Tables of what is known of shoppers and items as of a date."""
+"""Tables of features of shoppers and items as of a date."""
 
 from pyspark.sql.types import DoubleType, LongType, StringType, TimestampType
 
@@ -18,8 +18,8 @@ def _count(name: str, meaning: str, unit: str = "") -> Column:
     return Column(name, COUNT, meaning, unit, required=True, minimum=0)
 
 
-AS_OF = Column("as_of", TIME, "only what happened and was known before this moment counts", "UTC", required=True)
-USER = Column("user_id", TEXT, "shopper; anonymous ones begin with anon:", required=True)
+AS_OF = Column("as_of", TIME, "only events that happened and were known before this time count", "UTC", required=True)
+USER = Column("user_id", TEXT, "shopper; anonymous ones start with anon:", required=True)
 ITEM = Column("item_id", TEXT, "the item", required=True)
 
 INTERACTIONS = TableContract(
@@ -33,7 +33,7 @@ INTERACTIONS = TableContract(
         _count("carts", "add_to_cart, begin_checkout and add_to_wishlist events", "events"),
         _count("purchases", "distinct orders with this item", "orders"),
         _count("refunds", "distinct refunds of this item", "refunds"),
-        _number("quantity", "pieces bought less pieces returned", "pieces", minimum=None),
+        _number("quantity", "pieces bought minus pieces returned", "pieces", minimum=None),
         Column("first_time", TIME, "first event", "UTC", required=True),
         Column("last_time", TIME, "newest event", "UTC", required=True),
         Column("strength", NUMBER, "decayed weighted sum of events; never below 0", required=True, minimum=0),
@@ -44,18 +44,18 @@ INTERACTIONS = TableContract(
 
 USER_FEATURES = TableContract(
     name="user_features",
-    row="a shopper as of a date; what was only shown (view_item_list, view_promotion) and what bots did counts nowhere",
+    row="a shopper as of a date; impressions (view_item_list, view_promotion) and events of bots do not count",
     columns=(
         AS_OF,
         USER,
         _number("recency_days", "days since the newest order; null when there is none", "days"),
         _number("idle_days", "days since the newest event of any kind", "days"),
         _count("orders", "distinct orders", "orders"),
-        _number("monetary", "spend less refunds; may be negative", "the home's currency", minimum=None),
+        _number("monetary", "spend minus refunds; may be negative", "the home's currency", minimum=None),
         _number("tenure_days", "days since the first event", "days"),
         _number("mean_gap_days", "mean days between order days; null under two order days", "days"),
         _number("sd_gap_days", "standard deviation of those gaps; null under three order days", "days"),
-        _count("items_breadth", "distinct items touched", "items"),
+        _count("items_breadth", "distinct items with an event", "items"),
         _number("mean_basket_items", "distinct items per order; null without orders", "items"),
         _count("refunds", "distinct refunds", "refunds"),
         _number("return_rate", "refunds / (refunds + orders); null when both are 0", "share"),
@@ -64,7 +64,7 @@ USER_FEATURES = TableContract(
         *[_count(f"events_{d}d", f"events in the last {d} days", "events") for d in FEATURE_WINDOWS_DAYS],
         *[_count(f"orders_{d}d", f"distinct orders in the last {d} days", "orders") for d in FEATURE_WINDOWS_DAYS],
         *[
-            _number(f"monetary_{d}d", f"spend less refunds in the last {d} days", "the home's currency", minimum=None)
+            _number(f"monetary_{d}d", f"spend minus refunds in the last {d} days", "the home's currency", minimum=None)
             for d in FEATURE_WINDOWS_DAYS
         ],
         *[_count(f"items_{d}d", f"distinct items in the last {d} days", "items") for d in FEATURE_WINDOWS_DAYS],
@@ -75,7 +75,7 @@ USER_FEATURES = TableContract(
 
 ITEM_FEATURES = TableContract(
     name="item_features",
-    row="an item as of a date; what was only shown (view_item_list, view_promotion) and what bots did counts nowhere",
+    row="an item as of a date; impressions (view_item_list, view_promotion) and events of bots do not count",
     columns=(
         AS_OF,
         ITEM,

@@ -1,8 +1,8 @@
-"""Whose history an anonymous session belongs to, by one rule for batch and stream.
+"""Assigns anonymous sessions to the histories of customers, by one rule for batch and stream.
 
-A login is an event with both a user_id and an anonymous_id. What was done under an anonymous id without a user_id
-joins the history of the customer who logs in next under that id, or at the same moment, whenever that is; of two who
-log in at one moment, of the one whose id comes first. It also stays in the anonymous id's own history.
+A login is an event with both a user_id and an anonymous_id. Events under an anonymous id without a user_id join the
+history of the customer who logs in next under that id, or at the same time, however late; if two log in at the same
+time, that of the one whose id comes first. They also stay in the history of the anonymous id.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -12,7 +12,7 @@ from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 
 
 def is_login() -> Column:
-    """True for events that say who an anonymous id is. Never null."""
+    """True for events that identify an anonymous id. Never null."""
     return F.col("user_id").isNotNull() & F.col("anonymous_id").isNotNull()
 
 
@@ -24,10 +24,10 @@ def anonymous_shopper() -> Column:
 def joined_sessions(events: DataFrame) -> DataFrame:
     """The EVENTS rows without user_id that join a customer's history, as the customer's.
 
-    They are known no earlier than the login. Takes all `events` it is given: the caller cuts them at a date.
+    They become known no earlier than the login. Uses all `events` that are passed: the caller cuts them at a date.
     """
     known = events.where("anonymous_id is not null")
-    # Most sources know no logins: only ids that have one are sorted.
+    # Most sources have no logins: only ids that have one are sorted.
     logins = known.where(is_login()).select("anonymous_id").distinct()
     onwards = Window.partitionBy("anonymous_id").orderBy("event_time", is_login(), "user_id")
     onwards = onwards.rowsBetween(Window.currentRow, Window.unboundedFollowing)
@@ -43,5 +43,5 @@ def joined_sessions(events: DataFrame) -> DataFrame:
 
 
 def with_joined_sessions(events: DataFrame) -> DataFrame:
-    """`events` and, as rows of their own, the `joined_sessions` among them."""
+    """`events` and, as additional rows, their `joined_sessions`."""
     return events.unionByName(joined_sessions(events))

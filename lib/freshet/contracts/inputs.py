@@ -1,4 +1,4 @@
-"""How the files of a source are written. Said in its mapping, used by whoever reads them."""
+"""The file format of a source, as its mapping describes it and readers use it."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ BROKEN_RECORD = "_broken_record"
 """Column of raw text records that could not be parsed: the whole line. Null where the record is well formed."""
 
 RAW_TEXT, IS_LARGE = "_freshet_raw", "_freshet_is_large"
-"""Columns of records that come as texts of their own: the text, cut where it is too large, and whether it is."""
+"""Columns of records that arrive as texts: the text, cut if it is too large, and whether it is too large."""
 
 MOST_RECORD_CHARACTERS = 1_000_000
 """A larger record is refused unread: Kafka's own limit of a message is a megabyte too."""
 
 SHOWN_CHARACTERS = 10_000
-"""Characters of an unusable record that are kept for a person to look at."""
+"""Characters of an unusable record that are kept for inspection."""
 
 TOO_LARGE = f"larger than {MOST_RECORD_CHARACTERS:,} characters; its beginning is kept"
 
@@ -24,7 +24,7 @@ FORMATS = ("csv", "json", "parquet", "delta")
 
 @dataclass(frozen=True)
 class InputFormat:
-    """Format and dialect of input files; what does not apply to a format is ignored there.
+    """Format and dialect of input files; options that do not apply to a format are ignored.
 
     `files` is a glob relative to the input when that is a folder, None for all files of the format.
     `column_names` None means that the first line of each CSV file is its header. `uneven_rows` accepts CSV lines with
@@ -44,6 +44,6 @@ class InputFormat:
 
 
 def kept_text(text: Column) -> tuple[Column, Column]:
-    """The text of a record, its beginning where it is too large, and whether it is."""
+    """The text of a record (its beginning if it is too large), and whether it is too large."""
     is_large = F.length(text) > MOST_RECORD_CHARACTERS
     return F.when(is_large, F.left(text, F.lit(SHOWN_CHARACTERS))).otherwise(text), is_large

@@ -1,4 +1,4 @@
-"""Tables that models make: factors, lists, neighbours, probabilities, segments."""
+"""Tables of model outputs: factors, lists, neighbours, probabilities, segments."""
 
 from pyspark.sql.types import (
     ArrayType,
@@ -27,12 +27,12 @@ LIST_ITEM = StructType(
         StructField("reason", StringType()),
     ]
 )
-"""One place of a list: position from 1; score comparable within one list only; reason in words."""
+"""One item of a list: position from 1; score comparable within one list only; reason in words."""
 
 NEIGHBOUR = StructType(LIST_ITEM.fields[:3])
 
 REASONS = ("bought_before", "similar_to", "taste", "popular_now")
-"""What a reason begins with; similar_to is followed by a colon and the item that led here."""
+"""Starts of reasons; similar_to is followed by a colon and the item of the shopper's history."""
 
 _FACTORS = Column("factors", ArrayType(FloatType()), "the vector; its length is the rank of the model", required=True)
 
@@ -63,11 +63,11 @@ USER_FACTORS = TableContract(
 )
 
 _LIST_COLUMNS = (
-    Column("generated_at", TIME, "wall time of the making; left out of comparisons", "UTC", required=True),
-    Column("event_clock", TIME, "moment against which ages of events were taken", "UTC", required=True),
+    Column("generated_at", TIME, "wall time at which it was made; left out of comparisons", "UTC", required=True),
+    Column("event_clock", TIME, "time to which the ages of events refer", "UTC", required=True),
     Column("generation", COUNT, "rises with every promotion and roll-back", required=True, minimum=0),
     MODEL_VERSION,
-    Column("source", TEXT, "who made the list", required=True, allowed=("batch", "stream")),
+    Column("source", TEXT, "whether batch or stream made the list", required=True, allowed=("batch", "stream")),
     Column("items", ArrayType(LIST_ITEM), "the list, best first; positions 1, 2, 3 ...", required=True),
 )
 
@@ -87,11 +87,11 @@ RECOMMENDATION_UPDATES = TableContract(
         Column("batch_id", COUNT, "micro-batch of that query", required=True, minimum=0),
         *_LIST_COLUMNS,
         Column("caused_by_event_time", TIME, "newest event in the list's history", "UTC", required=True),
-        Column("caused_by_received_time", TIME, "when that event was known", "UTC", required=True),
-        Column("epoch", COUNT, "number of the compaction that will take this list in", required=True, minimum=0),
+        Column("caused_by_received_time", TIME, "when that event was received", "UTC", required=True),
+        Column("epoch", COUNT, "number of the compaction that will merge this list", required=True, minimum=0),
     ),
     key=("user_id", "query_id", "batch_id"),
-    # What a compaction has taken in is dropped by partition, without a look into its files.
+    # Lists that a compaction has merged are dropped by partition, without reading files.
     partition_by=("epoch",),
     log_days=1,
 )
@@ -109,11 +109,11 @@ SIMILAR_ITEMS = TableContract(
 
 POPULAR_ITEMS = TableContract(
     name="popular_items",
-    row="a place in a ranked list of popular items",
+    row="a position in a ranked list of popular items",
     columns=(
         Column("scope", TEXT, "all, or a category path", required=True),
         Column("window", TEXT, "7d, 30d or all", required=True),
-        Column("position", WHOLE, "place in the list, from 1", required=True, minimum=1),
+        Column("position", WHOLE, "position in the list, from 1", required=True, minimum=1),
         ITEM,
         Column("score", NUMBER, "distinct shoppers with a target event in the window", "shoppers", required=True),
         AS_OF,

@@ -16,17 +16,17 @@ from freshet.contracts.table import Column, TableContract
 TEXT, WHOLE, COUNT, NUMBER, TIME = StringType(), IntegerType(), LongType(), DoubleType(), TimestampType()
 
 TASKS = ("next_baskets", "new_items", "propensity", "segments", "live")
-"""next_baskets: repeats allowed; new_items: what a shopper had before is neither candidate nor truth."""
+"""next_baskets: repeats allowed; new_items: items that a shopper had before are neither candidates nor truth."""
 
 EVALUATION_RESULTS = TableContract(
     name="evaluation_results",
     row="one figure",
     columns=(
-        Column("run_id", TEXT, "run that measured it", required=True),
-        Column("task", TEXT, "what is judged", required=True, allowed=TASKS),
-        Column("model", TEXT, "model, baseline or list that is judged", required=True),
-        Column("metric", TEXT, "as in ndcg, recall, auc", required=True),
-        Column("k", WHOLE, "length of list; 0 where there is none", required=True, minimum=0),
+        Column("run_id", TEXT, "run that computed it", required=True),
+        Column("task", TEXT, "the prediction task", required=True, allowed=TASKS),
+        Column("model", TEXT, "model, baseline or list that is evaluated", required=True),
+        Column("metric", TEXT, "such as ndcg, recall, auc", required=True),
+        Column("k", WHOLE, "list length; 0 for metrics without one", required=True, minimum=0),
         Column("value", NUMBER, "the figure"),
         Column("low", NUMBER, "lower end of the 95 % bootstrap interval over shoppers"),
         Column("high", NUMBER, "upper end of that interval"),
@@ -52,7 +52,7 @@ MODEL_DECISIONS = TableContract(
 )
 
 STREAM_JOBS = ("events", "items", "lists")
-"""events: records of events are taken in; items: records about items; lists: lists are made."""
+"""events: records of events are ingested; items: records about items are ingested; lists: lists are made."""
 
 _MICRO_BATCH = (
     Column("query_id", TEXT, "id of the streaming query", required=True),
@@ -76,21 +76,21 @@ _MICRO_BATCH = (
     Column(
         "state_shoppers",
         COUNT,
-        "shoppers in the state, anonymous ones among them; null but for lists",
+        "shoppers in the state, with anonymous ones; only for lists, else null",
         "shoppers",
         minimum=0,
     ),
     Column(
         "backlog",
         COUNT,
-        "records that waited in the topic after the micro-batch before; null for other sources",
+        "records that waited in the topic after the previous micro-batch; null for other sources",
         "records",
         minimum=0,
     ),
     Column("latency_p50_s", NUMBER, "median time from an event's receipt to its list being readable", "s"),
     Column("latency_p95_s", NUMBER, "the 95th percentile of that", "s"),
     Column("seconds", NUMBER, "time from the batch's start to its rows being readable", "s", required=True, minimum=0),
-    Column("model_version", TEXT, "model that made the lists; null where none did"),
+    Column("model_version", TEXT, "model that made the lists; null if there was none"),
 )
 
 STREAM_METRICS = TableContract(

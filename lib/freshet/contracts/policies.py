@@ -1,5 +1,5 @@
-"""What a list may hold. A policy is also the name of the task by which its lists are judged."""
+"""Policies: which items a list may contain. A policy is also the name of the task that evaluates its lists."""
 
 NEXT_BASKETS, NEW_ITEMS = "next_baskets", "new_items"
 POLICIES = (NEXT_BASKETS, NEW_ITEMS)
-"""next_baskets: what a shopper had before may come again; new_items: it is left out."""
+"""next_baskets: items that a shopper had before may be repeated; new_items: they are left out."""

@@ -6,7 +6,7 @@ from freshet.contracts.table import TableContract
 
 HEAD = """# Tables
 
-All tables that Freshet makes, in the order of the flow. Generated from the contracts by `scripts/generate.sh`; key
+All tables of Freshet, in the order of the flow. Generated from the contracts by `scripts/generate.sh`; key
 columns are in bold.
 
 """

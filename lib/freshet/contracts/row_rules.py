@@ -1,6 +1,6 @@
-"""The rules of a contract for rows, as Spark and as Arrow check them, whoever writes.
+"""The rules of a contract for rows, checked by Spark or by Arrow, for all writers.
 
-Both readings of each rule stand side by side: what one writer refuses, every other refuses too, in the same words.
+Both forms of each rule are kept together: rows that one writer refuses are refused by every other, in the same words.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from freshet.contracts.table import Column, TableContract
 
 
 def spark_rules(contract: TableContract) -> dict[str, SparkColumn]:
-    """By rule, in words, a column that is true where a row of a Spark frame breaks it, else false."""
+    """By rule, in words, a column that is true for a row of a Spark frame that breaks it, else false."""
     found = {}
     for column in contract.checked_columns:
         value, broken = F.col(column.name), []
@@ -63,17 +63,17 @@ def _broken_by_spark(rows: DataFrame, contract: TableContract) -> dict[str, int]
 
 
 def arrow_problems(rows: pa.Table, contract: TableContract) -> list[str]:
-    """Every rule that rows of an Arrow table break, with the number of rows and of repeated keys."""
+    """Every rule that rows of an Arrow table break, with the number of rows or of repeated keys."""
     return in_sentences(broken_by_arrow(rows, contract), contract)
 
 
 def spark_problems(rows: DataFrame, contract: TableContract) -> list[str]:
-    """`arrow_problems` of a Spark frame. Runs two jobs."""
+    """`arrow_problems` for a Spark frame. Runs two jobs."""
     return in_sentences(_broken_by_spark(rows, contract), contract)
 
 
 def in_sentences(broken: Mapping[str, int], contract: TableContract) -> list[str]:
-    """What `broken_by_arrow` has found, as sentences."""
+    """The result of `broken_by_arrow` as sentences."""
     return [
         f"{rule}: {count} keys are repeated" if rule == contract.key_rule else f"{rule}: {count} rows break this"
         for rule, count in broken.items()

@@ -1,4 +1,4 @@
-"""Who a shopper is, and what a shopper's history looks like, as expressions shared by batch and stream."""
+"""The key of a shopper and the form of a history, as expressions shared by batch and stream."""
 
 import operator
 from functools import reduce
@@ -10,7 +10,7 @@ from pyspark.sql.types import ArrayType, LongType, StringType, StructField, Stru
 from freshet.contracts.events import LEFT_OUT_FLAGS
 
 ANONYMOUS_PREFIX = "anon:"
-"""Before an anonymous id in the `user_id` of list tables. Ids of known customers that begin so are refused."""
+"""Prefix of an anonymous id in the `user_id` of list tables. Ids of customers with this prefix are refused."""
 
 HISTORY_ENTRY = StructType(
     [
@@ -21,31 +21,31 @@ HISTORY_ENTRY = StructType(
         StructField("order_id", StringType()),
     ]
 )
-"""One thing a shopper did. What happened, never a finished weight: weights belong to the model."""
+"""One event of a shopper. It holds what happened and no computed weight: weights belong to the model."""
 
 HISTORY = ArrayType(HISTORY_ENTRY)
 
 
 def shopper_id() -> Column:
-    """The `user_id` of list tables: the known customer, else the marked anonymous id; null when neither is known."""
+    """The `user_id` of list tables: the customer's id, else the marked anonymous id; null if there is neither."""
     return F.coalesce(F.col("user_id"), F.concat(F.lit(ANONYMOUS_PREFIX), F.col("anonymous_id")))
 
 
 def entry_key() -> Column:
-    """A hash of the event and its item line: distinguishes the entries of a history, and orders those of one moment.
+    """A hash of the event and its item line: distinguishes the entries of a history, and orders those of equal time.
 
-    Two of a shopper's thousands of entries share one of its 2^64 values about never.
+    A collision between two of a shopper's thousands of entries, among 2^64 values, is practically impossible.
     """
     return F.xxhash64("event_id", "item_position")
 
 
 def order_id() -> Column:
-    """What counts once per shopper, item and event name: the transaction, else the event itself."""
+    """The unit that counts once per shopper, item and event name: the transaction, else the event itself."""
     return F.coalesce(F.col("transaction_id"), F.col("event_id"))
 
 
 def counts_as_taste() -> Column:
-    """True for events of a known shopper with a product: what histories are made of, in batch and stream alike.
+    """True for events with a shopper and a product, which histories consist of, in batch and stream.
 
     Never null. Lines flagged non_product (postage, fees, tests), events flagged bot and events without shopper or item
     do not count.
@@ -72,7 +72,7 @@ def history_entry() -> Column:
 def newest_history(entry: Column, max_events: int) -> Column:
     """Aggregate: the newest `max_events` entries of a group, newest first, ties by entry_key.
 
-    Native and bounded. Duplicates must be gone before it; null entries do not count.
+    Native and bounded. Duplicates must be removed before; null entries do not count.
     """
-    place = F.struct(entry["event_time"], entry["entry_key"])
-    return F.max_by(entry, F.when(entry.isNotNull(), place), max_events)
+    order = F.struct(entry["event_time"], entry["entry_key"])
+    return F.max_by(entry, F.when(entry.isNotNull(), order), max_events)

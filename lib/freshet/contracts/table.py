@@ -1,7 +1,7 @@
-"""TableContract: what a table holds, said once and used everywhere.
+"""TableContract: the single definition of a table.
 
-One contract serves six uses: the table's creation, the check on reading, the check and column order on writing,
-the merge key, the row factory of the tests and the generated table reference.
+One contract has six uses: the table's creation, the check on reading, the check and column order on writing, the merge
+key, the row factory of the tests and the generated table reference.
 """
 
 from collections import Counter
@@ -23,15 +23,16 @@ from pyspark.sql.types import (
 from freshet.core.errors import ContractError, listed
 
 _COMMITS_PER_CHECKPOINT = 50
-"""Of streamed tables. A checkpoint costs an append about 0.03 s, and every commit since one is a file to read."""
+"""Commits between checkpoints of streamed tables. A checkpoint costs an append about 0.03 s, and every commit since the
+last one is a file to read."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its type, what it means, its unit and the values it may take.
+    """One column: its type, meaning, unit and allowed values.
 
-    `minimum` and `maximum` are inclusive; `allowed` lists all values of a closed set. A null passes every
-    check but `required`. NaN is a value of no column.
+    `minimum` and `maximum` are inclusive; `allowed` lists all values of a closed set. A null passes every check except
+    `required`. NaN is not allowed in any column.
     """
 
     name: str
@@ -63,9 +64,9 @@ class Column:
 
 @dataclass(frozen=True)
 class TableContract:
-    """A table: one row is what, which columns, which key. `key` columns are required and unique together.
+    """A table: the meaning of a row, its columns and its key. `key` columns are required and unique together.
 
-    A table that micro-batches write says how many days its log is kept, in `log_days`; any other has 0.
+    `log_days` is the number of days that the log of a table written by micro-batches is kept; 0 for other tables.
     """
 
     name: str
@@ -89,25 +90,25 @@ class TableContract:
 
     @property
     def streamed(self) -> bool:
-        """Whether micro-batches write the table, thousands of commits a day."""
+        """Whether micro-batches write the table, with thousands of commits a day."""
         return self.log_days > 0
 
     @property
     def measured(self) -> list[str]:
-        """Columns of which each file's ends are known: the key and times, but for those that part the table."""
+        """Columns with minimum and maximum per file: the key and times, without the partition columns."""
         by_name = (c.name for c in self.columns if c.name in self.key or isinstance(c.type, TimestampType))
         return [name for name in by_name if name not in self.partition_by]
 
     @property
     def table_properties(self) -> dict[str, str]:
-        """Of the Delta table: statistics, by which readers skip files, of keys and times alone.
+        """Properties of the Delta table: statistics, by which readers skip files, for keys and times alone.
 
-        Those of all columns would take longer to make than the columns to write. The log of a streamed table is kept
-        for its `log_days` instead of 30, in which it would grow to a million files.
+        Statistics of all columns would take longer to compute than the columns to write. The log of a streamed table is
+        kept for its `log_days` instead of 30, in which it would grow to a million files.
         """
         properties = {"delta.dataSkippingStatsColumns": ",".join(self.measured)}
         if self.streamed:
-            # Of removed files the log need not know longer than of commits; readers list up to an interval of them.
+            # Removed files need not stay in the log longer than commits; readers list up to an interval of them.
             kept = f"interval {self.log_days} days"
             properties["delta.logRetentionDuration"] = kept
             properties["delta.deletedFileRetentionDuration"] = kept
@@ -118,7 +119,7 @@ class TableContract:
         """Every missing, extra or mistyped column of `schema` against this contract."""
         found = {field.name: field.dataType for field in schema.fields}
         times = Counter(schema.fieldNames())
-        problems = [f"column {name} stands there {count} times" for name, count in times.items() if count > 1]
+        problems = [f"column {name} occurs {count} times" for name, count in times.items() if count > 1]
         for column in self.columns:
             if column.name not in found:
                 problems.append(f"column {column.name} ({column.type.simpleString()}) is missing")
@@ -131,7 +132,7 @@ class TableContract:
         return problems
 
     def addable(self, schema: StructType) -> list[Column]:
-        """Columns that `schema`, of an older product, lacks and that may be added: those that take null."""
+        """Columns that `schema`, of an older version, lacks and that may be added: those that accept null."""
         found = set(schema.fieldNames())
         return [c for c in self.columns if c.name not in found and not c.required and c.name not in self.key]
 
@@ -152,7 +153,7 @@ class TableContract:
 
     @cached_property
     def checked_columns(self) -> list[Column]:
-        """The columns with the rules that rows are checked by: those of the key are required."""
+        """The columns with the rules for checking rows: those of the key are required."""
         return [replace(c, required=True) if c.name in self.key else c for c in self.columns]
 
     @property
@@ -162,7 +163,7 @@ class TableContract:
 
 
 def same_type(found: DataType, wanted: DataType) -> bool:
-    """Equal types, whatever the nullability of nested fields says."""
+    """Whether types are equal, ignoring the nullability of nested fields."""
     if isinstance(found, ArrayType) and isinstance(wanted, ArrayType):
         return same_type(found.elementType, wanted.elementType)
     if isinstance(found, MapType) and isinstance(wanted, MapType):

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, logs, threads, the Spark session."""
+"""The foundation of all other packages: errors, logs, threads, the Spark session."""

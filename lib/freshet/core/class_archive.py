@@ -1,8 +1,8 @@
 """python -m freshet.core.class_archive FOLDER: archives the classes that a session loads, next to the jars in FOLDER.
 
-Spark loads some 15,000 classes before it has written its first table, and checks each anew in every process. The JVM
-can keep them as they are in memory (application class-data sharing, JEP 350) and starts a third faster from that.
-The archive holds for one Java and these jars; for others it is not used, and everything works as without it.
+Spark loads some 15,000 classes before it has written its first table, and every process verifies each of them again.
+The JVM can archive them in their in-memory form (application class-data sharing, JEP 350), and then starts a third
+faster. The archive is valid for one Java and these jars; others ignore it, and everything works as without it.
 """
 
 import os
@@ -19,26 +19,26 @@ from freshet.core.session import CLASS_ARCHIVE, local_session
 
 
 def write_class_archive(jars: Path, scratch: Path) -> Path:
-    """Makes the archive from a session that does a little of everything; the file. Replaces an earlier one."""
-    made, old = scratch / CLASS_ARCHIVE, jars / CLASS_ARCHIVE
-    old.unlink(missing_ok=True)
+    """Makes the archive from a session that does a little of everything. Returns the file; replaces an earlier one."""
+    new, archive = scratch / CLASS_ARCHIVE, jars / CLASS_ARCHIVE
+    archive.unlink(missing_ok=True)
     os.environ["FRESHET_JARS"] = str(jars)
-    os.environ["FRESHET_JAVA_OPTIONS"] = f'"-XX:ArchiveClassesAtExit={made}" -XX:TieredStopAtLevel=1'
+    os.environ["FRESHET_JAVA_OPTIONS"] = f'"-XX:ArchiveClassesAtExit={new}" -XX:TieredStopAtLevel=1'
     spark = local_session("freshet-classes", "local[2]", scratch=scratch / "spark")
-    _tour(spark, scratch)
+    _exercise(spark, scratch)
     gateway = spark.sparkContext._gateway
     assert gateway is not None
     spark.stop()
     gateway.shutdown()
-    # The JVM ends with its input, and writes the archive on its way out.
+    # The JVM exits when its input is closed, and writes the archive before that.
     gateway.proc.stdin.close()
     gateway.proc.wait(timeout=300)
-    return made.replace(old)
+    return new.replace(archive)
 
 
-def _tour(spark: SparkSession, scratch: Path) -> None:
-    """What most jobs do: tables, joins, windows, Arrow batches, JSON, micro-batches."""
-    table, lines, taken = (str(scratch / name) for name in ("table", "lines", "taken"))
+def _exercise(spark: SparkSession, scratch: Path) -> None:
+    """Does what most jobs do: tables, joins, windows, Arrow batches, JSON, micro-batches."""
+    table, lines, streamed = (str(scratch / name) for name in ("table", "lines", "streamed"))
     rows = spark.range(100).select(
         F.concat(F.lit("u"), F.col("id") % 7).alias("user"),
         F.col("id").cast("double").alias("value"),
@@ -56,11 +56,11 @@ def _tour(spark: SparkSession, scratch: Path) -> None:
     joined.withColumn("place", newest).where("place < 3").persist().count()
     stored.select("user", "value").mapInArrow(_unchanged, "user string, value double").toArrow()
     stored.write.mode("overwrite").json(lines)
-    arriving = spark.readStream.schema(stored.schema).json(lines).withWatermark("time", "1 hour")
-    states = arriving.groupBy("user").agg(*totals)
+    stream = spark.readStream.schema(stored.schema).json(lines).withWatermark("time", "1 hour")
+    states = stream.groupBy("user").agg(*totals)
 
     def write(batch: DataFrame, _: int) -> None:
-        batch.write.format("delta").mode("append").save(taken)
+        batch.write.format("delta").mode("append").save(streamed)
 
     query = states.writeStream.outputMode("update").trigger(availableNow=True).foreachBatch(write)
     query.option("checkpointLocation", str(scratch / "checkpoint")).start().awaitTermination()

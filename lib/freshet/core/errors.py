@@ -1,6 +1,6 @@
 """Freshet's own errors: what was expected, what was found, where, and what to do about it.
 
-Every mistake of a user ends in one of these and is printed as one line, never as a stack trace.
+Every user error ends in one of these and is printed as one line, never as a stack trace.
 """
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
@@ -8,7 +8,7 @@ NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
 class FreshetError(Exception):
-    """Base of all errors that a user can cause and mend.
+    """Base of all errors that a user can cause and correct.
 
     `where` names the file, row, key or table; `do` says what to do next. All parts but `what` are optional.
     """
@@ -38,11 +38,11 @@ class MappingError(FreshetError):
 
 
 class SettingsError(FreshetError):
-    """A settings file or a `--set` holds an unknown, missing or impossible value."""
+    """A settings file or a `--set` has an unknown, missing or invalid value."""
 
 
 class ContractError(FreshetError):
-    """A table or a frame does not keep its contract; lists every mismatch at once."""
+    """A table or a DataFrame does not match its contract; lists all mismatches at once."""
 
 
 class BusyError(FreshetError):
@@ -54,15 +54,15 @@ class StateError(FreshetError):
 
 
 class SetupError(FreshetError):
-    """The machine lacks something Freshet needs (Java, jars, disk space, rights)."""
+    """Something that Freshet needs is missing on the machine (Java, jars, disk space, rights)."""
 
 
 class TransientError(SetupError):
-    """What a service needs from outside does not answer; it may do so later, so a service tries again."""
+    """Something outside that a service needs does not answer; it may do so later, so the service tries again."""
 
 
 class DataTooSmallError(FreshetError):
-    """The data do not suffice for a model; the run goes on without it and says so."""
+    """The data are not sufficient for a model; the run continues without it and says so."""
 
 
 class DeclarationError(FreshetError):

@@ -1,4 +1,4 @@
-"""Logging: our own lines to a file in the home, warnings of others kept away from the user's terminal."""
+"""Logging to a file in the home; warnings of libraries do not reach the user's terminal."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""Things that are found by their name: the registry of item models, and that of terms."""
+"""Registries of objects by name: used for item models and for terms."""
 
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
@@ -7,7 +7,7 @@ from freshet.core.errors import StateError
 
 
 class Named(Protocol):
-    """Whatever has a name."""
+    """An object with a name."""
 
     name: str
 
@@ -16,46 +16,46 @@ T = TypeVar("T", bound=Named)
 
 
 class NameRegistry(Generic[T]):
-    """Things by name, in the order in which they were added. `kind` says in errors what they are."""
+    """Objects by name, in the order in which they were added. `kind` says in errors what they are."""
 
-    def __init__(self, kind: str, *things: T) -> None:
+    def __init__(self, kind: str, *entries: T) -> None:
         self.kind = kind
-        self._things: dict[str, T] = {}
-        for thing in things:
-            self.add(thing)
+        self._entries: dict[str, T] = {}
+        for entry in entries:
+            self.add(entry)
 
-    def add(self, thing: T) -> None:
-        """Adds a thing under its name. Raises StateError where the name is taken by another one."""
-        if self._things.get(thing.name, thing) is not thing:
-            raise StateError(f"there are two of this name: {self.kind} {thing.name}", do="Rename one of them")
-        self._things[thing.name] = thing
+    def add(self, entry: T) -> None:
+        """Adds an object under its name. Raises StateError if another object has that name."""
+        if self._entries.get(entry.name, entry) is not entry:
+            raise StateError(f"two entries have the same name: {self.kind} {entry.name}", do="Rename one of them")
+        self._entries[entry.name] = entry
 
-    def remove(self, thing: T) -> None:
-        """Takes a thing out; nothing happens where it is not in."""
-        if self._things.get(thing.name) is thing:
-            del self._things[thing.name]
+    def remove(self, entry: T) -> None:
+        """Removes an object; does nothing if it is not registered."""
+        if self._entries.get(entry.name) is entry:
+            del self._entries[entry.name]
 
     def __getitem__(self, name: str) -> T:
-        """Raises StateError for an unknown name: a name never stands for something else."""
-        if name not in self._things:
+        """The object of this name. Raises StateError for an unknown name; there is no fallback."""
+        if name not in self._entries:
             raise self.unknown(name)
-        return self._things[name]
+        return self._entries[name]
 
     def unknown(self, name: str) -> StateError:
-        """The error that says that there is nothing of this name."""
+        """The error for an unknown name."""
         return StateError(
             f"there is no {self.kind} of this name",
             where=name,
-            expected=f"one of {', '.join(self._things)}",
-            do="If a module of your own brings it, name the module in the setting extensions.modules",
+            expected=f"one of {', '.join(self._entries)}",
+            do="If it is defined in a module of your own, add the module to the setting extensions.modules",
         )
 
     def __contains__(self, name: str) -> bool:
-        return name in self._things
+        return name in self._entries
 
     def __iter__(self) -> Iterator[T]:
-        return iter(list(self._things.values()))
+        return iter(list(self._entries.values()))
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._things)
+        return tuple(self._entries)

@@ -1,7 +1,7 @@
 """Parameters: frozen, checked classes, with type, range and meaning next to each field.
 
-`parameters` makes a class a frozen dataclass whose fields are checked by pydantic: no value is converted, but whole
-numbers where numbers are wanted. The description of a field is what conf/base.toml says of it.
+`parameters` turns a class into a frozen dataclass whose fields are checked by pydantic. Values are not converted,
+except whole numbers for fields of type float. The description of a field is its comment in conf/base.toml.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ _CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class ParameterError(ValueError):
-    """What is wrong with the values of a parameter class: a line in `problems` for each."""
+    """Invalid values of a parameter class, with a line in `problems` for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -26,7 +26,7 @@ class ParameterError(ValueError):
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
 def parameters(cls: type[T]) -> type[T]:
-    """The class as a frozen dataclass whose constructor raises ParameterError with all that is wrong."""
+    """The class as a frozen dataclass whose constructor raises ParameterError with all invalid values."""
     checked: Any = dataclass(cls, frozen=True, config=_CONFIG)
     construct, names = checked.__init__, [field.name for field in dataclasses.fields(checked)]
 
@@ -52,10 +52,10 @@ _BOUNDS = {
 
 def _problems(error: ValidationError, names: list[str]) -> list[str]:
     errors = error.errors(include_url=False)
-    # Items that are wrong do not count for pydantic, which then finds too few of them as well.
-    with_wrong_items = {one["loc"][0] for one in errors if len(one["loc"]) > 1}
+    # pydantic does not count invalid items, and would report too few items in addition.
+    with_invalid_items = {one["loc"][0] for one in errors if len(one["loc"]) > 1}
     return [
-        _problem(one, names) for one in errors if one["type"] != "too_short" or one["loc"][0] not in with_wrong_items
+        _problem(one, names) for one in errors if one["type"] != "too_short" or one["loc"][0] not in with_invalid_items
     ]
 
 
@@ -79,7 +79,7 @@ def _problem(error: Any, names: list[str]) -> str:
 
 
 def _place(parts: tuple[int | str, ...], names: list[str]) -> str:
-    """The field, as in weights.purchase or ks[0]; pydantic counts the arguments that were given without a name."""
+    """The field, as in weights.purchase or ks[0]; pydantic identifies positional arguments by number."""
     if parts and isinstance(parts[0], int):
         parts = (names[parts[0]], *parts[1:])
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)

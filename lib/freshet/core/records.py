@@ -1,6 +1,6 @@
-"""What each step did last: a small record per step, written whole or not at all.
+"""The last run of each step: a small record per step, written atomically.
 
-A step whose inputs, settings and code are those of its record has nothing to do; a step that was killed left no
+A step whose inputs, settings and code equal those of its record has nothing to do; a step that was killed left no
 record and is run again.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
-    """A hash of everything that decides a step's result; equal parts give equal hashes in any key order."""
+    """A hash of everything that determines a step's result; it does not depend on the order of keys."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_record(folder: Path, step: str) -> dict[str, Any] | None:
-    """The step's record; None when it never finished, or when the file was damaged: then the step runs again."""
+    """The step's record; None if it never finished or the file is damaged, so that the step runs again."""
     path = folder / f"{step}.json"
     if not path.is_file():
         return None
@@ -36,7 +36,7 @@ def write_record(folder: Path, step: str, record: dict[str, Any]) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that a reader sees the old one or the new one, never a part. A failure leaves no part."""
+    """Writes a text file atomically: a reader sees the old or the new file. A failure leaves no partial file."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as handle:

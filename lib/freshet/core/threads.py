@@ -1,4 +1,4 @@
-"""Work that asks Spark for something, side by side in threads of the driver."""
+"""Running Spark jobs in parallel from threads of the driver."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,25 +13,25 @@ Out = TypeVar("Out")
 
 
 def side_by_side(work: Callable[[In], Out], given: Sequence[In], *, spark: SparkSession, at_once: int) -> list[Out]:
-    """`work` of each, in threads with the pool of this one: tasks of steps that run side by side take turns.
+    """Calls `work` with each of `given` in parallel threads, `at_once` at a time, in the scheduler pool of this thread.
 
-    In the order of `given`; raises what the first of them raised.
+    Returns the results in the order of `given`; raises the error of the first of them that failed.
     """
     with ThreadPoolExecutor(at_once) as pool:
-        # Each with properties of its own: Spark notes in them what a thread is at.
+        # Each thread has its own copy of the local properties, in which Spark keeps what a thread is doing.
         return [one.result() for one in [pool.submit(inheritable_thread_target(spark)(work), each) for each in given]]
 
 
 @contextmanager
 def scheduler_pool(spark: SparkSession, pool: str) -> Iterator[None]:
-    """Within, Spark's tasks of this thread take turns with those of other pools; in one pool the later ones wait."""
+    """Within the block, tasks of this thread take turns with those of other pools; within a pool, later tasks wait."""
     context = spark.sparkContext
     before = context.getLocalProperty(_POOL)
     context.setLocalProperty(_POOL, pool)
     try:
         yield
     finally:
-        context.setLocalProperty(_POOL, before)  # type: ignore[arg-type]  # nothing is none, as Spark documents it
+        context.setLocalProperty(_POOL, before)  # type: ignore[arg-type]  # None is allowed, as Spark documents
 
 
 _POOL = "spark.scheduler.pool"

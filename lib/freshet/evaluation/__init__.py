@@ -1,1 +1,1 @@
-"""How good models and lists are: metrics with intervals, plain baselines, and the gate before a promotion."""
+"""Quality of models and lists: metrics with intervals, plain baselines, and the gate before a promotion."""

@@ -1,4 +1,4 @@
-"""What plain baselines count: strengths of shopper and item under several decays and windows, and the choice of one."""
+"""Strengths for plain baselines, under several decays and windows, and the choice among them."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -12,12 +12,12 @@ _DAY_SECONDS = 86_400
 
 
 def half_life_name(days: float) -> str:
-    """The strength column of a half-life in days, as in hl_180d; 0 is no decay: all."""
+    """The strength column of a half-life in days, as in hl_180d; 0 means no decay: all."""
     return f"hl_{days:g}d" if days else "all"
 
 
 def newest_name(days: float) -> str:
-    """The strength column of the newest order's decay, as in newest_30d; 0 is no decay: any."""
+    """The strength column of the newest order's decay, as in newest_30d; 0 means no decay: any."""
     return f"newest_{days:g}d" if days else "any"
 
 
@@ -54,8 +54,8 @@ def baseline_strengths(
 def baseline_candidates(*, half_lives_days: Iterable[float], windows_days: Iterable[int]) -> tuple[Baseline, ...]:
     """Every family with every strength that suits it.
 
-    Popularity all time and by window; frequency with decayed counts; neighbours with the decay of the newest order,
-    because counts make a shopper's few staples drown what else two shoppers or items share.
+    Popularity of all time and by window; frequency with decayed counts; neighbours with the decay of the newest order,
+    because with counts a shopper's few staples outweigh everything else that two shoppers or items share.
     """
     half_lives = list(dict.fromkeys(half_lives_days))
     windows = ["all", *dict.fromkeys(window_name(days) for days in windows_days)]
@@ -66,10 +66,10 @@ def baseline_candidates(*, half_lives_days: Iterable[float], windows_days: Itera
 
 
 def best_of_families(figures: Mapping[str, float]) -> tuple[Baseline, ...]:
-    """Of each family the member with the highest figure, by baseline name as in frequency/hl_180d; ties by name.
+    """The member of each family with the highest figure, by baseline name as in frequency/hl_180d; ties by name.
 
-    Popularity of all time stays beside the best window, since everybody asks for it. Names that are no baseline's
-    are passed over, so the figures of other models may stay in.
+    Popularity of all time is kept next to the best window, as it is the customary baseline. Names that are not those of
+    baselines are ignored, so figures of other models may be included.
     """
     best: dict[str, tuple[float, str]] = {}
     for name in sorted(figures):

@@ -1,9 +1,10 @@
-"""Plain baselines: what a served list has to beat.
+"""Plain baselines, which a served list must beat.
 
 Popularity, personal frequency, and neighbours of items and of shoppers by cosine or Pearson correlation, each on one
 of several strengths per shopper and item (no decay, a half-life, a recent window). All lists come from two Spark
-tasks that each hold all pairs and share out the strengths: exact sparse kernels, no approximation. The time follows the
-pairs of rows that share a column, for the shoppers who get lists and the items that they can be led to.
+tasks that each hold all pairs and divide the strengths between them: exact sparse kernels, no approximation. The time
+is proportional to the pairs of rows that share a column, for the shoppers who get lists and the items that they can
+reach.
 
 Memory of each: 8 bytes and 8 per strength for each shopper-item pair while reading, then 12 bytes per pair and
 strength as matrices (100 million pairs with 4 strengths: about 9 GB; 1 million: 90 MB), 24 bytes per neighbour that is
@@ -43,7 +44,7 @@ LISTS_SCHEMA = (
 )
 
 _TIE = 1e-9
-"""Weight of popularity in every score: it orders what is otherwise equal and fills lists that run out."""
+"""Weight of popularity in every score: it orders equal scores and fills lists that would be too short."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def baseline_lists(
     no_item = F.lit(None).cast("string").alias("item_id")
     nothing = [F.lit(0.0).alias(name) for name in strengths]
     wanted = users.select("user_id").distinct().select("user_id", no_item, F.lit(True).alias("is_wanted"), *nothing)
-    # A task needs all pairs at once. By number, not by hash: each share is wholly in a task of its own.
+    # A task needs all pairs at once. Partitioned by number, not by hash: each share has a task of its own.
     numbers = F.array(*[F.lit(number) for number in range(len(shares))])
     shared = known.unionByName(wanted).withColumn("share", F.explode(numbers))
     return shared.repartitionById(len(shares), F.col("share")).mapInArrow(made, LISTS_SCHEMA)
@@ -129,12 +130,12 @@ def list_batches(
 
 
 def _shares(baselines: Sequence[Baseline]) -> list[list[Baseline]]:
-    """The baselines in at most two parts of like cost: those of one strength stay together, as they share products."""
+    """The baselines in at most two parts of similar cost; those of one strength share products and stay together."""
     by_strength: dict[str, list[Baseline]] = {}
     for baseline in baselines:
         by_strength.setdefault(baseline.strength, []).append(baseline)
     shares: list[list[Baseline]] = [[], []]
-    # Neighbours are what costs.
+    # Neighbours take most of the time.
     costs = [0, 0]
     for group in sorted(by_strength.values(), key=lambda group: -_cost(group)):
         cheaper = costs.index(min(costs))
@@ -180,23 +181,23 @@ def _best_blocks(
         for family in dict.fromkeys(families):
             for block in kernels.blocks(len(matrices.wanted), 2 * k):
                 shoppers = matrices.wanted[block]
-                own, had = matrix[shoppers], matrices.pairs[shoppers]
+                own, owned = matrix[shoppers], matrices.pairs[shoppers]
                 if family == POPULARITY:
                     popular = kernels.Fill.of(_popularity(matrix) + bonus)
-                    best = kernels.best(csr_matrix(own.shape), csr_matrix((own.shape[1],) * 2), popular, had, k)
+                    best = kernels.best(csr_matrix(own.shape), csr_matrix((own.shape[1],) * 2), popular, owned, k)
                 elif family == FREQUENCY:
-                    best = kernels.best(own, identity(own.shape[1], format="csr"), filled, had, k)
+                    best = kernels.best(own, identity(own.shape[1], format="csr"), filled, owned, k)
                 elif family in near_items:
-                    best = kernels.best(own, near_items[family], filled, had, k)
+                    best = kernels.best(own, near_items[family], filled, owned, k)
                 else:
-                    best = kernels.best(near_users[family][block], matrix, filled, had, k)
+                    best = kernels.best(near_users[family][block], matrix, filled, owned, k)
                 yield Baseline(family, strength), block, dict(zip((NEXT_BASKETS, NEW_ITEMS), best, strict=True))
 
 
 def _near_items(
     families: Sequence[str], matrix: csr_matrix, wanted: NDArray[np.int64], nearness: kernels.Nearness
 ) -> dict[str, csr_matrix]:
-    """By family, [items, items]: how much each item speaks for the items that wanted shoppers can be led to."""
+    """By family, [items, items]: the weight of each item for the items that the wanted shoppers can reach."""
     if not any(family.startswith(ITEM_KNN) for family in families):
         return {}
     targets = kernels.reachable(matrix, wanted)
@@ -211,7 +212,7 @@ def _nearest(
     wanted: NDArray[np.int64],
     nearness: kernels.Nearness,
 ) -> dict[str, csr_matrix]:
-    """Neighbours by family, for the families of this kind; their dot products are made once."""
+    """Neighbours by family, for the families of this kind; their dot products are computed once."""
     similarities = tuple(s for s in (kernels.COSINE, kernels.PEARSON) if f"{kind}_{s}" in families)
     if not similarities:
         return {}
@@ -225,7 +226,7 @@ def _popularity(matrix: csr_matrix) -> NDArray[np.float64]:
 
 
 def _bonus(matrix: csr_matrix) -> NDArray[np.float64]:
-    """[items]: what popularity adds to every score."""
+    """[items]: the part of popularity in every score."""
     popularity = _popularity(matrix)
     return np.asarray(_TIE * popularity / max(popularity.max(initial=0.0), 1.0))
 

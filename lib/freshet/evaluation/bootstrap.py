@@ -2,8 +2,8 @@
 
 Poisson bootstrap (Chamandy et al., "Estimating uncertainty for massive data streams", 2012): in every resample each
 shopper has a weight drawn from Poisson(1), so that no resample needs a total count. The weights are a function of
-shopper, resample and seed alone: they do not depend on the order of rows, and metrics or models of one shopper share
-them, which is what makes differences comparable.
+shopper, resample and seed alone: they do not depend on the order of rows, and all metrics and models of one shopper
+share them, which makes differences comparable.
 """
 
 import math
@@ -24,7 +24,7 @@ _MIX = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint6
 _DRAWS_PER_HASH = 4
 
 _SHOPPERS_AT_ONCE = 4_096
-"""Their weights in 1,000 resamples are 33 MB."""
+"""Shoppers of a block; their weights in 1,000 resamples are 33 MB."""
 
 _GRID = 2.0**32
 """Values are rounded to multiples of 1 / _GRID: sums of up to two million shoppers' values between -1 and 1 are then
@@ -32,7 +32,7 @@ exact in double precision, whatever the order of the addition. The rounding is f
 
 
 def user_hash(seed: int) -> Column:
-    """By what a shopper's weights are drawn: a 64-bit hash of column user_id and the seed."""
+    """The key of a shopper's weights: a 64-bit hash of column user_id and the seed."""
     return F.xxhash64("user_id", F.lit(seed))
 
 
@@ -89,8 +89,8 @@ def _resampled_ends(
 def poisson_weights(user_hashes: NDArray[np.uint64], samples: int) -> NDArray[np.uint8]:
     """[shoppers, samples] draws from Poisson(1), the same for equal hashes.
 
-    Each shopper's draws are 16-bit pieces of the SplitMix64 stream (Steele, Lea and Flood 2014) that begins at the
-    hash, looked up in the distribution's quantiles; probabilities are thus right to 2^-16.
+    Each shopper's draws are 16-bit pieces of the SplitMix64 stream (Steele, Lea and Flood 2014) that starts at the
+    hash, looked up in the distribution's quantiles; probabilities are thus accurate to 2^-16.
     """
     hashes_needed = -(-samples // _DRAWS_PER_HASH)
     state = user_hashes[:, None] + _STEP * np.arange(1, hashes_needed + 1, dtype=np.uint64)[None, :]

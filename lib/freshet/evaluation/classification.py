@@ -1,8 +1,8 @@
-"""How good probabilities are: ranking (AUC, average precision), fit (log loss, Brier), calibration, and a threshold.
+"""Quality of probabilities: ranking (AUC, average precision), fit (log loss, Brier), calibration, and a threshold.
 
-A row of `scored` is one judged case: label (0 or 1) and probability (0 to 1) that the label is 1. Everything is
-computed from counts per distinct probability, exactly, ties included, and without gathering the cases anywhere.
-Rows with a null or NaN in either column are no cases and left out; the count `users` shows it.
+A row of `scored` is one case: label (0 or 1) and probability (0 to 1) that the label is 1. All figures are computed
+from counts per distinct probability, exactly, with ties, and without collecting the cases anywhere. Rows with a null or
+NaN in either column are left out; the count `users` shows how many cases remain.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -15,7 +15,7 @@ CALIBRATION_BINS = 10
 
 _SLICES = 4096
 _LEAST_PROBABILITY = 2.0**-52
-"""Probabilities of 0 and 1 are moved by this much in the log loss, so that one surprise does not make it infinite."""
+"""Probabilities of 0 and 1 are moved by this much in the log loss, so that one wrong case does not make it infinite."""
 
 
 def score_counts(scored: DataFrame) -> DataFrame:
@@ -31,8 +31,8 @@ def score_counts(scored: DataFrame) -> DataFrame:
         .agg(F.count_if(F.col("label") == 1).alias("positives"), F.count_if(F.col("label") != 1).alias("negatives"))
         .withColumn("slice", F.floor(F.col("probability") * _SLICES))
     )
-    # Running totals in two steps, within slices of the probability and over whole slices: one window over all
-    # distinct probabilities would put them all into one task.
+    # Running totals in two steps, within slices of the probability and over whole slices: a single window over all
+    # distinct probabilities would process them all in one task.
     sliced = counts.groupBy("slice").agg(F.sum("positives").alias("p"), F.sum("negatives").alias("n"))
     above = Window.orderBy(F.desc("slice")).rowsBetween(Window.unboundedPreceding, -1)
     offsets = sliced.select(
@@ -168,7 +168,7 @@ def _calibration_error(binned: DataFrame) -> DataFrame:
 def best_f1_threshold(scored: DataFrame) -> float:
     """The distinct probability that makes the highest F1 as threshold; of several, the highest. Runs a Spark job.
 
-    Choose it on data that the model was not judged by. Raises DataTooSmallError without a positive case.
+    Choose it on data that the model is not evaluated on. Raises DataTooSmallError without a positive case.
     """
     counts = score_counts(scored)
     positives = counts.agg(F.sum("positives").alias("all_positives"))

@@ -1,4 +1,4 @@
-"""How good a clustering is."""
+"""Quality of a clustering."""
 
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import DataFrame
@@ -20,5 +20,5 @@ def silhouette(clustered: DataFrame, *, features: str, cluster: str) -> float:
     evaluator = ClusteringEvaluator(
         featuresCol=features, predictionCol=cluster, metricName="silhouette", distanceMeasure="squaredEuclidean"
     )
-    # MLlib wants cluster numbers as doubles.
+    # MLlib expects cluster numbers as doubles.
     return float(evaluator.evaluate(clustered.withColumn(cluster, F.col(cluster).cast("double"))))

@@ -1,4 +1,4 @@
-"""The gate: whether a challenger becomes champion. A pure function of figures, which others measure and act upon."""
+"""The gate: whether a challenger becomes champion. A pure function of figures; callers measure and act."""
 
 import math
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Difference:
-    """The challenger's mean less that of `against` on the same shoppers of a task, with its 95 % interval.
+    """The challenger's mean minus that of `against` on the same shoppers of a task, with its 95 % interval.
 
-    `low` and `high` None: no interval could be computed, then the mean difference decides.
+    `low` and `high` None: no interval could be computed, and the mean difference decides.
     """
 
     task: str
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """The decision, why in words (also when accepted), and every figure that was compared, by name."""
+    """The decision, its reasons in words (also when accepted), and every figure that was compared, by name."""
 
     accepted: bool
     reasons: tuple[str, ...]
@@ -47,31 +47,31 @@ def gate_decision(
     baselines: Sequence[Difference],
     params: GateParameters,
 ) -> GateDecision:
-    """Accepted only when on every task that counts the challenger is worse neither than champion nor than a baseline.
+    """Accepted only if on every task that counts the challenger is not worse than the champion or any baseline.
 
-    `champion` None: there is none yet, and baselines alone decide, by the mean difference: while nothing serves, wide
-    intervals of a small shop must not leave its shoppers without lists. Otherwise not worse means that the lower end
-    of the interval of the paired difference is at least -tolerance; without an interval, the mean difference.
-    Baselines are judged one by one, so that the best of them decides. A task counts when at least `min_users` shoppers
-    were judged; one that does not count is told in the reasons. Refused as well: a figure that is missing, NaN or
-    infinite; a task that counts without a comparison to a baseline or, where there is a champion, to it; where there
-    is a champion, no task that counts.
+    `champion` None: there is none yet, and baselines alone decide, by the mean difference: while nothing serves, the
+    wide intervals of a small shop must not leave its shoppers without lists. Otherwise "not worse" means that the lower
+    end of the interval of the paired difference is at least -tolerance; without an interval, the mean difference. The
+    challenger is compared with each baseline, so that the best of them decides. A task counts if at least `min_users`
+    shoppers were evaluated; the reasons mention a task that does not count. Also refused: a figure that is missing, NaN
+    or infinite; a task that counts without a comparison to a baseline or to an existing champion; with a champion, the
+    case that no task counts.
     """
     refusals: list[str] = []
-    told: list[str] = []
+    notes: list[str] = []
     counting = [judged for judged in challenger if judged.users >= params.min_users]
     for judged in challenger:
         if judged.users < params.min_users:
-            told.append(f"{judged.task}: not counted, {judged.users} shoppers judged and {params.min_users} needed")
+            notes.append(f"{judged.task}: not counted, {judged.users} shoppers judged and {params.min_users} needed")
     if not counting and champion is None:
-        told.append("too few shoppers come back to judge by, and nothing serves yet: it serves until more is known")
+        notes.append("too few shoppers come back to judge by, and nothing serves yet: it serves until more is known")
     elif not counting:
         refusals.append("no task has enough shoppers to judge by")
     for judged in counting:
         if not _is_finite(judged.value):
             refusals.append(f"{judged.task}: {_metric(params)} is {judged.value}, which is no figure")
             continue
-        told.append(f"{judged.task}: {_metric(params)} {judged.value:.4f} over {judged.users} shoppers")
+        notes.append(f"{judged.task}: {_metric(params)} {judged.value:.4f} over {judged.users} shoppers")
         groups = [("a plain baseline", baselines, params.baseline_tolerance)]
         if champion is not None:
             groups.insert(0, ("the champion", champion, params.champion_tolerance))
@@ -81,15 +81,15 @@ def gate_decision(
                 refusals.append(f"{judged.task}: there is no comparison with {name}")
             for difference in mine:
                 words, is_worse = _comparison(difference, tolerance, params, strict=champion is not None)
-                (refusals if is_worse else told).append(words)
+                (refusals if is_worse else notes).append(words)
     if champion is None:
-        told.append("there is no champion yet: baselines alone decide")
+        notes.append("there is no champion yet: baselines alone decide")
     metrics = _metrics(challenger, [*(champion or ()), *baselines])
-    return GateDecision(not refusals, tuple(refusals or told), metrics)
+    return GateDecision(not refusals, tuple(refusals or notes), metrics)
 
 
 def _comparison(difference: Difference, tolerance: float, params: GateParameters, *, strict: bool) -> tuple[str, bool]:
-    """What the comparison says in words, and whether the challenger is worse; by the mean unless `strict`."""
+    """The comparison in words, and whether the challenger is worse; by the mean unless `strict`."""
     where = f"{difference.task}: against {difference.against}"
     if not _is_finite(difference.value):
         return f"{where} the difference in {_metric(params)} is {difference.value}, which is no figure", True
@@ -115,11 +115,11 @@ def _is_finite(value: float | None) -> TypeGuard[float]:
 
 
 def _metrics(challenger: Sequence[Judged], differences: Sequence[Difference]) -> dict[str, float]:
-    """Every figure that is known, as in next_baskets.value and next_baskets.champion.low."""
+    """Every available figure, as in next_baskets.value and next_baskets.champion.low."""
     named = {f"{judged.task}.value": judged.value for judged in challenger}
     named |= {f"{judged.task}.users": float(judged.users) for judged in challenger}
     for difference in differences:
-        place = f"{difference.task}.{difference.against}"
-        named |= {f"{place}.difference": difference.value, f"{place}.low": difference.low}
-        named[f"{place}.high"] = difference.high
+        prefix = f"{difference.task}.{difference.against}"
+        named |= {f"{prefix}.difference": difference.value, f"{prefix}.low": difference.low}
+        named[f"{prefix}.high"] = difference.high
     return {name: value for name, value in named.items() if value is not None}

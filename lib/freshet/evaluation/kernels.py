@@ -1,9 +1,9 @@
-"""Neighbours and best items of the plain baselines: sparse matrices on one machine's memory, no Spark.
+"""Neighbours and best items of the plain baselines: sparse matrices in the memory of one machine, no Spark.
 
-Strengths are a sparse matrix [shoppers, items] of values >= 0. The work follows the pairs of rows that share a column,
-and not all pairs of rows: no row as wide as the catalogue is made for each shopper or item, and what is kept of each is
-as many entries as asked for. Similarities and scores are rounded to single precision, so that values that are equal by
-definition are equal in fact, however their sums were added up.
+Strengths are a sparse matrix [shoppers, items] of values >= 0. The work is proportional to the pairs of rows that share
+a column, and not to all pairs of rows: no shopper or item needs a row as wide as the catalogue, and only as many
+entries are kept for each as requested. Similarities and scores are rounded to single precision, so that values that are
+equal by definition compare as equal, in whatever order their sums were computed.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _BLOCK_VALUES = 4_000_000
 
 
 def blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of rows such that a block of so many columns keeps to the limit; at least one row each."""
+    """Slices of rows such that a block with this many columns stays within the limit; at least one row each."""
     height = max(1, _BLOCK_VALUES // max(columns, 1))
     for start in range(0, rows, height):
         yield slice(start, min(start + height, rows))
@@ -31,7 +31,7 @@ def blocks(rows: int, columns: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Nearness:
-    """How neighbours are found: `count` of them; see `nearest` for `shrinkage` and `asymmetry`."""
+    """Parameters of neighbours: their `count`; see `nearest` for `shrinkage` and `asymmetry`."""
 
     count: int
     shrinkage: float
@@ -45,14 +45,14 @@ def nearest(
 
     With x a wanted row and y any row, both of length n: cosine = x.y / (|x||y|);
     pearson = (x.y - sum(x) sum(y) / n) / (sd(x) sd(y)), where sd(x)^2 = x.x - sum(x)^2 / n: the correlation over all
-    n places, zeros included. Two rows without a common place have a dot product of 0, hence no positive correlation:
-    the rows that share a place hold every neighbour there is. In both, the divisor is
+    n columns, with zeros. Two rows without a common column have a dot product of 0, hence no positive correlation: all
+    neighbours are among the rows that share a column. In both, the divisor is
     |x|^(2 - asymmetry) |y|^asymmetry + shrinkage (Aiolli 2013; Bell and Koren 2007): asymmetry 1 and shrinkage 0 are
     the plain measures, more shrinkage (in units of a dot product) damps pairs with little evidence, more asymmetry
-    trusts neighbours with much on record less.
+    trusts neighbours with long vectors less.
 
     Only positive similarities count; equal ones go to the lower row. Rows that are zero, or constant for pearson, have
-    no neighbours. The row itself comes on top of the count, with its own value: that is what repeats live on.
+    no neighbours. The row itself comes in addition to the `count` others, with its own value; repeats depend on it.
     """
     transposed = vectors.T.tocsr()
     shifts, lengths = (np.array(each) for each in zip(*[_measure(vectors, name) for name in similarities], strict=True))
@@ -83,7 +83,7 @@ def _measure(vectors: csr_matrix, similarity: str) -> tuple[NDArray[np.float64],
         return np.zeros_like(squares), np.sqrt(squares)
     shift = np.asarray(vectors.sum(axis=1)).ravel() / np.sqrt(vectors.shape[1])
     spread = squares - shift * shift
-    # What cancellation leaves of a constant row is not a spread.
+    # The spread of a constant row is only cancellation error.
     return shift, np.sqrt(np.where(spread > 1e-12 * squares, spread, 0.0))
 
 
@@ -97,7 +97,7 @@ def _sparse(columns: NDArray[np.int64], values: NDArray[np.floating], width: int
 
 
 def reachable(vectors: csr_matrix, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """In rising order, the columns that share a row with a column of these rows: all that neighbours can lead to."""
+    """In rising order, the columns that share a row with a column of these rows: all that neighbours can reach."""
     own = np.unique(vectors[rows].indices)
     sharing = np.unique(vectors.T.tocsr()[own].indices)
     return np.unique(vectors[sharing].indices).astype(np.int64)
@@ -113,7 +113,7 @@ def by_neighbour(neighbours: csr_matrix, rows: NDArray[np.int64]) -> csr_matrix:
 
 @dataclass(frozen=True)
 class Fill:
-    """What every item has for every shopper, [items], and the items by it: highest first, ties by lower column."""
+    """Values [items] that are the same for all shoppers, and the items by them: highest first, ties by lower column."""
 
     values: NDArray[np.float64]
     order: NDArray[np.int64]
@@ -124,13 +124,13 @@ class Fill:
 
 
 def best(
-    left: csr_matrix, right: csr_matrix, fill: Fill, had: csr_matrix, k: int
+    left: csr_matrix, right: csr_matrix, fill: Fill, owned: csr_matrix, k: int
 ) -> tuple[Found[np.float64], Found[np.float64]]:
-    """Columns and values [shoppers, min(k, items)] of the highest of left @ right + fill, twice: of all items, and
-    without those that the shopper has in `had`.
+    """Columns and values [shoppers, min(k, items)] of the highest of left @ right + fill, twice: over all items, and
+    without those that the shopper has in `owned`.
 
-    Both factors are >= 0, and so is `fill`. The product is rounded to single precision; ties go to the lower column. Of
-    fewer items the last values are minus infinity.
+    Both factors are >= 0, and so is `fill`. The product is rounded to single precision; ties go to the lower column. If
+    there are fewer items, the last values are minus infinity.
     """
     rows, items = left.shape[0], right.shape[1]
     count = max(0, min(k, items))
@@ -139,6 +139,6 @@ def best(
     if count:
         best_sums(
             left.indptr, left.indices, left.data, right.indptr, right.indices, right.data,
-            fill.values, fill.order, had.indptr, had.indices, columns, values,
+            fill.values, fill.order, owned.indptr, owned.indices, columns, values,
         )  # fmt: skip
     return (columns[0], values[0]), (columns[1], values[1])

@@ -10,31 +10,33 @@ from freshet.core.parameters import parameters
 
 @parameters
 class EvaluationParameters:
-    """What is judged, and against what. The neighbours are those of kernels.Nearness."""
+    """Metrics, shoppers and baselines of the evaluation. The neighbours are those of kernels.Nearness."""
 
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        min_length=1, description="list lengths at which lists are judged"
+        min_length=1, description="list lengths (k) at which lists are evaluated"
     )
     bootstrap_samples: int = Field(ge=100, description="resamples of shoppers behind each 95 % interval")
-    seed: int = Field(description="of the resamples")
-    target_order: tuple[str, ...] = Field(min_length=1, description="what models aim at: the first frequent one")
-    min_target_users: int = Field(ge=1, description="shoppers with such an event before it counts as frequent")
-    max_users: int = Field(ge=1, description="shoppers lists are judged on, chosen by hash")
+    seed: int = Field(description="random seed of the resamples")
+    target_order: tuple[str, ...] = Field(
+        min_length=1, description="candidates for the target event; the first frequent one is used"
+    )
+    min_target_users: int = Field(ge=1, description="fewest shoppers with an event for it to count as frequent")
+    max_users: int = Field(ge=1, description="most shoppers that lists are evaluated on, chosen by hash")
     baseline_half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
-        min_length=1, description="days, 0: no decay; validation chooses for each plain baseline"
+        min_length=1, description="days, 0: no decay; chosen on validation for each plain baseline"
     )
     baseline_windows_days: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        description="days of recent popularity; validation chooses"
+        description="days of recent popularity; chosen on validation"
     )
     fill_window_days: int = Field(
-        ge=1, description="days of the popularity that fills up the lists of baselines and orders what is equal"
+        ge=1, description="days of the popularity that fills up the lists of baselines and breaks ties"
     )
     item_neighbours: int = Field(ge=1, description="neighbours of an item")
     item_shrinkage: float = Field(
-        ge=0, description="added to the divisor of a similarity of items: damps pairs with little evidence; 0: off"
+        ge=0, description="added to the denominator of item similarities: damps pairs with little evidence; 0: off"
     )
     item_asymmetry: float = Field(
-        ge=0, le=2, description="0 to 2; 1: plain cosine and Pearson; more trusts items that everybody has less"
+        ge=0, le=2, description="0 to 2; 1: plain cosine and Pearson; larger values give less weight to popular items"
     )
     user_neighbours: int = Field(ge=1, description="neighbours of a shopper")
     user_shrinkage: float = Field(ge=0, description="as item_shrinkage, for shoppers")
@@ -58,14 +60,14 @@ class EvaluationParameters:
 @parameters
 class GateParameters:
     """When a challenger becomes champion: `metric` at `k` is compared on the same shoppers, and the lower end of the
-    interval of the difference may lie below 0 by a tolerance, in units of the metric."""
+    interval of the difference may be below 0 by a tolerance, in units of the metric."""
 
     metric: Literal["recall", "precision", "ndcg", "map", "hit"] = Field(
         description="recall, precision, ndcg, map or hit"
     )
     k: int = Field(ge=1, description="list length at which it is compared")
     champion_tolerance: float = Field(
-        ge=0, lt=1, description="how far below 0 the lower end of the challenger's lead over the champion may lie"
+        ge=0, lt=1, description="how far below 0 the lower end of the interval of challenger minus champion may be"
     )
-    baseline_tolerance: float = Field(ge=0, lt=1, description="likewise for its lead over each plain baseline")
-    min_users: int = Field(ge=1, description="a task judged on fewer shoppers decides nothing")
+    baseline_tolerance: float = Field(ge=0, lt=1, description="the same for challenger minus each plain baseline")
+    min_users: int = Field(ge=1, description="tasks evaluated on fewer shoppers do not decide")

@@ -1,8 +1,8 @@
-"""How good lists are: recall, precision, NDCG, MAP and hit rate of each shopper, and figures over all shoppers.
+"""Quality of lists: recall, precision, NDCG, MAP and hit rate of each shopper, and figures over all shoppers.
 
-A row of `lists` is a shopper's list, a row of `truth` what the shopper then took. The per-shopper table is what is
-kept and tested; means, intervals and paired differences are computed from it. Arrow tables in memory: whoever judges
-bounds the number of shoppers.
+A row of `lists` is a shopper's list, a row of `truth` the items of the shopper's later target events. The per-shopper
+table is kept and tested; means, intervals and paired differences are computed from it. All are Arrow tables in memory:
+the caller limits the number of shoppers.
 """
 
 import math
@@ -30,17 +30,17 @@ def per_user(lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequenc
 
     `lists` is (*by, user_id, items list<string>), a row per shopper, best item first; `truth` is (user_id, user_hash,
     items list<string>), with the hash that the bootstrap draws by. `by` names text columns that distinguish the
-    lists of several models or tasks; those that `truth` has too are joined on, so that each
-    task can have its own truth.
+    lists of several models or tasks; those that `truth` has too are join keys, so that each task can have its own
+    truth.
 
     With T the distinct true items, and hits the entries among the first k that are in T:
     recall = hits / |T|; precision = hits / k; hit = 1 if there is a hit;
     ndcg = sum of 1 / log2(place + 1) over hits, divided by the same sum over places 1..min(k, |T|) (Järvelin and
     Kekäläinen 2002, gain 0 or 1); map = sum of the precision at the place of each hit / min(k, |T|).
 
-    Edges: a shopper without a list, or with an empty or null one, has zeros in every list of `by` that occurs. A
-    shopper with empty or null truth is not judged. A list shorter than k is judged as if misses filled it. An item
-    that occurs twice counts at its first place only; the second place is a miss. Raises InputError for ks that are
+    Edge cases: a shopper without a list, or with an empty or null one, has zeros in every list of `by` that occurs. A
+    shopper with empty or null truth is left out. A list shorter than k counts as if it were filled with misses. An item
+    that occurs twice counts at its first position only; the second one is a miss. Raises InputError for ks that are
     empty or below 1.
     """
     _check_ks(ks)
@@ -75,7 +75,7 @@ class _TrueItems:
 def _hits(
     lists: pa.Table, shoppers: pa.Table, rows: NDArray[np.int64], true: _TrueItems, longest: int
 ) -> NDArray[np.bool_]:
-    """[shoppers, longest]: whether a place of the shopper's list is a hit; `rows` are the shoppers' in the truth."""
+    """[shoppers, longest]: whether a position of the shopper's list is a hit; `rows`: the shoppers' rows in `truth`."""
     found = np.zeros((len(rows), longest), dtype=bool)
     own = pc.index_in(shoppers.column("user_id").combine_chunks(), value_set=lists.column("user_id").combine_chunks())
     entries = lists.column("items").combine_chunks().take(own)
@@ -84,7 +84,7 @@ def _hits(
     shopper = np.repeat(np.arange(len(rows)), lengths)
     place = np.arange(len(shopper)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     code = pc.fill_null(pc.index_in(texts, value_set=true.texts), -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    # What is nobody's true item is a miss, the first time and again.
+    # An item that is no shopper's true item is always a miss.
     candidate = np.flatnonzero((code >= 0) & (place < longest))
     keys, first = np.unique(rows[shopper[candidate]] * true.width + code[candidate], return_index=True)
     hit = candidate[first[np.isin(keys, true.keys, assume_unique=True)]]
@@ -111,7 +111,7 @@ def _figures_at(k: int, hits: NDArray[np.bool_], true_counts: NDArray[np.int64])
 
 
 def _equal(table: pa.Table, values: dict[str, Any]) -> NDArray[np.bool_]:
-    """Which rows have these values."""
+    """The mask of rows with these values."""
     masks = [pc.equal(table.column(name), value).to_numpy() for name, value in values.items()]
     return reduce(np.logical_and, masks, np.ones(table.num_rows, dtype=bool))
 
@@ -150,7 +150,7 @@ def coverage(lists: pa.Table, *, k: int, catalogue_size: int, by: Sequence[str] 
 def summary(judged: pa.Table, *, samples: int, by: Sequence[str] = ()) -> Figures:
     """The mean of each metric over shoppers with its 95 % interval, by `by`, metric and k.
 
-    `judged` is what `per_user` gives. The interval is a percentile bootstrap over shoppers of `samples` draws; see
+    `judged` is a result of `per_user`. The interval is a percentile bootstrap over shoppers of `samples` draws; see
     `with_intervals`. Empty input gives no figures.
     """
     same = [*by, "user_hash", "k"]
@@ -166,12 +166,12 @@ def summary(judged: pa.Table, *, samples: int, by: Sequence[str] = ()) -> Figure
 def paired_difference(
     a: pa.Table, b: pa.Table, *, metric: str, k: int, samples: int, by: Sequence[str] = ()
 ) -> Figures:
-    """The mean of a less b at k over shoppers judged in both, with interval.
+    """The mean of a minus b at k over shoppers evaluated in both, with interval.
 
-    a and b are what `per_user` gives. The interval is that of the difference of each shopper, hence much narrower
-    than those of the two means. `by` names further columns of b (as in: task, model); those that a has too are joined
-    on, so that one challenger can be set against several others at once. No common shopper: no row. Raises InputError
-    for a metric that does not exist.
+    a and b are results of `per_user`. The interval is that of the difference of each shopper, hence much narrower
+    than those of the two means. `by` names further columns of b (for example task, model); those that a has too are
+    join keys, so that one challenger can be compared with several others at once. Without common shoppers there is no
+    row. Raises InputError for a metric that does not exist.
     """
     if metric not in RANKING_METRICS:
         raise InputError("there is no such metric", where="gate", expected=", ".join(RANKING_METRICS), found=metric)

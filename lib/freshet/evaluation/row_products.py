@@ -1,7 +1,7 @@
 """Products of sparse rows of which only the best entries are kept, compiled.
 
-Matrices are given as the three arrays of scipy.sparse.csr_matrix. A row's sums are taken in one array as wide as the
-product; `marked` says where this row has written, so that nothing but those places is read or cleared.
+Matrices are given as the three arrays of scipy.sparse.csr_matrix. A row is added up in one array as wide as the
+product; `marked` records where this row has written, so that only those cells are read or cleared.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from freshet.numeric.compiled import compiled
 from freshet.numeric.top_k import put
 
 _CANCELLED = 1e-12
-"""Of a dot product: a difference from it that is not larger is rounding."""
+"""Share of a dot product: a smaller difference from it is rounding error."""
 
 
 @compiled
@@ -20,7 +20,7 @@ def _add_up(  # noqa: PLR0913 - a kernel takes plain arrays
     right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float64],
     sums: NDArray[np.float64], marked: NDArray[np.int64], written: NDArray[np.int64],
 ) -> int:  # fmt: skip
-    """Puts a row of left @ right into `sums`, and its columns into `written`; returns how many they are."""
+    """Adds a row of left @ right to `sums`, writes its columns to `written` and returns their number."""
     count = 0
     for n in range(left_ends[row], left_ends[row + 1]):
         own, value = left_columns[n], left_values[n]
@@ -43,10 +43,10 @@ def best_neighbours(  # noqa: PLR0913 - a kernel takes plain arrays
     other_lengths: NDArray[np.float64], shrinkage: float,
     columns: NDArray[np.int64], values: NDArray[np.float32], own: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Of each of `rows`, whose vectors are the rows of left, the best other rows, and its own value.
+    """For each of `rows`, whose vectors are the rows of left, the best other rows and the value of the row itself.
 
     The columns of right are all rows. shifts, own_lengths, other_lengths [measures, all rows]; columns, values
-    [measures, rows, count], to be filled as by `put`; own [measures, rows]. See kernels.nearest.
+    [measures, rows, count], filled as by `put`; own [measures, rows]. See kernels.nearest.
     """
     width = shifts.shape[1]
     sums, written = np.empty(width, np.float64), np.empty(width, np.int64)
@@ -63,7 +63,7 @@ def best_neighbours(  # noqa: PLR0913 - a kernel takes plain arrays
                 other = written[n]
                 scale = length * other_lengths[measure, other]
                 close = sums[other] - shift * shifts[measure, other]
-                # What cancellation leaves of rows that are not correlated is no similarity.
+                # The similarity of uncorrelated rows is only cancellation error.
                 if not (scale > 0.0 and close > _CANCELLED * sums[other]):
                     continue
                 value = np.float32(close / (scale + shrinkage))
@@ -77,10 +77,10 @@ def best_neighbours(  # noqa: PLR0913 - a kernel takes plain arrays
 def best_sums(  # noqa: PLR0913 - a kernel takes plain arrays
     left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float64],
     right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float64],
-    fill: NDArray[np.float64], order: NDArray[np.int64], had_ends: NDArray[np.int32], had: NDArray[np.int32],
+    fill: NDArray[np.float64], order: NDArray[np.int64], owned_ends: NDArray[np.int32], owned: NDArray[np.int32],
     columns: NDArray[np.int64], values: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """The best of left @ right + fill by row, of all columns and of those that are not in `had`.
+    """The best of left @ right + fill by row, of all columns and of those that are not in `owned`.
 
     `order` has the columns by falling `fill`, ties by lower column; columns, values [2, rows, k] are filled as by
     `put`.
@@ -92,8 +92,8 @@ def best_sums(  # noqa: PLR0913 - a kernel takes plain arrays
         found = _add_up(
             row, left_ends, left_columns, left_values, right_ends, right_columns, right_values, sums, marked, written
         )
-        for n in range(had_ends[row], had_ends[row + 1]):
-            own[had[n]] = row
+        for n in range(owned_ends[row], owned_ends[row + 1]):
+            own[owned[n]] = row
         for part in range(2):
             best, places = values[part, row], columns[part, row]
             for n in range(found):
@@ -101,7 +101,7 @@ def best_sums(  # noqa: PLR0913 - a kernel takes plain arrays
                 if part == 0 or own[column] != row:
                     put(best, places, np.float64(np.float32(sums[column])) + fill[column], column)
             for column in order:
-                # What comes later is no better: the rest of the catalogue need not be looked at.
+                # All later columns are worse: the rest of the catalogue need not be examined.
                 if fill[column] < best[-1] or (fill[column] == best[-1] and column > places[-1]):
                     break
                 if marked[column] != row and (part == 0 or own[column] != row):

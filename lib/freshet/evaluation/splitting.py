@@ -1,6 +1,6 @@
-"""Splits of events in time: the windows of a run, and holdouts for judging models.
+"""Splits of events in time: the windows of a run, and holdouts for evaluating models.
 
-A run has one clock: `as_of`. Models are fitted on what lies before `cut`, their settings are chosen on the window
+A run has one clock: `as_of`. Models are fitted on data before `cut`, their settings are chosen on the window
 [validation_cut, cut), and [cut, as_of) is kept for the test and for the live part.
 """
 
@@ -17,24 +17,24 @@ from freshet.core.errors import InputError
 from freshet.core.parameters import parameters
 
 MOST_DAYS = 36_500
-"""Of a window: a hundred years. Calendars end, and a number that long was meant to be another."""
+"""Longest window: a hundred years. Calendars end, and a larger number is a mistake."""
 
 
 @parameters
 class WindowParameters:
-    """How a run divides time."""
+    """The division of time in a run."""
 
     live_days: int = Field(
         ge=0,
         le=MOST_DAYS,
-        description="days before as_of that are kept for the test and replayed as a stream; 0: no live part",
+        description="days before as_of that are held out for the test and replayed as a stream; 0: no live part",
     )
     short_live_share: float = Field(
-        gt=0, lt=1, description="share of the data's span for the live part where whole days do not fit"
+        gt=0, lt=1, description="share of the data's time span used as live part when whole days do not fit"
     )
-    short_validation_share: float = Field(gt=0, lt=1, description="likewise for validation")
+    short_validation_share: float = Field(gt=0, lt=1, description="the same for the validation window")
     horizon_days: int = Field(
-        ge=1, le=MOST_DAYS, description="days a validation window lasts when there is no live part"
+        ge=1, le=MOST_DAYS, description="length in days of the validation window when there is no live part"
     )
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ def run_windows(first: datetime, newest: datetime, as_of: datetime | None, param
     """The windows for data from `first` to `newest` (event times, UTC).
 
     `as_of` is exclusive; None means just after the newest event. Cuts are midnights UTC, unless live part,
-    validation and as much time again to learn from do not fit into the data: then they are shares of its span.
+    validation and the same time again for training do not fit into the data: then they are shares of its span.
     Raises InputError when `as_of` is not within the data.
     """
     just_after = newest + timedelta(microseconds=1)
@@ -80,7 +80,7 @@ def run_windows(first: datetime, newest: datetime, as_of: datetime | None, param
         return Windows(as_of, cut, validation_cut, shortened=False)
     span = end - first
     cut = max(first, _whole_second(end - span * params.short_live_share)) if params.live_days else as_of
-    # as_of may lie up to a day after the last event, longer than all the data: shares are taken before the end.
+    # as_of may be up to a day after the last event, which can exceed the span of the data: shares end at the newest.
     validation_cut = max(first, _whole_second(min(cut, end) - span * params.short_validation_share))
     return Windows(as_of, cut, validation_cut, shortened=True)
 
@@ -117,7 +117,7 @@ def between(events: DataFrame, start: datetime, end: datetime) -> DataFrame:
 def truth(events: DataFrame, *, target: str) -> DataFrame:
     """(user_id, items array<string>): the distinct items of each shopper's `target` events, in item order.
 
-    Flagged non-products and events without shopper or item are no truth. Empty input gives an empty frame.
+    Flagged non-products and events without shopper or item do not count. Empty input gives an empty frame.
     """
     return (
         events.where((F.col("event_name") == target) & counts_as_taste())

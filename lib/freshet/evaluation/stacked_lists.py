@@ -1,4 +1,4 @@
-"""Columns of lists, side by side in one table, as rows below one another."""
+"""Stacks several list columns of a table as rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,13 @@ _ITEMS = pa.list_(pa.string())
 def stacked_lists(wide: pa.Table, *, keep: Sequence[str], name: str, columns: Mapping[str, str]) -> pa.Table:
     """(`keep`, items list<string>, `name`): the rows of `wide` once for each of `columns`, in their order.
 
-    `columns` is from what `name` then says to the column of `wide` whose lists are the items. A null list stays null.
+    `columns` maps the value of column `name` to the column of `wide` with the lists. A null list stays null.
     """
     parts = [
         pa.table(
             {
                 **{kept: wide.column(kept) for kept in keep},
-                # Spark records what can be null in each column: cast to one type, they can stand in one table.
+                # Spark records nullability in each column: after a cast to one type they fit into one table.
                 "items": wide.column(column).cast(_ITEMS),
                 name: pa.repeat(value, wide.num_rows),
             }

@@ -29,7 +29,7 @@ def strength_matrices(batches: Iterator[pa.RecordBatch], strengths: Sequence[str
     """From batches of (user_id, item_id, is_wanted, and a double per strength).
 
     A row without item_id only says that a shopper exists, one with is_wanted that the shopper gets a list. The
-    texts of ids are held once; repeated pairs add up; no batch at all gives matrices without rows and columns.
+    texts of ids are held once; repeated pairs add up; without any batch the matrices have no rows and columns.
     """
     users, items = _Numbers(), _Numbers()
     rows: list[NDArray[np.int32]] = []
@@ -68,7 +68,7 @@ class _Numbers:
         return codes[encoded.indices.to_numpy(zero_copy_only=False)]
 
     def in_order(self) -> tuple[pa.Array, NDArray[np.int32]]:
-        """The texts in rising order of their bytes (as Spark orders them), and each number's place in it."""
+        """The texts in rising order of their bytes (as Spark orders them), and each number's position in it."""
         texts = pa.array(list(self._known), pa.string())
         order = pc.sort_indices(texts).to_numpy()
         place = np.empty(len(order), dtype=np.int32)

@@ -1,1 +1,1 @@
-"""What is known of shoppers and items as of a date, from that date backwards only."""
+"""Features of shoppers and items as of a date, from data known before that date only."""

@@ -1,4 +1,4 @@
-"""What features are counted with inside a task: texts as integers, groups of rows, quotients."""
+"""Array functions for counting features inside a task: texts as integers, groups of rows, quotients."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ DAY = 86_400_000_000
 """Microseconds."""
 
 NEVER = np.iinfo(np.int64).min
-"""Stands for no time at all."""
+"""Represents the absence of a time."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ Bools = NDArray[np.bool_]
 
 
 def encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
-    """The distinct texts, and for each row the place of its own; -1 for null."""
+    """The distinct texts, and for each row the index of its text; -1 for null."""
     whole = column.combine_chunks().dictionary_encode()
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.combine_chunks()
@@ -28,7 +28,7 @@ def encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
 
 
 def is_any(names: pa.ChunkedArray, wanted: tuple[str, ...]) -> Bools:
-    """Where a text is one of `wanted`; false for null."""
+    """Mask of texts that are one of `wanted`; false for null."""
     return pc.is_in(names, value_set=pa.array(wanted)).to_numpy()
 
 
@@ -48,7 +48,7 @@ def ratio(above: NDArray, below: NDArray) -> Floats:
 
 
 def joint(left: Ints, right: Ints) -> Ints:
-    """One key of two, of which none is below -1."""
+    """Combines two keys, each at least -1, into one."""
     return left * (int(right.max(initial=0)) + 2) + right + 1
 
 
@@ -60,7 +60,7 @@ def highest(values: Ints, groups: Ints, count: int) -> Ints:
 
 
 def batches(columns: dict[str, pa.Array | NDArray], as_of: datetime, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """A batch of `schema` with as_of added; none without rows. NaN and NEVER stand for null."""
+    """A batch of `schema` with as_of added; none without rows. NaN and NEVER represent null."""
     rows = len(next(iter(columns.values())))
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""What every feature starts from: the events that count, with their shopper, their order and when they were known."""
+"""The events that all features are based on, with their shopper, their order and the time they became known."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ _MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def counted_events(events: DataFrame) -> DataFrame:
-    """The events that features are made of, with what they need of each.
+    """The events that features are computed from, with the columns that are needed.
 
     Columns: user_id (shopper, null when unknown), item_id (null for events without item), event_name, entry_key,
     order_id, event_time, known_at (when it had happened and was known), pieces (1 where none are given; negative
@@ -41,12 +41,12 @@ def counted_events(events: DataFrame) -> DataFrame:
 
 
 def actions(events: DataFrame) -> DataFrame:
-    """`counted_events` but what was only shown to a shopper (contracts.events.IMPRESSIONS)."""
+    """`counted_events` without those that were only shown to a shopper (contracts.events.IMPRESSIONS)."""
     return counted_events(events.where(~F.col("event_name").isin(*IMPRESSIONS)))
 
 
 def item_events(events: DataFrame) -> DataFrame:
-    """`counted_events` of known shoppers with an item: what histories and interactions are made of."""
+    """`counted_events` with a shopper and an item, as needed for histories and interactions."""
     return counted_events(events.where(counts_as_taste()))
 
 
@@ -68,8 +68,8 @@ def sorted_cuts(cuts: Sequence[datetime]) -> list[datetime]:
 
 
 def first_cut_after(known_at: Column, cuts: list[datetime]) -> Column:
-    """Number (from 1) of the first of the rising `cuts` after `known_at`; len(cuts) + 1 when none is."""
-    # Not a sum of cases: so much generated code takes the JVM longer to compile than the rows take to count.
+    """Number (from 1) of the first of the rising `cuts` after `known_at`; len(cuts) + 1 if there is none."""
+    # Not a sum of cases: the JVM would take longer to compile that much generated code than to count the rows.
     return F.size(F.filter(_array_of(cuts), lambda cut: cut <= known_at)) + 1
 
 

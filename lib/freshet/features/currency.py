@@ -21,7 +21,7 @@ class MoneyParameters:
 
 
 def in_one_currency(events: DataFrame, params: MoneyParameters) -> DataFrame:
-    """`events` (EVENTS) with `price` in the home's currency: times the rate of its currency, 1 where there is none."""
+    """`events` (EVENTS) with `price` multiplied by the rate of its currency into the home's; 1 without a rate."""
     if not params.currency_rates:
         return events
     rates = F.create_map(*[F.lit(part) for pair in params.currency_rates.items() for part in pair])
@@ -30,9 +30,9 @@ def in_one_currency(events: DataFrame, params: MoneyParameters) -> DataFrame:
 
 
 def check_currencies(events: Mapping[str | None, int], params: MoneyParameters, *, where: str) -> None:
-    """Raises StateError where priced events, counted by currency, are in several currencies that have no rate.
+    """Raises StateError if priced events, counted by currency, are in several currencies that have no rate.
 
-    One may have none: it is the home's own, in which events without a currency are too.
+    One currency may have no rate: it is the home's own, which also applies to events without a currency.
     """
     unrated = {code: count for code, count in events.items() if code and code not in params.currency_rates}
     if len(unrated) < 2:
@@ -44,5 +44,5 @@ def check_currencies(events: Mapping[str | None, int], params: MoneyParameters, 
         expected="one currency, and a rate for each other one",
         found=", ".join(f"{code} ({unrated[code]:,} events)" for code in in_order),
         do=f"Say what each other one is worth, as in --set 'money.currency_rates={{{other}=1.1}}' (units of {own} per "
-        f"{other}), or take the events of each currency into a home of its own",
+        f"{other}), or ingest the events of each currency into a separate home",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How much each shopper has shown to want each item, as of a date."""
+"""The strength of each shopper's interest in each item, as of a date."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,15 +19,15 @@ _REVERSALS = ("refund", "remove_from_cart")
 
 @parameters
 class InteractionParameters:
-    """What an event says about the interest of a shopper in an item."""
+    """How much an event counts as interest of a shopper in an item."""
 
     weights: dict[str, float] = Field(
-        description="strength of a fresh event by GA4 name; a name left out has none and is in no history; "
-        "taking back is negative"
+        description="strength of a new event by GA4 name; names left out have none and are in no history; "
+        "negative for returns and removals"
     )
     half_life_days: float = Field(
         gt=0,
-        description="days; decay of `strength` in table interactions, for its readers: models search their own",
+        description="days; half-life of `strength` in table interactions, for its readers; models search for their own",
     )
     max_events: int = Field(
         ge=1, description="newest events of a shopper that count, in batch and stream; bounds the stream's state"
@@ -41,14 +41,14 @@ class InteractionParameters:
             raise ValueError(f"names unknown events {', '.join(unknown)}; known: {', '.join(GA4_EVENT_NAMES)}")
         wrong = [name for name, weight in weights.items() if (weight > 0) == (name in _REVERSALS) and weight]
         if wrong:
-            raise ValueError(f"of {', '.join(sorted(wrong))} has the wrong sign: taking back is negative")
+            raise ValueError(f"of {', '.join(sorted(wrong))} has the wrong sign: removals and refunds are negative")
         if not any(weight > 0 for weight in weights.values()):
             raise ValueError("must give at least one event a positive weight")
         return weights
 
     @property
     def event_names(self) -> tuple[str, ...]:
-        """The GA4 names of the events that have a weight, which histories are made of."""
+        """The GA4 names of the events that have a weight; histories consist of these."""
         return tuple(sorted(name for name, weight in self.weights.items() if weight))
 
 
@@ -57,9 +57,9 @@ def histories(events: DataFrame, *, max_events: int, event_names: Sequence[str])
 
     Of `event_names` alone: InteractionParameters.event_names.
 
-    Takes all `events` it is given: the caller cuts them at a date. Sessions that end in a login are part of the
+    Uses all `events` that are passed: the caller cuts them at a date. Sessions that end in a login are part of the
     customer's history too (contracts.identity). Events without shopper or item, lines flagged non_product and
-    events flagged bot are left out; a shopper with nothing else has no row.
+    events flagged bot are left out; a shopper with no other events has no row.
     """
     entries = (
         with_joined_sessions(events)
@@ -75,8 +75,8 @@ def interactions(
     """Contract INTERACTIONS: a row per shopper and item with an event of a weight known before `as_of`.
 
     strength = max(0, sum of weight * 0.5^(age / half life)) over distinct orders (events where there is no order)
-    of each event name, an order aged by its newest line in days before `as_of`. `half_life_days` None: no decay;
-    ValueError unless positive. A pair that was taken back wholly stays, at strength 0.
+    of each event name; the age of an order is that of its newest line, in days before `as_of`. `half_life_days`
+    None: no decay; ValueError unless positive. A pair whose events were all undone stays, with strength 0.
     Events without weight, lines flagged non_product, events flagged bot and those without shopper or item are left
     out.
     """
@@ -100,7 +100,7 @@ def interactions(
 def strengths_by_half_life(
     signals: DataFrame, *, as_of: datetime, half_lives_days: Sequence[float | None]
 ) -> DataFrame:
-    """(user_id, item_id, first_time, strength_0, strength_1 ...): `interactions` by several half-lives in one pass.
+    """(user_id, item_id, first_time, strength_0, strength_1 ...): `interactions` for several half-lives in one pass.
 
     `signals` are those of `interaction_signals` as of the same date.
     """
@@ -109,15 +109,15 @@ def strengths_by_half_life(
 
 
 def item_sequences(signals: DataFrame) -> DataFrame:
-    """(user_id, item_id, position): a row for each order of an item, of each event that speaks for it, by its time.
+    """(user_id, item_id, position): a row for each order of an item and event name with a positive weight, by time.
 
-    Of the `signals` of `interaction_signals`; events without weight, or that take away, make no row.
+    `signals` are those of `interaction_signals`; events without weight or with a negative one give no row.
     """
     return signals.where(F.col("weight") > 0).select("user_id", "item_id", F.col("last_time").alias("position"))
 
 
 def interaction_signals(events: DataFrame, *, as_of: datetime, params: InteractionParameters) -> DataFrame:
-    """A row per shopper, item, event name and order known before `as_of`, of each shopper's newest events of a weight.
+    """A row per shopper, item, event name and order known before `as_of`, from each shopper's newest weighted events.
 
     Columns: user_id, item_id, event_name, order_id, lines, pieces, first_time, last_time, weight (of the settings).
     """
@@ -125,7 +125,7 @@ def interaction_signals(events: DataFrame, *, as_of: datetime, params: Interacti
     known = item_events(weighted).where(F.col("known_at") < F.lit(as_of))
     return (
         _newest_events(known, params.max_events)
-        # All that follows is counted by shopper and item or finer: rows move once.
+        # All later steps group by shopper and item or finer, so rows are shuffled once.
         .repartition("user_id", "item_id")
         .groupBy("user_id", "item_id", "event_name", "order_id")
         .agg(
@@ -140,15 +140,15 @@ def interaction_signals(events: DataFrame, *, as_of: datetime, params: Interacti
 
 def _newest_events(known: DataFrame, max_events: int) -> DataFrame:
     """Each shopper's `max_events` newest events, in the order of contracts.shoppers.newest_history."""
-    # Hardly anybody has so many: only their events are sorted. They are at most all events divided by max_events,
-    # so they fit every worker.
+    # Few shoppers have so many events, and only their events are sorted. These shoppers are at most as many as all
+    # events divided by max_events, so they can be broadcast.
     busy = F.broadcast(known.groupBy("user_id").count().where(F.col("count") > max_events).select("user_id"))
     newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("entry_key"))
     cut = (
         known.join(busy, "user_id", how="left_semi")
-        .withColumn("place", F.row_number().over(newest_first))
-        .where(F.col("place") <= max_events)
-        .drop("place")
+        .withColumn("rank", F.row_number().over(newest_first))
+        .where(F.col("rank") <= max_events)
+        .drop("rank")
     )
     return known.join(busy, "user_id", how="left_anti").unionByName(cut)
 

@@ -1,4 +1,4 @@
-"""What is known of each item as of a date."""
+"""Features of items as of a date."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -39,7 +39,7 @@ _COLUMNS = ("item_id", "user_id", "event_name", "order_id", "event_time", "price
 def item_features(events: DataFrame, *, as_of: datetime, target: str) -> DataFrame:
     """Contract ITEM_FEATURES: a row per item with an event that was known before `as_of`.
 
-    `target` is the GA4 name of the events that make an item popular. Windows of d days reach from 24 * d hours
+    `target` is the GA4 name of the events that popularity counts. Windows of d days reach from 24 * d hours
     before `as_of` (inclusive) to `as_of` (exclusive). Price is the median over target events with a price above 0
     in the 90 days up to the item's newest such event. Return rate is by distinct orders. Lines flagged non_product,
     events flagged bot and impressions (contracts.events) are left out; events without shopper count for price, returns,
@@ -48,16 +48,16 @@ def item_features(events: DataFrame, *, as_of: datetime, target: str) -> DataFra
     schema = to_arrow_schema(ITEM_FEATURES.schema, timezone="UTC")
 
     def made(rows_in: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = [batch for batch in rows_in if batch.num_rows]
-        if held:
-            yield from batches(_features(pa.Table.from_batches(held), as_of, target), as_of, schema)
+        filled = [batch for batch in rows_in if batch.num_rows]
+        if filled:
+            yield from batches(_features(pa.Table.from_batches(filled), as_of, target), as_of, schema)
 
     known = actions(events).where((F.col("known_at") < F.lit(as_of)) & F.col("item_id").isNotNull())
     return known.select(*_COLUMNS).repartition("item_id").mapInArrow(made, ITEM_FEATURES.schema)
 
 
 def _features(rows: pa.Table, as_of: datetime, target: str) -> dict[str, pa.Array | NDArray]:
-    """The columns of ITEM_FEATURES but as_of, of all items of the rows."""
+    """The columns of ITEM_FEATURES without as_of, for all items in the rows."""
     items, item = encoded(rows.column("item_id"))
     _, user = encoded(rows.column("user_id"))
     _, order = encoded(rows.column("order_id"))
@@ -82,7 +82,7 @@ def _features(rows: pa.Table, as_of: datetime, target: str) -> dict[str, pa.Arra
 def _popularity(
     item: Ints, user: Ints, order: Ints, time: Ints, chosen: Bools, now: int, count: int
 ) -> dict[str, NDArray]:
-    """Shoppers in windows, trend and repeat rate from the `chosen` rows: target events of known shoppers."""
+    """Shoppers in windows, trend and repeat rate from the `chosen` rows: target events with a shopper."""
     item, user, order, time = item[chosen], user[chosen], order[chosen], time[chosen]
     _, first, pair = np.unique(joint(item, user), return_index=True, return_inverse=True)
     item_of = item[first]

@@ -1,4 +1,4 @@
-"""What a shopper did in the same season of the year before."""
+"""Orders of a shopper in the same season of the year before."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,15 +9,15 @@ from pyspark.sql import functions as F
 from freshet.features.basis import counted_events, days_before, sorted_cuts
 
 SEASON_COLUMN = "log_season_orders"
-"""What `with_season` adds for the propensity model."""
+"""The column that `with_season` adds for the propensity model."""
 
 _YEAR_DAYS = 365
 
 
 def season_orders(events: DataFrame, cuts: Sequence[datetime], *, horizon_days: int, target: str) -> DataFrame:
-    """(as_of, user_id, season_orders long): distinct `target` orders in the horizon as it lay a year before the cut.
+    """(as_of, user_id, season_orders long): distinct `target` orders in the same horizon a year before the cut.
 
-    Counted are orders known before the cut with event_time in [cut - 365 days, cut - 365 days + horizon_days).
+    Counts orders known before the cut with event_time in [cut - 365 days, cut - 365 days + horizon_days).
     Shoppers without one have no row. Lines flagged non_product and events without shopper are left out.
     """
     rising = sorted_cuts(cuts)

@@ -27,8 +27,7 @@ from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS
 class ShopperCounts:
     """Holds rows (user_id, item_id, event_name, order_id, event_time, known_at, spend) in rising order of known_at.
 
-    `features_at` must be called with rising cuts: what only grows is added up from cut to cut, what lies in a window
-    is counted again.
+    `features_at` must be called with rising cuts: totals are added up from cut to cut, windows are counted again.
     """
 
     def __init__(self, rows: pa.Table) -> None:
@@ -54,7 +53,7 @@ class ShopperCounts:
         self._counted = {name: np.zeros(people, dtype=np.int64) for name in self._row_counts}
 
     def features_at(self, cut: datetime) -> dict[str, pa.Array | NDArray]:
-        """The columns of USER_FEATURES but as_of, for shoppers with an event known before the cut; NaN for null."""
+        """The columns of USER_FEATURES without as_of, of shoppers with an event known before the cut; NaN for null."""
         moment = micros_of(cut)
         self._advance(int(np.searchsorted(self._known, moment, side="left")))
         people = len(self._users)
@@ -82,7 +81,7 @@ class ShopperCounts:
         return {"user_id": self._users.filter(pa.array(seen)), **{name: values[seen] for name, values in made.items()}}
 
     def _advance(self, stop: int) -> None:
-        """Takes in the rows up to `stop` that became known since the last cut."""
+        """Adds the rows up to `stop`, which became known since the last cut."""
         new = slice(self._taken, stop)
         self._taken = stop
         user, time, spend = self._user[new], self._time[new], self._spend[new]

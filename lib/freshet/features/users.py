@@ -1,7 +1,7 @@
-"""What is known of each shopper as of one or several cut dates.
+"""Features of shoppers as of one or several cut dates.
 
-Each task holds the events of its shoppers as arrays, in the order in which they became known, and goes through the
-cuts once: many cuts cost little more than one.
+Each task holds the events of its shoppers as arrays, in the order in which they became known, and processes the
+cuts in one pass: many cuts cost little more than one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,21 +29,23 @@ def user_features_at(events: DataFrame, cuts: Sequence[datetime]) -> DataFrame:
     """Contract USER_FEATURES: a row per cut and shopper with an event that was known before the cut.
 
     Windows of d days reach from 24 * d hours before the cut (inclusive) to the cut (exclusive), by event time.
-    An order has the time of its newest line; gaps lie between days (UTC) with orders, their deviation is the
-    sample's. A line without quantity is one piece; monetary values are null for a shopper with orders of which
-    none has a price, 0 without orders. Lines flagged non_product, events
-    flagged bot, impressions (contracts.events) and events without shopper are left out.
-    No event at all gives an empty frame; no cut a ValueError. A task needs about 300 bytes per event of its shoppers.
+    An order has the time of its newest line; gaps are measured between days (UTC) with orders, and their deviation is
+    the sample deviation. A line without quantity counts as one piece. Monetary values are null for a shopper with
+    orders of which none has a price, and 0 without orders. Lines flagged non_product, events flagged bot, impressions
+    (contracts.events) and events without shopper are left out.
+
+    Without any event the frame is empty; no cut raises ValueError. A task needs about 300 bytes per event of its
+    shoppers.
     """
     rising = sorted_cuts(cuts)
     schema = to_arrow_schema(USER_FEATURES.schema, timezone="UTC")
 
     def made(rows_in: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = [batch for batch in rows_in if batch.num_rows]
-        if not held:
+        filled = [batch for batch in rows_in if batch.num_rows]
+        if not filled:
             return
-        # By spend too, so that sums repeat to the last bit, however the rows arrived.
-        rows = pa.Table.from_batches(held).sort_by([("known_at", "ascending"), ("spend", "ascending")])
+        # Sorted by spend too, so that sums are equal to the last bit, in whatever order the rows arrived.
+        rows = pa.Table.from_batches(filled).sort_by([("known_at", "ascending"), ("spend", "ascending")])
         counts = ShopperCounts(rows)
         for cut in rising:
             yield from batches(counts.features_at(cut), cut, schema)

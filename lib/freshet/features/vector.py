@@ -1,7 +1,7 @@
-"""From user features to numbers that models can take: never null, and on scales on which distances mean much.
+"""Turns user features into model input: numbers that are never null, on scales on which distances are meaningful.
 
-Money, counts and times have long tails: their logarithm is what a linear model and a distance need. What depends on
-the data (scaling, products, seasons) is fitted with the model and belongs to its pipeline, not here.
+Money, counts and times have long tails, so linear models and distances use their logarithms. Steps that depend on
+the data (scaling, products, seasons) are fitted with the model and belong to its pipeline, not here.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -24,22 +24,22 @@ PROPENSITY_COLUMNS: tuple[str, ...] = (
     "overdue",
     *[f"no_{name}" for name in _MISSING],
 )
-"""What the propensity model looks at, as `model_input` names it."""
+"""Input columns of the propensity model, by their names in `model_input`."""
 
 SEGMENT_COLUMNS: tuple[str, ...] = ("log_recency_days", "log_orders", "log_monetary")
-"""Silence, frequency and value: what segments are made of where shoppers have orders with prices."""
+"""Silence, frequency and value: the columns for segments where shoppers have orders with prices."""
 
 SEGMENT_COLUMNS_WITHOUT_ORDERS: tuple[str, ...] = ("log_idle_days", "log_events_365d", "log_items_breadth")
-"""The like where a source has no orders: silence, frequency and breadth."""
+"""The columns for segments of a source without orders: silence, frequency and breadth."""
 
 
 def model_input(features: DataFrame) -> DataFrame:
     """`features` (contract USER_FEATURES) with PROPENSITY_COLUMNS added: doubles that are never null.
 
-    log_x is sign(x) * log(1 + |x|). A recency that is null (no order yet) is filled with the tenure: that long at
-    least there was no order; other nulls become 0. no_x is 1 where x was null, else 0. `share_returned` is the return
-    rate. `overdue` is log_recency_days less log_mean_gap_days, above 0 for a shopper who is later than usual, 0 where
-    no gap is known. No row is lost or added.
+    log_x is sign(x) * log(1 + |x|). A recency that is null (no order yet) is filled with the tenure, as there was no
+    order for at least that long; other nulls become 0. no_x is 1 where x was null, else 0. `share_returned` is the
+    return rate. `overdue` is log_recency_days minus log_mean_gap_days, above 0 for a shopper who is later than usual,
+    0 where no gap is known. No row is lost or added.
     """
     recency = F.coalesce(F.col("recency_days"), F.col("tenure_days"))
     logs = {f"log_{name}": _signed_log(F.col(name)) for name in (*_ALWAYS_KNOWN, *_MONEY, *_UNKNOWN_WITHOUT_ORDERS)}

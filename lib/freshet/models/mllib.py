@@ -1,4 +1,4 @@
-"""MLlib's own model classes around numbers that were learned elsewhere: they save, load and score as MLlib's do."""
+"""MLlib model objects built from parameters that were learned elsewhere; they save, load and score like MLlib's own."""
 
 import uuid
 from typing import Any
@@ -29,15 +29,15 @@ def kmeans_model(
 ) -> KMeansModel:
     """A model of vector column `features` with `centres` (k x columns), in the session of `frame`.
 
-    A row's cluster goes to column `prediction`. `cost` and `passes` are kept with the model as its training cost and
-    number of iterations.
+    A row's cluster is written to column `prediction`. `cost` and `passes` are kept with the model as its training cost
+    and number of iterations.
     """
     context, java = frame.sparkSession.sparkContext, _packages(frame)
     assert context._gateway is not None  # a running session has one
-    held = context._gateway.new_array(java.mllib.linalg.Vector, len(centres))
+    vectors = context._gateway.new_array(java.mllib.linalg.Vector, len(centres))
     for number, centre in enumerate(centres):
-        held[number] = java.mllib.linalg.Vectors.fromML(_py2java(context, DenseVector(centre)))
-    inner = java.mllib.clustering.KMeansModel(held, "euclidean", float(cost), int(passes))
+        vectors[number] = java.mllib.linalg.Vectors.fromML(_py2java(context, DenseVector(centre)))
+    inner = java.mllib.clustering.KMeansModel(vectors, "euclidean", float(cost), int(passes))
     made = KMeansModel(java.ml.clustering.KMeansModel(_uid("KMeans"), inner))
     return made.setFeaturesCol(features).setPredictionCol(prediction)
 
@@ -51,7 +51,7 @@ def refuse_unknown(figures: Floats, *, where: str) -> None:
 
 
 def standardized_sql(column: str, mean: float, scale: float) -> str:
-    """SQL: `column` less `mean`, in units of `scale`, all digits kept."""
+    """SQL of `column` minus `mean`, in units of `scale`, with all digits kept."""
     return f"((`{column}` - ({mean!r}D)) / {scale!r}D)"
 
 
@@ -63,5 +63,5 @@ def _packages(frame: DataFrame) -> Any:
 
 
 def _uid(name: str) -> str:
-    """As MLlib makes them: unique within a pipeline."""
+    """A uid in MLlib's form, unique within a pipeline."""
     return f"{name}_{uuid.uuid4().hex[-12:]}"

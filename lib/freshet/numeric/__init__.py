@@ -1,1 +1,1 @@
-"""Compiled kernels, top-k, sparse products, and sums over all tasks of a stage. Knows arrays, and nothing of shops."""
+"""Compiled kernels, top-k, sparse products, and sums over all tasks of a stage: arrays only, nothing about shops."""

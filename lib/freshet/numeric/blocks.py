@@ -1,4 +1,4 @@
-"""Rows of a partition as NumPy blocks: small enough to stay in a core's cache through all steps of a pass."""
+"""Rows of a partition as NumPy blocks that are small enough to stay in a core's cache during a pass."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -14,11 +14,11 @@ Halves = NDArray[np.float32]
 _Block = TypeVar("_Block", Floats, Halves)
 
 BLOCK_ROWS = 2048
-"""Of 1,024 to 20,000 rows of 64 columns the quickest: a block, its scores and its weights fit in 2 MB."""
+"""The fastest of 1,024 to 20,000 rows with 64 columns: a block, its scores and its weights fit in 2 MB."""
 
 
 class Moments(NamedTuple):
-    """Of each column over all tasks: weighted mean, unbiased weighted deviation (0 where constant), total weight."""
+    """For each column over all tasks: weighted mean, unbiased weighted deviation (0 if constant), total weight."""
 
     mean: Floats
     deviation: Floats
@@ -26,20 +26,20 @@ class Moments(NamedTuple):
 
     @property
     def scale(self) -> Floats:
-        """What to divide by: the deviation, 1 for a constant column."""
+        """The divisor: the deviation, or 1 for a constant column."""
         return np.where(self.deviation > 0, self.deviation, 1.0)
 
 
 def cut(block: _Block) -> Iterator[_Block]:
-    """`block` in pieces of BLOCK_ROWS rows at most."""
+    """`block` in pieces of at most BLOCK_ROWS rows."""
     return (block[start : start + BLOCK_ROWS] for start in range(0, len(block), BLOCK_ROWS))
 
 
 def vectors(column: pa.Array) -> Floats:
-    """The rows of a column of Spark's vectors, dense or sparse, as a matrix; without a copy where all are dense.
+    """The rows of a column of Spark's vectors, dense or sparse, as a matrix; without a copy if all are dense.
 
-    Spark hands a vector out as (type, size, indices, values): type 1 is dense, with values alone. Vectors must not be
-    null and must have one length.
+    Spark represents a vector as (type, size, indices, values): type 1 is dense, with values alone. Vectors must not be
+    null and must have the same length.
     """
     values = column.field("values")
     flat = values.flatten().to_numpy(zero_copy_only=False)
@@ -50,20 +50,20 @@ def vectors(column: pa.Array) -> Floats:
     size = column.field("size").drop_null().to_numpy()[0]
     made = np.zeros((len(column), size))
     row = np.repeat(np.arange(len(column)), lengths)
-    place = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    position = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     in_sparse = ~is_dense[row]
-    place[in_sparse] = column.field("indices").flatten().to_numpy(zero_copy_only=False)
-    made[row, place] = flat
+    position[in_sparse] = column.field("indices").flatten().to_numpy(zero_copy_only=False)
+    made[row, position] = flat
     return made
 
 
 def alike(values: Floats) -> Iterator[tuple[Floats, Floats]]:
-    """The rows of `values` in blocks, for `moments`, where all weigh the same."""
+    """The rows of `values` in blocks with equal weights, for `moments`."""
     return ((piece, np.ones(len(piece))) for piece in cut(values))
 
 
 def common_width(own: int, peers: Peers) -> int:
-    """The number of columns of all tasks' rows, from this task's `own`: 0 without rows, and 0 where no task has any."""
+    """The number of columns over all tasks; `own` is that of this task, 0 without rows. 0 if no task has rows."""
     return int(peers.stack(np.array([[float(own)]])).max())
 
 
@@ -80,14 +80,14 @@ def moments(blocks: Iterable[tuple[Floats, Floats]], columns: int, peers: Peers)
 
 
 class OwnMoments:
-    """What one task has seen of columns, block by block."""
+    """The moments of columns in one task, updated block by block."""
 
     def __init__(self, columns: int) -> None:
         self._weight, self._squares = 0.0, 0.0
         self._mean, self._spread = np.zeros(columns), np.zeros(columns)
 
     def add(self, rows: Floats, weights: Floats) -> None:
-        """Takes a block into account."""
+        """Adds a block."""
         more = float(weights.sum())
         if not more:
             return
@@ -109,11 +109,11 @@ class OwnMoments:
         spread = peers.sum(self._spread + self._weight * (self._mean - joint) ** 2)
         divisor = total - totals[1] / total if total else 0.0
         variance = spread / divisor if divisor > 0 else np.zeros_like(spread)
-        # What is left of a constant column by rounding is no deviation.
+        # The deviation of a constant column is only rounding error.
         noise = (1e-12 * np.abs(joint)) ** 2
         return Moments(joint, np.where(variance <= noise, 0.0, np.sqrt(variance)), float(total))
 
 
 def standardized(block: Floats, known: Moments) -> Halves:
-    """`block` less the mean, in deviations; constant columns become 0."""
+    """`block` minus the mean, in deviations; constant columns become 0."""
     return ((block - known.mean) * (1.0 / known.scale)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Arrow batches of (user_id, item_id, value) as flat NumPy arrays, ids turned into numbers on the way."""
+"""Reads Arrow batches of (user_id, item_id, value) as flat NumPy arrays, with ids as numbers."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class CodedRows(NamedTuple):
 
 
 def coded_rows(batches: Iterator[pa.RecordBatch]) -> CodedRows:
-    """All rows of the batches. Ids are coded batch by batch, so that the texts of only one batch are held at a time."""
+    """All rows of the batches. Ids are coded batch by batch, so that only the texts of one batch are in memory."""
     users: dict[str, int] = {}
     items: dict[str, int] = {}
     rows, columns, values = [], [], []
@@ -37,7 +37,7 @@ def coded_rows(batches: Iterator[pa.RecordBatch]) -> CodedRows:
     if not rows:
         nothing = np.empty(0, dtype=np.int64)
         return CodedRows(nothing, nothing, np.empty(0), 0, pa.array([], pa.string()))
-    # By id and not by arrival, which differs from run to run: sums over shoppers repeat to the last bit.
+    # Sorted by id and not by arrival, which differs between runs: sums over shoppers are equal to the last bit.
     user_place, _ = _in_order(users)
     item_place, item_ids = _in_order(items)
     return CodedRows(
@@ -47,7 +47,7 @@ def coded_rows(batches: Iterator[pa.RecordBatch]) -> CodedRows:
 
 
 def _in_order(codes: dict[str, int]) -> tuple[NDArray[np.int64], pa.Array]:
-    """By code the place of its id in rising order, and the ids in that order."""
+    """By code the position of its id in rising order, and the ids in that order."""
     names = pa.array(list(codes), pa.string())
     order = pc.sort_indices(names)
     place = np.empty(len(order), dtype=np.int64)
@@ -62,6 +62,6 @@ def _numbered(column: pa.Array, known: dict[str, int]) -> NDArray[np.int64]:
 
 
 def changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Marks the rows at which any of the sorted columns differs from the row before; the first row is one."""
+    """Marks the rows at which any of the sorted columns differs from the row before; the first row is marked too."""
     differs = [np.concatenate([np.ones(min(1, len(each)), dtype=bool), each[1:] != each[:-1]]) for each in columns]
     return np.logical_or.reduce(differs)

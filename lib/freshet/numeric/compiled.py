@@ -1,6 +1,6 @@
 """Compiles numeric kernels to machine code that runs without Python's lock, so that plain threads use all cores.
 
-No threading layer of the compiler's own is used: Spark forks its Python workers, and such a layer does not survive it.
+The compiler's own threading layer is not used, because it does not survive the forks of Spark's Python workers.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
-    # Sums may be taken in any order, which lets them use vector registers. What is not a number stays what it is.
+    # Sums may be computed in any order, so that they use vector registers. NaN stays NaN.
     "fastmath": {"contract", "reassoc", "nsz"},
     # A division by zero gives infinity, as in NumPy, instead of a branch before each division.
     "error_model": "numpy",
@@ -20,9 +20,9 @@ _OPTIONS: dict[str, Any] = {
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """The kernel, compiled at its first call; kept next to the source or in the user's cache where that can be written.
+    """The kernel, compiled at its first call and cached next to the source or in the user's cache, if writable.
 
-    Where neither can be, each process compiles for itself (some seconds).
+    If neither is writable, each process compiles it again (some seconds).
     """
     try:
         return njit(cache=True, **_OPTIONS)(kernel)

@@ -1,11 +1,11 @@
 """Solves (X'X + reg I) w = b for many right-hand sides, X sparse [observations, items] and >= 0, in bounded memory.
 
-The `dense_items` items with the largest diagonal, the head, have their part of X'X solved exactly, by a Cholesky
-factor in single precision. Of all other items, the tail, what they share with the head is kept as it is, and what they
-share with each other is moved to the diagonal: their block T of X'X becomes diag(T 1). That matrix less X'X is
+The part of X'X for the `dense_items` items with the largest diagonal, the head, is solved exactly, by a Cholesky factor
+in single precision. For all other items, the tail, the entries shared with the head are unchanged, and the entries
+within the tail are moved to the diagonal: their block T of X'X becomes diag(T 1). The changed matrix minus X'X is
 diagonally dominant, so the changed one is at least as large as X'X + reg I and can always be factored: a tail item is
-damped a little more than it should be, and never less. Eliminating the tail leaves one dense system of the head's
-size (Schur complement). With `dense_items` at the number of items or above, nothing is approximated.
+damped a little more than in the exact solution, and never less. Eliminating the tail leaves one dense system of the
+head's size (Schur complement). With `dense_items` at the number of items or above, nothing is approximated.
 """
 
 from typing import NamedTuple
@@ -23,8 +23,8 @@ _BLOCK_CELLS = 16_000_000
 
 
 class DampedGram(NamedTuple):
-    """The factored matrix: `factor` of the head's Schur complement, 1 / T's diagonal [tail], and what head and tail
-    share, in both orders."""
+    """The factored matrix: `factor` of the head's Schur complement, 1 / T's diagonal [tail], and the block of head and
+    tail, in both orders."""
 
     head: NDArray[np.int64]
     tail: NDArray[np.int64]
@@ -34,14 +34,14 @@ class DampedGram(NamedTuple):
     tail_scale: NDArray[np.float32]
 
     def solved(self, right: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Solutions float32 [sides, items] for right-hand sides of the same shape, each a row; they are written over.
+        """Solutions float32 [sides, items] for right-hand sides of the same shape, one per row; they are overwritten.
 
-        The tail's part of a solution follows from the `count` entries of its head that are largest in size: from all
-        of them, and so exactly, where `count` is at least the head's length.
+        The tail's part of a solution follows from the `count` entries of its head with the largest absolute values: if
+        `count` is at least the head's length, from all of them, and so exactly.
         """
         if not len(self.tail):
             return self._solved_head(right)
-        # Taken, and not indexed, which would lay them out by column.
+        # take() and not indexing, which would lay them out by column.
         scaled = np.take(right, self.tail, axis=1) * self.tail_scale
         head = np.take(right, self.head, axis=1)
         add_product(head, csr_matrix(scaled), self.by_tail, -1.0)
@@ -54,7 +54,7 @@ class DampedGram(NamedTuple):
         return right
 
     def _solved_head(self, sides: NDArray[np.float32]) -> NDArray[np.float32]:
-        # The solver wants sides as columns, in column order: rows in row order, read the other way.
+        # The solver expects sides as columns in column order, which is the transpose of rows in row order.
         solved: NDArray[np.float32] = cho_solve((self.factor, True), sides.T, overwrite_b=True, check_finite=False).T
         return solved
 
@@ -62,7 +62,7 @@ class DampedGram(NamedTuple):
 def damped_gram(observations: csr_matrix, *, reg_param: float, dense_items: int) -> DampedGram:
     """Factors X'X + reg_param I for `observations` >= 0 and reg_param > 0; ties at the head's edge: lower columns.
 
-    Raises SettingsError where reg_param is so small beside X'X that single precision cannot tell it from 0.
+    Raises SettingsError if reg_param is so small compared with X'X that single precision cannot distinguish it from 0.
     """
     columns = observations.astype(np.float32).tocsc()
     squares = np.asarray(columns.multiply(columns).sum(axis=0)).ravel()
@@ -74,14 +74,14 @@ def damped_gram(observations: csr_matrix, *, reg_param: float, dense_items: int)
     total = np.asarray(of_tail.sum(axis=1)).ravel()
     tail_scale = 1.0 / (of_tail.T @ total + np.float32(reg_param)).astype(np.float32)
     schur = np.zeros((len(head), len(head)), dtype=np.float32)
-    # The tail's part first: summed up among small numbers it keeps its digits.
+    # The tail's part first: summing small numbers first keeps their digits.
     if len(tail):
         scaled = by_head.data * tail_scale[by_head.indices]
         add_product(schur, csr_matrix((scaled, by_head.indices, by_head.indptr), shape=by_head.shape), by_tail, -1.0)
     add_product(schur, of_head.T.tocsr(), of_head.tocsr())
     schur[np.diag_indices(len(head))] += np.float32(reg_param)
     try:
-        # It is symmetric: read the other way it lies in column order, and is factored where it stands.
+        # The matrix is symmetric: its transpose is in column order and is factored in place.
         factor, _ = cho_factor(schur.T, lower=True, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError:
         raise SettingsError(
@@ -91,16 +91,16 @@ def damped_gram(observations: csr_matrix, *, reg_param: float, dense_items: int)
 
 
 def blocks(count: int, depth: int) -> list[tuple[int, int]]:
-    """(start, end) of parts of 0..count such that part times depth keeps to the cells of a block; one at least."""
+    """(start, end) of parts of 0..count, at least 1 long, whose length times depth is at most the cells of a block."""
     size = max(1, _BLOCK_CELLS // max(1, depth))
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def needed_bytes(observations: csr_matrix, *, dense_items: int, sides: int) -> int:
-    """Peak memory of factoring and of `sides` solutions of which few entries are kept, before any of it is done.
+    """Peak memory in bytes of factoring and of `sides` solutions of which few entries are kept; an estimate in advance.
 
     The head's square, both orders of the observations, at most 28 bytes for each pair of a head and a tail item that
-    meet in an observation, and five blocks of cells.
+    occur in the same observation, and five blocks of cells.
     """
     items = observations.shape[1]
     lengths = np.diff(observations.indptr)

@@ -1,4 +1,4 @@
-"""Sums over the rows of sparse matrices, compiled: SciPy's own keep Python's lock, and threads would wait for it.
+"""Sums over the rows of sparse matrices, compiled: SciPy's own hold Python's lock, and threads would wait for it.
 
 A matrix is given as the three arrays of scipy.sparse.csr_matrix; columns of a row need no order.
 """
@@ -14,20 +14,19 @@ from freshet.numeric.compiled import compiled
 Places: TypeAlias = NDArray[np.uint32] | NDArray[np.uint64]
 
 _LEAST = np.float32(1e-30)
-"""Smaller values are nothing: what they would be scaled by is near the largest number of single precision."""
+"""Smaller values count as 0: their scale factor would be near the largest number of single precision."""
 
 _PAIR_COST = 20
-"""Columns that are passed over one after the other in the time of one that is looked up; of 60,000 columns, 900 pairs
-took 17 us one by one and 37 in a row, 8,800 took 108 and 50, so that about 2,900 take as long either way."""
+"""Number of columns that can be scanned in the time of one look-up. With 60,000 columns, 900 pairs took 17 us by
+look-up and 37 by a scan, 8,800 pairs 108 and 50, so that both take the same time for about 2,900 pairs."""
 
 
 def add_scaled_product(
     scores: NDArray[np.float32], left: csr_matrix, right: csr_matrix, weight: float
 ) -> NDArray[np.float32]:
-    """Adds left @ right in place, each row scaled so that its value of largest size is `weight` or -weight.
+    """Adds left @ right in place, each row scaled so that its largest absolute value is `weight`.
 
-    The factors by which its rows were scaled; rows of zeros, or of what has faded to nearly that, add nothing, at
-    factor 0.
+    Returns the factors by which the rows were scaled; rows of zeros, or of nearly zeros, add nothing and have factor 0.
     """
     factors = np.zeros(left.shape[0], dtype=np.float32)
     _add_scaled(
@@ -38,9 +37,9 @@ def add_scaled_product(
 
 
 def scaled_product(left: csr_matrix, right: csr_matrix, weight: float) -> tuple[csr_matrix, NDArray[np.float32]]:
-    """What `add_scaled_product` adds, as a sparse matrix whose columns rise in each row, and its factors.
+    """The addend of `add_scaled_product` as a sparse matrix whose columns rise in each row, and its factors.
 
-    For where rows as wide as the catalogue would cost more than all that is in them.
+    For results whose rows are so sparse that dense rows as wide as the catalogue would cost more.
     """
     ends = np.zeros(left.shape[0] + 1, dtype=np.int64)
     marked = np.full(right.shape[1], -1, dtype=np.int64)
@@ -52,27 +51,27 @@ def scaled_product(left: csr_matrix, right: csr_matrix, weight: float) -> tuple[
         *_places(left), left.data.astype(np.float32, copy=False), *_places(right), right.data, np.float32(weight),
         np.zeros(right.shape[1], dtype=np.float32), marked, ends, columns, values, factors,
     )  # fmt: skip
-    # 32 bits as of SciPy's own: kernels are compiled for these.
+    # 32 bits as in SciPy's matrices, for which the kernels are compiled.
     return csr_matrix((values, columns, ends.astype(np.int32)), shape=(left.shape[0], right.shape[1])), factors
 
 
 def _places(matrix: csr_matrix | csc_matrix) -> tuple[Places, Places]:
-    """Its ends and places as numbers without a sign: each use of a signed one asks first whether it counts from the
-    end, a third of the time of such a kernel."""
+    """Row ends and column indices as unsigned numbers: each use of a signed index checks for a negative value, which
+    takes a third of the time of such a kernel."""
     ends, places = matrix.indptr, matrix.indices
     return ends.view(f"u{ends.itemsize}"), places.view(f"u{places.itemsize}")
 
 
-def said(
+def column_contributions(
     left: csr_matrix, by_column: csc_matrix, chosen: NDArray[np.int64], factors: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Of each row the values of factors * (left @ by_column) at its chosen columns, and where most of each comes from.
+    """For each row the values of factors * (left @ by_column) at its chosen columns, and the origin of each value.
 
-    Both [rows, k]; the latter is the column of `left` whose product is largest in the sense of the value, the lower of
-    equal ones, and -1 where there is none.
+    Both [rows, k]. The origin is the column of `left` whose product contributes most with the sign of the value, the
+    lower of equal ones, and -1 if there is none.
     """
     values, origins = np.zeros(chosen.shape, dtype=np.float32), np.full(chosen.shape, -1, dtype=np.int64)
-    _say(
+    _column_contributions(
         *_places(left), left.data.astype(np.float32, copy=False), *_places(by_column), by_column.data, chosen, factors,
         np.zeros(left.shape[1], dtype=np.float32), values, origins,
     )  # fmt: skip
@@ -85,10 +84,10 @@ def add_rows(scores: NDArray[np.float32], part: csr_matrix) -> None:
 
 
 def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Of each row the values at its chosen columns, [rows, k]; 0 where there is none."""
+    """For each row the values at its chosen columns, [rows, k]; 0 for entries that are not stored."""
     found = np.empty(chosen.shape, dtype=np.float32)
-    room = np.zeros(part.shape[1], dtype=np.float32)
-    _pick(*_places(part), part.data.astype(np.float32, copy=False), chosen, room, found)
+    buffer = np.zeros(part.shape[1], dtype=np.float32)
+    _pick(*_places(part), part.data.astype(np.float32, copy=False), chosen, buffer, found)
     return found
 
 
@@ -97,7 +96,7 @@ def _add_scaled(  # noqa: PLR0913 - a kernel takes plain arrays
     scores: NDArray[np.float32],
     left_ends: Places, left_columns: Places, left_values: NDArray[np.float32],
     right_ends: Places, right_columns: Places, right_values: NDArray[np.float32],
-    weight: np.float32, room: NDArray[np.float32], factors: NDArray[np.float32],
+    weight: np.float32, buffer: NDArray[np.float32], factors: NDArray[np.float32],
 ) -> None:  # fmt: skip
     for row in range(len(left_ends) - 1):
         first, last, pairs = left_ends[row], left_ends[row + 1], np.int64(0)
@@ -105,15 +104,15 @@ def _add_scaled(  # noqa: PLR0913 - a kernel takes plain arrays
             own, value = left_columns[n], left_values[n]
             pairs += np.int64(right_ends[own + 1] - right_ends[own])
             for m in range(right_ends[own], right_ends[own + 1]):
-                room[right_columns[m]] += value * right_values[m]
-        if pairs * _PAIR_COST > len(room):
-            factors[row] = _factor(_largest(room.view(np.int32)), weight)
-            for column in range(len(room)):
-                scores[row, column] += factors[row] * room[column]
-            room[:] = np.float32(0.0)
+                buffer[right_columns[m]] += value * right_values[m]
+        if pairs * _PAIR_COST > len(buffer):
+            factors[row] = _factor(_largest(buffer.view(np.int32)), weight)
+            for column in range(len(buffer)):
+                scores[row, column] += factors[row] * buffer[column]
+            buffer[:] = np.float32(0.0)
         else:
             factors[row] = _add_few(
-                scores[row], left_columns[first:last], right_ends, right_columns, weight, room
+                scores[row], left_columns[first:last], right_ends, right_columns, weight, buffer
             )  # fmt: skip
 
 
@@ -122,7 +121,7 @@ def _count_columns(
     left_ends: Places, left_columns: Places, right_ends: Places, right_columns: Places,
     marked: NDArray[np.int64], counts: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """The number of columns of each row of left @ right at the place behind it; leaves `marked` as it was: -1."""
+    """Writes the number of columns of each row of left @ right to the next index; leaves `marked` at -1."""
     for row in range(len(left_ends) - 1):
         for n in range(left_ends[row], left_ends[row + 1]):
             for m in range(right_ends[left_columns[n]], right_ends[left_columns[n] + 1]):
@@ -136,7 +135,7 @@ def _count_columns(
 def _scale_few(  # noqa: PLR0913 - a kernel takes plain arrays
     left_ends: Places, left_columns: Places, left_values: NDArray[np.float32],
     right_ends: Places, right_columns: Places, right_values: NDArray[np.float32],
-    weight: np.float32, room: NDArray[np.float32], marked: NDArray[np.int64],
+    weight: np.float32, buffer: NDArray[np.float32], marked: NDArray[np.int64],
     ends: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[np.float32], factors: NDArray[np.float32],
 ) -> None:  # fmt: skip
     for row in range(len(left_ends) - 1):
@@ -149,16 +148,16 @@ def _scale_few(  # noqa: PLR0913 - a kernel takes plain arrays
                     marked[column] = row
                     columns[count] = column
                     count += 1
-                room[column] += value * right_values[m]
+                buffer[column] += value * right_values[m]
         mine = columns[ends[row] : ends[row + 1]]
         mine.sort()
         largest = np.float32(0.0)
         for column in mine:
-            largest = max(largest, abs(room[column]))
+            largest = max(largest, abs(buffer[column]))
         factors[row] = _factor(largest, weight)
         for n in range(len(mine)):
-            values[ends[row] + n] = factors[row] * room[mine[n]]
-            room[mine[n]] = np.float32(0.0)
+            values[ends[row] + n] = factors[row] * buffer[mine[n]]
+            buffer[mine[n]] = np.float32(0.0)
 
 
 @compiled
@@ -168,8 +167,8 @@ def _factor(largest: np.float32, weight: np.float32) -> np.float32:
 
 @compiled
 def _largest(bits: NDArray[np.int32]) -> np.float32:
-    """The largest size among numbers of single precision, seen as whole numbers: without their sign they are in the
-    same order, and only of whole numbers does the compiler take many at a time."""
+    """The largest absolute value of single-precision numbers, passed as integers: without the sign bit these have the
+    same order, and the compiler vectorises the maximum only for integers."""
     largest = np.zeros(1, np.int32)
     for column in range(len(bits)):
         largest[0] = max(largest[0], bits[column] & np.int32(0x7FFFFFFF))
@@ -179,51 +178,51 @@ def _largest(bits: NDArray[np.int32]) -> np.float32:
 @compiled
 def _add_few(
     scores: NDArray[np.float32], own_columns: Places, right_ends: Places,
-    right_columns: Places, weight: np.float32, room: NDArray[np.float32],
+    right_columns: Places, weight: np.float32, buffer: NDArray[np.float32],
 ) -> np.float32:  # fmt: skip
-    """Adds `room`, where it was written, and clears it. Twice over the same columns, which stay in the processor's
-    cache: to note them would cost more."""
+    """Adds the written cells of `buffer` and clears them. It visits the same columns twice, as they stay in the
+    processor's cache and recording them would cost more."""
     largest = np.float32(0.0)
     for own in own_columns:
         for m in range(right_ends[own], right_ends[own + 1]):
-            largest = max(largest, abs(room[right_columns[m]]))
+            largest = max(largest, abs(buffer[right_columns[m]]))
     factor = _factor(largest, weight)
     for own in own_columns:
         for m in range(right_ends[own], right_ends[own + 1]):
             column = right_columns[m]
-            # What is added once is 0 afterwards, whatever else contributes to it.
-            scores[column] += factor * room[column]
-            room[column] = np.float32(0.0)
+            # A column that occurs again adds 0, as it was cleared.
+            scores[column] += factor * buffer[column]
+            buffer[column] = np.float32(0.0)
     return factor
 
 
 @compiled
-def _say(  # noqa: PLR0913 - a kernel takes plain arrays
-    ends: Places, columns: Places, had: NDArray[np.float32],
-    target_ends: Places, speaking: Places, weights: NDArray[np.float32],
-    chosen: NDArray[np.int64], factors: NDArray[np.float32], room: NDArray[np.float32],
+def _column_contributions(  # noqa: PLR0913 - a kernel takes plain arrays
+    ends: Places, columns: Places, inputs: NDArray[np.float32],
+    target_ends: Places, sources: Places, weights: NDArray[np.float32],
+    chosen: NDArray[np.int64], factors: NDArray[np.float32], buffer: NDArray[np.float32],
     values: NDArray[np.float32], origins: NDArray[np.int64],
 ) -> None:  # fmt: skip
     for row in range(len(ends) - 1):
         for n in range(ends[row], ends[row + 1]):
-            room[columns[n]] = had[n]
+            buffer[columns[n]] = inputs[n]
         for place in range(chosen.shape[1]):
             item = chosen[row, place]
             total, most, least = np.float32(0.0), np.float32(0.0), np.float32(0.0)
             for_it, against_it = np.int64(-1), np.int64(-1)
             for m in range(target_ends[item], target_ends[item + 1]):
-                own = room[speaking[m]]
+                own = buffer[sources[m]]
                 if own != 0:
                     part = own * weights[m]
                     total += part
                     if for_it < 0 or part > most:
-                        most, for_it = part, np.int64(speaking[m])
+                        most, for_it = part, np.int64(sources[m])
                     if against_it < 0 or part < least:
-                        least, against_it = part, np.int64(speaking[m])
+                        least, against_it = part, np.int64(sources[m])
             values[row, place] = factors[row] * total
             origins[row, place] = for_it if total >= 0 else against_it
         for n in range(ends[row], ends[row + 1]):
-            room[columns[n]] = np.float32(0.0)
+            buffer[columns[n]] = np.float32(0.0)
 
 
 @compiled
@@ -236,12 +235,12 @@ def _add(scores: NDArray[np.float32], ends: Places, columns: Places, values: NDA
 @compiled
 def _pick(
     ends: Places, columns: Places, values: NDArray[np.float32], chosen: NDArray[np.int64],
-    room: NDArray[np.float32], found: NDArray[np.float32],
+    buffer: NDArray[np.float32], found: NDArray[np.float32],
 ) -> None:  # fmt: skip
     for row in range(len(ends) - 1):
         for n in range(ends[row], ends[row + 1]):
-            room[columns[n]] += values[n]
+            buffer[columns[n]] += values[n]
         for place in range(chosen.shape[1]):
-            found[row, place] = room[chosen[row, place]]
+            found[row, place] = buffer[chosen[row, place]]
         for n in range(ends[row], ends[row + 1]):
-            room[columns[n]] = np.float32(0.0)
+            buffer[columns[n]] = np.float32(0.0)

@@ -1,7 +1,7 @@
 """Products of sparse matrices whose cells are added up in a dense block, compiled.
 
-SciPy's own counts the cells first, keeps each in two arrays and sorts them: for matrices of items by items, which are
-half full, several times the work.
+SciPy's product counts the cells first, keeps each in two arrays and sorts them: several times the work for matrices of
+items by items, which are half full.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def _add_product(
 
 
 def largest(weights: NDArray[np.float32], count: int) -> csr_matrix:
-    """The rows [scored, speaking] with only the `count` entries of largest size each; ties go to the lower column."""
+    """The rows [scored, source] with only the `count` entries of largest absolute value each; ties: lower column."""
     sizes = np.abs(weights)
     if count < sizes.shape[1]:
         edge = np.partition(sizes, sizes.shape[1] - count, axis=1)[:, -count, None]

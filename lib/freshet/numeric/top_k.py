@@ -1,9 +1,9 @@
 """Exact top-k of score rows, by the maxima of strips.
 
-The columns are cut into strips of 32 scores that lie a strip's number apart, so that all maxima come from one pass over
-whole rows. The k-th highest maximum bounds a row's k-th best score from below: only strips that reach it are looked
-into, hardly more than k. Equal scores are ordered by column everywhere, also at the edge: columns stand in item_id
-order, so ties go to the lower item_id.
+The columns are divided into strips of 32 scores, whose distance is the number of strips, so that all maxima come from
+one pass over whole rows. The k-th highest maximum is a lower bound of a row's k-th best score: only strips that reach
+it are examined, hardly more than k. Equal scores are ordered by column everywhere, also at the edge. Columns are in
+item_id order, so ties go to the lower item_id.
 """
 
 from typing import TypeAlias, TypeVar
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from freshet.numeric.compiled import compiled
 
 DEPTH = 32
-"""Scores of a strip: deeper ones have fewer maxima to select from and more scores to look into; measured as best."""
+"""Scores of a strip, chosen by measurement: deeper strips mean fewer maxima to select from, more scores to examine."""
 
 _ROWS = 16
-"""Rows whose maxima are taken before their strips are looked into, so that these are in the processor's cache still:
-rows of 41,000 scores took 20 us so, 23 in one go, and 28 with NumPy alone; of 4, 16 and 64 rows the middle was best."""
+"""Rows whose maxima are computed before their strips are examined, while these are still in the processor's cache: a
+row of 41,000 scores took 20 us, against 23 in one go and 28 with NumPy alone; of 4, 16 and 64 rows 16 was best."""
 
 Float = TypeVar("Float", bound=np.floating)
 Found: TypeAlias = tuple[NDArray[np.int64], NDArray[Float]]
@@ -32,7 +32,7 @@ def top_k(scores: NDArray[Float], k: int) -> Found[Float]:
     rows, columns = scores.shape
     k = max(0, min(k, columns))
     strips = columns // DEPTH
-    if k == 0 or strips <= 2 * k:  # so few strips are a detour that costs more than it saves
+    if k == 0 or strips <= 2 * k:  # with so few strips the maxima cost more than they save
         _refuse_nan(scores)
         return _whole_rows(scores, k)
     found, values = nothing_found(rows, k, scores.dtype)
@@ -46,7 +46,7 @@ def top_k(scores: NDArray[Float], k: int) -> Found[Float]:
 
 
 def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
-    """What a search by `put` begins with: no column at any place, and minus infinity."""
+    """The initial state of a search with `put`: no columns, and values of minus infinity."""
     return np.full((rows, k), np.iinfo(np.int64).max), np.full((rows, k), -np.inf, dtype=dtype)
 
 
@@ -57,10 +57,10 @@ def _refuse_nan(values: NDArray[Float]) -> None:
 
 @compiled
 def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.int64], values: NDArray[Float]) -> None:
-    """The best of each row, from the strips whose maxima are among the k highest and the columns behind the last.
+    """The best of each row, from the strips whose maxima are among the k highest and the columns after the last strip.
 
-    What `put` would refuse is mostly not given to it: with a call for each score a row of 41,000 took 54 us of a busy
-    core instead of 33.
+    Most scores that `put` would refuse are not passed to it: with a call for each score a row of 41,000 took 54 us of a
+    busy core instead of 33.
     """
     strips = highest.shape[1]
     bounds, nowhere = np.empty_like(values[0]), np.zeros(values.shape[1], np.int64)
@@ -83,7 +83,7 @@ def _pick(scores: NDArray[Float], highest: NDArray[Float], columns: NDArray[np.i
 
 @compiled
 def put(best: NDArray[Float], places: NDArray[np.int64], value: Float, place: int) -> None:
-    """Puts a value in its place among the best, if it is one of them; of equal ones the lower place is better."""
+    """Inserts a value among the best if it is one of them; of equal values the lower column is better."""
     last = len(best) - 1
     if value < best[last] or (value == best[last] and place > places[last]):
         return
@@ -100,13 +100,13 @@ def _whole_rows(scores: NDArray[Float], k: int) -> Found[Float]:
     edge = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
     chosen = scores >= edge
     tied = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
-    if len(tied):  # the lowest columns of those at the edge that there is room for
+    if len(tied):  # of the columns at the edge the lowest, as many as fit
         above = scores[tied] > edge[tied]
         at_edge = chosen[tied] & ~above
-        room = k - np.count_nonzero(above, axis=1)[:, None]
-        chosen[tied] = above | (at_edge & (np.cumsum(at_edge, axis=1) <= room))
+        free = k - np.count_nonzero(above, axis=1)[:, None]
+        chosen[tied] = above | (at_edge & (np.cumsum(at_edge, axis=1) <= free))
     found = np.nonzero(chosen)[1].reshape(rows, k)
     values = np.take_along_axis(scores, found, axis=1)
-    # Columns rise, and a stable sort keeps them so among equal scores.
+    # Columns are in rising order, which a stable sort keeps among equal scores.
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)

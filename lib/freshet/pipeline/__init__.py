@@ -1,1 +1,1 @@
-"""The batch steps, a file each with its helpers."""
+"""The batch steps, one file each, with their helpers."""

@@ -20,25 +20,27 @@ from freshet.tables.lookups.figures import extent, value_counts
 
 
 def planned_windows(job: Job) -> Windows:
-    """The windows for the home's events and the wished as_of.
+    """The windows for the events of the home and the requested as_of.
 
-    Raises StateError when there are no events, InputError when as_of is outside of them.
+    Raises StateError if there are no events, InputError if as_of is outside their time span.
     """
     span = extent(job.warehouse, EVENTS, "event_time")
     if span is None:
-        raise StateError("there are no accepted events", where=str(job.home.root), do="Look into table quarantine")
+        raise StateError(
+            "there are no accepted events", where=str(job.home.root), do="See table quarantine for the reasons"
+        )
     if job.as_of is not None:
-        check_as_of(job.as_of, *span, do="The events stand: give another --as-of, or none")
+        check_as_of(job.as_of, *span, do="The events are ingested: give another --as-of, or none")
     return run_windows(span[0], span[1], job.as_of, job.settings.windows)
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """What decides the result besides tables and settings: the wished moment."""
+    """What affects the result besides tables and settings: the requested as_of."""
     return {"as_of": job.as_of}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Writes the tables as of the cut; keeps the windows and the target event."""
+    """Writes the tables as of the cut; records the windows and the target event."""
     windows = planned_windows(job)
     priced = pc.field("price").is_valid() & pc.field("event_name").isin([PURCHASE, REFUND])
     currencies = value_counts(job.warehouse, EVENTS, ["currency"], priced)["currency"]
@@ -54,7 +56,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         (item_features(events, as_of=windows.cut, target=target), ITEM_FEATURES),
     )
     for rows, table in tables:
-        # Each is grouped by its key: to look for repeated ones would sort all rows once more.
+        # The rows are grouped by the key: a check for duplicates would sort all of them once more.
         job.warehouse.replace(rows, table, where=as_of, keys_are_unique=True)
     return {"windows": _as_text(windows), "target": target}
 

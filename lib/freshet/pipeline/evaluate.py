@@ -1,4 +1,4 @@
-"""Step evaluate: the served lists and the plain baselines, judged on the test days that no model has seen."""
+"""Step evaluate: judges the served lists and the plain baselines on the test days, which no model has seen."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ def inputs(job: Job) -> dict[str, Any]:
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Judges the served lists and the baselines; keeps the figures."""
+    """Judges the served lists and the baselines; records the metrics."""
     windows, evaluation = job.windows(), job.settings.evaluation
     version, target = champion(job, RECOMMENDER), job.record(BUILD)["target"]
     if version is None:
         raise DataTooSmallError("no recommender serves, so there are no lists to judge")
     if not windows.has_live_part:
-        raise DataTooSmallError("live_days is 0, so no days were kept for a test")
+        raise DataTooSmallError("live_days is 0, so no days were held out for a test")
     events, cut = events_until(job, windows), windows.cut
     cases = judged_cases(job, windows, start=cut, end=windows.as_of, target=target, at_most=evaluation.max_users)
     if cases.isEmpty():

@@ -1,7 +1,7 @@
-"""Step ingest: the records of one source to events, quarantine and states of items.
+"""Step ingest: turns the records of one source into events, rows of quarantine and states of items.
 
-Each table is written in one commit that replaces what the same files gave before, so a run that was killed between
-two tables is mended by running it again, and running it twice changes nothing.
+Each table is written in one commit that replaces the earlier rows of the same files. So running it again repairs a run
+that was killed between two tables, and running it twice changes nothing.
 """
 
 import re
@@ -39,17 +39,17 @@ from freshet.sources.input_files import input_files, input_signature, partition_
 from freshet.sources.mapping import read_mapping
 from freshet.sources.rules import MISTAKES_FOUND_LATE, SourceMapping
 from freshet.tables.lookups.figures import extent, rows_where, smallest_texts, value_counts
-from freshet.tables.positions import Passed, check_name, keep_position, kept_position, newest
+from freshet.tables.positions import TableVersion, check_name, keep_position, kept_position, newest
 from freshet.tables.small_writes import replace_rows
 from freshet.tables.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
 class OwnRows:
-    """The rows of events and quarantine that came with these files of the source.
+    """The rows of events and quarantine that came from these files of the source.
 
-    With `table`, the name of a Delta table: with all files that it ever had, which are others when it was laid out
-    anew.
+    With `table`, the name of a Delta table: rows from all files that the table ever had, as a rewrite of its data
+    replaces its files.
     """
 
     source: str
@@ -58,14 +58,14 @@ class OwnRows:
 
     @property
     def sql(self) -> str:
-        """The condition in Spark's SQL."""
+        """The condition in Spark SQL."""
         if self.table is not None:
             return f"source = '{self.source}' and startswith(source_partition, {_quoted(f'{self.table}/')})"
         return f"source = '{self.source}' and source_partition in ({', '.join(map(_quoted, self.partitions))})"
 
     @property
     def of_source(self) -> pc.Expression:
-        """For pyarrow: rows of the source, these and those of other files."""
+        """For pyarrow: all rows of the source, also from other files."""
         return pc.field("source") == self.source
 
     @property
@@ -75,7 +75,7 @@ class OwnRows:
 
     @property
     def mine(self) -> pc.Expression:
-        """For pyarrow: rows of these files, of whatever source."""
+        """For pyarrow: rows of these files, of any source."""
         partition = pc.field("source_partition")
         return partition.isin(self.partitions) if self.table is None else pc.starts_with(partition, f"{self.table}/")
 
@@ -86,7 +86,7 @@ def _quoted(text: str) -> str:
 
 
 def stored_keys(warehouse: Warehouse, ours: OwnRows) -> DataFrame | None:
-    """Keys of this source's events from other files; None when there are none."""
+    """Keys of this source's events from other files; None if there are none."""
     others = ours.of_source & ~ours.mine
     if not rows_where(warehouse, EVENTS, others):
         return None
@@ -94,8 +94,8 @@ def stored_keys(warehouse: Warehouse, ours: OwnRows) -> DataFrame | None:
     return stored.where(f"not ({ours.sql})").select(*EVENT_KEY)
 
 
-def first_seen_kept(refused: DataFrame, before: DataFrame) -> DataFrame:
-    """Records that were refused before keep the time at which they first were."""
+def with_earliest_first_seen(refused: DataFrame, before: DataFrame) -> DataFrame:
+    """The refused records; those refused before keep the time at which they were first seen."""
     seen = before.select(*PLACE, F.col("first_seen").alias("_before"))
     kept = F.coalesce(F.least("first_seen", "_before"), F.col("first_seen"))
     joined = refused.join(seen, on=list(PLACE), how="left").withColumn("first_seen", kept)
@@ -103,7 +103,7 @@ def first_seen_kept(refused: DataFrame, before: DataFrame) -> DataFrame:
 
 
 def written_counts(warehouse: Warehouse, ours: OwnRows) -> WrittenCounts:
-    """What the tables hold of these files, read back from them."""
+    """Counts of these files' rows in the tables, read back from them."""
     counts = value_counts(warehouse, EVENTS, ["event_name", "flags"], ours.expression)
     refused = value_counts(warehouse, QUARANTINE, ["reason_code"], ours.expression)
     return WrittenCounts(
@@ -114,25 +114,25 @@ def written_counts(warehouse: Warehouse, ours: OwnRows) -> WrittenCounts:
     )
 
 
-_FEW = 500_000
-"""Refused records (some 100 bytes each) that may be sent to every worker."""
+_BROADCAST_ROWS = 500_000
+"""Maximum number of refused records (some 100 bytes each) to broadcast to every worker."""
 
 _MISTAKE = re.compile(rf"\[?[\w.]*({'|'.join(map(re.escape, MISTAKES_FOUND_LATE))})[^\n]*")
-"""How Spark tells of a mistake of the mapping, among all that it tells."""
+"""Finds a mistake of the mapping in an error message of Spark."""
 
 
 def mapped_files(source: Path, input_path: Path) -> tuple[SourceMapping, list[Path]]:
-    """The mapping and the files it is for. Raises MappingError and InputError where they do not fit."""
+    """The mapping and its input files. Raises MappingError and InputError if they do not match."""
     mapping = read_mapping(source)
     return mapping, input_files(input_path, mapping.input)
 
 
 def ingest_inputs(source: Path, input_path: Path) -> dict[str, Any]:
-    """What decides the result besides settings: what the mapping means, and the content of all files, as hashes."""
+    """What affects the result besides settings: the meaning of the mapping, and hashes of the content of all files."""
     mapping, files = mapped_files(source, input_path)
     catalogue = _catalogue_path(mapping, input_path)
     extra = [catalogue] if catalogue is not None and catalogue.is_file() else []
-    # By their paths within the input, as files of several folders may have one name.
+    # By their paths within the input, as files in different folders may have the same name.
     signed = {partition_name(Path(name), input_path): one for name, one in input_signature(files).items()}
     items = sorted(input_signature(extra).values())
     return {"source": mapping.name, "mapping": mapping_meaning(mapping), "files": signed, "catalogue": items}
@@ -142,16 +142,17 @@ def ingest(
     spark: SparkSession, home: Home, *, source: Path, input_path: Path, params: CleaningParameters, now: datetime,
     as_of: datetime | None = None, warehouse: Warehouse | None = None,
 ) -> IngestReport:  # fmt: skip
-    """Takes the files at `input_path` in by the mapping `source`; what came of every record, as figures.
+    """Ingests the files at `input_path` with the mapping `source`. Returns how many records were accepted and refused.
 
-    `now` (UTC) is the run's time: later events are refused, refused records are first seen then. What the same files
-    gave before is replaced. Raises MappingError and InputError before anything is written: for a mapping or files that
-    do not fit, when no record at all could be accepted, and when `as_of`, the wish of a run, would be outside the data.
+    `now` (UTC) is the time of the run: later events are refused, and it is `first_seen` of newly refused records.
+    Earlier rows of the same files are replaced. Raises MappingError and InputError before anything is written: if
+    mapping and files do not match, if no record can be accepted, and if the requested `as_of` would be outside the
+    data.
     """
     mapping, files = mapped_files(source, input_path)
-    taken = newest(input_path) if mapping.input.format == "delta" else None
-    # Of a table this version alone: what is appended meanwhile is left for the next time.
-    version = None if taken is None else taken.version
+    position = newest(input_path) if mapping.input.format == "delta" else None
+    # Only this version of a table: rows appended in the meantime are left for the next run.
+    version = None if position is None else position.version
     if version is not None:
         files = input_files(input_path, mapping.input, version=version)
     source_rows = source_records(spark, input_path, mapping, files, version=version)
@@ -160,28 +161,28 @@ def ingest(
     path = without_detours(input_path)
     warehouse = warehouse or Warehouse(spark, home.warehouse)
     partitions = [partition_name(file, input_path) for file in files]
-    ours = OwnRows(mapping.name, partitions, _known_table(home, mapping.name, path, taken))
+    ours = OwnRows(mapping.name, partitions, _known_table(home, mapping.name, path, position))
     stored = stored_keys(warehouse, ours)
     read = source_rows.narrowed(mapping, now=now, params=params)
-    with _mapping_mistakes(source), _kept(read), _kept(repeated_records(read, mapping)) as repeated:
-        is_small = repeated is not None and repeated.count() < _FEW
+    with _mapping_mistakes(source), _persisted(read), _persisted(repeated_records(read, mapping)) as repeated:
+        is_small = repeated is not None and repeated.count() < _BROADCAST_ROWS
         repeats = F.broadcast(repeated) if repeated is not None and is_small else repeated
         records = judged(read, mapping, repeats=repeats, stored=stored)
         found = overview(records, params)
         _check_acceptable(found, records, input_path, source_rows.absent)
-        _check_wish(as_of, found, warehouse, ours)
+        _check_as_of(as_of, found, warehouse, ours)
         events = accepted(records, mapping)
         refused_before = rows_where(warehouse, QUARANTINE, ours.expression)
         replaced = rows_where(warehouse, EVENTS, ours.expression) + refused_before
         busy = _busy_days(events, params)
-        whole = flagged(events, limits=found.limits, busy=busy)
-        # Each key is there once: its repeats have just been looked for.
-        warehouse.replace(whole.drop(*ITEM_COLUMNS), EVENTS, where=ours.sql, keys_are_unique=True)
-        refused = quarantined(records, raw, mapping, first_seen=now, few=found.refused < _FEW)
+        flagged_events = flagged(events, limits=found.limits, busy=busy)
+        # Keys are unique: repeated records have just been refused.
+        warehouse.replace(flagged_events.drop(*ITEM_COLUMNS), EVENTS, where=ours.sql, keys_are_unique=True)
+        refused = quarantined(records, raw, mapping, first_seen=now, few=found.refused < _BROADCAST_ROWS)
         if refused_before:
-            refused = first_seen_kept(refused, warehouse.read(QUARANTINE).where(ours.sql))
+            refused = with_earliest_first_seen(refused, warehouse.read(QUARANTINE).where(ours.sql))
         warehouse.replace(refused, QUARANTINE, where=ours.sql, keys_are_unique=True)
-        # Bots play no part in the states of items.
+        # Without flags of bots: they do not matter for the states of items.
         items = _write_items(warehouse, flagged(events, limits=found.limits, busy=None), ours, catalogue, params)
     counts = written_counts(warehouse, ours)
     report = IngestReport(
@@ -198,24 +199,24 @@ def ingest(
         notes=(*ingest_notes(mapping, counts, catalogue is not None, params), *_misspelt(source_rows.absent)),
     )
     _check_arithmetic(report, counts, found)
-    if taken is not None:
-        keep_position(home.sources, mapping.name, path, taken)
-    mine = f"checked_at = '{now:%Y-%m-%dT%H:%M:%S.%fZ}' and starts_with(\"check\", '{mapping.name}/')"
-    replace_rows(warehouse, quality_rows(report, now, params), QUALITY_METRICS, where=mine)
+    if position is not None:
+        keep_position(home.sources, mapping.name, path, position)
+    own_checks = f"checked_at = '{now:%Y-%m-%dT%H:%M:%S.%fZ}' and starts_with(\"check\", '{mapping.name}/')"
+    replace_rows(warehouse, quality_rows(report, now, params), QUALITY_METRICS, where=own_checks)
     return report
 
 
-def _known_table(home: Home, source: str, path: Path, taken: Passed | None) -> str | None:
-    """The name of a Delta table that was taken in before: files that it had then may have been laid out anew."""
-    if taken is None:
+def _known_table(home: Home, source: str, path: Path, position: TableVersion | None) -> str | None:
+    """The name of a Delta table that was ingested before; its files of that time may have been rewritten since."""
+    if position is None:
         return None
     check_name(home.sources, source, path)
-    return None if kept_position(home.sources, source, taken.table_id) is None else path.name
+    return None if kept_position(home.sources, source, position.table_id) is None else path.name
 
 
 @contextmanager
-def _kept(records: DataFrame | None) -> Iterator[DataFrame | None]:
-    """Made once, used several times; on disk what does not fit into memory."""
+def _persisted(records: DataFrame | None) -> Iterator[DataFrame | None]:
+    """Persists records that are used several times; what does not fit into memory is kept on disk."""
     if records is None:
         yield None
         return
@@ -227,11 +228,11 @@ def _kept(records: DataFrame | None) -> Iterator[DataFrame | None]:
 
 @contextmanager
 def _mapping_mistakes(source: Path) -> Iterator[None]:
-    """Patterns and zones that only Spark can judge are found when they are first used: as errors of the mapping."""
+    """Raises MappingError for invalid formats and zones, which Spark detects only when they are used."""
     try:
         yield
     except (Py4JJavaError, PySparkException) as error:
-        # The former where two tasks have failed at once.
+        # It is a Py4JJavaError if two tasks have failed at the same time.
         mistake = _MISTAKE.search(str(error))
         if mistake is None:
             raise
@@ -242,7 +243,7 @@ def _mapping_mistakes(source: Path) -> Iterator[None]:
 
 
 def _busy_days(events: DataFrame, params: CleaningParameters) -> DataFrame | None:
-    """Shoppers' days with more events than the limit. Mostly there are none, and then no event need be asked."""
+    """Shoppers' days with more events than the limit. None if there are none, as usual, which saves a join."""
     if params.bot_events_per_day == 0:
         return None
     busy = busy_days(events, more_than=params.bot_events_per_day)
@@ -272,15 +273,15 @@ def _write_items(
         assert span is not None  # there are accepted events, and they have just been written
         states = with_catalogue(states, catalogue, F.lit(span[0]).cast("timestamp"))
     stored = warehouse.read(ITEMS_HISTORY) if warehouse.exists(ITEMS_HISTORY) else None
-    # An item has one state from one time: the newest told.
+    # An item has one state per time: the newest known one.
     warehouse.replace(items_history(states, stored=stored), ITEMS_HISTORY, keys_are_unique=True)
     return len(value_counts(warehouse, ITEMS_HISTORY, ["item_id"])["item_id"])
 
 
 def _misspelt(absent: list[AbsentColumn]) -> tuple[str, ...]:
-    """A note on columns that no record of the sample has, where they have one of a similar name."""
+    """A note on columns that no record of the sample has although there is one with a similar name."""
     problems = [one.problem for one in absent if one.has_like]
-    return (f"by the first records, {listed(problems)}",) if problems else ()
+    return (f"according to the first records, {listed(problems)}",) if problems else ()
 
 
 def _check_acceptable(found: Overview, records: DataFrame, input_path: Path, absent: list[AbsentColumn]) -> None:
@@ -297,8 +298,8 @@ def _check_acceptable(found: Overview, records: DataFrame, input_path: Path, abs
     )  # fmt: skip
 
 
-def _check_wish(as_of: datetime | None, found: Overview, warehouse: Warehouse, ours: OwnRows) -> None:
-    """Raises InputError when `as_of` is outside the events that will stand: those of other files, and those found."""
+def _check_as_of(as_of: datetime | None, found: Overview, warehouse: Warehouse, ours: OwnRows) -> None:
+    """Raises InputError if `as_of` is outside the resulting events: stored ones of other files, and accepted ones."""
     if as_of is None or found.span is None:
         return
     others = extent(warehouse, EVENTS, "event_time", ~ours.expression) if warehouse.exists(EVENTS) else None
@@ -316,5 +317,5 @@ def _check_arithmetic(report: IngestReport, counts: WrittenCounts, found: Overvi
     if wrong:
         raise StateError(
             "the records do not add up: " + "; ".join(wrong), where=f"source {report.source}",
-            do="Run the step again; was the input changed meanwhile?",
+            do="Run the step again; the input may have changed during the run",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What an ingest did, for people, for quality_metrics and for later steps."""
+"""The result of an ingest, for people, for quality_metrics and for later steps."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from freshet.sources.rules import SourceMapping
 
 @dataclass(frozen=True)
 class IngestReport:
-    """Figures of one ingest; raw_rows = accepted + sum(refused), checked against the written tables.
+    """Counts of one ingest; raw_rows = accepted + sum(refused), checked against the written tables.
 
-    `refused` is by reason code, most frequent first. `items` are the items in items_history. `replaced` are rows that
-    the same files had given before. `limits` are those beyond which quantity and price are flagged. `notes` say what
-    the data do not have or what deserves a look.
+    `refused` is by reason code, most frequent first. `items` is the number of items in items_history, `replaced` the
+    number of earlier rows of the same files. `limits` are those outside which quantity and price are flagged. `notes`
+    name missing parts of the data and what should be checked.
     """
 
     source: str
@@ -35,7 +35,7 @@ class IngestReport:
 
 @dataclass(frozen=True)
 class WrittenCounts:
-    """What the written tables hold of an input, most frequent first; `examples`: a message of each reason."""
+    """Counts of an input's rows in the written tables, most frequent first; `examples` has a message per reason."""
 
     by_event_name: dict[str, int]
     flags: dict[str, int]
@@ -52,7 +52,7 @@ class WrittenCounts:
 
 
 def by_frequency(counts: Counter[str | None]) -> dict[str, int]:
-    """The counts of texts (a null does not count) from the most frequent on, equal ones in alphabetical order."""
+    """The counts of texts (nulls are ignored), most frequent first, ties in alphabetical order."""
     known = [(text, count) for text, count in counts.items() if text is not None]
     return dict(sorted(known, key=lambda pair: (-pair[1], pair[0])))
 
@@ -60,14 +60,14 @@ def by_frequency(counts: Counter[str | None]) -> dict[str, int]:
 def ingest_notes(
     mapping: SourceMapping, counts: WrittenCounts, has_catalogue: bool, params: CleaningParameters
 ) -> tuple[str, ...]:
-    """What a person should know about these data: missing parts and many refused records."""
+    """What the user should know about these data: missing parts and many refused records."""
     notes = []
     if mapping.text("item_id") is None:
         notes.append("the source has no items: no recommendations can be made from it")
     if mapping.number("price") is None and mapping.number("line_value") is None:
-        notes.append("the source has no prices: nothing about money can be computed")
+        notes.append("the source has no prices: no amounts of money can be computed")
     if mapping.catalogue is not None and not has_catalogue:
-        notes.append(f"the catalogue {mapping.catalogue.file} is not beside the input: items have no names from it")
+        notes.append(f"the catalogue {mapping.catalogue.file} is not next to the input: items have no names from it")
     if len(counts.by_event_name) == 1:
         notes.append(f"the only kind of event is {next(iter(counts.by_event_name))}")
     if counts.flags.get("bot"):
@@ -89,7 +89,7 @@ def _left_out(params: CleaningParameters) -> str:
 def quality_rows(report: IngestReport, now: datetime, params: CleaningParameters) -> list[dict[str, Any]]:
     """Rows of QUALITY_METRICS: counts by reason, event name and flag, and the limits of outliers.
 
-    Checks are named <source>/<kind>/<what>, so that sources of one home do not touch each other's.
+    Checks are named <source>/<kind>/<what>, so that sources of one home do not overwrite each other's.
     """
 
     def row(table: TableContract, check: str, value: float, detail: str | None = None) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def quality_rows(report: IngestReport, now: datetime, params: CleaningParameters
         return {"checked_at": now, "table": table.name, "check": name, "value": float(value), "detail": detail}
 
     rows = [
-        row(EVENTS, "raw_rows", report.raw_rows, "accepted and refused records together"),
+        row(EVENTS, "raw_rows", report.raw_rows, "accepted and refused records"),
         row(EVENTS, "accepted", report.accepted),
         row(QUARANTINE, "refused", sum(report.refused.values())),
         row(ITEMS_HISTORY, "items", report.items),

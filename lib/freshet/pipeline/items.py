@@ -1,6 +1,6 @@
-"""Step items: states of items from a catalogue file alone: prices, stock, what can be had.
+"""Step items: ingests states of items (prices, stock, availability) from a catalogue file.
 
-A stream that runs beside it leaves out what cannot be had from its next look at the table on.
+A running stream leaves out unavailable items after its next check of the table.
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ from freshet.sources.rules import Catalogue
 
 
 def named_catalogue(source: Path, input_path: Path) -> tuple[Catalogue, tuple[str, ...], list[Path]]:
-    """The mapping's catalogue, its texts for nothing, and the files. Raises MappingError and InputError."""
+    """The mapping's catalogue, its null values, and the files. Raises MappingError and InputError."""
     mapping = read_mapping(source)
     if mapping.catalogue is None:
         raise MappingError("the mapping has no catalogue", where=str(source), do="Add a section [items.catalogue]")
     return mapping.catalogue, mapping.null_values, input_files(input_path, mapping.catalogue.input)
 
 
-def _wished(job: Job) -> tuple[Path, Path]:
+def _source_and_input(job: Job) -> tuple[Path, Path]:
     if job.source is None or job.input_path is None:
         raise InputError("source and input are needed", do="Give --source MAPPING.toml and --input FILE")
     return job.source, job.input_path
@@ -35,19 +35,19 @@ def _wished(job: Job) -> tuple[Path, Path]:
 
 def inputs(job: Job) -> dict[str, Any]:
     """The mapping and the content of the file."""
-    source, input_path = _wished(job)
+    source, input_path = _source_and_input(job)
     signed = input_signature(named_catalogue(source, input_path)[2])
     return {"mapping": mapping_meaning(read_mapping(source)), "files": sorted(signed.values())}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Merges the states of the file into the history of items; keeps how many have changed."""
-    source, input_path = _wished(job)
+    """Merges the states of the file into the history of items; records how many have changed."""
+    source, input_path = _source_and_input(job)
     catalogue, null_values, _ = named_catalogue(source, input_path)
     raw = catalogue_records(job.spark, input_path, catalogue)
     now = F.lit(job.now()).cast("timestamp")
-    told = catalogue_items(raw, catalogue, null_values)
-    states = told.select(
+    items = catalogue_items(raw, catalogue, null_values)
+    states = items.select(
         "item_id", now.alias("valid_from"), F.lit(None).cast("timestamp").alias("valid_to"), now.alias("known_at"),
         *ITEMS_HISTORY.column_names[4:],
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Lists and truths of both tasks, judged by one evaluation: the served lists beside the plain baselines.
+"""Lists and ground truth of both tasks, for the same evaluation of served lists and plain baselines.
 
-Cases come to the driver to be judged: `max_users` shoppers at most, some 2 kB for each model and task.
+Cases are collected to the driver to be judged: at most `max_users` shoppers, some 2 kB for each model and task.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ SERVED = "served"
 
 
 def truths(cases: DataFrame, *, target: str, seed: int) -> pa.Table:
-    """(task, user_id, user_hash, items): the truth of next_baskets, and of new_items without what the shopper had.
+    """(task, user_id, user_hash, items): the ground truth; for new_items without the shopper's earlier items.
 
     `cases` is (user_id, history, truth); `seed` is that of the resamples.
     """
@@ -38,7 +38,7 @@ def truths(cases: DataFrame, *, target: str, seed: int) -> pa.Table:
 
 
 def collected(*lists: DataFrame) -> pa.Table:
-    """(task, model, user_id, items list<string>): the items of all these lists, best first, made in one job."""
+    """(task, model, user_id, items list<string>): the items of all these lists, best first, computed in one job."""
     items = [one.select("task", "model", "user_id", F.col("items.item_id").alias("items")) for one in lists]
     return reduce(DataFrame.unionByName, items).toArrow()
 
@@ -66,7 +66,7 @@ def plain_lists(
 ) -> DataFrame:
     """(task, model, user_id, items): the lists of the baselines, from target events known before `as_of`.
 
-    Without cases there is none, and no event is read.
+    Without cases the result is empty and no events are read.
     """
     if cases.isEmpty():
         return cases.sparkSession.createDataFrame([], LISTS_SCHEMA)

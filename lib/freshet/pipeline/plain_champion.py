@@ -1,8 +1,8 @@
-"""The plain method that serves while every challenger so far was refused: better than no list at all.
+"""The plain methods that serve as long as every challenger was refused: better than no list at all.
 
-The methods are recipes of ranking/plain_methods.py, fitted as of the validation cut and judged on the same
-shoppers as the challenger. The best one of each task, fitted as of the run's cut, becomes a model version of its own
-and champion. Later challengers are compared with it as with any champion.
+The methods are recipes of ranking/plain_methods.py, fitted as of the validation cut and judged on the same shoppers as
+the challenger. The best one of each task is fitted as of the run's cut, registered as a model version and made
+champion. Later challengers are compared with it as with any champion.
 """
 
 import shutil
@@ -51,7 +51,7 @@ _TAG = "freshet.plain_method"
 
 @dataclass(frozen=True)
 class Judging:
-    """Cases (user_id, history, truth) of the validation days, and their truth by task as steps.judging gives it."""
+    """Cases (user_id, history, truth) of the validation days, and their ground truth by task as in list_judging."""
 
     cases: DataFrame
     truth: pa.Table
@@ -59,7 +59,7 @@ class Judging:
 
 @dataclass(frozen=True)
 class PlainChampion:
-    """The version that serves, why, and its recipe."""
+    """The version that serves, the decision with its reasons, and the recipe."""
 
     version: ModelVersion
     decision: GateDecision
@@ -68,7 +68,7 @@ class PlainChampion:
 
 @dataclass(frozen=True)
 class _Choice:
-    """The best method of a task: its mean of the gate's metric over so many shoppers; None where nobody was judged."""
+    """The best method of a task: the mean of the gate's metric over `users` shoppers; None if no shopper was judged."""
 
     method: str
     value: float | None
@@ -76,15 +76,15 @@ class _Choice:
 
 
 def is_needed(job: Job, refused: ModelVersion) -> bool:
-    """Whether nothing serves, or only plain methods in place of this very challenger, as after a kill."""
+    """Whether no version serves, or only plain methods in place of the same challenger, as after a kill."""
     serving = champion(job, RECOMMENDER)
     return serving is None or serving.fingerprint.startswith(_fingerprint(refused, ""))
 
 
 def plain_champion(job: Job, refused: ModelVersion, judging: Judging, *, decided_by: str) -> PlainChampion:
-    """Registers the best plain method of each task. The caller writes the decision and promotes.
+    """Registers the best plain method of each task. The caller writes the decision and promotes the version.
 
-    `decided_by` is the fingerprint of the gate's step: by it a repeated step finds the version that it has made.
+    `decided_by` is the fingerprint of the gate's step, by which a repeated step finds the version that it has made.
     """
     fingerprint = _fingerprint(refused, decided_by)
     methods = plain_methods(job)
@@ -99,7 +99,7 @@ def plain_champion(job: Job, refused: ModelVersion, judging: Judging, *, decided
 
 
 def plain_methods(job: Job) -> Methods:
-    """The methods that the settings of the evaluation name, as far as lists can be made by them."""
+    """The methods named in the settings of the evaluation that can be expressed as a recipe."""
     evaluation = job.settings.evaluation
     days = evaluation.baseline_half_lives_days
     windows = evaluation.baseline_windows_days
@@ -111,7 +111,7 @@ def _fingerprint(refused: ModelVersion, decided_by: str) -> str:
 
 
 def _recipe(job: Job) -> Recipe:
-    """What all methods share; of weights it has every term that one of them uses."""
+    """The recipe that all methods share; its weights contain every term that any of them uses."""
     bare = bare_recipe(job.record(BUILD)["target"], job)
     weights = {
         policy: {term: 1.0 for terms in methods.values() for term in terms}
@@ -122,7 +122,7 @@ def _recipe(job: Job) -> Recipe:
 
 @contextmanager
 def _training_data(job: Job, recipe: Recipe, cut: datetime) -> Iterator[TrainingData]:
-    """What was known before a cut, as the recipe's models are fitted on it."""
+    """The training data of the recipe's models: what was known before a cut."""
     windows = job.windows()
     known = known_before(events_until(job, windows), cut)
     target = job.record(BUILD)["target"]
@@ -140,17 +140,17 @@ def _fitted(job: Job, recipe: Recipe, cut: datetime) -> Artifact:
 
 
 def _judged(job: Job, refused: ModelVersion, methods: Methods, judging: Judging) -> dict[str, _Choice]:
-    """The best method of each policy by the gate's metric on the validation days, the earlier one of equals."""
+    """The best method of each policy by the gate's metric on the validation days; the first one on ties."""
     gate, cut = job.settings.gate, job.windows().validation_cut
     artifact = _fitted(job, _recipe(job), cut)
     names = list(dict.fromkeys(name for of_policy in methods.values() for name in of_policy))
-    # Named such that a later step removes what a killed one has left.
+    # This name lets a later step remove what a killed one has left.
     scratch = validation_folder(job.home, refused.fingerprint, "challenger-plain")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         lists = []
         for name in names:
-            # A method that one of the tasks does not have is not looked at there.
+            # A method that a task does not have is not considered for it.
             weights = {policy: of_policy.get(name, {}) for policy, of_policy in methods.items()}
             replace(artifact, recipe=replace(artifact.recipe, weights=weights)).save(scratch / name)
             lists.append(served_lists(judging.cases, artifact=scratch / name, clock=cut, length=gate.k, model=name))
@@ -173,12 +173,12 @@ def _best(policy: str, names: list[str], found: Mapping[tuple[str, str], dict[st
 
 def _decision(job: Job, refused: ModelVersion, chosen: Mapping[str, _Choice]) -> GateDecision:
     gate = job.settings.gate
-    reasons = [f"version {refused.model_version} was refused and nothing serves: the best plain methods do until then"]
+    reasons = [f"version {refused.model_version} was refused and no other serves: the best plain methods serve instead"]
     metrics = {}
     for policy, choice in chosen.items():
         metrics[f"{policy}.users"] = float(choice.users)
         if choice.value is None:
-            reasons.append(f"{policy}: {choice.method}, as nobody could be judged")
+            reasons.append(f"{policy}: {choice.method}, as no shopper could be judged")
             continue
         metrics[f"{policy}.value"] = choice.value
         shown = f"{gate.metric}@{gate.k} {choice.value:.4f} over {choice.users} shoppers"

@@ -1,4 +1,4 @@
-"""The accepted events of a source as messages, in order of time: what `freshet produce` sends."""
+"""The accepted events of a source as messages, ordered by time, for `freshet produce`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from freshet.pipeline.source_records import source_records
 from freshet.sources.kafka.sending import Message
 
 LEFT_OUT = ("flags", "schema_version", "source", "source_partition", "source_offset")
-"""Columns of events that the receiving side finds for itself."""
+"""Columns of events that the receiver sets itself."""
 
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'", "ignoreNullFields": "true"}
 
@@ -38,8 +38,8 @@ def write_messages(
     """Writes the accepted events (the first `limit` of them) as messages into a new folder, sorted by event_time.
 
     A message is the JSON object of an event without its null columns; its key is the shopper. With `received_later`
-    it has no received_time: `stamped` gives it one. Raises MappingError and InputError where mapping and files do not
-    fit, and InputError when no record can be accepted.
+    it has no received_time, which `stamped` adds. Raises MappingError and InputError if mapping and files do not match,
+    and InputError if no record can be accepted.
     """
     mapping, files = mapped_files(source, input_path)
     read = source_records(spark, input_path, mapping, files).narrowed(mapping, now=now, params=params)
@@ -50,7 +50,7 @@ def write_messages(
     if not count_messages(folder):
         raise InputError(
             "none of the records can be accepted", where=str(input_path),
-            do=f"`freshet ingest --source {source} --input {input_path}` tells the reasons",
+            do=f"`freshet ingest --source {source} --input {input_path}` shows the reasons",
         )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def _messages(events: DataFrame, received_later: bool) -> DataFrame:
 
 
 def count_messages(folder: Path) -> int:
-    """How many messages `write_messages` wrote."""
+    """The number of messages that `write_messages` wrote."""
     return sum(pq.read_metadata(file).num_rows for file in _files(folder))
 
 
@@ -85,6 +85,6 @@ def _files(folder: Path) -> list[Path]:
 
 
 def stamped(value: bytes) -> bytes:
-    """The message with the time now as its received_time."""
+    """The message with the current time as its received_time."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return value[:-1] + b',"received_time":"' + now.encode() + b'"}'

@@ -1,4 +1,4 @@
-"""Step promote: the gate. Each challenger is judged on the validation days and promoted, or refused with reasons."""
+"""Step promote: the gate. It judges each challenger on the validation days and promotes or refuses it, with reasons."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ from freshet.pipeline.recommender_fits import events_until, judged_cases
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder
-from freshet.runs.retention import retired
+from freshet.runs.retention import retire_old_versions
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_rows
 
@@ -30,13 +30,13 @@ _BY = ("task", "model")
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """What was trained last."""
+    """The fingerprints of the latest training runs."""
     trained = {name: read_record(job.home.steps, step.name) for name, step in TRAINED_BY.items()}
     return {name.removeprefix("freshet-"): record and record["fingerprint"] for name, record in trained.items()}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Decides on every challenger; keeps the decisions and the best baselines."""
+    """Decides on every challenger; records the decisions and the best baselines."""
     decided: dict[str, GateDecision] = {}
     baselines: list[list[str]] = []
     plain: dict[str, Any] = {}
@@ -46,29 +46,29 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
             continue
         if name == RECOMMENDER:
             decided[name], baselines, judging = _recommender_decision(job, version, fingerprint)
-            _carried_out(job, version, decided[name])
+            _apply(job, version, decided[name])
             if not decided[name].accepted and is_needed(job, version):
                 plain = {"plain": _plain_champion(job, version, judging, fingerprint)}
         else:
             decided[name] = model_decision(job, version)
-            _carried_out(job, version, decided[name])
+            _apply(job, version, decided[name])
     if not decided:
         raise DataTooSmallError("no model was trained, so there is none to promote")
-    retired(job)
+    retire_old_versions(job)
     outcomes = {name: {"accepted": one.accepted, "reasons": one.reasons} for name, one in decided.items()}
     return {"decisions": outcomes, "baselines": baselines, **plain}
 
 
 def _plain_champion(job: Job, refused: ModelVersion, judging: Judging, fingerprint: str) -> dict[str, Any]:
-    """Makes the best plain methods champion while nothing else serves; what the record keeps of it."""
-    job.notify("the challenger was refused and nothing serves: the best plain methods are fitted")
+    """Makes the best plain methods champion while no other version serves. Returns the values for the record."""
+    job.notify("the challenger was refused and no version serves: fitting the best plain methods")
     made = plain_champion(job, refused, judging, decided_by=fingerprint)
-    _carried_out(job, made.version, made.decision)
+    _apply(job, made.version, made.decision)
     return {"version": made.version.version, "reasons": made.decision.reasons, "recipe": made.recipe}
 
 
 def _trained(job: Job, name: str) -> ModelVersion | None:
-    """The version that the last training made: found by its fingerprint, so that a killed step finds it again."""
+    """The version of the latest training run, found by its fingerprint, so that a restarted step finds it again."""
     record = read_record(job.home.steps, TRAINED_BY[name].name)
     if record is None or "not_built" in record:
         return None
@@ -78,7 +78,7 @@ def _trained(job: Job, name: str) -> ModelVersion | None:
 def _recommender_decision(
     job: Job, version: ModelVersion, run_id: str
 ) -> tuple[GateDecision, list[list[str]], Judging]:
-    """The gate's decision, the best baseline of each family on validation, as (family, strength), and the cases."""
+    """The gate's decision; the best baseline of each family on validation, as (family, strength); the cases."""
     windows, settings, target = job.windows(), job.settings, job.record(BUILD)["target"]
     evaluation = settings.evaluation
     events, cut = events_until(job, windows), windows.validation_cut
@@ -104,13 +104,13 @@ def _recommender_decision(
 
 
 def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, ...]:
-    """The best of each family over the shoppers of both tasks."""
+    """The best baseline of each family over the shoppers of both tasks."""
     means = judged.filter(pc.field("k") == gate.k).group_by("model").aggregate([(gate.metric, "mean")])
     return best_of_families({row["model"]: row[f"{gate.metric}_mean"] for row in means.to_pylist()})
 
 
 def _figures(job: Job, judged: pa.Table, best: tuple[Baseline, ...], run_id: str) -> Figures:
-    """Writes the validation figures; those at the gate's metric and k."""
+    """Writes the validation metrics. Returns those with the gate's metric and k."""
     evaluation, gate = job.settings.evaluation, job.settings.gate
     shown = _of_models(judged, [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]])
     figures = summary(shown, samples=evaluation.bootstrap_samples, by=_BY)
@@ -143,13 +143,13 @@ def _of_models(judged: pa.Table, names: list[str]) -> pa.Table:
 
 
 def model_decision(job: Job, version: ModelVersion) -> GateDecision:
-    """The decision on a probability or segment model: its training step has judged it and left its verdict."""
+    """The decision on a probability or segment model, which its training step has recorded."""
     record = job.record(TRAINED_BY[version.name])
     return GateDecision(record["accepted"], tuple(record["reasons"]), record["metrics"])
 
 
-def _carried_out(job: Job, version: ModelVersion, decision: GateDecision) -> None:
-    """Writes the decision, then moves the alias; a killed step decides again and replaces its decision."""
+def _apply(job: Job, version: ModelVersion, decision: GateDecision) -> None:
+    """Writes the decision, then moves the alias; after a kill, the step decides again and replaces its decision."""
     champion = job.record(TRAINED_BY[version.name]).get("champion")
     row = {
         "decided_at": job.now(),

@@ -1,4 +1,4 @@
-"""Step recommend: lists of all shoppers, similar and popular items, probabilities and segments, by the champions."""
+"""Step recommend: lists of all shoppers, similar and popular items, probabilities and segments, from the champions."""
 
 import operator
 from collections.abc import Callable
@@ -42,20 +42,20 @@ def inputs(job: Job) -> dict[str, Any]:
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Writes what the champions say of the windows' cut; keeps the policy and the number of lists."""
+    """Writes the champions' results as of the windows' cut; records the policy and the number of lists."""
     windows = job.windows()
     versions = {name: champion(job, name) for name in (RECOMMENDER, PROPENSITY, SEGMENTS)}
     scorer, probability, segments = versions.values()
     refused: dict[str, str] = {}
 
     def written_if_it_fits(name: str, write: Callable[[], None]) -> None:
-        """One model that does not fit the data leaves the tables of the others to be written."""
+        """Keeps a model that does not fit the data from stopping the tables of the others."""
         try:
             write()
         except DataTooSmallError as reason:
             refused[name] = str(reason)
 
-    # Needs no model: a shop without a champion has something to show all the same.
+    # Needs no model, so that a shop without a champion has something to show.
     written: list[Callable[[], dict[str, Any] | None]] = [partial(_write_popular, job)]
     if scorer is not None:
         written.append(partial(_write_lists, job, scorer))
@@ -63,14 +63,14 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         written.append(partial(written_if_it_fits, PROPENSITY, partial(write_scores, job, probability, windows)))
     if segments is not None:
         written.append(partial(written_if_it_fits, SEGMENTS, partial(write_segments, job, segments, windows)))
-    # Tables of their own each, and short jobs: alone, most of their time goes into plans and commits.
+    # In parallel: they write different tables in short jobs, mostly waiting for query plans and commits.
     kept = side_by_side(operator.call, written, spark=job.spark, at_once=len(written))
     if not any(versions.values()):
         raise DataTooSmallError("no model serves, so there is nothing to write but popular items")
     not_written = {name: refused[name] for name in versions if name in refused}
     for name, reason in not_written.items():
         job.notify(f"{name}: {reason}")
-    # The lists alone have something else to record.
+    # Only the lists return values for the record.
     return next(filter(None, kept), {}) | ({"not_written": not_written} if not_written else {})
 
 
@@ -80,8 +80,10 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     histories = histories_before(job, windows, windows.cut)
     active_since = windows.cut - timedelta(days=lists.anonymous_active_days)
     unavailable = unavailable_items(job.warehouse, windows.cut)
-    gone = save_unavailable(unavailable, job.home.availability)
-    lists_of = listing(artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=gone)
+    saved = save_unavailable(unavailable, job.home.availability)
+    lists_of = listing(
+        artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=saved
+    )
     facts = {
         "generated_at": job.now(),
         "event_clock": windows.cut,
@@ -96,13 +98,13 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
 
 
 def _write_popular(job: Job) -> None:
-    """What shoppers without a list of their own are served; items that cannot be had are not in it."""
+    """Writes the items for shoppers without a list of their own, without unavailable items."""
     cut = job.windows().cut
     features = job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(cut))
-    job.warehouse.create(ITEMS_HISTORY)  # a home that a stream alone has filled may not have it
+    job.warehouse.create(ITEMS_HISTORY)  # missing in a home that only a stream has filled
     states = job.warehouse.read(ITEMS_HISTORY).where(F.col("valid_from") < F.lit(cut))
     newest = states.groupBy("item_id").agg(F.max_by("category_path", "valid_from").alias("category_path"))
-    gone = job.spark.createDataFrame(pa.table({"item_id": unavailable_items(job.warehouse, cut)}))
-    features = features.join(gone, on="item_id", how="left_anti")
-    made = popular_items(features, newest, length=job.settings.lists.popular_length)
-    replace_collected(job.warehouse, made, POPULAR_ITEMS)
+    unavailable = job.spark.createDataFrame(pa.table({"item_id": unavailable_items(job.warehouse, cut)}))
+    features = features.join(unavailable, on="item_id", how="left_anti")
+    popular = popular_items(features, newest, length=job.settings.lists.popular_length)
+    replace_collected(job.warehouse, popular, POPULAR_ITEMS)

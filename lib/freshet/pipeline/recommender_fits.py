@@ -1,4 +1,4 @@
-"""What training and judging of the recommender share: cases, strengths, catalogues and fitted artifacts."""
+"""Shared by training and judging of the recommender: cases, strengths, catalogues and fitted artifacts."""
 
 import math
 import operator
@@ -43,13 +43,13 @@ _BUCKETS = 1_000_000
 
 
 def events_until(job: Job, windows: Windows) -> DataFrame:
-    """The home's events before the run's as_of, their prices in its currency."""
+    """The home's events before the run's as_of, with prices in the home's currency."""
     events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(windows.as_of))
     return in_one_currency(events, job.settings.money)
 
 
 def histories_before(job: Job, windows: Windows, moment: datetime) -> KeptRows:
-    """(user_id, history) from what was known before `moment`; kept for the steps to come."""
+    """(user_id, history) from events known before `moment`; kept for later steps."""
     known = known_before(events_until(job, windows), moment)
     most, names = job.settings.interactions.max_events, job.settings.interactions.event_names
     name = f"histories before {moment} of events {job.warehouse.version(EVENTS)}, newest {most} of {', '.join(names)}"
@@ -57,36 +57,36 @@ def histories_before(job: Job, windows: Windows, moment: datetime) -> KeptRows:
 
 
 def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int) -> DataFrame:
-    """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end); kept.
+    """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end); persisted.
 
-    At most about `at_most` of them, chosen by a hash of the id, so that a larger sample contains a smaller one.
+    About `at_most` of them at most, chosen by a hash of the id, so that a larger sample contains a smaller one.
     """
-    events, past = events_until(job, windows), histories_before(job, windows, start).frame
+    events, earlier = events_until(job, windows), histories_before(job, windows, start).frame
 
-    def made() -> DataFrame:
-        had = past.where(F.exists("history", lambda entry: entry["event_name"] == target))
+    def cases() -> DataFrame:
+        with_target = earlier.where(F.exists("history", lambda entry: entry["event_name"] == target))
         later = truth(between(events, start, end), target=target).withColumnRenamed("items", "truth")
-        return had.join(later, "user_id", how="inner")
+        return with_target.join(later, "user_id", how="inner")
 
     whole = f"with {target} from {start} to {end} of events {job.warehouse.version(EVENTS)} until {windows.as_of}"
     whole = f"shoppers {whole}, newest {job.settings.interactions.max_events}"
-    return job.shared(f"{at_most} {whole}", lambda: sample_of_shoppers(job.shared(whole, made), at_most))
+    return job.shared(f"{at_most} {whole}", lambda: sample_of_shoppers(job.shared(whole, cases), at_most))
 
 
 def sample_of_shoppers(rows: DataFrame, at_most: int) -> DataFrame:
-    """About `at_most` of the rows (user_id, ...), a row per shopper, chosen by a hash of the id."""
+    """About `at_most` of the rows (user_id, ...), which are one per shopper, chosen by a hash of the id."""
     share = min(1.0, at_most / max(1, rows.count()))
     return rows.where(F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) < share * _BUCKETS)
 
 
 def had_items(target: str) -> Column:
-    """The items of the `target` events in column history, newest first, an item as often as it was had."""
-    taken = F.filter("history", lambda entry: entry["event_name"] == target)
-    return F.transform(taken, lambda entry: entry["item_id"])
+    """The items of the `target` events in column history, newest first, with repetitions."""
+    entries = F.filter("history", lambda entry: entry["event_name"] == target)
+    return F.transform(entries, lambda entry: entry["item_id"])
 
 
 def repeat_share(cases: DataFrame, *, target: str) -> float | None:
-    """The share (0 to 1) of true items that the shopper had had before, as the mean over shoppers; None without any."""
+    """The share (0 to 1) of true items that are repeats for the shopper, averaged over shoppers; None without any."""
     share = F.size(F.array_intersect("truth", had_items(target))) / F.size("truth")
     row = cases.agg(F.avg(share)).first()
     assert row is not None  # an aggregate without grouping has exactly one row
@@ -94,39 +94,39 @@ def repeat_share(cases: DataFrame, *, target: str) -> float | None:
 
 
 class SignalsAt:
-    """What was wanted before one date, computed once: strengths by several half-lives, and sequences."""
+    """Interaction signals before one date, computed once: strengths by several half-lives, and sequences."""
 
     def __init__(
         self, events: DataFrame, as_of: datetime, params: InteractionParameters, half_lives_days: set[float | None]
     ) -> None:
         signals = interaction_signals(events, as_of=as_of, params=params)
-        self._wishes = signals.select("user_id", "item_id", "first_time", "last_time", "weight").persist()
+        self._signals = signals.select("user_id", "item_id", "first_time", "last_time", "weight").persist()
         self._places = {days: n for n, days in enumerate(sorted(half_lives_days, key=lambda days: days or math.inf))}
-        made = strengths_by_half_life(self._wishes, as_of=as_of, half_lives_days=list(self._places))
-        self._strengths = made.persist()
+        strengths = strengths_by_half_life(self._signals, as_of=as_of, half_lives_days=list(self._places))
+        self._strengths = strengths.persist()
 
     def strengths(self, half_life_days: float | None, at_least: float) -> DataFrame:
-        """(user_id, item_id, first_time, strength) by one of the half-lives, above 0 and not below `at_least`."""
+        """(user_id, item_id, first_time, strength) by one of the half-lives, above 0 and at least `at_least`."""
         strength = F.col(f"strength_{self._places[half_life_days]}")
         chosen = self._strengths.where((strength > 0) & (strength >= at_least))
         return chosen.select("user_id", "item_id", "first_time", strength.alias("strength"))
 
     def sequences(self) -> DataFrame:
         """(user_id, item_id, position) of `item_sequences`."""
-        return item_sequences(self._wishes)
+        return item_sequences(self._signals)
 
     def compute(self) -> None:
-        """Computes now what would be computed at the first use."""
+        """Computes the strengths now instead of at the first use."""
         self._strengths.count()
 
     def forget(self) -> None:
-        """Frees what was kept."""
+        """Frees the persisted data."""
         self._strengths.unpersist()
-        self._wishes.unpersist()
+        self._signals.unpersist()
 
 
 def bare_recipe(target: str, job: Job) -> Recipe:
-    """A recipe by the settings without a factor model and without any weight; it has the models of similar items."""
+    """A recipe from the settings without a factor model and without weights, but with the models of similar items."""
     options = job.settings.item_models.options()
     return Recipe(
         target=target,
@@ -144,7 +144,7 @@ def bare_recipe(target: str, job: Job) -> Recipe:
 
 
 def recipe_params(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as the parameters of a run: those of each task and of each item model under a name of its own."""
+    """A recipe as the parameters of a run; the values of each task and each item model have their own name."""
     values = recipe.to_values()
     weights, models = values.pop("weights"), values.pop("item_models")
     return {
@@ -155,17 +155,17 @@ def recipe_params(recipe: Recipe) -> dict[str, Any]:
 
 
 def catalogue(events: DataFrame, *, as_of: datetime, target: str) -> pa.Table:
-    """The item features of all items known before `as_of`: item-sized, so it may come to the driver."""
+    """The features of all items known before `as_of`, collected to the driver, as there is one row per item."""
     return item_features(events, as_of=as_of, target=target).toArrow()
 
 
 def built_catalogue(job: Job, windows: Windows) -> pa.Table:
-    """`catalogue` as of the run's cut, as the build step has written it."""
+    """`catalogue` as of the run's cut, read from the table that the build step has written."""
     return job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(windows.cut)).toArrow()
 
 
 def factoriser(job: Job) -> Factoriser:
-    """The engine that the settings name, with the cores that Spark gives a task."""
+    """The engine named in the settings, with the cores that Spark gives a task."""
     return Factoriser(job.settings.factorisation, task_cores(job.spark), job.notify)
 
 
@@ -179,9 +179,9 @@ class Fitted(NamedTuple):
 def fitted(
     recipe: Recipe, data: TrainingData, *, settings: Settings, by: Factoriser, with_users: bool = False
 ) -> Fitted:
-    """The recipe fitted on the data of a date, its models side by side.
+    """The recipe fitted on the data of a date; its models are fitted in parallel.
 
-    An item model that no longer fits is left out, and that is told.
+    An item model that cannot be fitted any more (memory, singular matrix) is left out, with a message.
     """
 
     def factors() -> FittedAls | None:
@@ -205,9 +205,9 @@ def fitted(
 
 
 def target_event(events: DataFrame, cut: datetime, params: EvaluationParameters) -> str:
-    """The strongest event name, in the settings' order, that at least `min_target_users` shoppers had before `cut`.
+    """The first event name, in the settings' order, that at least `min_target_users` shoppers had before `cut`.
 
-    Where none is frequent enough, the most frequent of them. Raises DataTooSmallError when there is none at all.
+    If none is frequent enough, the most frequent of them. Raises DataTooSmallError if there is none at all.
     """
     counted = (
         known_before(events, cut)

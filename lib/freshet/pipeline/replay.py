@@ -1,8 +1,6 @@
-"""Step replay: the live days replayed, and what fold-in was worth on them."""
+"""Step replay: replays the live days and measures the benefit of fold-in on them."""
 
 import dataclasses
-import os
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +21,7 @@ from freshet.ranking.lists import recommended_in_process
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
 from freshet.runs.steps import BUILD, RECOMMEND
-from freshet.service.lists.list_making import ServedModel
+from freshet.service.lists.list_making import ServedModel, in_process_scorer
 from freshet.service.lists.live_replay import QUERY_PREFIX, LivePlan, replay_live
 from freshet.service.lists.slices import slice_number
 from freshet.tables.lookups.figures import rows_where
@@ -45,18 +43,18 @@ def evaluate_live(
 ) -> Figures:
     """Rows of `evaluation_results`, task and split `live`: models before_fold_in and after_fold_in, paired.
 
-    Judged are shoppers with `target` events in a slice of the plan for whom the stream had made a list before that
-    slice; about `max_users` of them, chosen by a hash of the id, as they come to the driver. Before: the list in
-    `batch_lists`, for shoppers without one the items of `newcomers_list`. After: the newest list in
-    `stream_lists` made from what was known before the slice began. A shopper's figure is the mean over the shopper's
-    slices; figures and intervals are over shoppers, so that regulars do not outweigh the rest. Nobody to judge: no
-    rows.
+    Judges shoppers with `target` events in a slice of the plan for whom the stream had made a list before that slice;
+    about `max_users` of them, chosen by a hash of the id, since they are collected to the driver. Before: the list in
+    `batch_lists`, or the items of `newcomers_list` for shoppers without one. After: the newest list in `stream_lists`
+    made from what was known before the slice started. A shopper's value is the mean over the shopper's slices; metrics
+    and intervals are over shoppers, so that frequent shoppers do not outweigh the rest. Without shoppers to judge there
+    are no rows.
     """
     known = F.greatest("event_clock", "caused_by_received_time")
-    made = stream_lists.select("user_id", known.alias("known"), "batch_id", F.col("items.item_id").alias("after"))
+    updates = stream_lists.select("user_id", known.alias("known"), "batch_id", F.col("items.item_id").alias("after"))
     cases = (
         target_slices(events, plan, target=target)
-        .join(made, on="user_id", how="inner")
+        .join(updates, on="user_id", how="inner")
         .where(slice_number(F.col("known"), plan.start, plan.slice_length) < F.col("slice"))
         .groupBy("slice", "user_id", "items")
         .agg(F.max_by("after", F.struct("known", "batch_id")).alias("after"))
@@ -82,7 +80,7 @@ def evaluate_live(
 
 
 def _per_shopper(listed: pa.Table, evaluation: EvaluationParameters) -> pa.Table:
-    """(model, user_id, user_hash, k, metrics): means over the slices of (slice, user_id, ..., before, after)."""
+    """(model, user_id, user_hash, k, metrics): means over slices, from (slice, user_id, ..., before, after)."""
     columns = {BEFORE: "before", AFTER: "after"}
     lists = stacked_lists(listed, keep=["slice", "user_id"], name="model", columns=columns)
     truth = listed.select(["slice", "user_id", "user_hash", "items"])
@@ -116,7 +114,7 @@ def inputs(job: Job) -> dict[str, Any]:
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Replays the live days and judges them; keeps the figures of the replay."""
+    """Replays the live days and judges the lists; records the figures of the replay."""
     windows, version = job.windows(), champion(job, RECOMMENDER)
     if version is None:
         raise DataTooSmallError("no recommender serves, so there are no lists to keep fresh")
@@ -124,11 +122,11 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("live_days is 0, so there are no days to replay")
     of_service = ~pc.starts_with(pc.field("query_id"), QUERY_PREFIX)
     if any(rows_where(job.warehouse, table, of_service) for table in (RECOMMENDATION_UPDATES, STREAM_METRICS)):
-        raise DataTooSmallError("lists or figures of a service stand in this home, and a replay would remove them")
+        raise DataTooSmallError("this home has lists or figures of a service, which a replay would remove")
     policy, length = job.record(RECOMMEND).get("policy"), job.settings.lists.length
     if policy is None:
         raise StateError(
-            "the lists that the replay goes on from were not made yet: no recommender served at that time",
+            "the lists that the replay starts from were not made yet: no recommender served at that time",
             where=str(job.home.root), do="Run `freshet recommend` first",
         )  # fmt: skip
     plan = LivePlan(
@@ -141,7 +139,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         stream=job.settings.stream,
     )
     model = ServedModel(version.model_version, version.generation, version.folder, policy)
-    scorer = partial(recommended_in_process, threads=os.cpu_count() or 1)
+    scorer = in_process_scorer(lambda: None)
     report = replay_live(job.home, job.warehouse, plan, model=model, scorer=scorer, now=job.now)
     rows = evaluate_live(
         events_until(job, windows),
@@ -158,9 +156,9 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 
 def _newcomers_list(model: ServedModel, plan: LivePlan) -> list[str]:
-    """The items that a shopper without history is served, best first."""
-    nobody = pa.table({"user_id": [""]})
-    made = recommended_in_process(
-        nobody, EMPTY, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy, threads=1
+    """The items for a shopper without history, best first."""
+    newcomer = pa.table({"user_id": [""]})
+    lists = recommended_in_process(
+        newcomer, EMPTY, artifact=model.artifact, clock=plan.start, length=plan.length, policy=model.policy, threads=1
     )
-    return [item["item_id"] for item in made.column("items")[0].as_py()]
+    return [item["item_id"] for item in lists.column("items")[0].as_py()]

@@ -1,4 +1,4 @@
-"""Step report: one HTML page about the run, from records and tables."""
+"""Step report: writes one HTML page about the run, from records and tables."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from freshet.runs.step import Step
 from freshet.runs.steps import REPORT
 
 
-def _told() -> list[Step]:
-    """The other steps of the main job: the page shows what they have recorded."""
+def _reported_steps() -> list[Step]:
+    """The other steps of the main job, whose records the page shows."""
     return [step for step in main_steps() if step.name != REPORT.name]
 
 
 def page_path(home: Home) -> Path:
-    """Where the report of a home lies."""
+    """The file of a home's report."""
     return home.report / "index.html"
 
 
@@ -31,13 +31,13 @@ def _champions(job: Job) -> dict[str, int]:
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """What the other steps have recorded, the champions, and whether the page is there."""
-    records = {step.name: read_record(job.home.steps, step.name) for step in _told()}
+    """The records of the other steps, the champions, and whether the page exists."""
+    records = {step.name: read_record(job.home.steps, step.name) for step in _reported_steps()}
     was_written = read_record(job.home.steps, REPORT.name) is not None
     return {
         "records": {name: record and record["fingerprint"] for name, record in records.items()},
         "champions": _champions(job),
-        # A page that somebody removed is written again.
+        # A page that was removed is written again.
         "is_gone": was_written and not page_path(job.home).is_file(),
     }
 
@@ -45,6 +45,6 @@ def inputs(job: Job) -> dict[str, Any]:
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
     """Writes the page."""
     sources = Sources(job.home, _champions(job), job.settings.gate.k)
-    page = collected(sources, _told(), job.now())
+    page = collected(sources, _reported_steps(), job.now())
     write_whole(page_path(job.home), rendered(page))
     return {"page": "index.html"}

@@ -1,4 +1,4 @@
-"""The records of an input by its mapping, checked before any of them is judged: for ingest, produce and items."""
+"""Reads the records of an input and checks them against its mapping, for ingest, produce and items."""
 
 from datetime import datetime
 from pathlib import Path
@@ -29,14 +29,14 @@ from freshet.sources.rules import Catalogue, SourceMapping
 
 
 class SourceRecords(NamedTuple):
-    """Raw records (storage.inputs), their files, and columns of the mapping that a sample of JSON records lacks."""
+    """Raw records (contracts.inputs), their files, and columns of the mapping missing in a sample of JSON records."""
 
     raw: DataFrame
     files: list[Path]
     absent: list[AbsentColumn]
 
     def narrowed(self, mapping: SourceMapping, *, now: datetime, params: CleaningParameters) -> DataFrame:
-        """The records as cleaning.judging.narrowed gives them, dealt out to all tasks."""
+        """The records as returned by cleaning.judging.narrowed, distributed over all tasks."""
         carried = (IS_LARGE,) if IS_LARGE in self.raw.columns else ()
         records = dealt_out(self.raw.drop(RAW_TEXT), self.files, mapping.input)
         read = parsed(records, mapping, now=now, params=params, carried=carried)
@@ -48,8 +48,8 @@ class SourceRecords(NamedTuple):
 def source_records(
     spark: SparkSession, input_path: Path, mapping: SourceMapping, files: list[Path], *, version: int | None = None
 ) -> SourceRecords:
-    """The records of `files`, those of `input_path`; of a Delta table of its `version`. Raises MappingError and
-    InputError where they do not fit."""
+    """The records of `files`, the files of `input_path`, or of `version` of a Delta table. Raises MappingError and
+    InputError if they do not match the mapping."""
     raw = raw_records(spark, input_path, mapping.input, json_schema=event_columns(mapping), version=version)
     absent: list[AbsentColumn] = []
     if mapping.input.format != "json":
@@ -60,7 +60,7 @@ def source_records(
 
 
 def catalogue_records(spark: SparkSession, path: Path, catalogue: Catalogue) -> DataFrame:
-    """The records about items in the file or folder `path`, for cleaning.items. Raises MappingError and InputError."""
+    """The item records in the file or folder `path`, for cleaning.items. Raises MappingError and InputError."""
     schema = json_columns([name for _, name in catalogue_columns(catalogue)])
     raw = raw_records(spark, path, catalogue.input, json_schema=schema)
     if catalogue.input.format != "json":

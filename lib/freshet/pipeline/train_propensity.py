@@ -1,4 +1,4 @@
-"""Step train-propensity, and the scores: the probability that a shopper buys within the horizon."""
+"""Step train-propensity, and the scores of its model: the probability that a shopper buys within the horizon."""
 
 import dataclasses
 import json
@@ -27,33 +27,33 @@ from freshet.pipeline.recommender_fits import events_until
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.calibration import calibration_svg
 from freshet.runs.job import Job
-from freshet.runs.registered_models import PROPENSITY, champion, made_of_other_columns, registry
+from freshet.runs.registered_models import PROPENSITY, champion, registry, trained_on_other_columns
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_rows
 
 PURCHASE = "purchase"
 
 COLUMNS = (*PROPENSITY_COLUMNS, SEASON_COLUMN)
-"""What the model looks at."""
+"""The features of the model."""
 
 _LEAST_HORIZONS = 3
-"""One to know something, one to learn, one to judge."""
+"""One of history, one of labels to learn from, one to judge."""
 
 
 @dataclass(frozen=True)
 class LearningPlan:
-    """Cut dates to learn at, rising, and the later one to judge at."""
+    """Cut dates to train on, ascending, and the later one to judge at."""
 
     cuts: list[datetime]
     test_cut: datetime
 
 
 def learning_plan(events: DataFrame, windows: Windows, params: PropensityParameters) -> LearningPlan:
-    """When to learn and when to judge, for `events` of known customers.
+    """The cut dates for training and judging, for `events` of known customers.
 
-    The model is judged at the run's cut where its horizon lies within the data, else at the newest cut where it does,
-    one horizon earlier. Label windows of learning end before the judged cut. Raises DataTooSmallError when there are
-    no customers, no purchases or less than three horizons of data.
+    The model is judged at the run's cut if its horizon lies within the data, else one horizon earlier, the newest cut
+    for which it does. Label windows of training end before the test cut. Raises DataTooSmallError if there are no
+    customers, no purchases, or less than three horizons of data.
     """
     first, purchases = _first_and_purchases(events)
     horizon = timedelta(days=params.horizon_days)
@@ -68,13 +68,13 @@ def learning_plan(events: DataFrame, windows: Windows, params: PropensityParamet
         span = (windows.as_of - first) / timedelta(days=1)
         raise DataTooSmallError(
             f"no purchase probability: the data span {span:.1f} days",
-            expected=f"{_LEAST_HORIZONS} horizons of {params.horizon_days} days: to know, to learn and to judge",
+            expected=f"{_LEAST_HORIZONS} horizons of {params.horizon_days} days: for history, labels and test",
         )
     return LearningPlan(cuts, test_cut)
 
 
 def labelled_rows(events: DataFrame, plan: LearningPlan, params: PropensityParameters) -> DataFrame:
-    """(as_of, user_id, label, COLUMNS): every customer known before each cut of the plan."""
+    """(as_of, user_id, label, COLUMNS): for each cut of the plan, every customer known before it."""
     cuts = [*plan.cuts, plan.test_cut]
     rows = unlabelled_rows(user_features_at(events, cuts), events, cuts, horizon_days=params.horizon_days)
     answers = labels(events, cuts=cuts, horizon_days=params.horizon_days, target=PURCHASE)
@@ -98,7 +98,7 @@ _CALIBRATION_BINS = 10
 
 
 class _Judged(NamedTuple):
-    """Figures at the test cut, as rows of probability_figures, and the calibration table."""
+    """Metrics at the test cut, as rows of probability_figures, and the calibration table."""
 
     figures: list[dict[str, Any]]
     bins: list[dict[str, Any]]
@@ -112,19 +112,19 @@ class _Judged(NamedTuple):
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """The windows that the build step has fixed."""
+    """The windows that the build step has set."""
     return {"windows": job.record(BUILD)["windows"]}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Fits, judges and registers a challenger; keeps its figures and whether it may serve."""
+    """Fits, judges and registers a challenger; records its metrics and whether it may serve."""
     params, windows = job.settings.propensity, job.windows()
     events = events_until(job, windows).where("user_id is not null")
     plan = learning_plan(events, windows, params)
     rows = labelled_rows(events, plan, params).persist()
     try:
         train = rows.where(F.col("as_of") < F.lit(plan.test_cut))
-        job.notify(f"learning at {len(plan.cuts)} cut dates, judging at {plan.test_cut:%Y-%m-%d}")
+        job.notify(f"training on {len(plan.cuts)} cut dates, judging at {plan.test_cut:%Y-%m-%d}")
         fitted = fit_propensity(train, list(COLUMNS), cuts=plan.cuts, cut=plan.test_cut, params=params)
         judged = _judged(job, rows, fitted.model, plan)
     finally:
@@ -143,7 +143,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 
 def _judged(job: Job, rows: DataFrame, model: PipelineModel, plan: LearningPlan) -> _Judged:
-    """The model, and the champion where there is one, on the shoppers of the test cut."""
+    """Judges the model, and the champion if there is one, on the shoppers of the test cut."""
     newest = _with_labels(model, rows.where(F.col("as_of") == F.lit(max(plan.cuts))))
     threshold = best_f1_threshold(newest)
     test = rows.where(F.col("as_of") == F.lit(plan.test_cut))
@@ -153,13 +153,13 @@ def _judged(job: Job, rows: DataFrame, model: PipelineModel, plan: LearningPlan)
     cases.unpersist()
     before, old = champion(job, PROPENSITY), []
     if before is not None and (days := _horizon_days(job, before)) != job.settings.propensity.horizon_days:
-        job.notify(f"the champion looks {days} days ahead and cannot be compared")
+        job.notify(f"the champion has a horizon of {days} days and cannot be compared")
     elif before is not None:
         try:
             rival = _with_labels(registry(job).load_spark_model(before), test)
             old = [row.asDict() for row in probability_figures(rival, threshold=threshold).collect()]
         except PySparkException:
-            job.notify("the champion was made for other features and cannot be compared")
+            job.notify("the champion was trained on other features and cannot be compared")
     return _Judged(figures, sorted(bins, key=lambda row: row["bin"]), old)
 
 
@@ -169,7 +169,7 @@ def _with_labels(model: PipelineModel, rows: DataFrame) -> DataFrame:
 
 
 def _log_loss_of_rate(predicted: float, observed: float) -> float:
-    """Log loss of telling everybody the same probability."""
+    """Log loss of predicting the same probability for every shopper."""
     return -observed * math.log(predicted) - (1 - observed) * math.log(1 - predicted)
 
 
@@ -225,8 +225,8 @@ def _horizon_days(job: Job, version: ModelVersion) -> int:
 
 
 def write_scores(job: Job, version: ModelVersion, windows: Windows) -> None:
-    """Writes user_scores of all known customers as of the run's cut, by a version of the model and the horizon that it
-    was trained with. Raises DataTooSmallError where it needs columns that there are not."""
+    """Writes user_scores of all known customers as of the run's cut, by a version of the model with the horizon that it
+    was trained with. Raises DataTooSmallError if it needs columns that are missing."""
     cut, horizon = windows.cut, _horizon_days(job, version)
     events = known_before(events_until(job, windows), cut).where("user_id is not null")
     features = job.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(cut))
@@ -236,7 +236,7 @@ def write_scores(job: Job, version: ModelVersion, windows: Windows) -> None:
     try:
         probabilities = scored(model, rows)
     except PySparkException:
-        # Nothing is computed yet: the plan alone does not fit.
-        raise made_of_other_columns(version, "other columns than the data give") from None
+        # Nothing is computed yet: the error is raised by the analysis of the query plan.
+        raise trained_on_other_columns(version, "other columns than the data give") from None
     scores = probabilities.withColumns({"horizon_days": F.lit(horizon), "model_version": F.lit(version.model_version)})
     job.warehouse.replace(scores, USER_SCORES, where=f"as_of = timestamp'{cut:%Y-%m-%d %H:%M:%S.%f}'")

@@ -1,4 +1,4 @@
-"""Step train-recommender: search the recipe on validation, fit it as of the cut, register the challenger."""
+"""Step train-recommender: searches the recipe on validation, fits it as of the cut, registers the challenger."""
 
 import json
 import operator
@@ -41,13 +41,13 @@ from freshet.tuning.search import Judging, SearchResult, searched, searched_half
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """The windows and the target event that the build step has fixed, and the source of the extensions."""
+    """The windows and the target event that the build step has set, and the source code of the extensions."""
     build = job.record(BUILD)
     return {"windows": build["windows"], "target": build["target"], "extensions": extension_digests()}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Searches, fits and registers a challenger; keeps its version, recipe and figures."""
+    """Searches, fits and registers a challenger; records its version, recipe and metrics."""
     windows, target = job.windows(), job.record(BUILD)["target"]
     events = events_until(job, windows)
     if events.where(F.col("item_id").isNotNull()).isEmpty():
@@ -65,7 +65,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         _write_factors(job, final, version.model_version)
     finally:
         signals.forget()
-    # Last: a run that is killed before has its trials still.
+    # Last, so that a run that is killed earlier still has its trials.
     _search_record(job, fingerprint).unlink(missing_ok=True)
     return {
         "version": version.version,
@@ -78,9 +78,10 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 
 def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tuple[SearchResult, float | None]:
-    """The search's result and the share of repeats; the artifact, as of the validation cut, is saved for the gate.
+    """The result of the search and the share of repeats. The artifact as of the validation cut is saved for the gate.
 
-    So is the champion's recipe, where there is one: both are judged on the same days by what was known before them.
+    So is an artifact of the champion's recipe, if there is one: both are judged on the same days, from what was known
+    before them.
     """
     settings, cut = job.settings, windows.validation_cut
     known = known_before(events_until(job, windows), cut)
@@ -89,7 +90,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     half_lives |= before.half_lives() if before else set()
     signals = SignalsAt(known, cut, settings.interactions, half_lives)
     try:
-        # Whatever is read of all events first is read side by side.
+        # In parallel, as each of these reads all events.
         inputs: list[Callable[[], Any]] = [
             lambda: judged_cases(
                 job, windows, start=cut, end=windows.cut, target=target, at_most=settings.search.max_validation_users
@@ -102,11 +103,11 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
         judged = cases.count()
         result = None
         if judged < settings.search.min_validation_users:
-            job.notify("too few shoppers come back to search settings")
+            job.notify("too few shoppers come back for a search of settings")
         else:
             result = _search(job, cases, data, target, _search_record(job, fingerprint))
         if result is None:
-            job.notify("own items come first in lists, then what is popular")
+            job.notify("lists have own items first, then popular ones")
             plain = fitted(_unsearched(target, job), data, settings=settings, by=factoriser(job))
             result = SearchResult(plain.artifact, {}, [], {"next_baskets": judged})
         repeated = repeat_share(cases, target=target)
@@ -120,7 +121,7 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
 
 
 def _search(job: Job, cases: DataFrame, data: TrainingData, target: str, record: Path) -> SearchResult | None:
-    """The result of a search; None where there is too little to learn tastes from, of which the user is told."""
+    """The result of a search; None, with a message to the user, if there is too little data to learn from."""
     settings = job.settings
     try:
         return searched(
@@ -128,7 +129,7 @@ def _search(job: Job, cases: DataFrame, data: TrainingData, target: str, record:
             params=settings.search, item_models=settings.item_models, factoriser=factoriser(job), record=record,
         )  # fmt: skip
     except DataTooSmallError as reason:
-        job.notify(f"nothing is searched: {reason}")
+        job.notify(f"no search: {reason}")
         return None
 
 
@@ -142,12 +143,12 @@ def _champion_recipe(job: Job) -> Recipe | None:
 
 
 def _unsearched(target: str, job: Job) -> Recipe:
-    """What is served where nothing can be searched: own items first, then neighbours of them or what is popular."""
+    """The recipe without a search: own items first, then their neighbours or popular items."""
     return own_items_first(bare_recipe(target, job), half_life_days=job.settings.search.own_half_lives_days[0])
 
 
 def _registered(job: Job, fingerprint: str, result: SearchResult, final: Fitted) -> ModelVersion:
-    """The registered version of this fingerprint: found when a killed run had made it already."""
+    """The registered version of this fingerprint, which a killed run may already have made."""
     store = registry(job)
     known = store.find(RECOMMENDER, fingerprint)
     if known is not None:
@@ -173,7 +174,7 @@ def _params(result: SearchResult, final: Fitted) -> dict[str, Any]:
 def _write_factors(job: Job, final: Fitted, version: str) -> None:
     if final.als is None:
         return
-    assert final.als.users is not None  # asked for where the recipe was fitted
+    assert final.als.users is not None  # requested with `with_users` when the recipe was fitted
     where = f"model_version = '{version}'"
     items = job.spark.createDataFrame(final.als.items)
     for frame, contract in ((items, ITEM_FACTORS), (final.als.users, USER_FACTORS)):

@@ -1,4 +1,4 @@
-"""Step train-segments, and the tables of segments: groups of shoppers who are alike, with names."""
+"""Step train-segments, and the tables of segments: named groups of similar shoppers."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from freshet.models.segments.names import SegmentRoles
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.training import silhouettes_svg
 from freshet.runs.job import Job
-from freshet.runs.registered_models import SEGMENTS, made_of_other_columns, registry
+from freshet.runs.registered_models import SEGMENTS, registry, trained_on_other_columns
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_collected, replace_rows
 
@@ -27,7 +27,7 @@ _PROFILED = ("recency_days", "orders", "monetary", "tenure_days", "items_breadth
 
 @dataclasses.dataclass(frozen=True)
 class _Shop:
-    """The shoppers to be segmented (contract USER_FEATURES), and what the source knows of them."""
+    """The shoppers to be segmented (contract USER_FEATURES), and whether they have orders and prices."""
 
     features: DataFrame
     has_orders: bool
@@ -48,7 +48,7 @@ class _Shop:
 
 
 def _shop(job: Job, windows: Windows) -> _Shop:
-    """Shoppers as of the cut: known customers, or everybody where all are anonymous."""
+    """Shoppers as of the cut: known customers, or all shoppers if all are anonymous."""
     features = job.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(windows.cut))
     is_known = ~F.startswith("user_id", F.lit(ANONYMOUS_PREFIX))
     totals = features.agg(
@@ -60,12 +60,12 @@ def _shop(job: Job, windows: Windows) -> _Shop:
 
 
 def inputs(job: Job) -> dict[str, Any]:
-    """The windows that the build step has fixed."""
+    """The windows that the build step has set."""
     return {"windows": job.record(BUILD)["windows"]}
 
 
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
-    """Fits and registers a challenger; keeps its figures and whether it may serve."""
+    """Fits and registers a challenger; records its metrics and whether it may serve."""
     params, shop = job.settings.segments, _shop(job, job.windows())
     try:
         fitted = fit_segments(shop.inputs(), shop.columns, roles=shop.roles, params=params)
@@ -86,7 +86,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
 
 
 def _write_figures(job: Job, fingerprint: str, fitted: FittedSegments) -> None:
-    """The silhouette of every number of segments tried (as k), and of the chosen one (k 0)."""
+    """Writes the silhouette of every number of segments tried (as k), and of the chosen one (as k = 0)."""
     figures = {**fitted.silhouettes, 0: fitted.silhouettes[fitted.segments]}
     known = {"run_id": fingerprint, "task": "segments", "model": _MODEL, "metric": "silhouette", "split": "validation"}
     rows = [{**known, "k": k, "value": value, "users": fitted.shoppers} for k, value in figures.items()]
@@ -112,14 +112,14 @@ def _registered(job: Job, fingerprint: str, shop: _Shop, fitted: FittedSegments)
 
 
 def write_segments(job: Job, version: ModelVersion, windows: Windows) -> None:
-    """Writes user_segments as of the run's cut and segment_profiles, by a version of the model.
+    """Writes user_segments as of the run's cut, and segment_profiles, by a version of the model.
 
-    Raises DataTooSmallError where it was made of columns that the source does not have, as orders that are gone.
+    Raises DataTooSmallError if it was trained on columns that the data no longer have, such as orders.
     """
     shop, name = _shop(job, windows), version.model_version
     columns, inputs = registry(job).trained_with(version)["columns"], shop.inputs()
     if not set(columns) <= set(inputs.columns):
-        raise made_of_other_columns(version, f"{', '.join(columns)}, which the data no longer give")
+        raise trained_on_other_columns(version, f"{', '.join(columns)}, which the data no longer have")
     segments = segments_of(registry(job).load_spark_model(version), inputs).persist()
     try:
         cut = f"as_of = timestamp'{windows.cut:%Y-%m-%d %H:%M:%S.%f}'"
@@ -131,7 +131,7 @@ def write_segments(job: Job, version: ModelVersion, windows: Windows) -> None:
 
 
 def _described(shop: _Shop) -> DataFrame:
-    """The profile's columns in their own units, filled from events where there are no orders."""
+    """The columns of the profiles in their own units, filled from events if there are no orders."""
     return shop.features.withColumns(
         {
             "recency_days": F.coalesce(F.col("recency_days"), F.col("idle_days")),

@@ -1,1 +1,1 @@
-"""From a shopper's history to a list: fold-in, scoring, filters, exact top-k, reasons. NumPy inside Arrow batches."""
+"""From a shopper's history to a list: fold-in, scoring, filters, exact top-k, reasons. NumPy within Arrow batches."""

@@ -1,9 +1,9 @@
-"""The scoring artifact: an immutable folder per model version, all that scoring needs, memory-mapped by workers.
+"""The scoring artifact: an immutable folder per model version with all that scoring needs, memory-mapped by workers.
 
 recipe.json      the recipe that the search has chosen
-items.arrow      item_id, in rising order: an item's place in it is its column in every array below
+items.arrow      item_id, in rising order: an item's position in it is its column in every array below
 factors.npy      float32 [items, rank]; no rows of rank 0 where there is no factor model
-<model>_*.npy    for each item model: sparse float32 [items, items], entry [i, j]: how much having i speaks for j
+<model>_*.npy    for each item model: sparse float32 [items, items], entry [i, j]: the weight of item i in j's score
 terms.npy        float32 [terms, items]: the terms of kind ItemVector, in the order of terms.json
 """
 
@@ -45,7 +45,7 @@ class Artifact:
 
     @cached_property
     def item_factors(self) -> ItemFactors:
-        """What the factor term reads."""
+        """The inputs of the factor term."""
         mean = self.factors.sum(axis=0, dtype=np.float64) / max(1, len(self.factors))
         return ItemFactors(self.factors, gram_matrix(self.factors), mean)
 
@@ -61,8 +61,8 @@ class Artifact:
         return {}
 
     def dense(self, policy: str) -> NDArray[np.float32]:
-        """[items, rank + 1] by which one product gives all that scores of `policy` have for every item: the factor
-        term's columns, and the weighted sum of the item vectors. Computed once."""
+        """[items, rank + 1] for one product with all dense parts of the scores of `policy`: the factor term's columns,
+        and the weighted sum of the item vectors. Computed once."""
         if policy not in self._dense:
             self._dense[policy] = self._vectors(policy)
         return self._dense[policy]
@@ -72,13 +72,13 @@ class Artifact:
         return {}
 
     def search_order(self, policy: str) -> SearchOrder:
-        """`dense` in the order of a search, instead of it. Computed once."""
+        """`dense` sorted for the search, which replaces it. Computed once."""
         if policy not in self._orders:
             vectors = self._vectors(policy)
             square = float(np.einsum("ij,ij->", vectors[:, :-1], vectors[:, :-1])) / max(1, len(vectors))
             weight = abs(self.recipe.weights[policy].get(FACTORS.name, 0.0))
-            # A shopper's vector is scaled such that scores have this weight for a deviation: were all directions of the
-            # item vectors alike, it would be so long.
+            # A shopper's vector is scaled so that the deviation of its scores is this weight. If the item vectors had
+            # the same spread in all directions, the vector would have this length.
             scale = weight * np.sqrt(self.factors.shape[1] / square) if square > 0 else 0.0
             self._orders[policy] = search_order(vectors, scale=float(scale))
         return self._orders[policy]
@@ -88,7 +88,7 @@ class Artifact:
         return {}
 
     def item_part(self, policy: str) -> NDArray[np.float32]:
-        """[items]: the weighted sum of the terms of items alone. Computed once."""
+        """[items]: the weighted sum of the item vectors. Computed once."""
         if policy not in self._item_parts:
             self._item_parts[policy] = self._sum_of(list(self.terms), policy)
         return self._item_parts[policy]
@@ -115,7 +115,7 @@ class Artifact:
 
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
-        """The reasons that lists may give; a reason's place is its code."""
+        """The reasons that lists may give; the index of a reason is its code."""
         return all_reasons()
 
     def _vectors(self, policy: str) -> NDArray[np.float32]:
@@ -127,24 +127,24 @@ class Artifact:
 
     @cached_property
     def recent_popularity(self) -> NDArray[np.float32] | None:
-        """By item, what orders the lists of shoppers of whom nothing is known; None where there is no such term."""
+        """By item, the values that order lists of shoppers without a known item; None without such a term."""
         return next((self.terms[name] for name in RECENT_POPULARITY if name in self.terms), None)
 
     @cached_property
     def weights_by_target(self) -> dict[str, csc_matrix]:
-        """`item_weights` by the item that is scored; of each the items that speak for it in rising order."""
+        """`item_weights` by scored item; for each the source items in rising order."""
         return {name: weights.tocsc() for name, weights in self.item_weights.items()}
 
     @cached_property
     def reach(self) -> dict[str, float]:
-        """By item model, of how many items an item says something: the mean over all such pairs, so that items that
-        say much, which are the popular ones, count by how much they say."""
+        """By item model, the number of items that a source item has weights for: the mean over all pairs, so that
+        items with many weights, which are the popular ones, count accordingly."""
         lengths = {name: np.diff(weights.indptr).astype(np.float64) for name, weights in self.item_weights.items()}
         return {name: float((each**2).sum() / max(1.0, each.sum())) for name, each in lengths.items()}
 
     @cached_property
     def known_items(self) -> dict[str, NDArray[np.bool_]]:
-        """By item model and item, whether the model has any weight of it."""
+        """By item model and item, whether the model has any weight for the item."""
         found = {}
         for name, weights in self.item_weights.items():
             found[name] = np.diff(weights.indptr) > 0
@@ -152,10 +152,10 @@ class Artifact:
         return found
 
     def save(self, folder: Path, *, like: Path | None = None) -> None:
-        """Writes the whole folder or nothing; a folder that is there is left as it is (artifacts never change).
+        """Writes the whole folder or nothing; an existing folder is left unchanged (artifacts are immutable).
 
-        Arrays that are the same in the artifact of folder `like` are shared with it: hard links, where the file system
-        has them.
+        Arrays that are equal in the artifact of folder `like` are shared with it by hard links, if the file system
+        supports them.
         """
         if folder.exists():
             return
@@ -167,7 +167,7 @@ class Artifact:
             part.rename(folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
-            # Another process may have been quicker with the same artifact.
+            # Another process may have written the same artifact first.
             if not folder.is_dir():
                 raise
 
@@ -187,7 +187,7 @@ class Artifact:
 
     @staticmethod
     def load(folder: Path) -> "Artifact":
-        """Maps the folder's arrays read-only. Raises StateError when it is not there, or names what there is not."""
+        """Maps the folder's arrays read-only. Raises StateError if it is missing or names unknown models or terms."""
         if not (folder / "recipe.json").is_file():
             raise StateError("the scoring artifact is missing", where=str(folder), do="Run `freshet train` again")
         with pa.memory_map(str(folder / "items.arrow")) as source:
@@ -211,7 +211,7 @@ class Artifact:
 
 
 def _save_array(folder: Path, name: str, array: NDArray[Any], like: Path | None) -> None:
-    """Writes an array, or links the file of folder `like` that holds the same one."""
+    """Writes an array, or links the file of folder `like` if that holds an equal one."""
     shared = like / name if like is not None else None
     if shared is not None and shared.is_file() and _is_same(np.load(shared, mmap_mode="r"), array):
         with suppress(OSError):

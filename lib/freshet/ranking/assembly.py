@@ -1,4 +1,4 @@
-"""Puts an artifact together from item-sized tables: features, vectors, weights of items for items."""
+"""Assembles an artifact from item-sized tables: features, vectors, weights of item models."""
 
 from datetime import datetime
 
@@ -19,8 +19,8 @@ def assembled(
 ) -> Artifact:
     """The artifact of a catalogue: all items of `features` (contract ITEM_FEATURES), in rising item_id order.
 
-    `factors`: (item_id, factors), None for no factor model; items that it lacks get zero vectors. `item_weights`, by
-    item model: (item_id, neighbours array<item_id, weight>). Raises StateError for a model that there is not.
+    `factors`: (item_id, factors), None for no factor model; items without factors get zero vectors. `item_weights`, by
+    item model: (item_id, neighbours array<item_id, weight>). Raises StateError for an unknown model.
     """
     for model in item_weights:
         ITEM_MODELS[model]
@@ -56,14 +56,14 @@ def _aligned_factors(items: pa.Array, factors: pa.Table | None) -> NDArray[np.fl
 
 
 def _aligned_weights(items: pa.Array, neighbours: pa.Table) -> csr_matrix:
-    """Entry [i, j]: the weight of item i for item j, so that what shoppers have times this matrix are scores."""
+    """Entry [i, j]: the weight of item i in the score of item j, so that inputs times this matrix are scores."""
     shape = (len(items), len(items))
     if neighbours.num_rows == 0:
         return csr_matrix(shape, dtype=np.float32)
     lists = neighbours.column("neighbours").combine_chunks()
     lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
     scored = np.repeat(_places(neighbours.column("item_id"), items), lengths)
-    speaking = _places(lists.flatten().field("item_id"), items)
+    sources = _places(lists.flatten().field("item_id"), items)
     values = lists.flatten().field("weight").to_numpy(zero_copy_only=False).astype(np.float32)
-    known = (scored >= 0) & (speaking >= 0)
-    return csr_matrix((values[known], (speaking[known], scored[known])), shape=shape)
+    known = (scored >= 0) & (sources >= 0)
+    return csr_matrix((values[known], (sources[known], scored[known])), shape=shape)

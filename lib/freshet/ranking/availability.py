@@ -1,4 +1,4 @@
-"""Items that cannot be had, as an immutable file beside the models: written once, mapped by every worker."""
+"""Unavailable items as an immutable file next to the models: written once, memory-mapped by every worker."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 
 def save_unavailable(item_ids: pa.Array, folder: Path) -> Path | None:
-    """The file of these ids in `folder`, named by its content; None where there are none.
+    """The file of these ids in `folder`, named by its content; None without ids.
 
-    Ids in any order, repeated ones count once, nulls do not. A file that is there is left as it is, marked as in use.
+    Ids may be in any order and repeated; nulls are ignored. An existing file is kept unchanged and marked as in use.
     """
     ids = pc.unique(pc.drop_null(item_ids.cast(pa.string())))
     if not len(ids):
@@ -33,7 +33,7 @@ def save_unavailable(item_ids: pa.Array, folder: Path) -> Path | None:
 
 
 def mark_used(path: Path) -> bool:
-    """Gives the file the present as its time, by which `drop_unused` goes. False where there is no such file."""
+    """Sets the time of the file to now, so that `drop_unused` keeps it. False if there is no such file."""
     try:
         os.utime(path)
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def mark_used(path: Path) -> bool:
 
 
 def drop_unused(folder: Path, *, before: datetime) -> None:
-    """Removes the files of `save_unavailable` that nobody has marked as in use since a moment (UTC, without zone)."""
+    """Removes files of `save_unavailable` that have not been marked as in use since `before` (UTC, without zone)."""
     limit = before.replace(tzinfo=UTC).timestamp()
     for file in folder.glob("*.arrow"):
         with suppress(FileNotFoundError):
@@ -58,5 +58,5 @@ def read_unavailable(path: Path) -> pa.Array:
 
 
 def places_of(item_ids: pa.Array, items: pa.Array) -> NDArray[np.int64]:
-    """Where these ids stand in a catalogue; ids that it does not have are left out."""
+    """The positions of these ids in a catalogue; unknown ids are left out."""
     return pc.drop_null(pc.index_in(item_ids, value_set=items)).to_numpy().astype(np.int64)

@@ -11,42 +11,43 @@ from freshet.ranking.scoring import ScoredBlock, has_whole_rows, reached_items
 from freshet.ranking.search.bounded_search import TOGETHER, searched
 
 _SCORE_CELLS = 24_000_000
-"""Scores of a block of shoppers, 96 MB of float32. A product of few shoppers spends its time on laying out the items'
-vectors: of 700 lists of 60,000 items, 4 million cells took 0.31 to 0.35 s on one core, 24 million 0.25 s."""
+"""Scores of a block of shoppers, 96 MB of float32. A product for few shoppers spends its time on laying out the items'
+vectors: 700 lists of 60,000 items took 0.31 to 0.35 s on one core with 4 million cells, 0.25 s with 24 million."""
 
 _PANEL = (8192, 1280)
-"""Shoppers of a block, which are as many as clusters are worth to be told apart among, and items of a product, 5 MB. Of
-1,000,000 items whole rows would leave room for 24 shoppers."""
+"""Shoppers of a block, enough for clusters to pay off, and items of a product, 5 MB. With 1,000,000 items, blocks of
+whole rows could hold only 24 shoppers."""
 
 
 class Cut(NamedTuple):
-    """How many shoppers make a block, how many items a product, and whether a list is searched for by more than one."""
+    """Shoppers of a block, items of a product, and whether lists are found by a search over several products."""
 
     shoppers: int
     items: int
     is_search: bool
 
-    def room(self, shoppers: int) -> NDArray[np.float32]:
-        """For the scores or bounds of a product, of so many shoppers in all."""
+    def buffer(self, shoppers: int) -> NDArray[np.float32]:
+        """A buffer for the scores or bounds of a product, for this many shoppers in total."""
         most = min(shoppers, self.shoppers)
         return np.empty((min(most, TOGETHER) if self.is_search else most) * self.items, dtype=np.float32)
 
 
 def cut(artifact: Artifact, policy: str, length: int) -> Cut:
-    """The cut of lists of so many items by the recipe's weights of `policy`."""
+    """The cut for lists of this many items under the recipe's weights of `policy`."""
     items = len(artifact.items)
     shoppers, width = _PANEL[0], max(_PANEL[1], 2 * DEPTH * length)
     if items <= 2 * width or has_whole_rows(artifact, policy):
         return Cut(max(1, _SCORE_CELLS // max(1, items)), items, is_search=False)
-    # What item models reach is held for all shoppers of a block: as many numbers as scores of whole rows.
+    # The items that item models reach are kept for all shoppers of a block: as many numbers as scores of whole rows.
     few = int(_SCORE_CELLS / max(1.0, reached_items(artifact, policy)))
     return Cut(max(1, min(shoppers, few)), width, is_search=True)
 
 
 def best_items(result: ScoredBlock, width: int, length: int) -> Found[np.float32]:
-    """Columns and scores [shoppers, length] of the best, best first, ties by lower column; fewer of fewer items.
+    """Columns and scores [shoppers, length] of the best items, best first, ties by lower column; fewer if there are
+    fewer items.
 
-    `width`: items of a product, as `cut` gives them. Minus infinity is the score of what cannot be listed.
+    `width`: items of a product, as from `cut`. Minus infinity is the score of items that must not be listed.
     """
     if result.order is None:
         return top_k(result.rows(), length)
@@ -55,10 +56,10 @@ def best_items(result: ScoredBlock, width: int, length: int) -> Found[np.float32
     warm = np.arange(len(result.left)) if result.cold is None else np.flatnonzero(~result.cold)
     best = searched(
         result.left, result.order, result.own(),
-        left_out=left_out, rows=warm, width=width, length=length, room=result.room,
+        left_out=left_out, rows=warm, width=width, length=length, buffer=result.buffer,
     )  # fmt: skip
     if result.cold is not None:
-        # The same for each: of a shopper without known items nothing is left out.
+        # The list is the same for each: nothing is left out for a shopper without known items.
         scores = result.popularity.copy()
         scores[result.unavailable] = -np.inf
         columns, values = top_k(scores[None, :], length)

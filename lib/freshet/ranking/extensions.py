@@ -1,9 +1,9 @@
-"""Item models and terms of a shop's own, from modules that the setting extensions.modules names.
+"""A shop's own item models and terms, from modules that the setting extensions.modules names.
 
-A module lists its own in ITEM_MODELS and TERMS, tuples of objects with the methods of models/item_model.py and
-ranking/terms/term.py; one of the two may be missing. Nothing of Freshet is changed for them. A recipe keeps the
-names of the modules that were there when it was made, so that every process that loads the model (a worker, the
-stream, another job) finds them: they must be importable there, as by PYTHONPATH or --py-files.
+A module lists them in ITEM_MODELS and TERMS, tuples of objects with the methods of models/items/item_model.py and
+ranking/terms/term.py; one of the two may be missing. Freshet itself is not changed for them. A recipe keeps the names
+of the modules that were loaded when it was made, so that every process that loads the model (a worker, the stream,
+another job) can load them: they must be importable there, for example by PYTHONPATH or --py-files.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from freshet.ranking.terms.term import Term
 
 @parameters
 class ExtensionParameters:
-    """Code of a shop's own."""
+    """Modules with a shop's own code."""
 
     modules: tuple[str, ...] = Field(
         description="Python modules with item models and terms of your own; every worker must be able to import them"
@@ -40,9 +40,9 @@ _loading = threading.RLock()
 
 
 def load_extensions(modules: Sequence[str]) -> None:
-    """Imports the modules and adds their item models and terms; those that are loaded already stay as they are.
+    """Imports the modules and adds their item models and terms; modules that are loaded already are skipped.
 
-    Raises SettingsError where one cannot be imported or has neither, StateError where a name is taken.
+    Raises SettingsError if a module cannot be imported or has neither, StateError if a name exists already.
     """
     with _loading:
         for name in modules:
@@ -56,7 +56,8 @@ def loaded_extensions() -> tuple[str, ...]:
 
 
 def extension_digests() -> dict[str, str]:
-    """SHA-256 of the source of each module, empty where it has no file: a changed one makes other models."""
+    """SHA-256 of the source of each module, empty without a file: a changed module means that models must be trained
+    again."""
     return {name: _digest(module) for name, module in _loaded.items()}
 
 
@@ -69,7 +70,7 @@ def _digest(module: ModuleType) -> str:
 
 @contextmanager
 def extended(*modules: str) -> Iterator[None]:
-    """`load_extensions` until the end of the context, as tests need it; so too what recipes load within it."""
+    """`load_extensions` until the end of the context, for tests; extensions loaded by recipes within it end with it."""
     before = loaded_extensions()
     try:
         load_extensions(modules)

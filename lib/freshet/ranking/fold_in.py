@@ -1,8 +1,8 @@
-"""Fold-in: a shopper's vector from the whole history, by the trainer's own normal equation.
+"""Fold-in: a shopper's vector from the whole history, by the normal equation of the training.
 
 For fixed item vectors Y, strengths r >= 0 of a shopper's items and n items of positive strength, the equation is that
 of models/factors/parameters.py: (Y'Y + Y_u' diag(alpha r) Y_u + reg_param n^reg_power I) x = Y_u' (1 + alpha r). It is
-solved by the trainer's own kernel, for many shoppers at a time, so that a folded-in vector equals the trained one.
+solved by the kernel of the training, for many shoppers at a time, so that a folded-in vector equals the trained one.
 """
 
 import numpy as np
@@ -14,13 +14,13 @@ from freshet.models.factors.half_step import NO_REST, Effort, ridge, solve_rows
 from freshet.models.factors.parameters import AlsParameters
 
 _EFFORT = Effort(rounds=12, steps=100, tolerance=1e-5)
-"""Errors are then about 1e-5 of a vector's length."""
+"""With this effort errors are about 1e-5 of a vector's length."""
 
 
 _ROUNDING = 2e-5
-"""Size of the Gram matrix's rest, against its diagonal and the smallest ridge, up to which it is left out: in the
-principal axes that a training ends in, rounding leaves 7e-6 of it at rank 64 and 1e-5 at rank 256, where a shopper with
-27 items takes 26 us instead of 31 without it."""
+"""The rest of the Gram matrix is ignored up to this size, relative to its diagonal and the smallest ridge. In the
+principal axes that a training ends with, rounding leaves a rest of 7e-6 at rank 64 and 1e-5 at rank 256. There a
+shopper with 27 items takes 26 us without the rest and 31 with it."""
 
 
 def gram_matrix(item_factors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -34,9 +34,9 @@ def folded_in(
 ) -> NDArray[np.float32]:
     """Vectors [shoppers, rank] for strengths [shoppers, items]; a shopper without positive strength gets zeros.
 
-    Strengths of 0 or below are ignored. A shopper's vector does not depend on who else is in the block. Where the Gram
-    matrix is far from diagonal the kernel may not settle a vector; Cholesky in double precision then does. Raises
-    numpy.linalg.LinAlgError when an equation has no single solution, which only a `reg_param` of 0 can bring about.
+    Strengths of 0 or below are ignored. A shopper's vector does not depend on the others in the block. If the Gram
+    matrix is far from diagonal, the kernel may not converge for a vector; Cholesky in double precision then solves it.
+    Raises numpy.linalg.LinAlgError when an equation has no unique solution, which can happen only with `reg_param` 0.
     """
     shoppers, rank = strengths.shape[0], item_factors.shape[1]
     vectors = np.zeros((shoppers, rank), dtype=np.float32)
@@ -61,10 +61,10 @@ def folded_in(
 
 
 def _rest(gram: NDArray[np.float64], params: AlsParameters) -> NDArray[np.float32]:
-    """The Gram matrix without its diagonal; NO_REST where that is rounding."""
+    """The Gram matrix without its diagonal; NO_REST if that is only rounding error."""
     diagonal = np.diagonal(gram)
     rest = gram - np.diag(diagonal)
-    # Of one observation the ridge is the smallest: what counts as rounding is the same for all shoppers.
+    # The ridge of one observation is the smallest, so the limit for rounding error is the same for all shoppers.
     scale = np.sqrt(np.maximum(diagonal + params.reg_param, np.finfo(np.float64).tiny))
     return NO_REST if np.linalg.norm(rest / scale / scale[:, None]) <= _ROUNDING else rest.astype(np.float32)
 

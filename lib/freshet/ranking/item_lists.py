@@ -1,4 +1,4 @@
-"""Lists that are nobody's own: popular items, for shoppers without a history, and the items similar to an item."""
+"""Lists that belong to no shopper: popular items, for shoppers without a history, and items similar to an item."""
 
 from functools import reduce
 
@@ -20,8 +20,8 @@ _WINDOWS = {"7d": "shoppers_7d", "30d": "shoppers_30d", "all": "shoppers"}
 def popular_items(features: DataFrame, categories: DataFrame, *, length: int) -> DataFrame:
     """Contract POPULAR_ITEMS: per window the `length` items with most shoppers, over all and within each category.
 
-    `features` is contract ITEM_FEATURES at one as_of, `categories` (item_id, category_path), null where there is
-    none. Items without a shopper in a window are not in its list; ties by item_id.
+    `features` is contract ITEM_FEATURES at one as_of, `categories` (item_id, category_path), null for items without a
+    category. Items without a shopper in a window are not in its list; ties by item_id.
     """
     scoped = features.join(categories, "item_id", how="left").withColumn(
         "scope", F.explode(F.array_compact(F.array(F.lit("all"), F.col("category_path"))))
@@ -38,11 +38,11 @@ def popular_items(features: DataFrame, categories: DataFrame, *, length: int) ->
 
 
 def similar_items(artifact: Artifact, *, length: int, unavailable: pa.Array) -> pa.Table:
-    """(item_id, items list<position, item_id, score>): the `length` nearest items that can be had, ties by item_id.
+    """(item_id, items list<position, item_id, score>): the `length` nearest available items, ties by item_id.
 
-    `unavailable`: ids of items that are nobody's neighbour. They have rows of their own, since whoever looks for such
-    an item is in want of others. An item without neighbours has no row; none has without the model that similar items
-    are made of.
+    `unavailable`: ids of items that are never listed as a neighbour. They still have rows themselves, since shoppers
+    who look at such an item need alternatives. An item without neighbours has no row. Without the model that similar
+    items are based on there are no rows.
     """
     count = len(artifact.items)
     nothing = csc_matrix((count, count), dtype=np.float32)
@@ -67,7 +67,7 @@ def _table(
     weight: NDArray[np.float32],
     position: NDArray[np.int64],
 ) -> pa.Table:
-    """Of neighbours that stand by item and position."""
+    """The table from neighbours that are sorted by item and position."""
     entries = pa.StructArray.from_arrays(
         [pa.array(position, pa.int32()), items.take(pa.array(near)), pa.array(weight, pa.float64())],
         ["position", "item_id", "score"],

@@ -1,4 +1,4 @@
-"""Lists of shoppers from their histories: the function that batch and stream share."""
+"""Lists of shoppers from their histories, by the function that batch and stream share."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,13 +30,13 @@ _MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items"
 
 @lru_cache(maxsize=2)
 def _artifact(folder: str) -> Artifact:
-    """One copy per worker process; two versions at most, so that a swap does not pile up models."""
+    """The artifact, one copy per worker process; at most two versions, so that swaps do not accumulate models."""
     return Artifact.load(Path(folder))
 
 
 @lru_cache(maxsize=2)
 def _unavailable(folder: str, file: str | None) -> NDArray[np.int64]:
-    """Places of the items of an immutable file, of none for None; computed once per worker, model and file."""
+    """Positions of the items of an immutable file; empty for None. Computed once per worker, model and file."""
     return NOTHING if file is None else places_of(read_unavailable(Path(file)), _artifact(folder).items)
 
 
@@ -47,10 +47,9 @@ def recommended(
     items array<position, item_id, score, reason> and unknown_items.
 
     Lists hold at most `length` items, fewer when the policy leaves fewer; ties by item_id. An empty history, or one
-    of unknown items only, gets what was popular lately, for the reason popular_now. `unknown_items` counts history
-    entries that the model does not know. `clock` (UTC) is the moment against which ages are taken; `artifact` must be
-    readable on every worker, and so must `unavailable`, a file of recommendation.availability: its items are in
-    nobody's list.
+    of unknown items only, gets recently popular items with the reason popular_now. `unknown_items` counts history
+    entries that the model does not know. Ages are relative to `clock` (UTC). `artifact` must be readable on every
+    worker, and so must `unavailable`, a file of ranking.availability: its items are in no list.
     """
     work = listing(artifact=artifact, clock=clock, length=length, policy=policy, unavailable=unavailable)
     others = [field for field in histories.schema if field.name != "history"]
@@ -64,8 +63,8 @@ def recommended(
 def listing(
     *, artifact: Path, clock: datetime, length: int, policy: str, unavailable: Path | None = None
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """What `recommended` has workers do with Arrow batches of its rows, after `with_entry_columns`; reasons may be
-    codes of a dictionary."""
+    """The function by which workers turn Arrow batches of `with_entry_columns` into the rows of `recommended`; reasons
+    may be codes of a dictionary."""
     folder, left_out = str(artifact), None if unavailable is None else str(unavailable)
 
     def listed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -81,11 +80,11 @@ def recommended_in_process(
     shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int, policy: str,
     threads: int, unavailable: Path | None = None,
 ) -> pa.Table:  # fmt: skip
-    """`recommended` of shoppers, there must be some, whose histories are in the memory of this process, without Spark:
-    all columns of `shoppers`, then items and unknown_items.
+    """`recommended` without Spark, for at least one shopper whose history is in the memory of this process: all columns
+    of `shoppers`, then items and unknown_items.
 
-    They are shared among `threads` threads, in which BLAS has one each: threads of its own would wait for each other
-    in the many small products of the fold-in.
+    The shoppers are divided among `threads` threads, and BLAS uses one thread in each: its own threads would wait for
+    each other in the many small products of the fold-in.
     """
     model = _artifact(str(artifact))
     absent = _unavailable(str(artifact), None if unavailable is None else str(unavailable))
@@ -118,9 +117,9 @@ def list_batches(
     policy: str,
     unavailable: NDArray[np.int64] = NOTHING,
 ) -> Iterator[pa.RecordBatch]:
-    """The lists of one Arrow batch of `with_entry_columns`, some shoppers at a time; columns as `recommended` gives
-    them, but that reasons may be codes of a dictionary. `unavailable`: places of items, in the model's order, that are
-    in nobody's list."""
+    """The lists of one Arrow batch of `with_entry_columns`, some shoppers at a time; columns as from `recommended`,
+    except that reasons may be codes of a dictionary. `unavailable`: positions, in the model's order, of items that are
+    in no list."""
     block = read_entries(batch, items=model.items, event_names=model.recipe.event_names, clock=clock)
     others = without_entry_columns(batch)
     yield from _listed(block, others, model, length=length, policy=policy, unavailable=unavailable)
@@ -138,10 +137,10 @@ def _listed(
     """The columns `others` with items and unknown_items, some shoppers at a time."""
     made = cut(model, policy, length)
     size, width, is_search = made
-    room = made.room(block.shoppers)
+    buffer = made.buffer(block.shoppers)
     for start in range(0, block.shoppers, size):
         part = block.part(start, start + size)
-        result = scored(part, model, policy=policy, unavailable=unavailable, room=room, for_search=is_search)
+        result = scored(part, model, policy=policy, unavailable=unavailable, buffer=buffer, for_search=is_search)
         items = _lists(result, model, width, length)
         rows = others.slice(start, size)
         unknown = pa.array(part.unknown, pa.int64())
@@ -156,9 +155,9 @@ def _lists(result: ScoredBlock, model: Artifact, width: int, length: int) -> pa.
 
 
 def _in_full(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """With reasons as texts."""
-    place = batch.schema.get_field_index("items")
-    return batch.set_column(place, "items", batch.column(place).cast(_ITEMS))
+    """The batch with reasons as texts."""
+    index = batch.schema.get_field_index("items")
+    return batch.set_column(index, "items", batch.column(index).cast(_ITEMS))
 
 
 def _list_column(

@@ -1,7 +1,7 @@
 """Items that a model was not trained with, added to its artifact: a minor version of the same model.
 
-A vector comes from the trainer's own half-step for an item, user vectors given: the equation of fold_in with shoppers
-and items changed over. An item that nobody has touched gets the mean vector of the items most like it in content.
+A vector comes from the half-step of the training for an item with given user vectors: the equation of fold_in with
+shoppers and items exchanged. An item without any event gets the mean vector of the items most like it in content.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ def solved_items(
     als = artifact.recipe.als
     if als is None:
         return np.zeros((strengths.shape[0], artifact.factors.shape[1]), dtype=np.float32)
-    # Vectors lie in the axes of the items: the kernel is quick only in those of the side that is fixed.
+    # The vectors are in the axes of the items, but the kernel is quick only in those of the fixed side.
     values, axes = np.linalg.eigh(user_gram)
     turned = folded_in(strengths, (user_vectors @ axes).astype(np.float32), np.diag(values), als)
     return (turned @ axes.T).astype(np.float32)
@@ -37,10 +37,10 @@ def solved_items(
 def content_vectors(item_ids: pa.Array, contents: pa.Table, artifact: Artifact) -> NDArray[np.float32]:
     """Vectors [items, rank]: the mean over known items of the same category and brand, else of the same category.
 
-    `contents` is (item_id, category_path, brand), at most one row per item. Zeros where there is no such item.
+    `contents` is (item_id, category_path, brand), at most one row per item. Zeros if there is no such known item.
     """
     vectors = np.zeros((len(item_ids), artifact.factors.shape[1]), dtype=np.float32)
-    # The finer group last: it overwrites what the coarser one gave.
+    # The finer group comes last and overwrites the values of the coarser one.
     for columns in (("category_path",), ("category_path", "brand")):
         groups = _groups(contents, columns)
         known, new = (_codes(ids, contents.column("item_id"), groups) for ids in (artifact.items, item_ids))
@@ -54,10 +54,10 @@ def content_vectors(item_ids: pa.Array, contents: pa.Table, artifact: Artifact) 
 
 
 def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.float32]) -> Artifact:
-    """The artifact with further items; ids that it has already are left as they are.
+    """The artifact with further items; items that it has already are unchanged.
 
-    No item speaks for a new one yet, nor a new one for others. Each term of items alone says which value a new one has.
-    Scores of known items change only by the mean vector.
+    Item models have no weights for new items yet, in either direction. Each item vector defines the value of a new
+    item. Scores of known items change only by the mean vector.
     """
     is_new = pc.invert(pc.is_in(item_ids, value_set=artifact.items)).to_numpy(zero_copy_only=False)
     every = pa.concat_arrays([artifact.items, item_ids.filter(pa.array(is_new))])
@@ -75,11 +75,11 @@ def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.f
 
 
 def _spread(weights: csr_matrix, order: NDArray[np.int64]) -> csr_matrix:
-    """The same entries where `order` puts the items; rows and columns behind the old ones are empty."""
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+    """The same entries after sorting the items by `order`; rows and columns of new items are empty."""
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
     entries = weights.tocoo()
-    return csr_matrix((entries.data, (place[entries.row], place[entries.col])), shape=(len(order), len(order)))
+    return csr_matrix((entries.data, (position[entries.row], position[entries.col])), shape=(len(order), len(order)))
 
 
 def _groups(contents: pa.Table, columns: tuple[str, ...]) -> NDArray[np.int64]:

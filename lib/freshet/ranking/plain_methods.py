@@ -1,7 +1,7 @@
 """Plain methods as recipes: own items first, neighbours of own items, popularity. They need no search.
 
-Each is an order of groups: what the first term of a method says decides, the next ones order what it leaves equal.
-All terms lie within 0 and 1, so the weights below bring that about on every source and are no settings.
+Each method orders items by its first term; the next terms order items that are equal in it. All terms are between 0
+and 1, so the weights below achieve this on every source and are not settings.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,21 +19,21 @@ from freshet.ranking.terms.registry import OWN_FREQUENCY, OWN_SEEN, POPULARITY_R
 Weights = dict[str, float]
 
 FILL_DAYS = 30
-"""Popularity of so many days fills what a method leaves open, as for shoppers of whom nothing is known."""
+"""Popularity of this many days fills the rest of a list, as for shoppers without a known item."""
 
 _OWN = 2.0
-"""Of every item that a shopper had: more than all others together can have."""
+"""Weight of every item that a shopper had: more than the sum of all other terms."""
 
 _BEHIND = 1e-5
-"""Of popularity where it only fills: below what an order of yesterday and one of today differ by."""
+"""Weight of popularity where it only fills: smaller than the difference between an order of yesterday and of today."""
 
 
 def plain_weights(policy: str, *, half_lives_days: Sequence[float], windows_days: Iterable[int]) -> dict[str, Weights]:
     """Weights of one policy by method, in the order in which equally good ones are preferred.
 
-    next_baskets: own items by frequency, for every half-life; both policies: neighbours of own items (of what
-    next_baskets asks for, with the own items among them), and popularity of all time and of each window. Windows that
-    item features do not count are left out.
+    next_baskets: own items by frequency, for every half-life. Both policies: neighbours of own items (under
+    next_baskets together with the own items), and popularity of all time and of each window. Windows that are not in
+    the item features are left out.
     """
     rank, frequency = POPULARITY_RANK.member, OWN_FREQUENCY.member
     fill = {rank(FILL_DAYS): _BEHIND}
@@ -51,13 +51,14 @@ def plain_weights(policy: str, *, half_lives_days: Sequence[float], windows_days
 
 
 def own_terms(half_lives_days: Iterable[float]) -> dict[str, Any]:
-    """The terms of own items that plain methods weigh, as a recipe's `sparse_terms`."""
+    """The terms of own items that plain methods use, as a recipe's `sparse_terms`."""
     frequencies = {OWN_FREQUENCY.member(days): HalfLife(no_decay_at_zero(days)) for days in half_lives_days}
     return {**frequencies, OWN_SEEN.name: NoConfiguration()}
 
 
 def own_items_first(bare: Recipe, *, half_life_days: float) -> Recipe:
-    """What is served where nothing can be judged: own items first; of new ones neighbours of them; then popularity."""
+    """The recipe that is served without validation data: own items first (for new items their neighbours), then
+    popularity."""
     weights = {
         policy: next(iter(plain_weights(policy, half_lives_days=[half_life_days], windows_days=()).values()))
         for policy in POLICIES

@@ -1,4 +1,4 @@
-"""Why an item stands in a list, in words that a page can show."""
+"""Reasons for the items of a list, in words that a page can show."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,36 +6,36 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from freshet.numeric.row_kernels import picked, said
+from freshet.numeric.row_kernels import column_contributions, picked
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.scoring import ScoredBlock
 from freshet.ranking.terms.reason import POPULAR_NOW, SIMILAR_TO, TASTE
 
 
 def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], total: NDArray[np.float32]) -> pa.Array:
-    """Per shopper and chosen column, row after row, the reason's code: bought_before, similar_to:<item>, taste,
-    popular_now or that of an extension's term; texts, or codes of a dictionary where few texts are all there is.
+    """Per shopper and chosen column, row after row, the code of the reason: bought_before, similar_to:<item>, taste,
+    popular_now or that of an extension's term; as texts, or as codes of a dictionary if there are only few texts.
 
-    `total`: the scores of the chosen. Parts of a score are the sums of terms of one reason. A decisive reason, as
-    bought_before, wherever its part lifts the score; else that of the part that weighs most. The part of items alone
-    counts by how far it stands above the catalogue's mean, as it lifts all items of all shoppers; of shoppers without
-    known items there is nothing else. The item that similar_to names is the one of the shopper's that speaks most for
-    it in the item model that gives it most.
+    `total`: the scores of the chosen items. The parts of a score are the sums of the terms with one reason. A decisive
+    reason, such as bought_before, is given if its part raises the score; otherwise the reason of the largest part. The
+    part of the item vectors counts by its distance above the mean of the catalogue, as it raises all items of all
+    shoppers; shoppers without known items have no other part. similar_to names the item of the shopper's history that
+    contributes most in the item model that contributes most.
     """
     codes = {reason: code for code, reason in enumerate(artifact.reasons)}
     sparse = {reason: _picked(part, chosen) for reason, part in result.sparse_parts.items()}
-    told = [
-        said(part.inputs, artifact.weights_by_target[model], chosen, part.factors)
+    contributions = [
+        column_contributions(part.inputs, artifact.weights_by_target[model], chosen, part.factors)
         for model, part in result.model_parts.items()
     ]  # fmt: skip
-    models = [values for values, _ in told]
+    models = [values for values, _ in contributions]
     similar = np.sum(models, axis=0) if models else np.zeros(chosen.shape, np.float32)
     taste = total - result.item_part[chosen]
     for values in (*sparse.values(), similar):
         taste = taste - values
     parts = {reason: _lift(part)[chosen] for reason, part in result.item_parts.items()}
     parts |= {reason: values for reason, values in sparse.items() if not reason.is_decisive}
-    # Of parts that weigh the same the last: what is said of the shopper goes before what is said of all.
+    # Of equal parts the last: reasons about the shopper take precedence over those about all shoppers.
     parts |= {TASTE: taste, SIMILAR_TO: similar}
     best = np.maximum.reduce([np.zeros(chosen.shape, np.float32), *parts.values()])
     words = np.full(chosen.shape, codes[POPULAR_NOW])
@@ -49,9 +49,9 @@ def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], 
     origins = np.full(chosen.shape, -1)
     said_by = np.argmax(models, axis=0) if models else origins
     is_similar = words == codes[SIMILAR_TO]
-    for number, (_, speaking) in enumerate(told):
+    for number, (_, sources) in enumerate(contributions):
         mine = is_similar & (said_by == number)
-        origins[mine] = speaking[mine]
+        origins[mine] = sources[mine]
     return _in_words(words, origins, is_similar, artifact)
 
 
@@ -71,5 +71,5 @@ def _in_words(
     if not is_similar.any():
         return coded
     named = artifact.items.take(pa.array(origins[is_similar]))
-    told = pc.binary_join_element_wise(SIMILAR_TO.code, named, ":")
-    return pc.replace_with_mask(coded.dictionary_decode(), pa.array(is_similar.ravel()), told)
+    with_item = pc.binary_join_element_wise(SIMILAR_TO.code, named, ":")
+    return pc.replace_with_mask(coded.dictionary_decode(), pa.array(is_similar.ravel()), with_item)

@@ -1,4 +1,4 @@
-"""The recipe: everything a search has chosen for one source of data, stored with the model and never in code."""
+"""The recipe: everything that a search has chosen for one source of data, stored with the model and not in code."""
 
 import json
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from freshet.ranking.terms.registry import check_names, sparse_term
 
 @dataclass(frozen=True)
 class Recipe:
-    """How scores are made. Half-lives in days, null means no decay.
+    """How scores are computed. Half-lives in days, null means no decay.
 
     Strengths below `item_min_strength` do not train the factors, those below `user_min_strength` are not folded in:
-    MLlib gives every positive strength, however faded, the full preference of 1.
-    `weights` is by policy and then by term; a term that is not named has weight 0 and is not computed.
+    MLlib gives every positive strength, however small, the full preference of 1.
+    `weights` is by policy and then by term; a term without a weight has weight 0 and is not computed.
     `event_weights` is by GA4 event name. `als` is null where there is no factor model. `item_models`: the configuration
     of each item model, by name, in the registry's order; `sparse_terms`: that of each term of kind SparseRows.
-    `extensions`: the modules with item models and terms that Freshet does not have itself.
+    `extensions`: the modules with item models and terms that are not part of Freshet. Raises StateError for an unknown
 
-    Raises StateError where it names an item model or a term that there is not.
+    item model or term.
     """
 
     target: str
@@ -71,7 +71,7 @@ class Recipe:
         return {self.item_half_life_days}.union(*of_models)
 
     def without_unused(self) -> "Recipe":
-        """The recipe without models and terms that no policy gives a weight; what similar items are made of stays."""
+        """The recipe without models and terms that have no weight; the model for similar items is kept."""
         used = {name for terms in self.weights.values() for name in terms}
         return replace(
             self,
@@ -84,7 +84,7 @@ class Recipe:
         )
 
     def to_values(self) -> dict[str, Any]:
-        """The recipe as values that JSON knows, in their order."""
+        """The recipe as values of types that JSON supports, in their order."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             **values,
@@ -116,5 +116,5 @@ class Recipe:
         return Recipe.from_values(json.loads(text))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Where it is read again, as in a worker of Spark, its extensions have to be loaded first.
+        # A process that unpickles it, such as a Spark worker, must load its extensions first.
         return Recipe.from_values, (self.to_values(),)

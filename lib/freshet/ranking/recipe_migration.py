@@ -1,4 +1,4 @@
-"""Recipes of models that were trained by earlier versions, as values of today."""
+"""Migrates recipes of models that were trained by earlier versions to the current form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,16 +9,16 @@ from freshet.models.items.next_items import NextItems
 from freshet.ranking.terms.own_items import OwnSeen
 
 _SIMILARITY = {"asymmetry": 1.4, "shrinkage": 10.0}
-"""Of neighbours whose recipe does not say: they were settings then, and these their values in conf/base.toml."""
+"""For neighbours whose recipe lacks them: they were settings then, and these were their values in conf/base.toml."""
 
 _OLD = ("neighbour_half_life_days", "linear_half_life_days", "own_half_lives")
 
 
 def migrated(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a recipe in today's form; those that are in it already are left as they are.
+    """The values of a recipe in the current form; a recipe that has it already is unchanged.
 
-    Once there was a field per item model: a number of neighbours, 0 for none, and parameters or null, missing at first,
-    of the linear and of the next-item model, with half-lives beside them. Of own terms there were half-lives alone.
+    Earlier forms had a field per item model: a number of neighbours, 0 for none, and parameters or null (at first
+    missing) of the linear and the next-item model, with separate half-lives. For own terms they had half-lives alone.
     """
     if "item_models" in values:
         return dict(values)

@@ -1,11 +1,11 @@
-"""One scoring function for batch and stream: histories in, scores of all items out.
+"""The scoring function of batch and stream: from histories to scores of all items.
 
 score = sum of w * term, with the terms of terms/registry.py and the weights of the recipe in the artifact, and minus
-infinity for items that the policy leaves out, and for those that cannot be had. A search of weights gets its terms from
-here too (`sparse_terms`, `factor_rows`), by the same formulas.
+infinity for items that the policy excludes and for unavailable ones. The search of weights computes its terms with the
+same functions (`sparse_terms`, `factor_rows`).
 
-Of a shopper without known items there would be the terms of items alone, which a search may weigh below 0 to correct
-the other terms, or leave out: recent popularity takes their place, whatever its weight.
+A shopper without known items would have only the item vectors, whose weights may be negative to correct the other
+terms, or 0. Recent popularity replaces them, whatever its weight.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 class ModelPart(NamedTuple):
-    """What an item model has added to scores: inputs [shoppers, items] times its weights, times a factor by shopper."""
+    """The contribution of an item model: inputs [shoppers, items] times its weights, times a factor by shopper."""
 
     inputs: csr_matrix
     factors: NDArray[np.float32]
@@ -36,14 +36,14 @@ class ModelPart(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoredBlock:
-    """What scores [shoppers, items] are the sum of, weighted; reasons are read from it.
+    """The weighted parts whose sum is the scores [shoppers, items]; reasons are derived from them.
 
-    left @ right' is all that is dense; the last number of a row of `right` is that of the terms of items alone,
-    `item_part` [items], the sum of `item_parts`, which are by reason. For a search `right` is None, and `order` has the
-    same rows. `whole`: that product and what item models add, where there is one; `by_models`: what these add for a
-    search. `sparse_parts`: what terms of kind SparseRows add, by their reason. `left_out`: minus infinity where an item
-    is not for this shopper; `unavailable`: columns that are for nobody, in rising order. `room` takes the sums. Rows
-    `cold`, None where there are none, are not that sum but `popularity` [items].
+    left @ right' is the dense part. The last number of a row of `right` is that of `item_part` [items], the sum of
+    `item_parts`, which are by reason. For a search `right` is None, and `order` has the same rows. `whole`: the dense
+    part plus the contributions of item models, if it was computed; `by_models`: these contributions for a search.
+    `sparse_parts`: the contributions of terms of kind SparseRows, by their reason. `left_out`: minus infinity where an
+    item is excluded for a shopper; `unavailable`: columns that are excluded for all shoppers, in rising order. `buffer`
+    receives the sums. Scores of rows `cold` (None: no such rows) are not that sum but `popularity` [items].
     """
 
     left: NDArray[np.float32]
@@ -57,16 +57,16 @@ class ScoredBlock:
     sparse_parts: dict[Reason, csr_matrix]
     left_out: csr_matrix | None
     unavailable: NDArray[np.int64]
-    room: NDArray[np.float32]
+    buffer: NDArray[np.float32]
     cold: NDArray[np.bool_] | None
     popularity: NDArray[np.float32]
 
     def rows(self) -> NDArray[np.float32]:
-        """Scores [shoppers, items]. To be called once: sums are taken in `room`. Not of a block for a search."""
+        """Scores [shoppers, items]. Call it once, since it adds up in `buffer`, and not for a block for a search."""
         scores = self.whole
         if scores is None:
             assert self.right is not None
-            scores = _product(self.left, self.right, self.room)
+            scores = _product(self.left, self.right, self.buffer)
         if self.cold is not None:
             np.copyto(scores, self.popularity, where=self.cold[:, None])
         for part in self._by_shopper():
@@ -75,7 +75,7 @@ class ScoredBlock:
         return scores
 
     def own(self) -> csr_matrix:
-        """All that is added to scores by shopper and item, [shoppers, items]."""
+        """All contributions by shopper and item, [shoppers, items]."""
         parts = [*([] if self.by_models is None else [self.by_models]), *self._by_shopper()]
         return (
             sum(parts[1:], parts[0]) if parts else csr_matrix((len(self.left), len(self.item_part)), dtype=np.float32)
@@ -86,16 +86,16 @@ class ScoredBlock:
 
 
 _USUAL_ITEMS = 16
-"""Items of a shopper's history, for an estimate of what item models reach from them."""
+"""Items of a typical history, for estimating how many items the item models reach from it."""
 
 _REACHED_COST = 10
-"""Items of a product of whole rows in the time of one that an item model reaches, which is scored by itself: at rank 64
-some 4 ns against 40."""
+"""Items of a product of whole rows in the time of one that an item model reaches, which is scored individually: at rank
+64 some 4 ns against 40."""
 
 
 def has_whole_rows(artifact: Artifact, policy: str) -> bool:
-    """Whether scores take the room of whole rows: where item models say something of so much of the catalogue that what
-    they say is added to all of it. Depends on the model alone, so that batch and stream score alike."""
+    """Whether scores are computed as whole rows: if item models reach so much of the catalogue that adding to all of it
+    is cheaper. Depends on the model alone, so that batch and stream score alike."""
     return reached_items(artifact, policy) * _REACHED_COST > len(artifact.items)
 
 
@@ -113,23 +113,23 @@ def scored(
     artifact: Artifact,
     *,
     policy: str,
-    room: NDArray[np.float32],
+    buffer: NDArray[np.float32],
     unavailable: NDArray[np.int64] = NOTHING,
     for_search: bool = False,
 ) -> ScoredBlock:
-    """Scores by the recipe's weights of `policy`; of shoppers without known items recent popularity, where the artifact
-    has it. Under new_items a shopper's target items are minus infinity, and so are, for everybody, the columns
-    `unavailable`.
+    """Scores by the recipe's weights of `policy`; for shoppers without known items recent popularity, if the artifact
+    has it. Under new_items a shopper's target items are minus infinity, and so are the columns `unavailable` for all
+    shoppers.
 
-    `room` takes the scores: as many numbers as shoppers times items, or `for_search` times the items of a product.
-    New memory for each block of shoppers costs as much as to fill it.
+    `buffer` receives the scores: shoppers times items numbers, or `for_search` shoppers times the items of a product.
+    Allocating new memory for each block of shoppers costs as much as filling it.
     """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
     left = _dense_part(block, artifact, weights.get(FACTORS.name, 0.0))
     right, order = (None, artifact.search_order(policy)) if for_search else (artifact.dense(policy), None)
     models = _weighted_models(artifact, policy)
-    whole = _product(left, right, room) if right is not None and models else None
+    whole = _product(left, right, buffer) if right is not None and models else None
     model_parts, by_models = {}, None
     for model in models:
         inputs = model_inputs(model, block, artifact)
@@ -152,12 +152,12 @@ def scored(
     cold, popularity = _cold(block, artifact)
     return ScoredBlock(
         left, right, order, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts, by_models,
-        sparse_parts, left_out, np.sort(unavailable), room, cold, popularity,
+        sparse_parts, left_out, np.sort(unavailable), buffer, cold, popularity,
     )  # fmt: skip
 
 
 def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.bool_] | None, NDArray[np.float32]]:
-    """Which rows are of shoppers without known items, and the scores of their items; None where no row is."""
+    """The rows of shoppers without known items (None without such rows), and the scores of their items."""
     popularity = artifact.recent_popularity
     if popularity is None:
         return None, np.empty(0, dtype=np.float32)
@@ -166,7 +166,7 @@ def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.bool_] | 
 
 
 def _dense_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:
-    """[shoppers, rank + 1] whose product with Artifact.dense is weight * the factor term + the terms of items alone."""
+    """[shoppers, rank + 1] whose product with Artifact.dense is weight * the factor term + weighted item vectors."""
     left = np.zeros((block.shoppers, artifact.factors.shape[1] + 1), np.float32)
     left[:, -1] = 1.0
     if weight and artifact.recipe.als is not None:
@@ -188,8 +188,8 @@ def factor_rows(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
 
 
 def model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
-    """[shoppers, items]: what an item model reads of the histories; its product with the weights, each row scaled so
-    that its value of largest size is 1, is the term."""
+    """[shoppers, items]: the inputs of an item model from the histories. The term is their product with the weights,
+    with each row scaled so that its largest absolute value is 1."""
     recipe = artifact.recipe
     return ITEM_MODELS[model].inputs(
         recipe.item_models[model], block, event_weights=recipe.weights_by_code, known=artifact.known_items[model]
@@ -204,7 +204,7 @@ def sparse_rows(name: str, block: HistoryBlock, artifact: Artifact) -> csr_matri
 
 def sparse_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[str, csr_matrix]:
     """[shoppers, items] by name of the item models and of the terms of kind SparseRows that a search weighs under
-    `policy`, with rising columns. Nothing is weighted here. An item model without weights is left out."""
+    `policy`, with rising columns. The values are unweighted. An item model without weights is left out."""
     recipe = artifact.recipe
     models = [name for name, item_weights in artifact.item_weights.items() if item_weights.nnz]
     found: dict[str, csr_matrix] = {}
@@ -217,8 +217,8 @@ def sparse_terms(block: HistoryBlock, artifact: Artifact, policy: str) -> dict[s
 
 
 def _product(
-    left: NDArray[np.float32], right: NDArray[np.float32], room: NDArray[np.float32]
+    left: NDArray[np.float32], right: NDArray[np.float32], buffer: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # fmt: skip
-    """left @ right', in `room`. NumPy's product gives Python's lock to other threads, SciPy's does not."""
-    cells = room[: len(left) * len(right)].reshape(len(left), len(right))
+    """left @ right', in `buffer`. NumPy's product releases Python's global lock, SciPy's does not."""
+    cells = buffer[: len(left) * len(right)].reshape(len(left), len(right))
     return np.matmul(left, right.T, out=cells)

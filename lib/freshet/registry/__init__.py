@@ -1,7 +1,6 @@
-"""The only room that touches MLflow: training runs, registered models, who is champion.
+"""The only package that uses MLflow: training runs, registered models, and which version is champion.
 
-Everything lies in one folder of the home: a SQLite database and a plain folder of artifacts. Nothing leaves the
-machine.
+Everything is in one folder of the home: a SQLite database and a plain folder of artifacts. Nothing leaves the machine.
 """
 
 from freshet.registry.runs import TrainingRun

@@ -1,4 +1,4 @@
-"""Which code is running."""
+"""The version of the running code."""
 
 import subprocess
 from pathlib import Path
@@ -7,9 +7,9 @@ from freshet import __version__
 
 
 def code_version() -> str:
-    """The git commit of the checkout this code runs from, with "-dirty" when files were changed since.
+    """The git commit of the checkout that this code runs from, with "-dirty" if files have changed since.
 
-    `freshet <version>` where it runs from an installed package, or git or the commit is missing.
+    `freshet <version>` if it runs from an installed package, or if git or the commit is missing.
     """
     checkout = Path(__file__).parents[3]
     if not (checkout / ".git").exists():

@@ -1,4 +1,4 @@
-"""Training runs: what was fitted, on which tables, with which settings, and how good it was."""
+"""Training runs in MLflow: the fitted models with their tables, settings and metrics."""
 
 import fcntl
 import json
@@ -25,19 +25,19 @@ _PARAM_LENGTH = 6000
 
 
 class TrainingRun:
-    """The handle of one run; made by `Registry.training_run`. Everything logged is stored at once."""
+    """The handle of one run, made by `Registry.training_run`. Everything logged is stored immediately."""
 
     def __init__(self, client: "MlflowClient", folder: Path, run_id: str, fingerprint: str) -> None:
         self._client, self._folder = client, folder
         self.run_id, self.fingerprint = run_id, fingerprint
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Records settings as text; nested ones as JSON. A repeat with another value is an error of MLflow."""
+        """Records settings as text, nested ones as JSON. MLflow raises an error if a value is changed later."""
         with as_freshet_error(self._folder):
             self._client.log_batch(self.run_id, params=_as_params(params))
 
     def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
-        """Records figures; those that are null are left out."""
+        """Records metrics; nulls are left out."""
         from mlflow.entities import Metric
         from mlflow.utils.time import get_current_time_millis
 
@@ -47,13 +47,13 @@ class TrainingRun:
             self._client.log_batch(self.run_id, metrics=entries)
 
     def log_trials(self, trials: Sequence[Mapping[str, Any]]) -> None:
-        """A finished run below this one for each trial: its settings, and the figures under its key `ndcg`."""
+        """Adds a finished child run for each trial, with its settings and the metrics under its key `ndcg`."""
         from mlflow.entities import Metric
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
         from mlflow.utils.time import get_current_time_millis
 
-        # While no other run begins: it would take these, which no process holds a lock of, for left behind.
-        with _beginning(self._folder), as_freshet_error(self._folder):
+        # While no other run starts: it would treat these runs, which are not locked, as orphans.
+        with _start_lock(self._folder), as_freshet_error(self._folder):
             experiment = experiment_id(self._client, self._folder)
             for number, trial in enumerate(trials):
                 now = get_current_time_millis()
@@ -98,14 +98,14 @@ class TrainingRun:
             mlflow.spark.save_model(
                 model,
                 f"{scratch}/model",
-                # Without this MLflow starts a process and loads the model there to see what it needs: 16-25 s.
+                # Without this MLflow loads the model in a new process to find its requirements: 16-25 s.
                 pip_requirements=[f"pyspark=={pyspark.__version__}"],
                 dfs_tmpdir=f"{scratch}/saving",
             )
             self._client.log_artifacts(self.run_id, f"{scratch}/model", path)
 
     def artifact(self, path: str) -> Path:
-        """The local place of an artifact."""
+        """The local path of an artifact."""
         return artifact_folder(self._folder, self.run_id) / path
 
 
@@ -126,13 +126,13 @@ def training_run(
     tags: Mapping[str, str],
     fingerprint: str,
 ) -> Iterator[TrainingRun]:
-    """A run named `name`: FINISHED at the end of the block, FAILED when the block raises.
+    """A run named `name`: FINISHED at the end of the block, FAILED if the block raises an error.
 
-    Runs that a killed process left RUNNING are marked KILLED first.
+    First marks runs KILLED that a killed process left RUNNING.
     """
     all_tags = {**tags, NAME: name, FINGERPRINT: fingerprint, CODE: code_version()}
     with ExitStack() as alive:
-        with _beginning(folder):
+        with _start_lock(folder):
             experiment = experiment_id(client, folder)
             _close_orphans(client, folder, experiment)
             run = client.create_run(experiment, run_name=name, tags=all_tags)
@@ -152,8 +152,8 @@ def training_run(
 
 
 @contextmanager
-def _beginning(folder: Path) -> Iterator[None]:
-    """One run at a time, in whatever process: a run that is made and not yet locked would look like an orphan."""
+def _start_lock(folder: Path) -> Iterator[None]:
+    """Lets one run start at a time, across processes: a run that is not yet locked would look like an orphan."""
     locks = folder / _LOCKS
     locks.mkdir(exist_ok=True)
     with (locks / ".beginning").open("w") as held:
@@ -166,10 +166,10 @@ def _lock_path(folder: Path, run_id: str) -> Path:
 
 
 def _close_orphans(client: "MlflowClient", folder: Path, experiment: str) -> None:
-    """Marks RUNNING runs KILLED whose process is gone: the kernel has dropped its lock."""
+    """Marks RUNNING runs KILLED whose process has ended, so that the kernel has released its lock."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         path = _lock_path(folder, run.info.run_id)
-        # Asked again: a run that has ended since it was found gives up its lock after it has said so.
+        # Checked again: a run that has ended since the search sets its status before it releases its lock.
         if not _held(path) and client.get_run(run.info.run_id).info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
             path.unlink(missing_ok=True)

@@ -18,23 +18,23 @@ DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
 _EXPERIMENT = "freshet"
 
 _QUIET = {
-    # MLflow sends usage figures over the network unless told not to.
+    # MLflow sends usage data over the network unless this is set.
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Its notes about making tables are no business of the user's.
+    # Its messages about creating tables do not concern the user.
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "DO_NOT_TRACK": "true",
-    # GitPython complains on import where there is no git.
+    # GitPython warns on import if there is no git.
     "GIT_PYTHON_REFRESH": "quiet",
-    # Progress bars in the middle of our own output.
+    # Otherwise progress bars would appear in the middle of our own output.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
-def opened_client(folder: Path) -> "MlflowClient":
-    """A client of the store in `folder`, made when it is not there. Raises StateError when it cannot be opened.
+def open_client(folder: Path) -> "MlflowClient":
+    """A client of the store in `folder`, which is created if missing. Raises StateError if it cannot be opened.
 
-    The first opening makes the database's schema (about 1.5 s) and the first of a process imports MLflow (about 2 s),
-    so call it only where it is needed.
+    The first call creates the schema of the database (about 1.5 s) and the first one of a process imports MLflow (about
+    2 s), so call it only where it is needed.
     """
     client = _client_class()
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,30 +44,30 @@ def opened_client(folder: Path) -> "MlflowClient":
 
 
 def database_uri(database: Path) -> str:
-    """The address of a SQLite database as SQLAlchemy wants it, whatever characters its path has.
+    """The URI of a SQLite database for SQLAlchemy, for a path with any characters.
 
-    SQLAlchemy decodes %-escapes and takes what follows a question mark for options. The driver is named because MLflow
-    would make the folders of an address that begins with `sqlite:///` without decoding it.
+    SQLAlchemy decodes %-escapes and treats what follows a question mark as options. The driver is included because
+    MLflow would create the folders of a URI that starts with `sqlite:///` without decoding it.
     """
     return f"sqlite+pysqlite:///{quote(str(database.resolve()))}"
 
 
-def imported_in_background() -> None:
-    """Begins to import MLflow in a thread, for a process that needs it and has something to wait for before.
+def import_mlflow_in_background() -> None:
+    """Starts importing MLflow in a thread, for a process that needs it later and has to wait for something else first.
 
-    A client that is opened meanwhile waits until it is done; an import that fails is reported there, where it is tried
-    again.
+    A client opened in the meantime waits for the import; if the import fails, opening a client tries it again and
+    raises the error.
     """
 
-    def imported() -> None:
+    def import_mlflow() -> None:
         with suppress(ImportError):
             _client_class()
 
-    threading.Thread(target=imported, name="import of MLflow", daemon=True).start()
+    threading.Thread(target=import_mlflow, name="import of MLflow", daemon=True).start()
 
 
 def _client_class() -> "type[MlflowClient]":
-    """Of MLflow, which is imported and made quiet."""
+    """MLflow's client class; imports MLflow and silences it."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     # These log each migration at level INFO.
@@ -79,24 +79,24 @@ def _client_class() -> "type[MlflowClient]":
 
 
 def experiment_id(client: "MlflowClient", folder: Path) -> str:
-    """The experiment whose artifacts lie in `folder`, made when there is none.
+    """The experiment whose artifacts are in `folder`, created if there is none.
 
-    MLflow stores the absolute place of artifacts with the experiment. A home that was copied or moved therefore gets
-    a new experiment: its runs must not write into the folder it came from.
+    MLflow stores the absolute location of artifacts with the experiment. A home that was copied or moved therefore gets
+    a new experiment: its runs must not write to the original folder.
     """
-    place = (folder / ARTIFACTS).resolve().as_uri()
+    location = (folder / ARTIFACTS).resolve().as_uri()
     experiments = client.search_experiments()
     for experiment in experiments:
-        if experiment.artifact_location == place:
+        if experiment.artifact_location == location:
             return str(experiment.experiment_id)
     taken = {experiment.name for experiment in experiments}
     numbered = (f"{_EXPERIMENT}-{number}" for number in range(2, len(taken) + 3))
     name = next(name for name in (_EXPERIMENT, *numbered) if name not in taken)
-    return str(client.create_experiment(name, artifact_location=place))
+    return str(client.create_experiment(name, artifact_location=location))
 
 
 def artifact_folder(folder: Path, run_id: str) -> Path:
-    """Where the artifacts of a run lie, also after the home was moved."""
+    """The folder of a run's artifacts, also after the home was moved."""
     return folder / ARTIFACTS / run_id / "artifacts"
 
 

@@ -1,4 +1,4 @@
-"""Registered models: their versions, which one is champion, and the generation it made."""
+"""Registered models: their versions, which one is champion, and its generation."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from pyspark.ml import PipelineModel
 
 from freshet.core.errors import StateError
 from freshet.registry.runs import FINGERPRINT, TrainingRun, training_run
-from freshet.registry.store import artifact_folder, as_freshet_error, opened_client
+from freshet.registry.store import artifact_folder, as_freshet_error, open_client
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 _GENERATION, _PATH, _MINOR = "freshet.generation", "freshet.path", "freshet.minor"
 _MINORS = "scoring"
-"""Folder of the artifacts that were made of a version later."""
+"""Folder of the artifacts of minor versions."""
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One registered version. `folder` holds its artifact; `generation` is 0 until it was champion once.
+    """One registered version. `folder` holds its artifact; `generation` is 0 if it was never champion.
 
-    `minor` counts the artifacts that were made of it later, with the same model and more items; 0: as registered.
+    `minor` counts the artifacts made from it later, with the same model and more items; 0: as registered.
     """
 
     name: str
@@ -46,9 +46,9 @@ class ModelVersion:
 
 
 class Registry:
-    """The model registry in `folder` (the home's mlflow folder); opened when first used.
+    """The model registry in `folder` (the home's mlflow folder); opened at the first use.
 
-    Every method raises StateError when the store cannot be used.
+    Every method raises StateError if the store cannot be used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,22 +57,22 @@ class Registry:
 
     @property
     def _client(self) -> "MlflowClient":
-        # Steps that train side by side ask at once, and the schema must be made by one of them.
+        # Steps that train in parallel use it at the same time, and only one of them must create the schema.
         with self._opening:
             return self._opened
 
     @cached_property
     def _opened(self) -> "MlflowClient":
-        return opened_client(self.folder)
+        return open_client(self.folder)
 
     @contextmanager
     def training_run(
         self, name: str, *, params: Mapping[str, Any], fingerprint: str, tags: Mapping[str, str] | None = None
     ) -> Iterator[TrainingRun]:
-        """A run of model `name`: finished with its block, failed when the block raises.
+        """A run of model `name`: finished at the end of the block, failed if the block raises an error.
 
-        `fingerprint` says what decides the result (data, settings, code). Runs left over from a killed process are
-        marked as such.
+        `fingerprint` identifies what determines the result (data, settings, code). Runs left over from a killed process
+        are marked as killed.
         """
         with training_run(
             self._client, self.folder, name, params=params, tags=tags or {}, fingerprint=fingerprint
@@ -80,12 +80,12 @@ class Registry:
             yield run
 
     def register(self, name: str, run: TrainingRun, path: str) -> ModelVersion:
-        """The version of model `name` made of artifact folder `path` of `run`; it becomes the challenger.
+        """Registers artifact folder `path` of `run` as a version of model `name`; it becomes the challenger.
 
-        A version of the same fingerprint is found rather than made again; if it is champion it stays so.
+        An existing version of the same fingerprint is returned instead of a new one; if it is champion, it stays so.
         """
         found, champion = self.find(name, run.fingerprint), self.champion(name)
-        with self._told():
+        with self._store_errors():
             if found is not None:
                 if champion is None or champion.version != found.version:
                     self._client.set_registered_model_alias(name, CHALLENGER, str(found.version))
@@ -102,12 +102,12 @@ class Registry:
         return self._as_version(made)
 
     def find(self, name: str, fingerprint: str) -> ModelVersion | None:
-        """The version of this fingerprint, None when there is none. Ask before training."""
+        """The version with this fingerprint, None if there is none. To be called before training."""
         return next((v for v in self.versions(name) if v.fingerprint == fingerprint), None)
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """All versions, oldest first; empty when there is no such model."""
-        with self._told():
+        """All versions, oldest first; empty if there is no such model."""
+        with self._store_errors():
             found = self._client.search_model_versions(f"name = '{name}'", max_results=10_000)
         return sorted((self._as_version(version) for version in found), key=lambda version: version.version)
 
@@ -116,11 +116,11 @@ class Registry:
         return self._by_alias(name, CHAMPION)
 
     def challenger(self, name: str) -> ModelVersion | None:
-        """The version that waits for the gate; None when there is none."""
+        """The version that waits for the gate; None if there is none."""
         return self._by_alias(name, CHALLENGER)
 
-    def champion_before(self, name: str) -> ModelVersion | None:
-        """The version that served last before the champion; None where none did, or its files were retired."""
+    def previous_champion(self, name: str) -> ModelVersion | None:
+        """The version that served last before the champion; None if there is none, or it was removed."""
         champion = self.champion(name)
         if champion is None:
             return None
@@ -128,18 +128,18 @@ class Registry:
         return max(served, key=lambda one: one.generation, default=None)
 
     def promote(self, name: str, version: int) -> ModelVersion:
-        """Makes `version` champion, also to roll back; it is no longer challenger. Promoting the champion is a no-op.
+        """Makes `version` champion, also for a roll-back; it is then no longer challenger. No-op for the champion.
 
-        Its generation becomes one more than any before. It is written first and the alias moved last, in one
-        transaction of the database: whoever reads the champion sees version and generation that belong together.
-        Raises StateError when there is no such version.
+        Its generation becomes one more than the highest so far. The generation is written first and the alias is moved
+        last, in one transaction of the database, so that readers see a champion with its own generation. Raises
+        StateError if there is no such version.
         """
         versions = self.versions(name)
         if version not in [known.version for known in versions]:
             known = ", ".join(str(one.version) for one in versions) or "none"
             raise StateError("no such model version", where=name, expected=f"one of {known}", found=str(version))
         champion, challenger = self.champion(name), self.challenger(name)
-        with self._told():
+        with self._store_errors():
             if champion is None or champion.version != version:
                 generation = 1 + max(known.generation for known in versions)
                 self._client.set_model_version_tag(name, str(version), _GENERATION, str(generation))
@@ -151,11 +151,11 @@ class Registry:
         return promoted
 
     def minor_folder(self, name: str, version: int, minor: int) -> Path:
-        """Where the artifact of a minor version belongs; written whole before it is published."""
+        """The folder for the artifact of a minor version, which is written completely before it is published."""
         return self.folder / _MINORS / name / f"{version}.{minor}"
 
     def publish_minor(self, name: str, version: int, minor: int) -> ModelVersion:
-        """Makes the artifact in `minor_folder` that of the version. Raises StateError when it is not there."""
+        """Makes the artifact in `minor_folder` that of the version. Raises StateError if it is missing."""
         folder = self.minor_folder(name, version, minor)
         if not folder.is_dir():
             raise StateError("the artifact of this minor version is missing", where=str(folder))
@@ -163,47 +163,47 @@ class Registry:
         return next(known for known in self.versions(name) if known.version == version)
 
     def first_folder(self, version: ModelVersion) -> Path:
-        """The artifact that a version was registered with, whatever its minor is now."""
-        with self._told():
+        """The folder of the artifact that a version was registered with, whatever its current minor is."""
+        with self._store_errors():
             found = self._client.get_model_version(version.name, str(version.version))
         return artifact_folder(self.folder, version.run_id) / found.tags[_PATH]
 
     def delete(self, name: str, version: int) -> None:
-        """Removes a version from the registry; its run stays."""
-        with self._told():
+        """Removes a version from the registry; its run is kept."""
+        with self._store_errors():
             self._client.delete_model_version(name, str(version))
 
     def refuse(self, name: str, version: int) -> None:
-        """Takes the challenger's alias from `version`, if it has it."""
+        """Removes the challenger alias from `version`, if it has it."""
         challenger = self.challenger(name)
         if challenger is not None and challenger.version == version:
-            with self._told():
+            with self._store_errors():
                 self._client.delete_registered_model_alias(name, CHALLENGER)
 
     def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
-        """Writes a note on a version."""
-        with self._told():
+        """Sets a tag of a version."""
+        with self._store_errors():
             self._client.set_model_version_tag(name, str(version), key, value)
 
     def trained_with(self, version: ModelVersion) -> dict[str, Any]:
-        """The settings that a version's run was given, by name: texts, or what their JSON says."""
-        with self._told():
+        """The settings of a version's run by name: strings, or the values of strings that are JSON."""
+        with self._store_errors():
             params = self._client.get_run(version.run_id).data.params
         return {name: _from_json(text) for name, text in params.items()}
 
     def load_spark_model(self, version: ModelVersion) -> PipelineModel:
-        """The fitted Spark pipeline of a version. Raises StateError when its files are gone."""
-        # MLflow's own format keeps the pipeline in this folder; reading it needs neither a copy nor a run.
+        """The fitted Spark pipeline of a version. Raises StateError if its files were removed."""
+        # MLflow's format has the pipeline in this folder; reading it directly needs neither a copy nor a run.
         saved = version.folder / "sparkml"
         if not saved.is_dir():
             raise StateError(
                 f"the files of {version.name} version {version.version} are gone", where=str(version.folder)
             )
-        # Hadoop takes the path after the scheme as it is: a space must not be escaped.
+        # Hadoop uses the path after the scheme literally: a space must not be escaped.
         return PipelineModel.load(f"file:{saved}")
 
     def _by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        with self._told():
+        with self._store_errors():
             models = self._client.search_registered_models(f"name = '{name}'")
             version = models[0].aliases.get(alias) if models else None
             return None if version is None else self._as_version(self._client.get_model_version(name, str(version)))
@@ -221,8 +221,8 @@ class Registry:
             minor=minor,
         )
 
-    def _told(self) -> Any:
-        self._client  # noqa: B018  # opens the store, and with it imports MLflow, before its errors are named
+    def _store_errors(self) -> Any:
+        self._client  # noqa: B018  # opens the store and imports MLflow, whose error classes are needed below
         return as_freshet_error(self.folder)
 
 

@@ -1,1 +1,1 @@
-"""The report of a run: one self-contained HTML page from plain values. Knows no Spark, no table and no clock."""
+"""The report of a run: one self-contained HTML page from plain values. Independent of Spark, tables and the clock."""

@@ -1,4 +1,4 @@
-"""What the page of a report shows, as plain values. A part that could not be built is `Missing`, with its reason."""
+"""The content of the report as plain values. A part that could not be built is `Missing`, with its reason."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of lists and of plain methods on days that were not learned from. `ours` names the model that is ours."""
+    """Figures of lists and of plain methods on held-out days. `ours` is the name of Freshet's own model."""
 
     figures: tuple[Figure, ...]
     ours: str
@@ -30,7 +30,7 @@ class Quality:
         return tuple(dict.fromkeys(figure.task for figure in self.figures))
 
     def at(self, task: str, metric: str, k: int) -> tuple[Figure, ...]:
-        """The known figures of a task, best first, ties by model."""
+        """The figures of a task that have a value, best first, ties by model."""
         chosen = (f for f in self.figures if (f.task, f.metric, f.k) == (task, metric, k) and f.value is not None)
         return tuple(sorted(chosen, key=lambda f: (-(f.value or 0.0), f.model)))
 
@@ -39,7 +39,7 @@ class Quality:
         return next((figure for figure in self.at(task, metric, k) if figure.model == self.ours), None)
 
     def best_plain(self, task: str, metric: str, k: int) -> Figure | None:
-        """The best figure of a plain method; a champion of before is none."""
+        """The best figure of a plain method; the previous champion does not count as one."""
         others = (figure for figure in self.at(task, metric, k) if "/" in figure.model)
         return next(others, None)
 
@@ -57,7 +57,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Live:
-    """The replayed days: what was written, how long it took, and lists judged before and after fold-in."""
+    """The replayed days: micro-batches, lists, latency, and figures of lists before and after fold-in."""
 
     batches: tuple[Batch, ...]
     lists: int
@@ -67,13 +67,13 @@ class Live:
     figures: tuple[Figure, ...]
 
     def figure(self, model: str, metric: str, k: int) -> Figure | None:
-        """The figure of before_fold_in or after_fold_in, None when it is not known."""
+        """The figure of before_fold_in or after_fold_in, None if it is unknown."""
         return next((f for f in self.figures if (f.model, f.metric, f.k) == (model, metric, k)), None)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A group of shoppers with its means; None where the source does not know them."""
+    """A group of shoppers with its means; None where the source has no such data."""
 
     name: str
     size: int
@@ -86,7 +86,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Segments:
-    """All segments of the served model, by falling value; `silhouette` (-1 to 1) says how clearly they are parted."""
+    """All segments of the served model, by falling value; `silhouette` (-1 to 1) says how well they are separated."""
 
     segments: tuple[Segment, ...]
     currency: str | None
@@ -99,7 +99,7 @@ class Segments:
 
 @dataclass(frozen=True)
 class Bin:
-    """Cases whose predicted probability lies in [low, high): their number, mean prediction and observed share."""
+    """Cases with a predicted probability in [low, high): their number, mean prediction and observed share."""
 
     low: float
     high: float
@@ -110,7 +110,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Propensity:
-    """Quality of the purchase probability at `test_cut` (UTC). `metrics` by name, as evaluation names them."""
+    """Quality of the purchase probability at `test_cut` (UTC). `metrics` has the metric names of the evaluation."""
 
     metrics: dict[str, float]
     bins: tuple[Bin, ...]
@@ -120,19 +120,19 @@ class Propensity:
 
 
 Count = tuple[str, int]
-"""A name (reason code, event name, flag) and how many."""
+"""A name (reason code, event name, flag) and its count."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Stands where a part would be: why it is not there, in words."""
+    """Takes the place of a missing part and says in words why it is missing."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What came in: raw_rows = accepted + sum of `refused`. `limits`: (name, low, high) outside of which is flagged."""
+    """Counts of an ingest; raw_rows = accepted + refused. Values outside `limits` (name, low, high) are flagged."""
 
     files: int
     raw_rows: int
@@ -150,9 +150,10 @@ class Intake:
 
 @dataclass(frozen=True)
 class RunWindows:
-    """How the run divided time (UTC): learned before validation_cut and cut, chosen up to cut, tested up to as_of.
+    """How the run divided time (UTC): trained before validation_cut, later before cut; settings chosen from
+    validation_cut to cut; tested from cut to as_of.
 
-    `first` is the oldest event, None when unknown. `target` is the event that lists aim at, by its GA4 name.
+    `first` is the time of the oldest event, None if unknown. `target` is the target event of lists, by its GA4 name.
     """
 
     first: datetime | None
@@ -169,7 +170,7 @@ class RunWindows:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the served score weighs. `weights` is by task: (term, weight), heaviest first. `facts` are (name, value)."""
+    """The weights of the served score by task: (term, weight), largest first. `facts` are (name, value)."""
 
     policy: str | None
     weights: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
@@ -178,7 +179,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class HistoryLine:
-    """Something a shopper did; `is_live` when it happened in the replayed days."""
+    """An event of a shopper; `is_live` if it happened in the replayed days."""
 
     time: datetime
     event_name: str
@@ -190,7 +191,7 @@ class HistoryLine:
 
 @dataclass(frozen=True)
 class Place:
-    """A place of a list. `reason` as stored; `reason_item`: name of the item in it; `is_new`: not in the batch list."""
+    """An entry of a list. `reason` as stored; `reason_item`: name of its item; `is_new`: not in the batch list."""
 
     position: int
     item_id: str
@@ -202,7 +203,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Shopper:
-    """A shopper as an example: newest events and current list. `kind` says in words why this one was chosen."""
+    """An example shopper with newest events and current list. `kind` says in words why this one was chosen."""
 
     user_id: str
     kind: str
@@ -219,7 +220,7 @@ class Shopper:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was trained or serves; `serves` None when unknown. `reasons` are those of the gate."""
+    """A model that was trained or serves; `serves` is None if unknown. `reasons` are those of the gate."""
 
     name: str
     version: str
@@ -230,7 +231,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table: what a row is, its rows, live files and newest version."""
+    """A Delta table: what a row is, number of rows, live files and newest version."""
 
     name: str
     row: str
@@ -241,7 +242,7 @@ class Table:
 
 @dataclass(frozen=True)
 class StepFacts:
-    """A step of the run and how long it took; `not_built` says why nothing came of it."""
+    """A step of the run and how long it took; `not_built` says why it built nothing."""
 
     title: str
     seconds: float | None
@@ -250,7 +251,7 @@ class StepFacts:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report. `k`: length of lists at which they are judged; `lists`: shoppers with a batch list.
+    """The whole report. `k`: list length at which lists are judged; `lists`: number of shoppers with a batch list.
 
     `generated_at` (UTC) is the only value that differs between reports of the same records and tables.
     """

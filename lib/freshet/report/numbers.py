@@ -1,12 +1,12 @@
-"""Numbers and times as people read them: units, thousands separators, no more digits than they carry."""
+"""Numbers and times for readers: with units, thousands separators, and significant digits only."""
 
 from datetime import datetime
 
 NONE = "–"
-"""Stands for a number that is not known."""
+"""Shown for an unknown number."""
 
 _GAP = "\N{NO-BREAK SPACE}"
-"""Between a number and its unit, so that no line ends there."""
+"""Between a number and its unit, so that a line does not break there."""
 
 
 def count(value: float | None) -> str:
@@ -15,7 +15,7 @@ def count(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """0.0378 as 3.8 %; one digit after the point below 10 %, more only where the share would read as 0 or 100."""
+    """0.0378 as 3.8 %; one decimal below 10 %, or where the share would otherwise read as 0 or 100 %."""
     if value is None:
         return NONE
     percent = 100 * value
@@ -26,17 +26,17 @@ def share(value: float | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A quality figure with three digits after the point."""
+    """A quality figure with three decimals."""
     return NONE if value is None else f"{value:.3f}"
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """The two ends of an interval, empty where there is none."""
+    """The two ends of an interval, empty if there is none."""
     return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def amount(value: float | None) -> str:
-    """A mean: one digit after the point below 100, none from there on."""
+    """A mean with one decimal below 100 and none otherwise."""
     if value is None:
         return NONE
     return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
@@ -63,7 +63,7 @@ def minute(moment: datetime | None) -> str:
 
 
 def span(start: datetime | None, end: datetime | None) -> str:
-    """The length of a window: whole days where it has any, else hours or minutes."""
+    """The length of a window: in whole days from two days on, else in hours or minutes."""
     if start is None or end is None:
         return NONE
     minutes = (end - start).total_seconds() / 60
@@ -73,18 +73,18 @@ def span(start: datetime | None, end: datetime | None) -> str:
 
 
 def signed(value: float, digits: int, *, plus: str = "") -> str:
-    """A number with a real minus sign, and `plus` before those that are not below 0."""
+    """A number with a typographic minus sign, and `plus` in front of those that are not negative."""
     text = f"{abs(value):,.{digits}f}"
     return f"−{text}" if value < 0 and float(text.replace(",", "")) else f"{plus}{text}"
 
 
 def times_better(value: float | None, other: float | None) -> str:
-    """How much higher `value` is than `other`, in percent of `other`: +11 %. Empty where it cannot be said."""
+    """How much higher `value` is than `other`, in percent of `other`: +11 %. Empty if it is undefined."""
     if value is None or other is None or other <= 0:
         return ""
     return signed(100 * (value / other - 1), 0, plus="+") + f"{_GAP}%"
 
 
 def of_hundred(value: float | None) -> str:
-    """A share as people out of a hundred: 0.854 as 85."""
+    """A share as a number out of a hundred: 0.854 as 85."""
     return NONE if value is None else f"{100 * value:.0f}"

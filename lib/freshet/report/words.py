@@ -1,4 +1,4 @@
-"""What codes and short names mean, in words that a shop owner understands."""
+"""Descriptions of codes and short names in words that a shop owner understands."""
 
 from freshet.core.errors import StateError
 from freshet.ranking.terms.reason import BUILT_IN, Reason
@@ -8,7 +8,7 @@ _REFUSALS = {
     "broken_record": "the line cannot be read",
     "missing_time": "no time",
     "bad_time": "a time that cannot be read",
-    "implausible_time": "a time too long ago to be believed",
+    "implausible_time": "a time too long ago to be plausible",
     "future_time": "a time in the future",
     "bad_number": "a number that cannot be read",
     "bad_value": "a value that cannot be read",
@@ -27,7 +27,7 @@ _EVENTS = {
     "add_to_wishlist": "put on the wish list",
     "view_item": "looked at",
     "select_item": "clicked on",
-    "begin_checkout": "went to the checkout",
+    "begin_checkout": "started the checkout",
     "view_item_list": "saw in a list",
 }
 _FLAGS = {
@@ -39,8 +39,8 @@ _FLAGS = {
 }
 _TASKS = {"next_baskets": "Next baskets", "new_items": "New items"}
 _TASK_QUESTIONS = {
-    "next_baskets": "What will a shopper take next, items they had before included?",
-    "new_items": "Which items that a shopper never had will they take next?",
+    "next_baskets": "What will a shopper take next, including items they had before?",
+    "new_items": "Which items that they never had will a shopper take next?",
 }
 _FAMILIES = {
     "popularity": "Best sellers",
@@ -53,20 +53,20 @@ _FAMILIES = {
 _MODELS = {
     "served": "Freshet",
     "challenger": "Freshet",
-    "champion": "Champion of before",
+    "champion": "Previous champion",
     "freshet-recommender": "Recommendations",
     "freshet-propensity": "Purchase probability",
     "freshet-segments": "Segments",
 }
 _SEGMENTS = {
-    "loyal": "come often and lately, spend much",
-    "regular": "come somewhat more often and later than the average",
-    "big spenders": "come seldom, spend much",
-    "new": "came first a short time ago",
-    "occasional": "come now and then, known for long",
-    "lapsing": "used to come often, silent of late",
+    "loyal": "come often, came recently, spend a lot",
+    "regular": "come somewhat more often and more recently than average",
+    "big spenders": "come rarely, spend a lot",
+    "new": "came for the first time recently",
+    "occasional": "come now and then, known for a long time",
+    "lapsing": "used to come often, not seen recently",
     "one-time": "hardly more than one visit, some time ago",
-    "lost": "silent for long, never came often",
+    "lost": "not seen for a long time, never came often",
 }
 
 
@@ -92,12 +92,12 @@ def flag(name: str) -> str:
 
 
 def task(name: str) -> str:
-    """The short name of a task of recommendation."""
+    """The short name of a recommendation task."""
     return _TASKS.get(name, _plain(name).capitalize())
 
 
 def task_question(name: str) -> str:
-    """What a task asks; empty for an unknown one."""
+    """The question of a task; empty for an unknown one."""
     return _TASK_QUESTIONS.get(name, "")
 
 
@@ -119,8 +119,8 @@ def _strength(name: str, family: str) -> str:
 
 
 def term(name: str) -> str:
-    """A term of the score in words, by the term itself; the name where an older home tells of one that is gone."""
-    # Imported where it is used: terms bring the compiler of kernels along, which most commands need not wait for.
+    """A term of the score in words, as the term describes itself; its name if the term no longer exists."""
+    # Imported here: terms import the kernel compiler, which most commands need not wait for.
     from freshet.ranking.terms.registry import term_of
 
     try:
@@ -130,14 +130,14 @@ def term(name: str) -> str:
 
 
 def reason(text: str | None, item_name: str | None = None) -> str:
-    """The reason of a place in a list in words; `item_name` names the item that similar_to mentions, if known."""
+    """The reason for an entry of a list in words; `item_name` is the name of the item in similar_to, if known."""
     code, _, item = (text or "").partition(":")
     phrase = next((known.words for known in _reasons(code) if known.code == code), _plain(code))
     return f"{phrase} {item_name or item}" if item else phrase
 
 
 def _reasons(code: str) -> tuple[Reason, ...]:
-    """Freshet's own, or those of extensions too where it is none of these."""
+    """Freshet's own reasons; for another code also those of extensions."""
     if not code or any(known.code == code for known in BUILT_IN):
         return BUILT_IN
     from freshet.ranking.terms.registry import all_reasons
@@ -146,7 +146,7 @@ def _reasons(code: str) -> tuple[Reason, ...]:
 
 
 def segment(name: str) -> str:
-    """What a segment's name says of its shoppers; empty for an unknown name. "lost 2" reads as lost."""
+    """A description of a segment's shoppers by its name; empty for an unknown name. "lost 2" is described as lost."""
     return _SEGMENTS.get(name) or _SEGMENTS.get(name.rpartition(" ")[0], "")
 
 

@@ -1,1 +1,1 @@
-"""Runs: what a step is, which steps there are, and how they are run, recorded and found to be up to date."""
+"""Runs: the declaration of all steps, and how steps are run, recorded and found to be up to date."""

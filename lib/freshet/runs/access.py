@@ -1,5 +1,5 @@
-"""What a step may read and what it has read: a step that reads what it does not declare would be called up to date
-when that has changed, so it is stopped instead."""
+"""Checks and records what a step reads. A step that reads something undeclared would seem up to date after that has
+changed, so it is stopped instead."""
 
 import dataclasses
 from pathlib import Path
@@ -13,11 +13,11 @@ from freshet.runs.settings import Settings
 from freshet.runs.step import Step
 from freshet.tables.warehouse import Warehouse
 
-_DECLARED_AT = "Add it to the declaration of the step"
+_ADVICE = "Add it to the declaration of the step"
 
 
 class Access:
-    """The access of one run of a step; `sections` and `tables` are the names of what it has used so far."""
+    """The access of one run of a step; `sections` and `tables` are the names that it has used so far."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
@@ -28,34 +28,34 @@ class Access:
         self._tables = {table.name for table in (*step.reads, *step.also_reads, *step.writes)}
 
     def use_section(self, name: str) -> None:
-        """Notes that a section of the settings is read. Raises DeclarationError."""
+        """Records that a section of the settings is read. Raises DeclarationError if it is not declared."""
         if name not in self._sections:
             raise self._undeclared(f"reads section {name} of the settings", self._sections)
         self.sections.add(name)
 
     def use_table(self, contract: TableContract) -> None:
-        """Notes that a table is used. Raises DeclarationError."""
+        """Records that a table is used. Raises DeclarationError if it is not declared."""
         if contract.name not in self._tables:
             raise self._undeclared(f"reads table {contract.name}", self._tables)
         self.tables.add(contract.name)
 
     def write_table(self, contract: TableContract) -> None:
-        """Notes that a table is written. Raises DeclarationError."""
+        """Records that a table is written. Raises DeclarationError if it is not declared as written."""
         if contract.name not in self._written:
             raise self._undeclared(f"writes table {contract.name}", self._written)
         self.tables.add(contract.name)
 
     def values(self, settings: Settings) -> dict[str, Any]:
-        """The sections that were read, with their values."""
+        """The sections read so far, with their values."""
         return {name: dataclasses.asdict(getattr(settings, name)) for name in sorted(self.sections)}
 
     def _undeclared(self, what: str, declared: set[str]) -> DeclarationError:
         names = ", ".join(sorted(declared)) or "none"
-        return DeclarationError(what, where=f"step {self.step.name}", expected=f"some of {names}", do=_DECLARED_AT)
+        return DeclarationError(what, where=f"step {self.step.name}", expected=f"one of {names}", do=_ADVICE)
 
 
 class _SettingsView:
-    """Settings as a step sees them: every section that is read is noted, and must be declared."""
+    """The settings as a step sees them: every section that is read is recorded and must be declared."""
 
     def __init__(self, settings: Settings, access: Access) -> None:
         self._settings, self._access = settings, access
@@ -67,12 +67,12 @@ class _SettingsView:
 
 
 def settings_view(settings: Settings, access: Access) -> Settings:
-    """`settings`, of which a step can read the sections that it declares."""
+    """`settings` restricted to the sections that a step declares."""
     return cast(Settings, _SettingsView(settings, access))
 
 
 class StepWarehouse(Warehouse):
-    """The tables of a home that a step declares. The engines beside Spark find a table by its `path`."""
+    """The tables of a home, restricted to those that a step declares. Engines other than Spark use a table's `path`."""
 
     def __init__(self, spark: SparkSession, folder: Path, access: Access) -> None:
         super().__init__(spark, folder)

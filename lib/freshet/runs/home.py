@@ -1,4 +1,4 @@
-"""A home: the folder that holds everything one shop's runs make."""
+"""A home: the folder with everything that the runs of one shop make."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 @dataclass(frozen=True)
 class Home:
-    """Where things lie under `root`. Two homes never touch each other."""
+    """The folders under `root`. Two homes never touch each other."""
 
     root: Path
 
@@ -26,17 +26,17 @@ class Home:
 
     @property
     def artifacts(self) -> Path:
-        """Immutable scoring artifacts, a folder per model version."""
+        """Immutable scoring artifacts, one folder per model version."""
         return self.root / "mlflow" / "scoring"
 
     @property
     def availability(self) -> Path:
-        """Immutable files of items that cannot be had."""
+        """Immutable files of unavailable items."""
         return self.root / "availability"
 
     @property
     def kept(self) -> Path:
-        """Rows that steps of a session share, until it ends."""
+        """Rows that the steps of a session share until it ends."""
         return self.root / "kept"
 
     @property
@@ -45,7 +45,7 @@ class Home:
 
     @property
     def sources(self) -> Path:
-        """How far tables of the shop are taken in."""
+        """How far the shop's own tables have been read."""
         return self.root / "sources"
 
     @property
@@ -61,14 +61,14 @@ class Home:
         return self.root / "locks"
 
     def prepare(self, *, must_exist: bool = False) -> "Home":
-        """Makes the folders, of a home that `must_exist` only where a step was run in it. Raises SetupError when the
-        root cannot be written or its path cannot be used."""
+        """Creates the folders. Raises SetupError if the root cannot be written or its path cannot be used, and, with
+        `must_exist`, StateError if no step has been run in this home."""
         if must_exist:
-            self.begun()
+            self.existing()
         if _ESCAPE.search(str(self.root.absolute())):
             raise SetupError(
                 "the home's path holds an escaped character", where=str(self.root),
-                expected="no % before two hexadecimal digits: libraries disagree on what it stands for",
+                expected="no % before two hexadecimal digits: libraries disagree on what it means",
                 do="Choose another with --home",
             )  # fmt: skip
         try:
@@ -87,8 +87,8 @@ class Home:
             raise _not_writable(self.root, "no right to write")
         return self
 
-    def begun(self) -> "Home":
-        """Raises StateError where no step has been run: nothing is made in a folder that was named by mistake."""
+    def existing(self) -> "Home":
+        """This home. Raises StateError if no step has been run in it, so that a mistyped folder is not created."""
         if not self.steps.is_dir():
             raise StateError("no run has been made here", where=str(self.root), do="Start with `freshet run --help`")
         return self

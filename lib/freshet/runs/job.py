@@ -1,4 +1,4 @@
-"""The context of a run: its session, home and settings, and what the steps of one run share."""
+"""The context of a run: its session, home and settings, and the DataFrames that its steps share."""
 
 import copy
 import threading
@@ -23,13 +23,13 @@ from freshet.tables.warehouse import Warehouse
 
 Rows = TypeVar("Rows", DataFrame, KeptRows)
 
-_FORGOTTEN = timedelta(days=2)
-"""Age of what was left by a job that was killed. No job lasts so long."""
+_ABANDONED_AFTER = timedelta(days=2)
+"""Age from which rows kept by other jobs are left over from killed ones. No job takes that long."""
 
 
 @dataclass
 class _Shared:
-    """Rows that steps share, None until they are made."""
+    """Rows that steps share, None until they are computed."""
 
     rows: DataFrame | KeptRows | None = None
     making: threading.Lock = field(default_factory=threading.Lock)
@@ -37,9 +37,9 @@ class _Shared:
 
 @dataclass
 class Job:
-    """One run in one home. `source`, `input_path`, `as_of` and `topic` are options of the steps that name them.
+    """One run in one home. `source`, `input_path`, `as_of` and `topic` are options of the steps that declare them.
 
-    `notify` hears of progress within a step.
+    `notify` is called with messages about progress within a step.
     """
 
     spark: SparkSession
@@ -59,18 +59,18 @@ class Job:
 
     @staticmethod
     def now() -> datetime:
-        """Wall time, UTC without zone: for generated_at and the like, never for anything that decides a result."""
+        """Wall time, UTC without zone: for generated_at and the like, never for anything that affects a result."""
         return datetime.now(UTC).replace(tzinfo=None)
 
     @property
     def warehouse(self) -> Warehouse:
-        """The home's tables; within a step those that it declares."""
+        """The tables of the home; within a step only those that it declares."""
         if self._access is not None:
             return StepWarehouse(self.spark, self.home.warehouse, self._access)
         return Warehouse(self.spark, self.home.warehouse)
 
     def record(self, step: Step) -> dict[str, Any]:
-        """What an earlier step recorded; StateError when it has not run."""
+        """The record of an earlier step. Raises StateError if it has not run."""
         record = read_record(self.home.steps, step.name)
         if record is None:
             raise StateError(
@@ -81,18 +81,18 @@ class Job:
         return record
 
     def shared(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
-        """A frame that several steps of one run need, made once and kept until the session ends.
+        """A DataFrame that several steps of one run need, computed once and persisted until the session ends.
 
-        `name` must tell all that decides its content. `make` may ask for other shared frames.
+        `name` must identify everything that determines its content. `make` may use other shared DataFrames.
         """
         return self._once(name, lambda: make().persist())
 
     def kept(self, name: str, make: Callable[[], DataFrame]) -> KeptRows:
-        """`shared` of rows that workers read too: on disk, under another name, until the job is closed."""
+        """Like `shared`, for rows that workers read too: on disk, under another name, until the job is closed."""
         return self._once(name, lambda: self._keeper.kept(make()))
 
     def _once(self, name: str, make: Callable[[], Rows]) -> Rows:
-        # One look-up that is never broken off, so that steps side by side find the same entry.
+        # setdefault is atomic, so parallel steps find the same entry.
         shared = self._shared.setdefault(name, _Shared())
         with shared.making:
             if shared.rows is None:
@@ -100,25 +100,25 @@ class Job:
             return cast(Rows, shared.rows)
 
     def close(self) -> None:
-        """Ends its session; what was kept for its steps is gone."""
+        """Stops the session and removes what was kept for the steps."""
         self.spark.stop()
         self._keeper.close()
-        self._keeper.forget_others(self.now() - _FORGOTTEN)
+        self._keeper.forget_others(self.now() - _ABANDONED_AFTER)
 
     def with_progress(self, notify: Callable[[str], None]) -> "Job":
-        """The same job, with shared frames shared, whose progress is told to `notify`."""
-        heard = copy.copy(self)
-        heard.notify = notify
-        return heard
+        """The same job, with the same shared DataFrames, that reports its progress to `notify`."""
+        job = copy.copy(self)
+        job.notify = notify
+        return job
 
     def within(self, access: Access) -> "Job":
-        """The same job as a step sees it: with the settings and tables that it declares, all reads noted."""
-        seen = copy.copy(self)
-        seen.settings, seen._access = settings_view(self.settings, access), access
-        return seen
+        """The same job as a step sees it: only the declared settings and tables, with all reads recorded."""
+        job = copy.copy(self)
+        job.settings, job._access = settings_view(self.settings, access), access
+        return job
 
     def windows(self) -> Windows:
-        """The windows that the build step has fixed for this home."""
+        """The windows that the build step has set for this home."""
         found = self.record(BUILD)["windows"]
         moments = {name: datetime.fromisoformat(found[name]) for name in ("as_of", "cut", "validation_cut")}
         return Windows(**moments, shortened=found["shortened"])

@@ -1,6 +1,6 @@
-"""Which version of a model serves, chosen by a person instead of the gate: states, promotion and roll-back.
+"""Choosing by hand, instead of by the gate, which version of a model serves: states, promotion and roll-back.
 
-Needs no Spark. A running stream uses the choice at its next look at the registry.
+Needs no Spark. A running stream uses the choice after its next check of the registry.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class VersionState:
 
 
 def version_states(home: Home) -> list[VersionState]:
-    """Every version of every model, oldest first within a model. Raises StateError where no model was trained."""
+    """Every version of every model, oldest first within a model. Raises StateError if no model was trained."""
     store = _opened(home)
     found = [state for name in MODELS for state in _states(home, store, name)]
     if not found:
@@ -53,7 +53,7 @@ def _states(home: Home, store: Registry, name: str) -> list[VersionState]:
         VersionState(
             version,
             tuple(alias for alias, holder in aliased.items() if holder and holder.version == version.version),
-            # A decision names the minor of its time.
+            # A decision names the minor version at its time.
             tuple(row for row in rows if row["model_version"].partition(".")[0] == str(version.version)),
         )
         for version in store.versions(name)
@@ -61,10 +61,11 @@ def _states(home: Home, store: Registry, name: str) -> list[VersionState]:
 
 
 def serve_version(home: Home, name: str, version: int, *, reason: str, now: datetime) -> ModelVersion | None:
-    """Makes a version champion and adds the decision to `model_decisions`; None, and nothing is done, where it is.
+    """Makes a version champion and adds the decision to `model_decisions`; does nothing and returns None if it already
+    is champion.
 
-    Its generation becomes one more than any before, also of a version that served before. Raises StateError when
-    there is no such version or its files are gone, BusyError while the gate decides.
+    Its generation becomes one more than the highest so far, also for a version that served before. Raises StateError if
+    there is no such version or its files were removed, BusyError while the gate decides.
     """
     store = _opened(home)
     with leases(home.locks, JOB, [MODEL_DECISIONS.name]):
@@ -83,12 +84,12 @@ def serve_version(home: Home, name: str, version: int, *, reason: str, now: date
         return store.promote(name, version)
 
 
-def serve_champion_before(home: Home, name: str, *, reason: str, now: datetime) -> ModelVersion:
-    """`serve_version` of the version that served last before the champion, so that a second call takes the first back.
+def serve_previous_champion(home: Home, name: str, *, reason: str, now: datetime) -> ModelVersion:
+    """Calls `serve_version` with the previous champion, so that a second call undoes the first.
 
-    Raises StateError where none has served before.
+    Raises StateError if there is no previous champion.
     """
-    before = _opened(home).champion_before(name)
+    before = _opened(home).previous_champion(name)
     if before is None:
         raise StateError(
             f"no version of {name} has served before the champion", where=str(home.root),

@@ -1,20 +1,20 @@
-"""What lists may hold: the policy that serves, and the one that the batch lists were made with."""
+"""The policy of lists: the one that serves, and the one that the batch lists were made with."""
 
 from freshet.runs.job import Job
 from freshet.runs.steps import RECOMMEND, TRAIN_RECOMMENDER
 
 
 def served_policy(job: Job) -> str:
-    """The policy of the lists: the settings', or under auto by how much of what shoppers take is taken again."""
-    wanted = job.settings.lists.seen_policy
-    if wanted != "auto":
-        return wanted
+    """The policy of the lists: that of the settings; for auto, decided by the share of repeats among items taken."""
+    policy = job.settings.lists.seen_policy
+    if policy != "auto":
+        return policy
     share = job.record(TRAIN_RECOMMENDER).get("repeat_share")
     return "next_baskets" if share is None or share >= job.settings.lists.repeat_share else "new_items"
 
 
 def policy_of_lists(job: Job) -> str:
-    """The policy that the batch lists were made with; `served_policy` where they were made before a recommender
-    served. Raises StateError where the step has not run."""
+    """The policy that the batch lists were made with; `served_policy` if no recommender served at that time. Raises
+    StateError if the step has not run."""
     recorded = job.record(RECOMMEND).get("policy")
     return served_policy(job) if recorded is None else str(recorded)

@@ -1,4 +1,4 @@
-"""The registered models of a home, and where their artifacts lie."""
+"""The registered models of a home, and the folders of their artifacts."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ TRAINED_BY = {RECOMMENDER: TRAIN_RECOMMENDER, PROPENSITY: TRAIN_PROPENSITY, SEGM
 """The models, each with the step that trains it."""
 
 SCORING = "scoring"
-"""Artifact folder of a run that holds the scoring artifact."""
+"""Folder of the scoring artifact among a run's artifacts."""
 
 
 @lru_cache(maxsize=4)
@@ -43,14 +43,15 @@ def champion_facts(job: Job, name: str) -> dict[str, int] | None:
     return {"version": found.version, "minor": found.minor, "generation": found.generation}
 
 
-def made_of_other_columns(version: ModelVersion, columns: str) -> DataTooSmallError:
-    """The error of a champion that cannot be applied to what the data give today."""
+def trained_on_other_columns(version: ModelVersion, columns: str) -> DataTooSmallError:
+    """The error for a champion that cannot be applied to the current data."""
     return DataTooSmallError(
-        f"version {version.model_version} was made of {columns}", do="Run `freshet train` and `freshet promote` again"
+        f"version {version.model_version} was trained on {columns}",
+        do="Run `freshet train` and `freshet promote` again",
     )
 
 
 def validation_folder(home: Home, fingerprint: str, name: str) -> Path:
-    """Where what one training leaves lies: recipes fitted as of the validation cut (challenger, champion), and the
-    record of its search while it runs."""
+    """The folder or file that one training run leaves: recipes fitted as of the validation cut (challenger, champion),
+    and the record of its search while it runs."""
     return home.artifacts / f"{fingerprint}-{name}"

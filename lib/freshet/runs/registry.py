@@ -1,4 +1,4 @@
-"""The registry of steps: their order, commands, job scripts and tables. Everything else that names steps asks here."""
+"""The registry of steps: their order, commands, job scripts and tables. All other code looks steps up here."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _others: list[Step] = list(OTHER_STEPS)
 
 @dataclass(frozen=True)
 class JobScript:
-    """What spark-submit can run: some steps, or the `part` of the service, and when.
+    """A script for spark-submit: runs some steps or a `part` of the service on a schedule.
 
     `after` names the job scripts that must have succeeded before.
     """
@@ -35,7 +35,7 @@ class JobScript:
 _SERVICE = (
     JobScript(
         "stream_events",
-        "Take events in, until SIGTERM.",
+        "Ingest events until SIGTERM.",
         # Records of a micro-batch pass through the driver.
         Schedule(ALWAYS, Resources("2g", 1, 2, "2g"), _FROM_TOPIC),
         after=(),
@@ -43,10 +43,10 @@ _SERVICE = (
     ),
     JobScript(
         "stream_recommendations",
-        "Keep lists fresh, until SIGTERM.",
-        # Lists are made in the driver, beside its file of histories.
+        "Keep lists fresh until SIGTERM.",
+        # Lists are made in the driver, which also has the file of histories.
         Schedule(ALWAYS, Resources("4g", 2, 2, "4g"), _FROM_TOPIC),
-        after=(RECOMMEND.name,),  # the first time; later it takes a new champion over by itself
+        after=(RECOMMEND.name,),  # the first time; later it switches to a new champion by itself
         part="lists",
     ),
 )
@@ -55,41 +55,41 @@ _SERVICE = (
 def register(step: Step, *, in_main_job: bool = True) -> Step:
     """Adds a step that is declared elsewhere.
 
-    Raises InputError where its name or title is missing or its name is taken, and where it comes after a step that is
-    not registered.
+    Raises InputError if its name or title is missing, if its name is taken, or if it comes after a step that is not
+    registered.
     """
     if not step.name or not step.title:
         raise InputError("a step needs a name and a title", where=f"step {step.name or step.title!r}")
     if step.name in {known.name for known in all_steps()} | {known.command for known in all_steps()}:
-        raise InputError("there is a step of this name", where=f"step {step.name}", do="Choose another name")
+        raise InputError("there already is a step of this name", where=f"step {step.name}", do="Choose another name")
     unknown = sorted(set(step.after) - {known.name for known in all_steps()})
     if unknown:
-        raise InputError("it comes after a step that there is not", where=f"step {step.name}", found=", ".join(unknown))
+        raise InputError("it comes after an unknown step", where=f"step {step.name}", found=", ".join(unknown))
     (_main if in_main_job else _others).append(step)
     return step
 
 
 def unregister(step: Step) -> None:
-    """Takes a step out again that was added by `register`."""
+    """Removes a step that was added by `register`."""
     for steps in (_main, _others):
         if step in steps:
             steps.remove(step)
 
 
 def main_steps() -> tuple[Step, ...]:
-    """The steps of the main job, in the order in which people read of them; those that come after all others last."""
+    """The steps of the main job in the order in which they are listed; steps with `after_all` last."""
     steps = [step for step in _main if not step.after_all]
     before = tuple(step.name for step in steps)
     return (*steps, *(replace(step, after=before) for step in _main if step.after_all))
 
 
 def all_steps() -> tuple[Step, ...]:
-    """The steps of the main job, then those that are no part of it."""
+    """The steps of the main job, then those that are not part of it."""
     return (*main_steps(), *_others)
 
 
 def commands() -> dict[str, tuple[Step, ...]]:
-    """The steps that each command runs, by the command's name, in order."""
+    """The steps that each command runs, in order, by the name of the command."""
     found: dict[str, tuple[Step, ...]] = {}
     for step in all_steps():
         found[step.command] = (*found.get(step.command, ()), step)
@@ -97,17 +97,17 @@ def commands() -> dict[str, tuple[Step, ...]]:
 
 
 def command_help(steps: tuple[Step, ...]) -> str:
-    """What a command that runs these steps does."""
+    """The help text of a command that runs these steps."""
     return steps[0].group.help if steps[0].group else steps[0].help
 
 
 def options_of(steps: tuple[Step, ...]) -> tuple[Option, ...]:
-    """The options of all these steps, each once."""
+    """The options of these steps, without duplicates."""
     return tuple({option.flag: option for step in steps for option in step.options}.values())
 
 
 def tables() -> tuple[TableContract, ...]:
-    """All tables, in the order of the flow; last those of steps that are declared elsewhere."""
+    """All tables in the order of the data flow; last those of steps that are declared elsewhere."""
     written = {table.name: table for step in all_steps() for table in step.writes}
     return tuple({**{table.name: table for table in ALL_TABLES}, **written}.values())
 
@@ -135,7 +135,7 @@ def _titles(steps: tuple[Step, ...]) -> str:
 def _scripts_before(steps: Iterable[Step]) -> set[str]:
     """The scheduled job scripts that these steps wait for.
 
-    A step that is submitted by hand is no reason to wait: those that it waits for itself take its place.
+    A step that is submitted by hand is replaced by those that it waits for itself.
     """
     by_name = {step.name: step for step in all_steps()}
     found: set[str] = set()

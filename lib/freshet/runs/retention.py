@@ -1,4 +1,4 @@
-"""What is kept of models: files of versions that neither serve nor are new go."""
+"""Retention of models: removes the files of versions that neither serve nor are new."""
 
 import shutil
 from contextlib import suppress
@@ -15,25 +15,25 @@ from freshet.tables.leases import table_leases
 from freshet.tables.maintenance import operations as hygiene
 
 _UNUSED = timedelta(days=1)
-"""Age of files of items that cannot be had which nobody uses. A stream marks its own with every look at the states."""
+"""Age at which an unused file of unavailable items is removed. A stream touches its own at every check of states."""
 
 
-def retired(job: Job) -> dict[str, list[int]]:
-    """Removes old versions of every model with their rows of factors, fits for the gate of versions that are gone, and
-    unused files of items that could not be had; the numbers of the versions that went, by model."""
+def retire_old_versions(job: Job) -> dict[str, list[int]]:
+    """Removes old versions of every model with their rows of factors, the gate's fits of removed versions, and unused
+    files of unavailable items. Returns the numbers of the removed versions, by model."""
     store = registry(job)
-    gone = {
+    removed = {
         name: retire(store, name, keep=job.settings.compaction.model_versions)
         for name in (RECOMMENDER, PROPENSITY, SEGMENTS)
     }
     _drop_fits(job)
     drop_unused(job.home.availability, before=job.now() - _UNUSED)
     _drop_factors(job)
-    return {name: numbers for name, numbers in gone.items() if numbers}
+    return {name: numbers for name, numbers in removed.items() if numbers}
 
 
 def _drop_factors(job: Job) -> None:
-    """Those of versions that are gone. Left to the next call while a training writes these tables."""
+    """Removes factors of removed versions. Left to the next call while a training run writes these tables."""
     known = {version.version for version in registry(job).versions(RECOMMENDER)}
     tables = (ITEM_FACTORS, USER_FACTORS)
     with suppress(BusyError), table_leases(job.home.locks, [table.name for table in tables]):
@@ -44,12 +44,12 @@ def _drop_factors(job: Job) -> None:
 
 
 def _drop_fits(job: Job) -> None:
-    """What trainings left whose version is gone; one that runs has none yet, and what it makes is young."""
+    """Removes what training runs of removed versions left. A running one has no version yet, but its files are new."""
     known = {version.fingerprint for version in registry(job).versions(RECOMMENDER)}
     record = job.home.steps / f"{TRAIN_RECOMMENDER.name}.json"
-    for left in (*job.home.artifacts.glob("*-ch*"), *job.home.artifacts.glob("*-search.json")):
-        # A training that ends meanwhile removes the record of its search itself.
+    for path in (*job.home.artifacts.glob("*-ch*"), *job.home.artifacts.glob("*-search.json")):
+        # A training run that ends in the meantime removes the record of its search itself.
         with suppress(FileNotFoundError):
-            is_old = record.is_file() and left.stat().st_mtime < record.stat().st_mtime
-            if left.name.rpartition("-")[0] not in known and is_old:
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+            is_old = record.is_file() and path.stat().st_mtime < record.stat().st_mtime
+            if path.name.rpartition("-")[0] not in known and is_old:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()

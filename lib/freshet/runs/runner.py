@@ -1,4 +1,4 @@
-"""The one way in which steps are run, recorded and found to be up to date."""
+"""Runs a step, records it, and skips it if it is up to date."""
 
 import dataclasses
 import time
@@ -24,7 +24,7 @@ DONE, UP_TO_DATE, NOT_BUILT = "done", "up to date", "not built"
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step ended: done, up to date or not built (with the reason), and in how many seconds."""
+    """How a step ended: done, up to date or not built (with the reason), and how many seconds it took."""
 
     step: str
     title: str
@@ -36,43 +36,44 @@ class StepResult:
 def run_step(step: Step, job: Job) -> StepResult:
     """Runs a step unless its record shows that nothing it depends on has changed.
 
-    A step sees the settings and tables that it declares, and these are its fingerprint, so nothing that it reads can
-    change without its notice; DeclarationError when it reads something else. The record keeps what it has read. It is
-    written last, so a killed step is run again. Raises BusyError when it has something to do and runs already, or
-    another process writes one of its tables in this home; StateError when one of the tables that it reads or writes is
-    damaged, also where it would have nothing to do; and ContractError, before anything is written, when one of its
-    tables was changed by hand.
+    A step can read only the settings and tables that it declares. They make up its fingerprint, so a change of anything
+    that it reads is noticed. The record, which lists what was read, is written last, so a killed step is run again.
+
+    Raises DeclarationError if the step reads something undeclared; BusyError if it has something to do and is already
+    running, or another process writes one of its tables in this home; StateError if one of the tables that it reads or
+    writes is damaged, even if it has nothing to do; ContractError, before anything is written, if one of its tables was
+    changed by hand.
     """
     started = time.monotonic()
-    # Versions alone decide what is up to date, and a table keeps its version when its files are lost.
+    # Whether a step is up to date depends on versions only, and a table keeps its version if its files are lost.
     check_tables(job.home, dict.fromkeys((*step.reads, *step.writes)))
     access = Access(step)
     seen = job.within(access)
-    # Once: the fingerprint of an intake reads all of its files. What changes behind it is seen by the next run.
-    print_ = fingerprint(_parts(step, job, seen))
-    standing = _standing(step, job, print_, started)
-    if standing is not None:
-        return standing
+    # Computed once: that of an ingest reads all of its files. Later changes are noticed by the next run.
+    key = fingerprint(_parts(step, job, seen))
+    current = _current_result(step, job, key, started)
+    if current is not None:
+        return current
     tables = partial(table_leases, job.home.locks, [table.name for table in step.writes])
     with (
         lease(job.home.locks, "job", step.name),
         when_free(tables, seconds=step.patience_seconds, notify=job.notify),
     ):
-        # Again: another run may have done it until this one had the tables for itself.
-        standing = _standing(step, job, print_, started)
-        if standing is not None:
-            return standing
-        # All before the first is written: a step that stops between two of them leaves the first ahead of the others.
+        # Checked again: another run may have done the work before this one got the leases.
+        current = _current_result(step, job, key, started)
+        if current is not None:
+            return current
+        # All tables before the first is written: a failure between two would leave the first ahead of the others.
         check_table_columns(job.home.warehouse, step.writes)
         try:
-            kept = step.work(seen, print_)
+            outcome = step.work(seen, key)
             status = DONE
         except DataTooSmallError as reason:
-            kept, status = {"not_built": str(reason)}, NOT_BUILT
+            outcome, status = {"not_built": str(reason)}, NOT_BUILT
         seconds = time.monotonic() - started
         versions = {table.name: job.warehouse.version(table) for table in step.writes}
         read = {"settings": access.values(job.settings), "tables": sorted(access.tables)}
-        record = {**kept, "fingerprint": print_, "seconds": round(seconds, 2), "wrote": versions, "read": read}
+        record = {**outcome, "fingerprint": key, "seconds": round(seconds, 2), "wrote": versions, "read": read}
         write_record(job.home.steps, step.name, record)
         if "windows" in (read_record(job.home.steps, BUILD.name) or {}):
             forget_old_dates(job.warehouse, step.writes, job.settings.compaction, current=job.windows().cut)
@@ -80,18 +81,18 @@ def run_step(step: Step, job: Job) -> StepResult:
         return StepResult(step.name, step.title, status, seconds, record)
 
 
-def _standing(step: Step, job: Job, print_: str, started: float) -> StepResult | None:
-    """The result of a step that has nothing to do, None for one that has."""
+def _current_result(step: Step, job: Job, key: str, started: float) -> StepResult | None:
+    """The result of the last run of a step if it is up to date, else None."""
     last = read_record(job.home.steps, step.name)
-    if last is None or last["fingerprint"] != print_ or not _outputs_exist(step, last, job):
+    if last is None or last["fingerprint"] != key or not _outputs_exist(step, last, job):
         return None
     status = NOT_BUILT if "not_built" in last else UP_TO_DATE
     return StepResult(step.name, step.title, status, time.monotonic() - started, last)
 
 
 def _parts(step: Step, job: Job, seen: Job) -> dict[str, Any]:
-    # All that is declared, read or not: it must be known before the work, and a run that was killed finds by it what it
-    # has registered.
+    # Everything declared, read or not: it must be known before the work starts, and by it the run after a killed one
+    # finds what is already registered.
     settings = {name: dataclasses.asdict(getattr(job.settings, name)) for name in step.sections}
     return {
         "step": step.name,
@@ -103,10 +104,10 @@ def _parts(step: Step, job: Job, seen: Job) -> dict[str, Any]:
 
 
 def _outputs_exist(step: Step, record: dict[str, Any], job: Job) -> bool:
-    """Whether the tables that the step writes are still there, none of them older than it left them, and as it left
-    them where the rows of others decide its result."""
+    """Whether all tables that the step writes exist in at least the version that it wrote; in exactly that version if
+    its result depends on the rows of others."""
     wrote = record["wrote"]
     if any(table.name not in wrote for table in step.writes):
         return False
     versions = [(job.warehouse.version(table), wrote[table.name]) for table in step.writes]
-    return all(version == left if step.adds_to_others else version >= left for version, left in versions)
+    return all(now == then if step.adds_to_others else now >= then for now, then in versions)

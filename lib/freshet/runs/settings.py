@@ -1,6 +1,6 @@
-"""Settings: every key of conf/base.toml, read into the parameter classes next to the code that they steer.
+"""Settings: every key of conf/base.toml, read into the parameter classes next to the code that uses them.
 
-Code holds no default values: conf/base.toml does, with unit and meaning of each key. An environment file
+Code has no default values: they are in conf/base.toml, with unit and meaning of each key. An environment file
 (conf/dev.toml, test.toml, prod.toml) and `--set section.key=value` override single keys.
 """
 
@@ -54,9 +54,10 @@ class Settings:
 
 
 def load_settings(environment: str | None = None, overrides: tuple[str, ...] = ()) -> Settings:
-    """base.toml, then the environment's file, then the overrides; the modules of extensions.modules are loaded.
+    """The settings from base.toml, then the environment's file, then the overrides. Loads the modules of
+    extensions.modules.
 
-    Raises SettingsError listing every problem.
+    Raises SettingsError with all problems.
     """
     values = _read(conf_folder().joinpath("base.toml"))
     if environment is not None:
@@ -64,7 +65,7 @@ def load_settings(environment: str | None = None, overrides: tuple[str, ...] = (
     for override in overrides:
         values = _merged(values, _parsed_override(override))
     problems: list[str] = []
-    # First: they bring sections of settings and names of terms.
+    # First, because extensions define sections of settings and names of terms.
     extensions = build(ExtensionParameters, values.get("extensions", {}), "extensions.", problems)
     if problems:
         raise SettingsError(listed(problems), where="settings", do="conf/base.toml lists every key")
@@ -76,9 +77,9 @@ def load_settings(environment: str | None = None, overrides: tuple[str, ...] = (
 
 
 def build(cls: type[T], values: dict[str, Any], where: str, problems: list[str]) -> T:
-    """An instance of a parameter class from a TOML table; what does not fit is added to `problems`.
+    """An instance of a parameter class from a TOML table; invalid values are added to `problems`.
 
-    A class with a method `sections` has a field `models` besides, of a table each.
+    A class with a method `sections` also has a field `models`, with the parameters of each section by name.
     """
     hints = typing.get_type_hints(cls)
     sections: dict[str, type] = getattr(cls, "sections", dict)()
@@ -109,7 +110,7 @@ def build(cls: type[T], values: dict[str, Any], where: str, problems: list[str])
 
 
 def _converted(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
-    """A value of TOML as a parameter class takes it: tables of parameters built, lists as tuples."""
+    """A TOML value as a parameter class expects it: tables as parameter classes, lists as tuples."""
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return build(typing.cast(type, hint), value, f"{where}.", problems)
     return tuple(value) if isinstance(value, list) else value

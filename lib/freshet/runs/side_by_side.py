@@ -1,6 +1,6 @@
-"""Steps of one run side by side: each begins as soon as the steps that it names in `after` have ended.
+"""Runs steps in parallel: each starts as soon as the steps that it names in `after` have finished.
 
-A step by itself leaves cores idle: while a plan is made, a commit is written, a single task is at its end.
+A single step leaves cores idle: while a query is planned, a commit is written, or a last task runs alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ from freshet.runs.runner import StepResult, run_step
 from freshet.runs.step import Step
 
 
-class Watcher(Protocol):
-    """Hears what happens; `told` is called in the threads of the steps, the others in the caller's."""
+class Listener(Protocol):
+    """Is called with the progress of steps: `progressed` in the threads of the steps, the others in the caller's."""
 
-    def began(self, step: Step) -> None: ...
-    def told(self, step: Step, text: str) -> None: ...
-    def ended(self, step: Step, result: StepResult) -> None: ...
+    def started(self, step: Step) -> None: ...
+    def progressed(self, step: Step, text: str) -> None: ...
+    def finished(self, step: Step, result: StepResult) -> None: ...
     def failed(self, step: Step, error: BaseException) -> None: ...
 
 
@@ -29,11 +29,11 @@ class _End(NamedTuple):
     error: BaseException | None
 
 
-def run_steps(job: Job, steps: Sequence[Step], watcher: Watcher) -> list[StepResult]:
-    """Runs all steps, each after those of `steps` that it names in `after`; the results in the order of `steps`.
+def run_steps(job: Job, steps: Sequence[Step], listener: Listener) -> list[StepResult]:
+    """Runs all steps, each after those of `steps` that it names in `after`. Returns the results in the given order.
 
-    When one fails, those that run go on to their end and no other begins; then the first error is raised. Broken off
-    from outside, as from the keyboard, it leaves at once what runs: the end of the Spark session ends it.
+    If a step fails, running steps are completed and no other step starts; then the first error is raised. An
+    interruption, as from the keyboard, does not wait for running steps: they end with the Spark session.
     """
     waiting, running = list(steps), set[str]()
     results: dict[str, StepResult] = {}
@@ -45,31 +45,31 @@ def run_steps(job: Job, steps: Sequence[Step], watcher: Watcher) -> list[StepRes
             for step in [step for step in waiting if unfinished.isdisjoint(step.after)]:
                 waiting.remove(step)
                 running.add(step.name)
-                watcher.began(step)
-                _start(step, job, watcher, ends.put)
+                listener.started(step)
+                _start(step, job, listener, ends.put)
         step, result, error = ends.get()
         running.remove(step.name)
         if result is not None:
             results[step.name] = result
-            watcher.ended(step, result)
+            listener.finished(step, result)
         elif error is not None:
             first_error = first_error or error
-            watcher.failed(step, error)
+            listener.failed(step, error)
     if first_error is not None:
         raise first_error
     return [results[step.name] for step in steps]
 
 
-def _start(step: Step, job: Job, watcher: Watcher, ended: Callable[[_End], None]) -> None:
+def _start(step: Step, job: Job, listener: Listener, ended: Callable[[_End], None]) -> None:
     def work() -> None:
         try:
-            # Tasks of different pools take turns; in one pool those of the first job go first, whosever they are.
+            # Tasks of different pools take turns; within one pool, the tasks of the first Spark job come first.
             job.spark.sparkContext.setLocalProperty("spark.scheduler.pool", step.name)
-            result = run_step(step, job.with_progress(lambda text: watcher.told(step, text)))
+            result = run_step(step, job.with_progress(lambda text: listener.progressed(step, text)))
         except BaseException as error:
             ended(_End(step, None, error))
         else:
             ended(_End(step, result, None))
 
-    # A daemon, so that a run that is broken off does not wait for what its threads are at.
+    # A daemon thread, so that an interrupted run does not wait for it.
     InheritableThread(target=work, name=step.name, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a step is, and what is declared with it: options, schedule and resources. Imports nothing that computes."""
+"""The declaration of a step, with its options, schedule and resources. Imports no computing packages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from freshet.runs.job import Job
 
 BY_HAND, AFTER, ALWAYS = "by hand", "after", "always"
-"""Schedules that are not a cron line: not scheduled; as soon as the jobs before it have succeeded; a service, kept
-running and started again."""
+"""Schedules that are not a cron line: not scheduled; as soon as the jobs before it have succeeded; a service that is
+kept running and restarted."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Option:
     """An option of a command, such as `--as-of`.
 
     `field` is the field of Job that it sets; an option with a `setting` overrides that setting instead. `example` is
-    the value shown in the help. A `default` is only described: what decides it is the step.
+    the value shown in the help. `default` only describes the default, which the step itself decides.
     """
 
     field: str
@@ -36,19 +36,19 @@ class Option:
 SOURCE = Option("source", "--source", "path", "Mapping of the source (TOML).", "my_shop.toml", required=True)
 INPUT = Option("input_path", "--input", "path", "File or folder of raw data.", "events/", required=True)
 AS_OF = Option(
-    "as_of", "--as-of", "moment", "Moment the run stands at, UTC.", "2011-12-09",
+    "as_of", "--as-of", "moment", "Time as of which the run is made, UTC.", "2011-12-09",
     default="just after the newest event",
 )  # fmt: skip
 LIVE_DAYS = Option(
-    "live_days", "--live-days", "count", "Days before it that are replayed live.", "30",
+    "live_days", "--live-days", "count", "Days before --as-of that are replayed live.", "30",
     setting="windows.live_days", default="30",
 )  # fmt: skip
-TOPIC = Option("topic", "--topic", "text", "Topic from which the records came.", "events", required=True)
+TOPIC = Option("topic", "--topic", "text", "Topic that the records came from.", "events", required=True)
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What spark-submit asks for: memory of the driver, number, cores and memory of the executors."""
+    """What spark-submit requests: memory of the driver; number, cores and memory of the executors."""
 
     driver_memory: str
     executors: int
@@ -60,7 +60,7 @@ class Resources:
 class Schedule:
     """When a job is submitted, and with what. `when` is cron in UTC, BY_HAND, AFTER or ALWAYS.
 
-    `arguments` are those of the job script; words in capitals stand for the scheduler's own values.
+    `arguments` are those of the job script; words in capitals are placeholders for the scheduler's own values.
     """
 
     when: str
@@ -80,22 +80,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Step:
-    """A step: what it writes and reads, which settings decide its result, and the functions that do it.
+    """A step: what it reads and writes, the settings that affect its result, and the functions that do the work.
 
-    `after` names the steps that must have ended before; with `after_all` it is all other steps of the main job.
-    `inputs(job)` adds what else decides the result (files, model versions); `work(job, fingerprint)` writes the tables
-    and returns what the record should keep. Both see the tables and the sections of the settings that are declared
-    here, and no others. `also_reads` and `also_sections` may be read too, but when they change, the step need not run
-    again.
+    `after` names the steps that must have finished before; with `after_all` these are all other steps of the main job.
+    `inputs(job)` returns what else affects the result (files, model versions); `work(job, fingerprint)` writes the
+    tables and returns values for the record. Both can use only the tables and the sections of the settings that are
+    declared here. `also_reads` and `also_sections` may be read too, but their changes do not make the step run again.
 
-    A table that another process writes is waited for `patience_seconds`. A step that `adds_to_others` runs again when
-    others have written to its tables since: its result depends on the rows that were there. A step that
-    `starts_home` may be the first in a home. `check` is given the paths among its options and raises what is wrong with
-    them before Spark is started. `summary` is printed at the end of a run of this step alone, with the values of its
-    record.
+    The step waits up to `patience_seconds` for a table that another process writes. A step that `adds_to_others` runs
+    again if others have written to its tables since, because its result depends on existing rows. A step that
+    `starts_home` may be the first in a home. `check` is called with the paths among the options and raises an error if
+    they are wrong, before Spark is started. `summary` is printed, with the values of the record, after a run of this
+    step alone.
 
-    The command and the job script are called by the step's name, or by that of its `group`, which then has the help
-    and the schedule. A step without a schedule has no job script.
+    The command and the job script have the name of the step or of its `group`, which then has the help and the
+    schedule. A step without a schedule has no job script.
     """
 
     name: str
@@ -126,24 +125,24 @@ class Step:
 
     @property
     def submitted(self) -> Schedule | None:
-        """When its job script is submitted; None for a step without one."""
+        """The schedule of its job script; None for a step without one."""
         return self.group.schedule if self.group else self.schedule
 
 
 def no_inputs(job: "Job") -> dict[str, Any]:
-    """The `inputs` of a step that depends on its tables and settings alone."""
+    """The `inputs` of a step that depends only on its tables and settings."""
     return {}
 
 
-def late(place: str) -> Callable[..., Any]:
-    """The function at `place`, as in "package.module:function", whose module is imported when it is first called.
+def lazy(path: str) -> Callable[..., Any]:
+    """The function at `path`, as in "package.module:function", whose module is imported at the first call.
 
-    So the commands that only show something know all steps without the packages that compute, which take seconds.
+    This way commands that only show something know all steps without importing computing packages, which takes seconds.
     """
-    module, _, name = place.partition(":")
+    module, _, name = path.partition(":")
 
     def function(*arguments: Any) -> Any:
         return getattr(import_module(module), name)(*arguments)
 
-    function.__name__, function.__qualname__ = name, place
+    function.__name__, function.__qualname__ = name, path
     return function

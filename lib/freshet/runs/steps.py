@@ -1,6 +1,6 @@
 """All steps, each declared once: commands, job scripts, schedules, titles and the order of a run follow from here.
 
-Their functions stand in modules that are imported when a step runs.
+The modules with their functions are imported when a step runs.
 """
 
 from dataclasses import replace
@@ -38,29 +38,29 @@ from freshet.runs.step import (
     Resources,
     Schedule,
     Step,
-    late,
+    lazy,
 )
 
 TINY = Resources("1g", 1, 1, "2g")
 SMALL = Resources("2g", 2, 2, "4g")
 MEDIUM = Resources("2g", 4, 2, "4g")
 LARGE = Resources("4g", 4, 2, "8g")
-"""Item vectors and neighbours pass through the driver."""
+"""Large, because item vectors and neighbours are collected to the driver."""
 
 FROM_FILES = ("--home", "HOME", "--source", "SOURCE", "--input", "INPUT")
 
 INGEST = Step(
     name="ingest",
-    title="Take in raw records",
+    title="Ingest raw records",
     help="Read raw records into tables events, quarantine and items_history.",
     options=(SOURCE, INPUT),
     after=(),
     reads=(),
     writes=(EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS),
     sections=("cleaning",),
-    check=late("freshet.pipeline.ingest:mapped_files"),
-    inputs=late("freshet.pipeline.ingest_step:inputs"),
-    work=late("freshet.pipeline.ingest_step:work"),
+    check=lazy("freshet.pipeline.ingest:mapped_files"),
+    inputs=lazy("freshet.pipeline.ingest_step:inputs"),
+    work=lazy("freshet.pipeline.ingest_step:work"),
     starts_home=True,
     # Nightly, after the shop's export.
     schedule=Schedule("10 2 * * *", MEDIUM, FROM_FILES),
@@ -75,9 +75,9 @@ BUILD = Step(
     reads=(EVENTS,),
     writes=(INTERACTIONS, USER_FEATURES, ITEM_FEATURES),
     sections=("windows", "interactions", "evaluation", "money"),
-    inputs=late("freshet.pipeline.build:inputs"),
-    work=late("freshet.pipeline.build:work"),
-    # Lists are as of now: no days are kept for evaluate and replay.
+    inputs=lazy("freshet.pipeline.build:inputs"),
+    work=lazy("freshet.pipeline.build:work"),
+    # Lists are as of now: no days are held out for evaluate and replay.
     schedule=Schedule(AFTER, MEDIUM, ("--home", "HOME", "--live-days", "0")),
 )
 
@@ -95,8 +95,8 @@ TRAIN_RECOMMENDER = Step(
     reads=(EVENTS, ITEM_FEATURES),
     writes=(ITEM_FACTORS, USER_FACTORS),
     sections=("windows", "interactions", "search", "item_models", "factorisation", "gate", "extensions", "money"),
-    inputs=late("freshet.pipeline.train_recommender:inputs"),
-    work=late("freshet.pipeline.train_recommender:work"),
+    inputs=lazy("freshet.pipeline.train_recommender:inputs"),
+    work=lazy("freshet.pipeline.train_recommender:work"),
 )
 
 TRAIN_PROPENSITY = Step(
@@ -107,8 +107,8 @@ TRAIN_PROPENSITY = Step(
     reads=(EVENTS,),
     writes=(EVALUATION_RESULTS,),
     sections=("windows", "propensity", "money"),
-    inputs=late("freshet.pipeline.train_propensity:inputs"),
-    work=late("freshet.pipeline.train_propensity:work"),
+    inputs=lazy("freshet.pipeline.train_propensity:inputs"),
+    work=lazy("freshet.pipeline.train_propensity:work"),
 )
 
 TRAIN_SEGMENTS = Step(
@@ -119,24 +119,24 @@ TRAIN_SEGMENTS = Step(
     reads=(USER_FEATURES,),
     writes=(EVALUATION_RESULTS,),
     sections=("windows", "segments"),
-    inputs=late("freshet.pipeline.train_segments:inputs"),
-    work=late("freshet.pipeline.train_segments:work"),
+    inputs=lazy("freshet.pipeline.train_segments:inputs"),
+    work=lazy("freshet.pipeline.train_segments:work"),
 )
 
 PROMOTE = Step(
     name="promote",
     title="Judge challengers at the gate",
-    help="Judge each challenger at the gate; make it champion or refuse it with reasons.",
+    help="Judge each challenger at the gate and make it champion or refuse it with reasons.",
     after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
     reads=(EVENTS, ITEM_FEATURES),
     also_reads=(ITEM_FACTORS, USER_FACTORS),  # rows of versions that are gone are removed
     writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
-    # The last two: of plain methods that serve where the challenger is refused.
+    # The last two are for plain methods, which serve if the challenger is refused.
     sections=("evaluation", "gate", "interactions", "money", "item_models", "factorisation"),
-    # How many old versions of the models are kept; how many models of a fit run side by side.
+    # How many old versions of the models are kept; how many models of a fit run in parallel.
     also_sections=("compaction", "search"),
-    inputs=late("freshet.pipeline.promote:inputs"),
-    work=late("freshet.pipeline.promote:work"),
+    inputs=lazy("freshet.pipeline.promote:inputs"),
+    work=lazy("freshet.pipeline.promote:work"),
     schedule=Schedule(AFTER, SMALL),
 )
 
@@ -146,12 +146,12 @@ RECOMMEND = Step(
     help="Write lists, similar and popular items, probabilities and segments of the champions.",
     after=(PROMOTE.name,),
     reads=(EVENTS, ITEM_FEATURES, USER_FEATURES, ITEMS_HISTORY),
-    also_reads=(RECOMMENDATION_UPDATES,),  # a list that the stream has made since is newer, and stays
+    also_reads=(RECOMMENDATION_UPDATES,),  # lists that the stream has made since are newer and are kept
     writes=(RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES),
     sections=("lists", "interactions", "money"),
-    inputs=late("freshet.pipeline.recommend:inputs"),
-    work=late("freshet.pipeline.recommend:work"),
-    patience_seconds=900.0,  # a stream's compaction has the table for minutes, every quarter of an hour
+    inputs=lazy("freshet.pipeline.recommend:inputs"),
+    work=lazy("freshet.pipeline.recommend:work"),
+    patience_seconds=900.0,  # a stream's compaction holds the table for minutes, every quarter of an hour
     schedule=Schedule(AFTER, MEDIUM),
 )
 
@@ -163,9 +163,9 @@ REPLAY = Step(
     reads=(EVENTS, RECOMMENDATIONS),
     writes=(RECOMMENDATION_UPDATES, STREAM_METRICS, EVALUATION_RESULTS),
     sections=("stream", "lists", "interactions", "evaluation", "money"),
-    inputs=late("freshet.pipeline.replay:inputs"),
-    work=late("freshet.pipeline.replay:work"),
-    # After a build that has kept live days, in a home without a service.
+    inputs=lazy("freshet.pipeline.replay:inputs"),
+    work=lazy("freshet.pipeline.replay:work"),
+    # After a build with live days, in a home without a service.
     schedule=Schedule(BY_HAND, SMALL),
 )
 
@@ -177,9 +177,9 @@ EVALUATE = Step(
     reads=(EVENTS,),
     writes=(EVALUATION_RESULTS,),
     sections=("evaluation", "interactions", "money"),
-    inputs=late("freshet.pipeline.evaluate:inputs"),
-    work=late("freshet.pipeline.evaluate:work"),
-    # After a build that has kept live days.
+    inputs=lazy("freshet.pipeline.evaluate:inputs"),
+    work=lazy("freshet.pipeline.evaluate:work"),
+    # After a build with live days.
     schedule=Schedule(BY_HAND, SMALL),
 )
 
@@ -195,29 +195,29 @@ REPORT = Step(
     ),
     writes=(),
     sections=("gate",),
-    inputs=late("freshet.pipeline.report:inputs"),
-    work=late("freshet.pipeline.report:work"),
+    inputs=lazy("freshet.pipeline.report:inputs"),
+    work=lazy("freshet.pipeline.report:work"),
     schedule=Schedule(AFTER, TINY),
 )  # fmt: skip
 
 ITEMS = Step(
     name="items",
-    title="Take in states of items",
-    help="Take prices, stock and what can be had from a catalogue file into table items_history.\n\n"
-    "What a file does not tell of an item stays as it was. `freshet stream` and the next `freshet recommend` leave out "
-    "what cannot be had.",
+    title="Ingest states of items",
+    help="Ingest prices, stock and availability from a catalogue file into table items_history.\n\n"
+    "Values that the file does not have stay unchanged. `freshet stream` and the next `freshet recommend` leave out "
+    "unavailable items.",
     options=(
         replace(SOURCE, help="Mapping (TOML) with a section [items.catalogue]."),
-        replace(INPUT, help="File of the catalogue.", example="stock.csv"),
+        replace(INPUT, help="Catalogue file.", example="stock.csv"),
     ),
     after=(),
     reads=(),
     writes=(ITEMS_HISTORY,),
     sections=(),
-    check=late("freshet.pipeline.items:named_catalogue"),
-    inputs=late("freshet.pipeline.items:inputs"),
-    work=late("freshet.pipeline.items:work"),
-    patience_seconds=30.0,  # a stream with a topic of items has the table for a second, every few seconds
+    check=lazy("freshet.pipeline.items:named_catalogue"),
+    inputs=lazy("freshet.pipeline.items:inputs"),
+    work=lazy("freshet.pipeline.items:work"),
+    patience_seconds=30.0,  # a stream with a topic of items holds the table for a second, every few seconds
     starts_home=True,
     summary="{changed} states of items have changed",
     # As often as the shop writes prices and stock.
@@ -227,26 +227,26 @@ ITEMS = Step(
 
 MEND = Step(
     name="mend",
-    title="Take refused records in again",
-    help="Take refused records of a topic in again: those that the mapping makes events of by now.\n\n"
-    "Stop the stream before, and start it with --rebuild after it, so that its histories have these events too. Each "
-    "becomes an event once, and its row in quarantine says which. What came in files or in a table of the shop is "
-    "taken in again by `freshet ingest`.",
-    options=(replace(SOURCE, help="Mapping (TOML) of the stream, mended."), TOPIC),
+    title="Ingest refused records again",
+    help="Ingest refused records of a topic again, with a corrected mapping that accepts them.\n\n"
+    "Stop the stream first, and start it with --rebuild afterwards, so that its histories have these events too. Each "
+    "record becomes an event once, and its row in quarantine says which. Records from files or a table of the shop are "
+    "ingested again by `freshet ingest`.",
+    options=(replace(SOURCE, help="Corrected mapping (TOML) of the stream."), TOPIC),
     after=(),
     reads=(EVENTS, QUARANTINE),
     writes=(EVENTS, QUARANTINE),
     sections=("cleaning",),
-    check=late("freshet.sources.mapping:read_mapping"),
-    inputs=late("freshet.pipeline.mend:inputs"),
-    work=late("freshet.pipeline.mend:work"),
-    summary="{mended} refused records became events, {refused} are refused still",
+    check=lazy("freshet.sources.mapping:read_mapping"),
+    inputs=lazy("freshet.pipeline.mend:inputs"),
+    work=lazy("freshet.pipeline.mend:work"),
+    summary="{mended} refused records became events, {refused} are still refused",
 )
 
 MAIN_STEPS: tuple[Step, ...] = (
     INGEST, BUILD, TRAIN_RECOMMENDER, TRAIN_PROPENSITY, TRAIN_SEGMENTS, PROMOTE, RECOMMEND, REPLAY, EVALUATE, REPORT,
 )  # fmt: skip
-"""The steps of the main job, in the order in which people read of them. A new step is registered by its name here."""
+"""The steps of the main job, in the order in which they are listed. A new step is registered by its name here."""
 
 OTHER_STEPS: tuple[Step, ...] = (ITEMS, MEND)
-"""Steps that are no part of it."""
+"""Steps that are not part of the main job."""

@@ -1,4 +1,4 @@
-"""Damaged tables of a home: refused before a step or the stream goes on with them, with what to do about it."""
+"""Checks for damaged tables before a step or the stream uses them, with advice on what to do."""
 
 from collections.abc import Iterable
 
@@ -20,20 +20,20 @@ from freshet.tables.damage import check_undamaged
 OF_THE_SERVICE = (
     EVENTS, QUARANTINE, ITEMS_HISTORY, USER_FACTORS, RECOMMENDATIONS, RECOMMENDATION_UPDATES, STREAM_METRICS,
 )  # fmt: skip
-"""Tables that the service reads or writes, whichever of its parts runs."""
+"""Tables that any part of the service reads or writes."""
 
 
 def check_tables(home: Home, contracts: Iterable[TableContract]) -> None:
-    """Raises StateError, with the file and the way out, for the first of these tables that is damaged.
+    """Raises StateError, with the file and a remedy, for the first of these tables that is damaged.
 
-    Tables that do not exist are passed over. No data file is opened.
+    Tables that do not exist are skipped. No data file is opened.
     """
 
     def remedy(contract: TableContract) -> str:
         records = {step: read_record(home.steps, step.name) or {} for step in all_steps()}
         writers = [step.command for step, record in records.items() if contract.name in record.get("wrote", {})]
         again = " and ".join(f"`freshet {command}`" for command in dict.fromkeys(writers)) or "`freshet stream`"
-        lost = "; events that only a stream took in are lost then" if contract is EVENTS else ""
+        lost = "; events that only a stream ingested are lost then" if contract is EVENTS else ""
         folder = home.warehouse / contract.name
         return f"Restore {folder} from a copy, or remove this folder and run {again} again{lost}"
 

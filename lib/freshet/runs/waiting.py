@@ -1,4 +1,4 @@
-"""Leases that others have for seconds only, waited for."""
+"""Waiting for leases that other processes hold for a short time."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,39 +9,39 @@ from pathlib import Path
 from freshet.core.errors import BusyError, TransientError
 from freshet.tables.leases import lease
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 @contextmanager
 def when_free(
-    leased: Callable[[], AbstractContextManager[object]],
+    acquire: Callable[[], AbstractContextManager[object]],
     *,
     seconds: float,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:
-    """Holds what `leased` gives, waited for at most so long while it is busy; then its BusyError is raised.
+    """Holds the lease of `acquire`; waits up to `seconds` while it is busy, then raises its BusyError.
 
-    Who waits tells once for what.
+    `notify` is called once if it has to wait.
     """
-    end, is_told = time.monotonic() + seconds, False
+    end, is_notified = time.monotonic() + seconds, False
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(leased())
+                stack.enter_context(acquire())
                 break
             except BusyError as error:
                 if time.monotonic() >= end:
                     raise
-                if not is_told:
+                if not is_notified:
                     notify(f"{error.what}: waiting until it ends")
-                is_told = True
-                time.sleep(_LOOK_SECONDS)
+                is_notified = True
+                time.sleep(_POLL_SECONDS)
         yield
 
 
 @contextmanager
 def lease_when_free(locks: Path, kind: str, name: str, *, seconds: float) -> Iterator[None]:
-    """`lease`, waited for at most so long. Raises TransientError when another process has it for longer."""
+    """Holds `lease`; waits for it up to `seconds`. Raises TransientError if another process holds it for longer."""
     with ExitStack() as stack:
         try:
             stack.enter_context(when_free(partial(lease, locks, kind, name), seconds=seconds))

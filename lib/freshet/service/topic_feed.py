@@ -22,8 +22,8 @@ from freshet.sources.mapping import read_mapping
 class Topic:
     """A Kafka topic and the mapping of its JSON records; `items`: the topic of records about items, if there is one.
 
-    `options` are of Spark's Kafka source (kafka.bootstrap.servers among them), `client` those of the client that asks
-    for the topic's partitions.
+    `options` are of Spark's Kafka source (kafka.bootstrap.servers among them), `client` those of the client that
+    lists the topic's partitions.
     """
 
     mapping: Path
@@ -50,8 +50,8 @@ def partitions_of(feed: Topic) -> int:
     return found
 
 
-def offsets_behind(job: Job, feed: Topic) -> dict[int, int]:
-    """Per partition where the tables of the home end, as `next_offsets`."""
+def next_topic_offsets(job: Job, feed: Topic) -> dict[int, int]:
+    """Per partition the offset after the last record in the tables of the home, as `next_offsets` gives it."""
     source, events = read_mapping(feed.mapping).name, job.warehouse.read(EVENTS)
     return next_offsets(
         in_order(job.warehouse, events), source=source, topic=feed.name, partitions=partitions_of(feed)
@@ -59,55 +59,56 @@ def offsets_behind(job: Job, feed: Topic) -> dict[int, int]:
 
 
 def topic_records(
-    job: Job, session: SparkSession, feed: Topic, *, behind: dict[int, int] | None, most: int,
+    job: Job, session: SparkSession, feed: Topic, *, first: dict[int, int] | None, most: int,
     notify: Callable[[str], None],
 ) -> DataFrame:  # fmt: skip
-    """The stream of streaming.arrivals that begins `behind` these offsets; None: a checkpoint says where it goes on.
+    """The stream of `intake.arrivals` from these offsets on; None: the query resumes from its checkpoint.
 
-    Raises StateError where the topic is not the one that it was.
+    Raises StateError when the topic was created again since.
     """
     mapping = read_mapping(feed.mapping)
-    check_same(job, feed, behind)
-    offsets = "earliest" if behind is None else starting_offsets(feed.name, _still_there(feed, behind, notify))
+    check_same(job, feed, first)
+    offsets = "earliest" if first is None else starting_offsets(feed.name, _not_expired(feed, first, notify))
     raw = kafka_records(
         session, event_columns(mapping), topic=feed.name, offsets=offsets, most_per_trigger=most, options=feed.options
     )
     return arrivals(raw, mapping, job.settings.cleaning)
 
 
-def check_same(job: Job, feed: Topic, behind: dict[int, int] | None) -> None:
-    """Raises StateError for a topic that was made anew since records of it were taken in.
+def check_same(job: Job, feed: Topic, first: dict[int, int] | None) -> None:
+    """Raises StateError for a topic that was deleted and created again since its records were ingested.
 
-    A record is known by its place in the topic: those of the new topic would pass for the old ones. The broker's id of
-    a topic tells, which is kept beside the checkpoints and outlives them; older brokers have none, there a topic that
-    ends before `behind` is found out.
+    A record is identified by its place in the topic, so records of the new topic would be mistaken for old ones. The
+    topic is recognised by the broker's id of it, which is stored next to the checkpoints and survives them. Older
+    brokers have no ids; there only a topic that ends before the offsets `first` is recognised as another one.
     """
     folder, record = job.home.sources / "topics", f"{read_mapping(feed.mapping).name}-{feed.name}"
     known, now = read_record(folder, record), topic_id(feed.client, feed.name)
     if known is not None and now is not None and known["id"] != now:
-        raise _made_anew(feed, f"its id is {now}, that of the topic taken in {known['id']}")
-    ends = end_offsets(feed.client, feed.name) if behind else {}
-    for partition, offset in (behind or {}).items():
+        raise _created_again(feed, f"its id is {now}, that of the ingested topic {known['id']}")
+    ends = end_offsets(feed.client, feed.name) if first else {}
+    for partition, offset in (first or {}).items():
         if offset > ends.get(partition, offset):
-            found = f"partition {partition} ends at {ends[partition]}, the tables go on at {offset}"
-            raise _made_anew(feed, found)
+            found = f"partition {partition} ends at {ends[partition]}, the tables continue at {offset}"
+            raise _created_again(feed, found)
     if known is None and now is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_record(folder, record, {"id": now})
 
 
-def _made_anew(feed: Topic, found: str) -> StateError:
+def _created_again(feed: Topic, found: str) -> StateError:
     return StateError(
-        "the topic was made anew since its records were taken in", where=feed.place, found=found,
-        do="Use a topic of another name, or a mapping with another name: places are known by both",
+        "the topic was created again since its records were ingested", where=feed.place, found=found,
+        do="Use a topic of another name, or a mapping with another name: records are identified by both",
     )  # fmt: skip
 
 
-def _still_there(feed: Topic, behind: dict[int, int], notify: Callable[[str], None]) -> dict[int, int]:
-    """`behind`, or where a partition begins if that is later: records between have expired, which is told."""
-    begins, found = begin_offsets(feed.client, feed.name), dict(behind)
-    for partition, offset in behind.items():
-        missed = begins.get(partition, offset) - offset
+def _not_expired(feed: Topic, offsets: dict[int, int], notify: Callable[[str], None]) -> dict[int, int]:
+    """`offsets`, or the oldest offset of a partition if that is later: the records between have expired, and `notify`
+    is called with their number."""
+    oldest, found = begin_offsets(feed.client, feed.name), dict(offsets)
+    for partition, offset in offsets.items():
+        missed = oldest.get(partition, offset) - offset
         if offset != EARLIEST and missed > 0:
             notify(f"{missed:,} records of {feed.place}, partition {partition}, expired before they were read")
             found[partition] += missed

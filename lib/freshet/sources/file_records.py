@@ -1,4 +1,4 @@
-"""Raw records of a source with their place, source columns untouched."""
+"""Raw records of a source with their place and unchanged source columns."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ PLACE = ("source_partition", "source_offset")
 _FILE, _BLOCK, _ROW = "_freshet_file", "_freshet_block", "_freshet_row"
 
 _WORTH_DEALING = 4_000_000
-"""Bytes of one piece of a file. Smaller ones are read before dealing their rows out has begun to pay."""
+"""Bytes of one piece of a file. Redistributing the rows of smaller pieces costs more than it saves."""
 
 
 def raw_records(
@@ -36,12 +36,12 @@ def raw_records(
 ) -> DataFrame:  # fmt: skip
     """The records of a file or folder: source columns, source_partition and source_offset.
 
-    CSV columns are texts, Parquet and Delta keep their types; of JSON `json_schema` is read, which must be given
-    (cleaning.source_columns.json_columns). Text formats have a column `_broken_record`: the line where it could not
-    be parsed, else null. JSON lines also have RAW_TEXT and IS_LARGE. source_partition is the file's path from the
-    folder that holds the input; source_offset the record's number in the file, from 0; of JSON lines the line's, as in
-    a stream. `version` is one of a Delta table, the newest where none is given. Raises InputError for missing, empty
-    and unfit files.
+    CSV columns are texts, Parquet and Delta keep their types. JSON is read with `json_schema`, which must be given
+    (cleaning.source_columns.json_columns). Text formats have a column `_broken_record`: the line if it could not be
+    parsed, else null. JSON lines also have RAW_TEXT and IS_LARGE. source_partition is the file's path relative to the
+    folder that holds the input; source_offset is the record's number in the file, from 0; for JSON lines it is the
+    line number, as in a stream. `version` is that of a Delta table; by default the newest. Raises InputError for
+    missing, empty and unfit files.
     """
     files = input_files(path, form, version=version)
     if form.format == "json" and json_schema is not None and not form.multi_line:
@@ -49,7 +49,7 @@ def raw_records(
     if form.format == "delta":
         reader = spark.read.format("delta")
         reader = reader if version is None else reader.option("versionAsOf", version)
-        # Unlike those of plain Parquet, Delta's readers do not give a row's number.
+        # Unlike the reader of plain Parquet, Delta's reader does not give a row's number.
         frame, own_rows = reader.load(str(path.absolute())), False
     elif form.format == "parquet":
         frame, own_rows = _parquet(spark, files, path), True
@@ -58,9 +58,9 @@ def raw_records(
     else:
         assert json_schema is not None  # callers with JSON know what their mapping names
         frame, own_rows = _multi_line_json(spark, files, form, json_schema), False
-    taken = set(PLACE) & {name.lower() for name in frame.columns}
-    if taken:
-        raise InputError(f"the source has a column {', '.join(sorted(taken))}", where=str(path), do="Rename it")
+    reserved = set(PLACE) & {name.lower() for name in frame.columns}
+    if reserved:
+        raise InputError(f"the source has a column {', '.join(sorted(reserved))}", where=str(path), do="Rename it")
     columns = [F.col(f"`{name}`") for name in frame.columns]
     if own_rows:
         name = _partition_column(F.col("_metadata.file_path"), files, path)
@@ -73,9 +73,10 @@ def raw_records(
 
 
 def dealt_out(records: DataFrame, files: list[Path], form: InputFormat) -> DataFrame:
-    """Records of `raw_records`, dealt out evenly to all tasks where one task would have most of the work.
+    """Records of `raw_records`, spread evenly over all tasks where one task would have most of the work.
 
-    One task reads what a file cannot be cut smaller than, and table programs write a million rows as one piece.
+    One task reads the smallest piece that a file can be split into, and spreadsheet programs write a million rows as
+    one piece.
     """
     tasks = records.sparkSession.sparkContext.defaultParallelism
     pieces = piece_bytes(files, form)
@@ -86,18 +87,18 @@ def dealt_out(records: DataFrame, files: list[Path], form: InputFormat) -> DataF
 
 
 def count_records(records: DataFrame, files: list[Path], form: InputFormat) -> int:
-    """How many records of `raw_records` there are. Parquet files know it; others are read for it."""
+    """The number of records of `raw_records`. Parquet files store it; other files are read to count them."""
     return sum(pq.read_metadata(file).num_rows for file in files) if form.format == "parquet" else records.count()
 
 
 def numbered(
     frame: DataFrame, columns: list[Column], *, file: Column, block: Column, partition: Callable[[Column], Column]
 ) -> DataFrame:
-    """`columns` of rows from text files and Delta tables, with source_partition and source_offset, without sorting.
+    """`columns` of rows from text files and Delta tables, with source_partition and source_offset, without a sort.
 
-    `file` and `block` say where a row was read, `partition` makes source_partition of the former. Within a block of a
-    file (what one task reads) rows keep their order, so monotonically increasing ids give their numbers in it. A count
-    per block gives each block's first number. Both reads split the files in the same way.
+    `file` and `block` identify where a row was read; `partition` turns the file into source_partition. Within a block
+    of a file (the part that one task reads) rows keep their order, so monotonically increasing ids number them. A
+    count per block gives each block's first number. Both reads split the files in the same way.
     """
     located = frame.select(
         *columns, file.alias(_FILE), block.alias(_BLOCK), F.monotonically_increasing_id().alias(_ROW)
@@ -122,13 +123,13 @@ def _partition_column(file_path: Column, files: list[Path], path: Path) -> Colum
 def partition_column(file_path: Column, path: Path) -> Column:
     """input_files.partition_name of the files of the input `path`, from their names as Spark gives them."""
     root = without_detours(path).parent.as_posix().rstrip("/") + "/"
-    # Spark gives file names with % escapes, in which + stands for itself.
+    # Spark gives file names with % escapes, in which + means a plus sign.
     plain = F.url_decode(F.replace(file_path, F.lit("+"), F.lit("%2B")))
     return F.substring_index(plain, root, -1) if path.is_dir() else plain
 
 
 def _paths(files: list[Path]) -> list[str]:
-    """File names as Spark wants them: it takes brackets and stars for patterns unless they are escaped."""
+    """File names as Spark expects them: it treats brackets and stars as patterns unless they are escaped."""
     escaped = str.maketrans({letter: f"\\{letter}" for letter in "{}[]*?\\"})
     return [str(file.absolute()).translate(escaped) for file in files]
 
@@ -146,7 +147,7 @@ def _csv(spark: SparkSession, files: list[Path], form: InputFormat) -> DataFrame
         "encoding": form.encoding,
         "multiLine": str(form.multi_line).lower(),
         "columnNameOfCorruptRecord": BROKEN_RECORD,
-        # Broken lines become records with the line as text, and from there a quarantine row.
+        # Broken lines become records that hold the line as text, and later rows of the quarantine.
         "mode": "PERMISSIVE",
     }
     if form.comment:
@@ -177,7 +178,7 @@ def _multi_line_json(spark: SparkSession, files: list[Path], form: InputFormat, 
 def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:
     schema = parquet_schema(files)
     if any(_is_nanos(kind) for kind in schema.types):
-        # Spark refuses times in nanoseconds, which pandas writes by default; as numbers it reads them.
+        # Spark refuses times in nanoseconds, which pandas writes by default; it can read them as numbers.
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     reader = spark.read
     if path.is_dir() and all("=" in file.parent.name for file in files):
@@ -189,7 +190,7 @@ def _parquet(spark: SparkSession, files: list[Path], path: Path) -> DataFrame:
 
 
 def _plain_nanos(frame: DataFrame, files: list[Path]) -> DataFrame:
-    """Times in nanoseconds, read as numbers, as times again; what is finer than a microsecond is cut off."""
+    """Converts times in nanoseconds that were read as numbers back to times, cut to whole microseconds."""
     for field in parquet_schema(files) if files else ():
         if _is_nanos(field.type):
             micros = F.floor(F.col(f"`{field.name}`") / 1000)

@@ -1,4 +1,4 @@
-"""The files behind `--input`: found, named, looked into before Spark does, and signed."""
+"""The input files of `--input`: listed, checked before Spark reads them, and signed."""
 
 import bz2
 import codecs
@@ -30,8 +30,9 @@ _LOOK = 65_536
 def input_files(path: Path, form: InputFormat, *, version: int | None = None) -> list[Path]:
     """The files of an input, in name order. Raises InputError when there are none, or for the first unfit one.
 
-    A folder gives the files that `form.files` names, else those with the endings of the format; names that begin
-    with a dot or an underscore are left out. A Delta table gives its data files, of a `version` where one is given.
+    For a folder these are the files that match `form.files`, else those with the endings of the format; names that
+    start with a dot or an underscore are left out. For a Delta table these are its data files, as of `version` if
+    it is given.
     """
     if not path.exists():
         raise InputError("there is no such file or folder", where=str(path), do="Check --input")
@@ -60,18 +61,18 @@ def _is_data(file: Path, root: Path, form: InputFormat) -> bool:
 
 
 def partition_name(file: Path, path: Path) -> str:
-    """The source_partition of a file: its path from the folder that holds the input, with /."""
+    """The source_partition of a file: its path relative to the folder that holds the input, with /."""
     return without_detours(file).relative_to(without_detours(path).parent).as_posix()
 
 
 def without_detours(path: Path) -> Path:
-    """The path from the root without `..`, as Spark names files; links stay what they are."""
+    """The absolute path without `..`, as Spark names files; links are not resolved."""
     return Path(os.path.normpath(path.absolute()))
 
 
 def piece_bytes(files: list[Path], form: InputFormat) -> list[int]:
-    """Sizes of the pieces of which each is read by one task: row groups of Parquet (unpacked), and texts that are
-    packed or have records over several lines. Other texts can be cut anywhere: for them there is none."""
+    """Sizes of the pieces that one task reads each: row groups of Parquet (uncompressed), and texts that are
+    compressed or have multi-line records. Other texts can be split anywhere and have no pieces."""
     if form.format in ("parquet", "delta"):
         found = [pq.read_metadata(file) for file in files]
         return [one.row_group(n).total_byte_size for one in found for n in range(one.num_row_groups)]
@@ -79,7 +80,7 @@ def piece_bytes(files: list[Path], form: InputFormat) -> list[int]:
 
 
 def input_signature(files: list[Path]) -> dict[str, str]:
-    """SHA-256 of each file's content by its path: equal signatures are equal inputs, whenever they were copied."""
+    """SHA-256 of each file's content by its path. Equal signatures mean equal inputs, whenever they were copied."""
     signature = {}
     for file in files:
         with file.open("rb") as handle:
@@ -120,19 +121,19 @@ def _look_into_text(file: Path, head: bytes, form: InputFormat) -> None:
         ) from None  # fmt: skip
     if "\0" in text:
         raise InputError("not a text file", where=str(file), expected=f"{form.format} in {form.encoding}")
-    begin = text.lstrip("\ufeff \t\r\n")[:1]
-    if form.format == "json" and begin not in ("{", "["):
+    start = text.lstrip("\ufeff \t\r\n")[:1]
+    if form.format == "json" and start not in ("{", "["):
         raise InputError(
             "wrong format", where=str(file), expected="JSON records", found=f"a text that begins {text[:30]!r}"
         )
-    if form.format == "json" and begin == "[" and not form.multi_line and not _is_first_of_lines(text):
+    if form.format == "json" and start == "[" and not form.multi_line and not _is_first_of_lines(text):
         raise InputError(
             "a JSON list, not one record per line", where=str(file), do="Set multi_line = true under [options]"
         )
 
 
 def _is_first_of_lines(text: str) -> bool:
-    """Whether the first line is a list of its own, which is then a broken record, and other lines follow."""
+    """Whether the first line is a complete list, which is then a broken record, and other lines follow."""
     first, _, rest = text.lstrip("\ufeff \t\r\n").partition("\n")
     try:
         json.loads(first)
@@ -142,7 +143,7 @@ def _is_first_of_lines(text: str) -> bool:
 
 
 def opened(file: Path) -> Any:
-    """The file to be read as bytes, unpacked where its name says that it is packed."""
+    """The file opened for reading bytes, decompressed if its name has the ending of a compressed file."""
     return _PACKED[file.suffix](file, "rb") if file.suffix in _PACKED else file.open("rb")
 
 
@@ -177,7 +178,7 @@ def _header(file: Path, form: InputFormat) -> list[str]:
         names = line.split(form.separator)
     else:
         names = next(csv.reader([line], delimiter=form.separator, quotechar=form.quote))
-    # A table program's row number has no name; Spark calls such columns by their place too.
+    # The row numbers of an exported table have no column name; Spark names such columns by position too.
     return [name.strip() or f"_c{n}" for n, name in enumerate(names)]
 
 

@@ -1,7 +1,7 @@
-"""JSON records as text: parsed with a known schema, by one rule for files, folders and topics.
+"""JSON records as text, parsed with a known schema in the same way for files, folders and topics.
 
-The schema is the mapping's, never one inferred from the data: a repeated key, or thousands of distinct ones, would
-otherwise decide whether a file can be read at all.
+The schema comes from the mapping and is never inferred from the data. Otherwise a repeated key, or thousands of
+distinct ones, would decide whether a file can be read at all.
 """
 
 import codecs
@@ -20,17 +20,17 @@ from freshet.sources.input_files import opened
 _BYTE_ORDER_MARK = "\ufeff"
 
 _SAMPLED_RECORDS, _SAMPLED_CHARACTERS = 1_000, 1_000_000
-"""Bounds of `sampled_schema`: enough to see what the columns of a source look like, read in an instant."""
+"""Limits of `sampled_schema`: enough to see the columns of a source, and quick to read."""
 
 
 _ENOUGH = 10
-"""Records that show what a field is."""
+"""Records that are enough to determine the type of a field."""
 
 
 def text_lines(spark: SparkSession, paths: list[str], encoding: str) -> DataFrame:
-    """(value, damaged) of text files, a row per line, empty lines included. `damaged`: not valid in the encoding.
+    """(value, damaged) of text files, a row per line with empty lines. `damaged`: not valid in the encoding.
 
-    Raises InputError for encodings whose line ends are more than one byte.
+    Raises InputError for encodings whose line ends have more than one byte.
     """
     lines = spark.read.option("lineSep", "\n").text(paths)
     if codecs.lookup(encoding).name == "utf-8":
@@ -62,8 +62,8 @@ def json_records(values: DataFrame, schema: StructType) -> DataFrame:
     """The columns of `schema` of each JSON object in column `text`, RAW_TEXT, IS_LARGE and the other columns.
 
     `values` has `text` and `damaged` (true where wrong bytes were replaced), which are left out of the result.
-    BROKEN_RECORD, the last column of `schema`, holds the beginning of a text that is no JSON object, else null; no
-    text is a broken record too. Of a repeated key the last counts, and names are told apart by case.
+    BROKEN_RECORD, the last column of `schema`, holds the beginning of a text that is no JSON object, else null; a
+    null text is a broken record too. The last value of a repeated key counts, and names are case-sensitive.
     """
     others = [name for name in values.columns if name not in ("text", "damaged")]
     kept, is_large = kept_text(F.coalesce("text", F.lit("")))
@@ -86,14 +86,14 @@ def json_records(values: DataFrame, schema: StructType) -> DataFrame:
 
 
 def sampled_schema(files: list[Path], form: InputFormat) -> StructType | None:
-    """What the first thousand JSON records of the first file look like; None where none of them can be read.
+    """The schema of the first thousand JSON records of the first file; None if none of them can be read.
 
-    A field is a list (array) or a struct where ten records have it (or all, where they are fewer), and as nothing else;
-    otherwise it is a text: a few odd records do not speak for the source.
+    A field is a list (array) or a struct if ten records have it (or all, if there are fewer) and always as that type;
+    otherwise it is a text, since a few odd records are not typical of the source.
     """
     with opened(files[0]) as handle:
         text = codecs.getreader(form.encoding)(handle, "replace").read(_SAMPLED_CHARACTERS)
-    # What is cut off by the bound is the only line that may be half.
+    # Only the last line can be incomplete, where the size limit cut it off.
     lines = [text] if form.multi_line else text.lstrip(_BYTE_ORDER_MARK).splitlines()
     records: list[dict[str, Any]] = []
     for line in lines:

@@ -105,7 +105,7 @@ def _columns(
         elif field not in (*TEXT_FIELDS, *NUMBER_FIELDS):
             _unknown_field(field, where, table.problems)
     if not {"user_id", "anonymous_id"} & set(columns.values):
-        table.problems.append("columns has neither user_id nor anonymous_id: nobody could get recommendations")
+        table.problems.append("columns has neither user_id nor anonymous_id: no shopper could get recommendations")
     return tuple(texts.items()), tuple(numbers.items())
 
 
@@ -153,7 +153,7 @@ def _input_format(table: TomlTable, default_format: str) -> InputFormat:
         files=files,
         separator=options.text("separator", ",") or ",",
         quote=quote,
-        # Doubled quotes, as RFC 4180 has it; Spark's own default would be a backslash.
+        # Doubled quotes, as in RFC 4180; Spark's default would be a backslash.
         escape=options.text("escape", quote) or quote,
         comment=options.text("comment"),
         column_names=names or None,

@@ -12,7 +12,7 @@ from freshet.sources.toml_table import TomlTable, nearest
 NAMED_FORMATS = ("iso", "unix_s", "unix_ms", "unix_us", "days")
 _PATTERN_LETTERS = "GyMLdQqEaHhKkmsSVzOXxD"
 _FILES_ONLY, _FOLDERS_ONLY = ("Factory", "ROC", "localtime", "posixrules"), ("posix/", "right/")
-"""Files of the system's zones, which Python reads, that are no zones to Java."""
+"""Files of the system's time zone database that Python accepts as zones but Java does not."""
 _NUMBER_TESTS = ("below", "above", "at_least", "at_most")
 
 
@@ -163,7 +163,7 @@ def _ga4(name: str, where: str, problems: list[str]) -> str:
 
 
 def _is_zone(name: str) -> bool:
-    """Whether Java too knows the zone, by which times are read, as far as its name shows."""
+    """Whether Java, which reads the times, knows the zone too, as far as its name shows."""
     if not name or name in _FILES_ONLY or name.startswith(_FOLDERS_ONLY):
         return False
     try:
@@ -174,7 +174,7 @@ def _is_zone(name: str) -> bool:
 
 
 def _wrong_pattern(pattern: str) -> str:
-    """What is wrong with a Spark datetime pattern, as far as its letters show; empty when nothing is."""
+    """The mistake in a Spark datetime pattern, as far as its letters show; empty if there is none."""
     bare = re.sub(r"'[^']*'", "", pattern)
     letters = {letter for letter in bare if letter.isascii() and letter.isalpha()}
     wrong = letters - set(_PATTERN_LETTERS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from freshet.contracts.inputs import InputFormat
 
 MISTAKES_FOUND_LATE = ("DATETIME_PATTERN", "PARAMETER_VALUE.PATTERN", "PatternSyntax", "INVALID_TIMEZONE")
-"""Marks of Spark's errors about patterns and zones that only it can judge, when they are first used."""
+"""Texts in Spark's errors about patterns and zones, which only Spark can check when they are first used."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class TextRule:
 
     Several columns are joined by `join` (null when one of them is empty); without `join` the first that is not empty
     counts. `extract` is a regular expression: its first group, else the whole match, null without a match. `replace`
-    are literal replacements, `values` maps whole texts and leaves others as they are. `unless` names a column: the
+    are literal replacements, `values` maps whole texts and leaves others unchanged. `unless` names a column: the
     value is null where that one is not empty. Prefix and suffix do not turn an empty value into a text.
     """
 
@@ -68,11 +68,11 @@ class EventNames:
 
 @dataclass(frozen=True)
 class TimeRule:
-    """A moment. `formats` are tried in order: iso, unix_s, unix_ms, unix_us, days, or a Spark datetime pattern.
+    """A time. `formats` are tried in order: iso, unix_s, unix_ms, unix_us, days, or a Spark datetime pattern.
 
     Times without a zone are in `zone`. Counted times (unix_*, days) count from `origin`, an ISO date. `sequence` is a
-    number column that orders records of one moment: it is added as milliseconds, at most a day. `sequence_by_row`
-    takes the row number for it.
+    number column that orders records with the same time: it is added as milliseconds, at most a day.
+    `sequence_by_row` uses the row number instead.
     """
 
     text: TextRule
@@ -85,7 +85,7 @@ class TimeRule:
 
 @dataclass(frozen=True)
 class Requirement:
-    """Records must have `field`, and it must stand in `relation` (>, >=, <, <=) to `limit`; None: any value will do."""
+    """Records must have `field`, and satisfy `relation` (>, >=, <, <=) to `limit`; None: any value is accepted."""
 
     field: str
     relation: str | None

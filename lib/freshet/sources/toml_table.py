@@ -1,4 +1,4 @@
-"""Reading a TOML table key by key: wrong types and keys nobody asked for become problems, not exceptions."""
+"""Reads a TOML table key by key. Wrong types and unknown keys become problems in a list, not exceptions."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 class TomlTable:
-    """One table of a TOML file. Every `take` marks its key as known; `close` reports the others."""
+    """One table of a TOML file. Reading a key marks it as known; `close` reports the others."""
 
     def __init__(self, values: dict[str, Any], where: str, problems: list[str]) -> None:
         self.values, self.where, self.problems = values, where, problems
@@ -28,7 +28,7 @@ class TomlTable:
         return f"{self.where}.{key}" if self.where else key
 
     def has(self, *keys: str) -> bool:
-        """Whether one of the keys is there."""
+        """Whether one of the keys exists."""
         return any(key in self.values for key in keys)
 
     def raw(self, key: str) -> Any:
@@ -120,7 +120,7 @@ class TomlTable:
         return [TomlTable(one, f"{self._path(key)}[{n}]", self.problems) for n, one in enumerate(value)]
 
     def close(self) -> None:
-        """Reports the keys that were never asked for."""
+        """Reports the keys that were never read."""
         for key in self.values:
             if key not in self._asked:
                 known = ", ".join(dict.fromkeys(self._asked))

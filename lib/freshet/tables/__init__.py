@@ -1,1 +1,1 @@
-"""The only room that touches Delta: homes, tables, leases, step records."""
+"""Delta tables: reading, writing, leases, maintenance. The only package that uses the Delta libraries."""

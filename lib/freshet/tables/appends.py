@@ -11,10 +11,10 @@ def appended_rows(
 ) -> DataFrame:
     """Rows appended after version `after` of the table, at most `most_files` files of them in a micro-batch.
 
-    Commits that also remove rows (a replacement, a deletion) are passed over whole; packing files is no change. The
-    table must exist. The stream ends with an error where it stood still for longer than the table keeps its log.
+    Commits that also remove rows (a replacement, a deletion) are skipped completely; packing files is no change. The
+    table must exist. The stream ends with an error if it was stopped for longer than the table keeps its log.
     """
-    # The next version need not be there yet: without this, a table at rest could not be begun at its end.
+    # The next version may not exist yet: without this, a stream could not start at the end of an unchanged table.
     session.conf.set("spark.databricks.delta.changeDataFeed.timestampOutOfRange.enabled", "true")
     reader = session.readStream.format("delta").option("startingVersion", after + 1)
     reader = reader.option("skipChangeCommits", "true").option("maxFilesPerTrigger", most_files)

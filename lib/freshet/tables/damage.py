@@ -1,8 +1,8 @@
-"""Damage to a Delta table that its readers would not notice, or notice only in the middle of a job.
+"""Damage to a Delta table that its readers would not notice, or only in the middle of a job.
 
-Delta takes an empty log entry for a commit without changes, and a data file is opened only when its rows are wanted.
-So both are looked for here, from the log and the folder alone: no data file is opened. A look costs the opening of
-the log and 0.1 s for 5,000 live files.
+Delta treats an empty log entry as a commit without changes, and opens a data file only when its rows are needed. So
+both are checked here, with the log and the folder only: no data file is opened. A check costs the opening of the log
+and 0.1 s for 5,000 live files.
 """
 
 import os
@@ -22,7 +22,7 @@ from freshet.tables.format.columns import has_commit
 
 _ENTRY = re.compile(r"\d{20}\.json")
 _ATTEMPTS = 3
-"""Another process may replace files and shorten the log meanwhile: what is missing then is looked for again."""
+"""Another process may replace files and shorten the log meanwhile: a file that is missing then is checked again."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def check_undamaged(
 ) -> None:
     """Raises StateError for the first table of the warehouse `folder` that is damaged; `remedy` says what to do then.
 
-    Tables that do not exist are passed over.
+    Tables that do not exist are skipped.
     """
     for contract in contracts:
         found = table_damage(folder / contract.name) if has_commit(folder, contract) else None
@@ -51,8 +51,8 @@ def check_undamaged(
 def table_damage(path: Path) -> Damage | None:
     """The first damage found in the newest version of the table in `path`, None for a sound table.
 
-    Found are log entries that are empty or cannot be read, and live data files that are missing or have another size
-    than the log says. Changed bytes within a file of the right size are not found.
+    Finds log entries that are empty or unreadable, and live data files that are missing or whose size differs from the
+    log. Changed bytes within a file of the right size are not found.
     """
     for attempt in range(_ATTEMPTS):
         found = _damage(path)

@@ -1,10 +1,10 @@
 """Leases: one operating-system process per job and per written table.
 
-On a local disk Delta's log store cannot keep two processes apart: it looks whether a commit exists and then
-renames, so a second process may erase a commit in silence. An exclusive lock file per job and per table closes
-that gap. The kernel drops the lock when its process dies, so a killed run leaves nothing to clean up.
+On a local disk Delta's log store cannot keep two processes apart: it checks whether a commit exists and then
+renames, so a second process may silently overwrite a commit. An exclusive lock file per job and per table closes
+that gap. The kernel drops the lock when its process dies, so a killed run leaves no lock behind.
 
-Jobs that one process runs side by side share a table's lease: they commit one at a time (see small_writes).
+Jobs that one process runs in parallel share a table's lease: they commit one at a time (see small_writes).
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from freshet.core.errors import BusyError
 def lease(locks: Path, kind: str, name: str) -> Iterator[int]:
     """Holds `kind` (job or table) `name` of one home. Raises BusyError at once when another process has it.
 
-    Gives the open file that is locked: a process that inherits it holds the lease too, for as long as it lives.
+    Yields the locked open file: a process that inherits it holds the lease too, until it ends.
     """
     path = locks / f"{kind}-{name}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -47,7 +47,7 @@ def lease(locks: Path, kind: str, name: str) -> Iterator[int]:
 def leases(locks: Path, job: str, tables: list[str]) -> Iterator[None]:
     """The job's lease and one per table it writes, tables in name order so that two jobs cannot deadlock.
 
-    Another job of this process that holds a table in this way is no hindrance.
+    Several jobs of this process can hold the lease of a table in this way.
     """
     with lease(locks, "job", job), table_leases(locks, tables):
         yield
@@ -55,7 +55,7 @@ def leases(locks: Path, job: str, tables: list[str]) -> Iterator[None]:
 
 @contextmanager
 def table_leases(locks: Path, tables: list[str]) -> Iterator[None]:
-    """Those of `leases` without that of a job: for one that has its own already."""
+    """The leases of the tables only, for a caller that holds the lease of its job already."""
     with ExitStack() as stack:
         for table in sorted(tables):
             stack.enter_context(_shared_lease(locks, table))
@@ -64,7 +64,7 @@ def table_leases(locks: Path, tables: list[str]) -> Iterator[None]:
 
 @dataclass
 class _Held:
-    """A table's lease that this process has, and for how many jobs."""
+    """A table's lease that this process holds, and the number of jobs that share it."""
 
     lease: ExitStack
     holders: int = 0
@@ -79,9 +79,9 @@ def _shared_lease(locks: Path, table: str) -> Iterator[None]:
     place = locks.resolve() / table
     with _changing:
         if place not in _held:
-            taken = ExitStack()
-            taken.enter_context(lease(locks, "table", table))
-            _held[place] = _Held(taken)
+            stack = ExitStack()
+            stack.enter_context(lease(locks, "table", table))
+            _held[place] = _Held(stack)
         _held[place].holders += 1
     try:
         yield

@@ -1,7 +1,7 @@
 """Exactly once for micro-batches: rows carry (query_id, batch_id), and each micro-batch is one commit.
 
 A run of a query never repeats a micro-batch; only the first one after a start may have been written before. So the
-table itself is asked once per start, and no write pays for the check. Asked without Spark, in hundredths of a second.
+table is queried once per start, and no write pays for the check. Without Spark, in hundredths of a second.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def figures_of_query(
 
 
 def clear(warehouse: Warehouse, contract: TableContract) -> None:
-    """Leaves the table in place and empty; older versions can still be read. No commit where it is empty already."""
+    """Empties the table; older versions can still be read. No commit if it is empty already."""
     warehouse.create(contract)
     table = DeltaTable(warehouse.path(contract))
     if table.file_uris():

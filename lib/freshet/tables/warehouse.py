@@ -1,7 +1,7 @@
 """Delta tables by contract: create, read at a version, replace, append.
 
-A table of an older product is read with nulls for the columns that have come since, and gets them with the next write;
-a table that lacks a column without null, or has one that the contract does not know, is refused.
+A table of an earlier release is read with nulls for columns that were added since, and gets them with the next write. A
+table that lacks a column that may not be null, or has one that is not in the contract, is refused.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ class Warehouse:
         return str(table_folder(self.folder, contract))
 
     def exists(self, contract: TableContract) -> bool:
-        """Whether the table has a commit; the folders of a creation that was killed before it do not count."""
+        """Whether the table has a commit; folders left by a creation that was killed before its commit do not count."""
         return has_commit(self.folder, contract)
 
     def version(self, contract: TableContract) -> int:
@@ -43,7 +43,7 @@ class Warehouse:
     def read(self, contract: TableContract, version: int | None = None) -> DataFrame:
         """The table, at a version when one is given.
 
-        Columns that an older product did not write are null. Raises StateError when it does not exist, ContractError
+        Columns that an earlier release did not write are null. Raises StateError when it does not exist, ContractError
         when its columns were changed.
         """
         self._must_exist(contract)
@@ -55,8 +55,8 @@ class Warehouse:
         return contract.conform(rows.withColumns({c.name: F.lit(None).cast(c.type) for c in missing}))
 
     def create(self, contract: TableContract) -> None:
-        """Makes the empty table, or gives that of an older product its new columns; nothing where it is as it should
-        be. Raises ContractError when its columns were changed by hand."""
+        """Creates the empty table, or adds the new columns to one of an earlier release; does nothing to a current one.
+        Raises ContractError when its columns were changed by hand."""
         made_or_widened(self.folder, contract)
 
     def _must_exist(self, contract: TableContract) -> None:
@@ -69,7 +69,7 @@ class Warehouse:
         """Replaces the whole table, or the rows that meet the SQL condition `where`, in one commit.
 
         Rows of `df` outside `where` raise ContractError. Repeating a replace leaves the same table. With
-        `keys_are_unique` the caller vouches for that and saves sorting all rows by their key.
+        `keys_are_unique` the caller guarantees that and saves sorting all rows by their key.
         """
         SparkWriter(self.folder).replace(df, contract=contract, where=where, keys_are_unique=keys_are_unique)
 

@@ -1,4 +1,4 @@
-"""From validation cases to the candidates and term values that a search of weights works on.
+"""From validation cases to the candidates and term values for the search of weights.
 
 A case is a shopper with the history before the validation cut and the true items of the window after it.
 """
@@ -23,7 +23,7 @@ from freshet.ranking.terms.registry import FACTORS, weighed
 from freshet.tuning.weights import Candidates, ideal_dcg
 
 _BLOCK_SHOPPERS = 1024
-"""Shoppers of a block at most."""
+"""Most shoppers of a block."""
 
 _GATHERED = 32_000_000
 """Numbers of item vectors that are gathered at a time, 128 MB."""
@@ -40,9 +40,9 @@ def candidates_of(
 ) -> Candidates | None:
     """Candidates of all cases (user_id, history, truth): the `per_term` best items of every term, by shopper.
 
-    Of terms that are 0 but at some items, own_ terms and item models, the best are those above 0 and may be fewer.
-    Under new_items, what a shopper had is neither candidate nor truth. Shoppers without true items are left out;
-    None when nobody is left. True items that the catalogue lacks stay in the ideal.
+    For terms that are 0 at most items (own_ terms and item models) only items above 0 count, so there may be fewer.
+    Under new_items, items that a shopper had are neither candidates nor truth. Shoppers without true items are left
+    out; None if no shopper remains. True items that are not in the catalogue still count in the ideal.
     """
     alone = _factors_alone(artifact)
     size = min(_BLOCK_SHOPPERS, cut(alone, policy, per_term).shoppers)
@@ -88,7 +88,7 @@ def _block_candidates(
 
 
 def _keys(matrix: csr_matrix) -> NDArray[np.int64]:
-    """A number for each entry: row times columns plus column."""
+    """A key for each entry: row times columns plus column."""
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
     return rows * matrix.shape[1] + matrix.indices
 
@@ -104,7 +104,7 @@ def _true_items(batch: pa.RecordBatch, artifact: Artifact) -> tuple[NDArray[np.i
 
 
 def _best(values: csr_matrix, forbidden: NDArray[np.int64], per_term: int) -> NDArray[np.int64]:
-    """Keys of the best items of each shopper, of those above 0; of equal ones those of lower columns."""
+    """Keys of the best items above 0 of each shopper; of equal ones those with lower columns."""
     keys = _keys(values)
     counts = (values.data > 0) & ~np.isin(keys, forbidden)
     keys, found = keys[counts], values.data[counts]
@@ -125,10 +125,10 @@ def _factors_alone(artifact: Artifact) -> Artifact:
 def _best_by_factors(
     block: HistoryBlock, alone: Artifact, policy: str, per_term: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """[shoppers, rank] whose products with the factor columns are the term, and keys of each shopper's best items;
-    found as lists are, so without a look at the whole catalogue where it is large."""
+    """[shoppers, rank] whose products with the factor columns are the term, and keys of each shopper's best items.
+    They are found like lists, so without scoring the whole catalogue if it is large."""
     made = cut(alone, policy, per_term)
-    result = scored(block, alone, policy=policy, room=made.room(block.shoppers), for_search=made.is_search)
+    result = scored(block, alone, policy=policy, buffer=made.buffer(block.shoppers), for_search=made.is_search)
     columns, values = best_items(result, made.items, per_term)
     keys = np.arange(block.shoppers, dtype=np.int64)[:, None] * block.items + columns
     return result.left[:, :-1], keys[np.isfinite(values)]
@@ -147,7 +147,7 @@ def _factor_values(rows: NDArray[np.float32], alone: Artifact, columns: NDArray[
 def _best_of_all(
     of_items: dict[str, NDArray[np.float32]], block: HistoryBlock, per_term: int
 ) -> list[NDArray[np.int64]]:
-    """Keys of the best items of each term of items alone, which are the same for all shoppers."""
+    """Keys of the best items of each item vector, which are the same for all shoppers."""
     rows = np.arange(block.shoppers, dtype=np.int64)[:, None] * block.items
     few = min(per_term, block.items)
     return [(rows + np.argpartition(-vector, few - 1)[:few]).ravel() for vector in of_items.values()]
@@ -156,7 +156,7 @@ def _best_of_all(
 def _united(
     best: list[NDArray[np.int64]], forbidden: NDArray[np.int64], block: HistoryBlock
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Rising columns [shoppers, widest union], padded with 0, and which of them count."""
+    """Rising columns [shoppers, widest union], padded with 0, and a mask of those that count."""
     united = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *best]))
     rows, found = np.divmod(united[~np.isin(united, forbidden)], block.items)
     lengths = np.bincount(rows, minlength=block.shoppers)

@@ -1,4 +1,4 @@
-"""Item models in a search and in a fit."""
+"""Fits item models, in a search and in the final fit."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def item_model_or_none(
 ) -> pa.Table | None:
     """(item_id, neighbours array<item_id, weight>) of a model, fitted in one task.
 
-    None, and the factoriser notifies why, where it does not fit into memory or cannot be solved.
+    None if it does not fit into memory or cannot be solved; the factoriser's `notify` receives the reason.
     """
     try:
         return ITEM_MODELS[name].fit(configuration, data, params.limits(by.threads))

@@ -1,4 +1,4 @@
-"""What the search may try, and how long."""
+"""Parameters of the search: the values to try and the limits of its effort."""
 
 from typing import Annotated, Any, Self, TypeVar
 
@@ -17,43 +17,43 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 @parameters
 class SearchParameters:
-    """What a search may try: factor models out of all combinations of the lists, beginning with the first of each."""
+    """The values that a search may try: factor models from all combinations of the lists, starting with the first."""
 
-    trials: int = Field(ge=1, description="factor models tried at most, proposed by Optuna")
+    trials: int = Field(ge=1, description="most factor models to try, proposed by Optuna")
     trials_at_once: int = Field(
-        ge=1, description="of them, and of models of a fit, side by side: a task and its memory_gb each"
+        ge=1, description="trials, or models of one fit, that run in parallel; each uses a task and its memory_gb"
     )
-    patience: int = Field(ge=1, description="trials in succession that gain less than min_gain and end it")
+    patience: int = Field(ge=1, description="consecutive trials that gain less than min_gain before the search ends")
     ranks: Choices[AtLeastOne] = Field(min_length=1, description="length of factor vectors")
     max_iters: Choices[AtLeastOne] = Field(
-        min_length=1, description="ALS iterations; a model that is trained on can become worse again"
+        min_length=1, description="ALS iterations; more of them can make a model worse"
     )
     reg_params: Choices[NotNegative] = Field(
-        min_length=1, description="times the number of positive strengths of a shopper or item ..."
+        min_length=1, description="regularisation: times the number of positive strengths of a shopper or item ..."
     )
     reg_power: float = Field(
-        ge=0, le=2, description="... to this power; 1 is MLlib's, the only one that engine mllib knows"
+        ge=0, le=2, description="... to this power; 1 as in MLlib, the only value that engine mllib supports"
     )
     alphas: Choices[NotNegative] = Field(min_length=1, description="confidence = 1 + alpha * strength")
-    seed: int = Field(description="starting vectors, and what is proposed")
+    seed: int = Field(description="random seed of the initial vectors and of the proposals")
     item_half_lives_days: Choices[NotNegative] = Field(
-        min_length=1, description="decay of the strengths that train item vectors"
+        min_length=1, description="half-life of the strengths that train item vectors"
     )
     min_strengths: Choices[float] = Field(
-        min_length=1, description="shares of a fresh target event below which strengths train nothing"
+        min_length=1, description="strengths below this share of a new target event are left out of training"
     )
     user_half_lives_days: Choices[NotNegative] = Field(
-        min_length=1, description="decay of the strengths that are folded in"
+        min_length=1, description="half-life of the strengths that are folded in"
     )
-    own_half_lives_days: Choices[NotNegative] = Field(min_length=1, description="decay of the frequency terms")
+    own_half_lives_days: Choices[NotNegative] = Field(min_length=1, description="half-life of the frequency terms")
     candidates_per_term: int = Field(
-        ge=1, description="best items of each term that a search of weights looks at, per shopper"
+        ge=1, description="best items of each term, per shopper, that the search of weights ranks"
     )
     rounds: int = Field(ge=1, description="rounds of coordinate ascent")
-    min_gain: float = Field(description="NDCG a round must gain to go on")
-    max_validation_users: int = Field(description="shoppers a search is judged on, chosen by hash")
+    min_gain: float = Field(description="NDCG that a round must gain for another one to follow")
+    max_validation_users: int = Field(description="most shoppers that a search is evaluated on, chosen by hash")
     min_validation_users: int = Field(
-        ge=1, description="fewer: no search and no factor model; own items come first, then popularity"
+        ge=1, description="with fewer there is no search and no factor model: own items come first, then popular ones"
     )
 
     @model_validator(mode="after")
@@ -78,21 +78,21 @@ class SearchParameters:
 
     @property
     def effort(self) -> Effort:
-        """How long factor models are tried."""
+        """The limits of trying factor models."""
         return Effort(self.trials, self.trials_at_once, self.patience, self.min_gain, self.seed)
 
 
 @parameters
 class ItemModelParameters:
-    """The item models: what is tried of each, and how large they may be. Of each model the configuration that alone
-    ranks best on validation goes into the blend. `models`: by name of a registered model its settings, a section of
-    their own each."""
+    """The item models: the values to try for each, and their size limits. The configuration of each model that alone
+    ranks best on validation enters the blend. `models`: the settings of each registered model by name, each in a
+    section of its own."""
 
     most_items: int = Field(
-        ge=1, description="items of most shoppers that the linear and the next-item model know at all"
+        ge=1, description="items that the linear and the next-item model cover: those with the most shoppers"
     )
     memory_gb: float = Field(
-        gt=0, description="GB that a fit of one of the two may take; search.trials_at_once run side by side"
+        gt=0, description="GB that one fit of either may use; search.trials_at_once fits run in parallel"
     )
     models: dict[str, Any] = Field()
 
@@ -102,11 +102,11 @@ class ItemModelParameters:
         return {model.name: model.settings for model in ITEM_MODELS}
 
     def limits(self, threads: int) -> FitLimits:
-        """How large a fit on so many threads may become."""
+        """The limits of a fit on this many threads."""
         return FitLimits(self.most_items, self.memory_gb, threads)
 
     def options(self) -> dict[str, list[Any]]:
-        """By model the configurations that are tried; models without any are missing."""
+        """The configurations to try by model; models without any are missing."""
         every = {name: ITEM_MODELS[name].options(settings) for name, settings in self.models.items()}
         return {name: options for name, options in every.items() if options}
 

@@ -1,7 +1,7 @@
-"""The search for a recipe: factor model, item models and weights, all judged on the validation window.
+"""The search for a recipe: factor model, item models and weights, all evaluated on the validation window.
 
-Everything is fitted on what was known before the validation cut. Factor models are proposed by a search library
-(study.py) and tried side by side, each in a task of its own; the weights of both policies are searched in two tasks.
+All models are fitted on data that was known before the validation cut. Factor models are proposed by a search library
+(study.py) and tried in parallel, each in its own task; the weights of both policies are searched in two tasks.
 """
 
 import threading
@@ -32,8 +32,8 @@ from freshet.tuning.trials import blend_trials, fold_in_trials, item_model_trial
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The chosen artifact with its recipe, as of the validation cut, its NDCG there by policy, all trials in words and
-    figures, and the judged shoppers."""
+    """The chosen artifact with its recipe, as of the validation cut, its NDCG there by policy, all trials, and the
+    evaluated shoppers."""
 
     artifact: Artifact
     ndcg: dict[str, float]
@@ -42,13 +42,13 @@ class SearchResult:
 
 
 def searched_half_lives(params: SearchParameters, items: ItemModelParameters) -> set[float | None]:
-    """The half-lives of all strengths that a search asks for."""
+    """The half-lives of all strengths that a search needs."""
     return {no_decay_at_zero(days) for days in params.item_half_lives_days} | items.half_lives()
 
 
 @dataclass(frozen=True)
 class Judging:
-    """Cases (user_id, history, truth), and the list length at which they are judged."""
+    """Cases (user_id, history, truth), and the list length at which they are evaluated."""
 
     cases: DataFrame
     k: int
@@ -65,7 +65,7 @@ def searched(
     factoriser: Factoriser,
     record: Path,
 ) -> SearchResult:
-    """The best recipe for the cases. Whom the factoriser tells hears of progress; `record` is study.py's.
+    """The best recipe for the cases. The factoriser's `notify` receives progress; `record` is that of study.py.
 
     Raises DataTooSmallError when the factor model has nothing to learn from.
     """
@@ -113,7 +113,7 @@ class _Search:
         def judge(setting: Setting) -> float | None:
             nonlocal best
             trial = self._factor_trial(setting)
-            # Only the best so far keeps its vectors: a catalogue's worth of them each.
+            # Only the best so far keeps its vectors, as each trial has vectors for the whole catalogue.
             with comparing:
                 if trial is not None and (best is None or trial.ndcg > best.ndcg):
                     best = trial
@@ -126,13 +126,13 @@ class _Search:
         if chosen is None:
             raise DataTooSmallError("no interaction is strong enough to learn tastes from")
         if best is None or best.recipe != self._with_factors(chosen.setting, best.recipe.user_half_life_days):
-            # Of equals the study names the earliest; and what a search that was killed had fitted is gone.
+            # The study names the earliest of equal trials; and after a restart the fitted vectors are lost.
             best = self._factor_trial(chosen.setting)
         assert best is not None  # it could be judged before
         return best
 
     def _with_factors(self, setting: Setting, user_half_life_days: float | None) -> Recipe:
-        """The bare recipe with a factor model. The floor is a share of what a fresh target event weighs."""
+        """The bare recipe with a factor model. The floor is a share of the weight of a fresh target event."""
         params, bare = self.params, self.bare
         return replace(
             bare,
@@ -146,7 +146,7 @@ class _Search:
         )  # fmt: skip
 
     def _factor_trial(self, setting: Setting) -> _FactorTrial | None:
-        """The setting with its best way of folding in; None where nothing is strong enough to train."""
+        """The setting with its best half-life for folding in; None if no strength is high enough to train."""
         recipe = self._with_factors(setting, None)
         assert recipe.als is not None
         chosen = self.data.strengths(recipe.item_half_life_days, recipe.item_min_strength)
@@ -162,12 +162,12 @@ class _Search:
             clock=self.data.as_of, params=self.params,
         )  # fmt: skip
         if not found:
-            raise DataTooSmallError("no shopper of the validation window can be judged")
+            raise DataTooSmallError("no shopper of the validation window can be evaluated")
         values = [sum(trials[n].ndcg for _, trials in found.values()) for n in range(len(options))]
         best = max(range(len(options)), key=lambda n: values[n])
         shown = ", ".join(f"{policy} {trials[best].ndcg:.4f}" for policy, (_, trials) in found.items())
-        told = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in setting.items())
-        self.factoriser.notify(f"factors with {told}: NDCG@{self.judging.k} {shown}")
+        settings = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in setting.items())
+        self.factoriser.notify(f"factors with {settings}: NDCG@{self.judging.k} {shown}")
         return _FactorTrial(values[best], replace(recipe, user_half_life_days=options[best]), vectors)
 
     def blend(self, best: _FactorTrial) -> SearchResult:
@@ -185,7 +185,7 @@ class _Search:
                 f"{policy}: NDCG@{self.judging.k} {ndcg[policy]:.4f} with {len(weights[policy])} terms"
             )
         for policy in POLICIES:
-            # A task that nobody could be judged on borrows the other's weights.
+            # A task without any shopper to evaluate uses the weights of the other task.
             weights.setdefault(policy, next(iter(weights.values()), {}))
         used = {name for terms in weights.values() for name in terms}
         recipe = replace(artifact.recipe, weights=weights).without_unused()
@@ -193,7 +193,7 @@ class _Search:
         return SearchResult(replace(artifact, recipe=recipe, item_weights=kept), ndcg, self.trials, users)
 
     def _item_models(self) -> tuple[dict[str, Any], dict[str, pa.Table]]:
-        """Of each item model the configuration that alone ranks best, and its weights; models that do not fit are left
+        """The configuration of each item model that alone ranks best, and its weights; models that do not fit are left
         out."""
         options = self.item_models.options()
         pairs = [(model, option) for model, of_model in options.items() for option in of_model]
@@ -215,7 +215,7 @@ class _Search:
         return chosen, tables
 
     def _item_model(self, model: str, option: Any, *, judged: bool) -> tuple[pa.Table | None, dict[str, float]]:
-        """The model's weights, and how they alone rank, by policy, where that is asked."""
+        """The weights of the model, and if `judged` also its NDCG alone by policy."""
         table = item_model_or_none(model, option, self.data, params=self.item_models, by=self.factoriser)
         if table is None or not judged:
             return table, {}

@@ -1,7 +1,7 @@
-"""Trials of settings that a search library (Optuna) proposes, in rounds; a search that was killed goes on where it was.
+"""Trials of settings that a search library (Optuna) proposes, in rounds; an interrupted search continues where it was.
 
-Proposals of a round come from a sampler whose seed is the search's plus the number of trials so far, so that they
-depend on nothing but the trials before them, and a search that goes on from its record ends as one without a break.
+Proposals of a round come from a sampler whose seed is that of the search plus the number of trials so far. So they
+depend only on the trials before them, and a search that continues from its record ends like one without interruption.
 """
 
 import itertools
@@ -25,12 +25,12 @@ Setting = dict[str, float]
 """A value for each name of a space."""
 
 _DRAWS = 20
-"""Proposals for one place of a round: small spaces have most of theirs behind them soon."""
+"""Draws per trial of a round: in small spaces most settings have soon been tried, and draws repeat them."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """At most `trials`, `at_once` side by side; ended early when `patience` of them gained less than `min_gain`."""
+    """At most `trials`, `at_once` in parallel; ended early when `patience` of them gained less than `min_gain`."""
 
     trials: int
     at_once: int
@@ -44,7 +44,7 @@ class Effort:
 
 
 class Judged(NamedTuple):
-    """A setting and its value; None where it cannot be judged."""
+    """A setting and its value; None if it cannot be evaluated."""
 
     setting: Setting
     value: float | None
@@ -58,16 +58,16 @@ def studied(
     record: Path,
     spark: SparkSession,
 ) -> list[Judged]:
-    """All trials in their order, each setting once; the first is made of the first value of every name.
+    """All trials in their order, each setting once; the first setting has the first value of every name.
 
-    `space` gives the values by name. `record` keeps what is known after every round, and is read where it is there;
-    the caller removes it. Raises StateError when it holds anything else, and what `judge` raises.
+    `space` gives the values by name. `record` keeps all trials after every round and is read if it exists; the caller
+    removes it. Raises StateError when it has other content, and any error of `judge`.
     """
     known = _read(record, space)
     size = math.prod(len(values) for values in space.values())
     while len(known) < min(effort.trials, size) and not _stale(known, effort):
-        room = min(effort.at_once, effort.trials - len(known), size - len(known))
-        proposals = _proposals(space, known, room, effort)
+        count = min(effort.at_once, effort.trials - len(known), size - len(known))
+        proposals = _proposals(space, known, count, effort)
         values = side_by_side(judge, proposals, spark=spark, at_once=len(proposals))
         known += [Judged(*pair) for pair in zip(proposals, values, strict=True)]
         _write(record, known)
@@ -75,7 +75,7 @@ def studied(
 
 
 def best_of(trials: list[Judged]) -> Judged | None:
-    """The trial of highest value, the earliest of equals; None when none could be judged."""
+    """The trial with the highest value, the earliest of equal ones; None if no trial could be evaluated."""
     judged = [trial for trial in trials if trial.value is not None]
     return max(judged, key=lambda trial: trial.value or 0.0, default=None)
 
@@ -89,13 +89,13 @@ def _stale(known: list[Judged], effort: Effort) -> bool:
     return since >= effort.patience
 
 
-def _proposals(space: dict[str, tuple[float, ...]], known: list[Judged], room: int, effort: Effort) -> list[Setting]:
+def _proposals(space: dict[str, tuple[float, ...]], known: list[Judged], count: int, effort: Effort) -> list[Setting]:
     start = {name: values[0] for name, values in space.items()}
     tried = [trial.setting for trial in known]
     proposals = [] if start in tried else [start]
     study = _study(space, known, effort)
-    for setting in itertools.chain(_drawn(study, space, room), _every(space)):
-        if len(proposals) == room:
+    for setting in itertools.chain(_drawn(study, space, count), _every(space)):
+        if len(proposals) == count:
             break
         if setting not in tried and setting not in proposals:
             proposals.append(setting)
@@ -103,7 +103,7 @@ def _proposals(space: dict[str, tuple[float, ...]], known: list[Judged], room: i
 
 
 def _study(space: dict[str, tuple[float, ...]], known: list[Judged], effort: Effort) -> "Study":
-    # Imported where it is used: a second, which commands that search nothing need not wait for.
+    # Imported here because the import takes a second, which commands without a search need not wait for.
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -119,9 +119,9 @@ def _study(space: dict[str, tuple[float, ...]], known: list[Judged], effort: Eff
     return study
 
 
-def _drawn(study: "Study", space: dict[str, tuple[float, ...]], room: int) -> Iterator[Setting]:
-    """What the sampler proposes. Values are told to it by their place in rising order: it knows of near and far."""
-    for _ in range(room * _DRAWS):
+def _drawn(study: "Study", space: dict[str, tuple[float, ...]], count: int) -> Iterator[Setting]:
+    """The proposals of the sampler. It works with the index of each value in rising order, so it knows distances."""
+    for _ in range(count * _DRAWS):
         trial = study.ask()
         yield {name: sorted(values)[trial.suggest_int(name, 0, len(values) - 1)] for name, values in space.items()}
 
@@ -145,7 +145,7 @@ def _read(record: Path, space: dict[str, tuple[float, ...]]) -> list[Judged]:
 
 
 def _write(record: Path, known: list[Judged]) -> None:
-    """The whole record or the one before: never half of it."""
+    """Writes the record atomically: after a failure it is the new or the old one, never incomplete."""
     record.parent.mkdir(parents=True, exist_ok=True)
     part = record.with_name(f".{record.name}.{os.getpid()}.part")
     part.write_text(json.dumps(known), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Trials inside Spark tasks: single terms and whole blends, judged on validation cases.
+"""Trials inside Spark tasks: single terms and whole blends, evaluated on validation cases.
 
-The cases come to one task per policy as Arrow batches; only figures leave it.
+One task per policy receives the cases as Arrow batches; only figures leave it.
 """
 
 import json
@@ -27,23 +27,23 @@ def by_policy(cases: DataFrame, work: Callable[[str, Iterator[pa.RecordBatch]], 
     policies = list(POLICIES)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = [batch for batch in batches if batch.num_rows]
-        if not held:
+        filled = [batch for batch in batches if batch.num_rows]
+        if not filled:
             return
-        policy = policies[held[0].column("policy")[0].as_py()]
-        count, trials = work(policy, iter(held))
+        policy = policies[filled[0].column("policy")[0].as_py()]
+        count, trials = work(policy, iter(filled))
         text = json.dumps([{"weights": trial.weights, "ndcg": trial.ndcg} for trial in trials])
         yield pa.RecordBatch.from_pydict({"policy": [policy], "cases": [count], "trials": [text]})
 
     twice = cases.withColumn("policy", F.explode(F.array(*[F.lit(number) for number in range(len(policies))])))
-    # By number, not by hash: each policy is wholly in a partition of its own, and both run side by side.
+    # Partitioned by number, not by hash: each policy has a partition of its own, and both run in parallel.
     by_task = twice.repartitionById(len(policies), F.col("policy"))
-    # Sorted, so that means over shoppers repeat to the last bit, however the rows arrived.
+    # Sorted, so that means over shoppers are equal to the last bit, in whatever order the rows arrived.
     return by_task.sortWithinPartitions("user_id").mapInArrow(run, _TRIALS)
 
 
 def collected(frame: DataFrame) -> dict[str, tuple[int, list[Trial]]]:
-    """The trials by policy; a policy without any case that can be judged is missing."""
+    """The trials by policy; a policy without any case that can be evaluated is missing."""
     return {
         row["policy"]: (row["cases"], [Trial(t["weights"], t["ndcg"]) for t in json.loads(row["trials"])])
         for row in frame.collect()
@@ -60,16 +60,16 @@ def fold_in_trials(
     k: int,
     params: SearchParameters,
 ) -> dict[str, tuple[int, list[Trial]]]:
-    """NDCG@k of the factor term alone by the decay of what is folded in, as trials that name the half-life's number."""
+    """NDCG@k of the factor term alone by the decay of folded-in strengths, as trials named by the half-life's index."""
     per_term = params.candidates_per_term
     bare = _alone(artifact)
 
     def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
-        held, trials, count = list(batches), [], 0
+        cached, trials, count = list(batches), [], 0
         for number, half_life in enumerate(half_lives_days):
             recipe = replace(bare.recipe, user_half_life_days=half_life)
             found = candidates_of(
-                iter(held), replace(bare, recipe=recipe), policy=policy, clock=clock, k=k, per_term=per_term
+                iter(cached), replace(bare, recipe=recipe), policy=policy, clock=clock, k=k, per_term=per_term
             )
             if found is not None:
                 count = len(found.allowed)
@@ -89,7 +89,7 @@ def item_model_trials(
         found = candidates_of(batches, bare, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term)
         if found is None:
             return 0, []
-        # A model in which no item speaks for another has no values, and ranks nothing.
+        # A model without any weights has no values and ranks no item.
         ndcg = found.ndcg(found.terms[model]) if model in found.terms else 0.0
         return len(found.allowed), [Trial({model: 1.0}, ndcg)]
 
@@ -97,7 +97,7 @@ def item_model_trials(
 
 
 def _alone(artifact: Artifact) -> Artifact:
-    """The artifact without terms of items alone and sparse terms."""
+    """The artifact without item vectors and sparse terms."""
     return replace(artifact, terms={}, recipe=replace(artifact.recipe, sparse_terms={}))
 
 

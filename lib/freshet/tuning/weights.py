@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from freshet.numeric.top_k import top_k
 
 _STEPS = (0.0, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0)
-"""Factors that a weight is tried with in turn."""
+"""Factors by which a weight is multiplied in turn."""
 
 _FIRST = (-0.5, -0.2, 0.2, 0.5, 1.0, 2.0)
-"""Values that a weight of 0 is tried with."""
+"""Values that replace a weight of 0 in turn."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def discounts(k: int) -> NDArray[np.float64]:
 
 
 def ideal_dcg(true_items: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """DCG of a perfect list at `k` for shoppers with so many true items (1 or more)."""
+    """DCG of a perfect list at `k` for shoppers with this many true items (1 or more)."""
     return np.cumsum(discounts(k))[np.minimum(true_items, k) - 1]
 
 
@@ -56,7 +56,7 @@ class Trial:
 
 
 def best_weights(candidates: Candidates, start: dict[str, float], *, rounds: int, min_gain: float) -> list[Trial]:
-    """Trials that each beat the one before; the last is the best, with its weights as they are kept.
+    """Trials that each beat the one before; the last is the best, with its final, rounded weights.
 
     Each round tries every term's weight in turn, keeping any gain above 1e-5; rounds end when one gains less than
     `min_gain`, or after `rounds`. A weight whose removal costs nothing is removed at the end, the smallest first.
@@ -74,7 +74,7 @@ def best_weights(candidates: Candidates, start: dict[str, float], *, rounds: int
 
 
 def _pruned(candidates: Candidates, weights: dict[str, float]) -> Trial:
-    # Significant digits: a small weight is rounded as finely as a large one, and never to nothing.
+    # Significant digits: a small weight keeps as many digits as a large one, and is never rounded to 0.
     kept = {name: float(f"{weight:.4g}") for name, weight in weights.items() if weight}
     value = candidates.ndcg(_blend(candidates, kept))
     for name in sorted(kept, key=lambda name: (abs(kept[name]), name)):

@@ -1,11 +1,11 @@
-"""Implicit-feedback ALS: (user_id, item_id, first_time, strength) in, factors of shoppers and items out.
+"""Implicit-feedback ALS: from (user_id, item_id, first_time, strength) to factors of shoppers and items.
 
-Integer indices are assigned by first appearance, so that they are append-only: starting vectors are drawn in the order
-of indices, and with old ids kept in place two trainings of the same seed stay nearly comparable.
+Integer indices are assigned by first appearance, so that new ids only append: starting vectors are drawn in the order
+of indices, and because old ids keep theirs, two trainings with the same seed stay nearly comparable.
 
-Two engines solve the same equation (als_parameters.py): `native` in one task by all its cores, `mllib` on any number of
-executors. Both give factors in the principal axes of the items' vectors: the Gram matrix of the items is diagonal,
-largest last.
+Two engines solve the same equation (parameters.py): `native` in one task with all its cores, `mllib` on any number
+of executors. Both give factors in the principal axes of the items' vectors: the Gram matrix of the items is diagonal,
+with the largest value last.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ _LARGEST_FLOAT = 3.4e38
 class FittedAls(NamedTuple):
     """Factors by id, and the engine that made them.
 
-    items: (item_id, item_index, factors), on the driver: item-sized. users: (user_id, user_index, factors), None where
-    they were not asked for. `forget` frees what Spark keeps of them.
+    items: (item_id, item_index, factors), on the driver, one row per item. users: (user_id, user_index, factors), None
+    if they were not requested. `forget` frees the memory that Spark uses to keep them.
     """
 
     engine: str
@@ -37,7 +37,7 @@ class FittedAls(NamedTuple):
 
 
 class Factoriser(NamedTuple):
-    """An engine as a run uses it: its settings, the cores of a task, and `notify` for a change of engine."""
+    """An engine with its settings, the cores of a task, and `notify`, which is called at a change of engine."""
 
     settings: FactorisationParameters
     threads: int
@@ -46,10 +46,11 @@ class Factoriser(NamedTuple):
     def fit(self, interactions: DataFrame, params: AlsParameters, *, with_users: bool) -> FittedAls:
         """Fits on rows (user_id, item_id, first_time, strength), unique per (user_id, item_id).
 
-        Rows whose strength is not above 0, is null or no finite float are left out. Raises DataTooSmallError when no
-        row is left, SetupError when engine native cannot fit, SettingsError for what engine mllib cannot solve.
+        Rows whose strength is not above 0, is null or is no finite float are left out. Raises DataTooSmallError when
+        no row remains, SetupError when the native engine cannot fit, SettingsError for settings that the mllib engine
+        does not support.
         """
-        # Not a number compares as the largest of all.
+        # In comparisons Spark treats NaN as larger than any number.
         positive = interactions.where((F.col("strength") > 0) & (F.col("strength") <= _LARGEST_FLOAT))
         if self.settings.engine == MLLIB:
             return _by_mllib(positive, params)
@@ -75,7 +76,7 @@ class Factoriser(NamedTuple):
         allowed = f"{self.settings.memory_gb:g} GB"
         if self.settings.engine == NATIVE:
             raise SetupError(
-                "training in one task needs more memory than it may take",
+                "training in one task needs more memory than is allowed",
                 where="factorisation.memory_gb",
                 expected=f"at most {allowed}",
                 found=needed,

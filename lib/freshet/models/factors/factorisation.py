@@ -1,12 +1,12 @@
-"""Implicit ALS on one machine: strengths as a sparse matrix in, vectors of both sides out.
+"""Implicit ALS on one machine: from a sparse matrix of strengths to vectors of shoppers and items.
 
-Before each half-step the fixed side is turned into the principal axes of its vectors, and the other side with it: a
-rotation of both changes no product x'y, and it makes the Gram matrix diagonal. That costs one matrix product per side
-and an eigendecomposition, where conjugate gradients would multiply by the Gram matrix in every step.
+Before each half-step both sides are rotated into the principal axes of the fixed side's vectors. Rotating both changes
+no product x'y and makes the Gram matrix diagonal. That costs one matrix product per side and an eigendecomposition,
+while conjugate gradients would multiply by the full Gram matrix in every step.
 
-No result depends on the number of threads: rows are solved each for itself, Gram matrices are summed over fixed blocks
-in a fixed order, and BLAS runs on one thread per thread of ours. So equal input and seed give equal bits on one kind
-of processor; across processors and library versions vectors agree to about 1e-3 of their length.
+No result depends on the number of threads: every row is solved independently, Gram matrices are summed over fixed
+blocks in a fixed order, and each of our threads uses one BLAS thread. So equal input and seed give equal bits on one
+kind of processor; across processors and library versions vectors agree to about 1e-3 of their length.
 """
 
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -22,13 +22,13 @@ from freshet.models.factors.half_step import Effort, Observations, half_step, ri
 from freshet.models.factors.parameters import AlsParameters
 
 _BLOCK_ROWS = 2048
-"""Rows of a Gram matrix's or a rotation's block; part of the result's definition, see above."""
+"""Rows of a block of a Gram matrix or a rotation. The results depend on it, see above."""
 
 _TOLERANCE = 1e-3
-"""Relative residual at which a row rests until the next round; it is solved against moving vectors anyway."""
+"""Relative residual at which a row is left until the next round, since the fixed vectors change anyway."""
 
 _LAST = Effort(rounds=12, steps=100, tolerance=1e-5)
-"""Of the last half-step: shoppers' vectors then equal the fold-in of the same strengths."""
+"""Effort of the last half-step: shoppers' vectors then equal the fold-in of the same strengths."""
 
 
 class Factors(NamedTuple):
@@ -39,9 +39,10 @@ class Factors(NamedTuple):
 
 
 def training_bytes(*, pairs: int, rows: int, rank: int, threads: int) -> int:
-    """Peak memory of `factorised` with the reading of its input: `rows` are shoppers and items together.
+    """Peak memory in bytes of `factorised` and of reading its input; `rows` is shoppers plus items.
 
-    24 bytes a pair while both orders are made, a vector and an id a row, squares of the rank for Gram and axes.
+    24 bytes per pair while the matrix exists in both orders, a vector and an id per row, and rank^2 for the Gram
+    matrix and the axes.
     """
     return 24 * pairs + rows * (4 * rank + 200) + 4 * rank * rank * (threads + 8)
 
@@ -49,7 +50,7 @@ def training_bytes(*, pairs: int, rows: int, rank: int, threads: int) -> int:
 def factorised(strengths: csr_matrix, params: AlsParameters, *, cg_steps: int, threads: int) -> Factors:
     """Vectors after params.max_iter rounds (items, then shoppers) for strengths [users, items] > 0, sorted by column.
 
-    Starting vectors of shoppers are drawn in the order of rows, so that rows appended later move none before.
+    Starting vectors of shoppers are drawn in the order of rows, so that appending rows changes none before them.
     """
     users, items = _observations(strengths, params.alpha), _observations(strengths.T.tocsr(), params.alpha)
     user_ridge, item_ridge = (
@@ -61,11 +62,11 @@ def factorised(strengths: csr_matrix, params: AlsParameters, *, cg_steps: int, t
     Y = np.zeros((strengths.shape[1], params.rank), dtype=np.float32)
     usual = Effort(1, cg_steps, _TOLERANCE)
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as workers:
-        for left in reversed(range(params.max_iter)):
+        for remaining in reversed(range(params.max_iter)):
             d = turned_to_axes(X, Y, workers=workers)
             half_step(items, X, d, item_ridge, Y, effort=usual, workers=workers)
             d = turned_to_axes(Y, X, workers=workers)
-            half_step(users, Y, d, user_ridge, X, effort=usual if left else _LAST, workers=workers)
+            half_step(users, Y, d, user_ridge, X, effort=usual if remaining else _LAST, workers=workers)
     return Factors(X, Y)
 
 
@@ -95,7 +96,7 @@ def principal_axes(
 def turned_to_axes(
     vectors: NDArray[np.float32], other: NDArray[np.float32], *, workers: Executor
 ) -> NDArray[np.float32]:
-    """Turns both in place into the principal axes of `vectors`; returns the diagonal of their Gram matrix then."""
+    """Rotates both in place into the principal axes of `vectors`; returns the diagonal of the rotated Gram matrix."""
     values, axes = principal_axes(vectors, workers=workers)
 
     def turn(part: NDArray[np.float32]) -> None:

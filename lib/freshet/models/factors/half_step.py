@@ -4,8 +4,9 @@ For fixed vectors Y, Gram matrix G = Y'Y, weights c = alpha r of a row's observa
 (G + l I + Y_u' diag(c) Y_u) x = Y_u' (1 + c). The matrix is never formed: a step costs two passes over the row's own
 vectors, which stay in the processor's cache from one step to the next.
 
-G is taken as a diagonal and a rest. In the principal axes of Y (see factorisation.py) the rest is rounding: steps leave
-it out, and each round of iterative refinement takes it in by the residual. Diagonal preconditioner.
+G is split into a diagonal and a rest. In the principal axes of Y (see factorisation.py) the rest is rounding error:
+the steps ignore it, and each round of iterative refinement includes it through the residual. The preconditioner is
+diagonal.
 Source: Takacs, Pilaszy, Tikk 2011, "Applications of the conjugate gradient method for implicit feedback".
 """
 
@@ -19,21 +20,21 @@ from numpy.typing import NDArray
 from freshet.numeric.compiled import compiled
 
 _ROW_WEIGHT = 8
-"""What a row costs by itself, in observations: only to cut work into equal pieces."""
+"""Fixed cost of a row, in observations; used only to divide the work evenly."""
 
 
 _ROUND = np.float32(1e-3)
-"""What a round takes off the residual's size before the rest of G is looked at again."""
+"""Factor by which a round reduces the residual before the rest of G is included again."""
 
 NO_REST = np.empty((0, 0), dtype=np.float32)
 
 
 _PIECES = 64
-"""Parts of a half-step: many more than threads, so that all end at about the same time."""
+"""Parts of a half-step: many more than threads, so that all threads end at about the same time."""
 
 
 class Observations(NamedTuple):
-    """Positive observations by row: row n has places indptr[n]:indptr[n + 1] of the other two.
+    """Positive observations by row: row n has the entries indptr[n]:indptr[n + 1] of the other two.
 
     indptr int64 [rows + 1], columns int32 into the fixed vectors, extra float32: alpha times strength.
     """
@@ -49,7 +50,7 @@ class Observations(NamedTuple):
 
 
 class Effort(NamedTuple):
-    """Rounds at most, steps of conjugate gradients in each, and the relative residual at which a row is left alone."""
+    """Maximal rounds, conjugate gradient steps in each, and the relative residual at which a row counts as solved."""
 
     rounds: int
     steps: int
@@ -57,7 +58,7 @@ class Effort(NamedTuple):
 
 
 def ridge(counts: NDArray[np.int64], *, reg_param: float, reg_power: float) -> NDArray[np.float32]:
-    """reg_param n^reg_power by row; that of one observation for rows without any, which are not solved anyway."""
+    """reg_param n^reg_power by row; rows without observations, which are not solved anyway, get the value for n = 1."""
     return (reg_param * np.maximum(counts, 1).astype(np.float64) ** reg_power).astype(np.float32)
 
 
@@ -71,10 +72,10 @@ def half_step(
     effort: Effort,
     workers: Executor,
 ) -> None:
-    """Improves `solutions` [rows, rank] in place, from what stands there, in parts side by side.
+    """Improves `solutions` [rows, rank] in place, starting from their current values, in parallel parts.
 
-    `vectors` [columns, rank] lie in their principal axes, `diagonal` [rank] is that of their Gram matrix. Rows without
-    observations become zero. No row depends on another, so that parts and threads change nothing.
+    `vectors` [columns, rank] are in their principal axes, `diagonal` [rank] is that of their Gram matrix. Rows without
+    observations become zero. Rows are independent, so the result does not depend on parts or threads.
     """
     weight = rows.indptr + _ROW_WEIGHT * np.arange(len(rows.indptr))
     edges = np.searchsorted(weight, np.linspace(0, weight[-1], _PIECES + 1))
@@ -108,13 +109,13 @@ def solve_rows(  # noqa: PLR0913 - a kernel takes plain arrays
     steps: int,
     tolerance: np.float32,
 ) -> None:
-    """Up to `rounds` times the residual of rows start:stop, then up to `steps` steps against it, each row from x.
+    """Solves rows start:stop from their current x: up to `rounds` residuals, each followed by up to `steps` steps.
 
-    Ends when the residual, in the preconditioner's norm, is below `tolerance` times b's. `settled` is set to whether
-    a residual that was seen so is; with one round it says only whether x was there from the start.
+    A row ends when its residual, in the preconditioner's norm, is below `tolerance` times that of b. `settled` is set
+    to whether a computed residual was that small; with one round, only whether the initial x already was.
     """
     rank = vectors.shape[1]
-    # One by one: rows of one array would be taken for strided, and not go through vector registers.
+    # Separate arrays: rows of one array would be treated as strided and would not use vector registers.
     b, r, p = np.empty(rank, np.float32), np.empty(rank, np.float32), np.empty(rank, np.float32)
     q, inverse = np.empty(rank, np.float32), np.empty(rank, np.float32)
     for row in range(start, stop):
@@ -186,7 +187,7 @@ def _times(
     p: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
-    """out = (diagonal + l I + Y_u' diag(c) Y_u) p. Four vectors at a time: p and out are read a quarter as often."""
+    """out = (diagonal + l I + Y_u' diag(c) Y_u) p. Four vectors at a time, so p and out are read a quarter as often."""
     rank, count = len(p), len(columns)
     for f in range(rank):
         out[f] = (diagonal[f] + own) * p[f]
@@ -214,7 +215,7 @@ def _times(
 
 @compiled
 def _add_rest(rest: NDArray[np.float32], x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """out += rest x; an empty rest is nothing."""
+    """out += rest x; an empty rest adds nothing."""
     for f in range(len(rest)):
         line, total = rest[f], np.float32(0)
         for g in range(len(x)):

@@ -1,4 +1,4 @@
-"""The mllib engine: Spark's own ALS, for data of any size, and the oracle of the native engine."""
+"""The mllib engine: Spark's own ALS, for data of any size, and the reference for tests of the native engine."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ class MllibFactors(NamedTuple):
 def indexed(interactions: DataFrame, *, column: str, index: str) -> DataFrame:
     """(column, index int from 0): ids by first appearance (`first_time`), ties by id.
 
-    One row per id, all in one partition of the window: an id list, not the data.
+    One row per id, all in one partition of the window: the list of ids, not the data.
     """
     first = interactions.groupBy(column).agg(F.min("first_time").alias("first_time"))
     order = Window.orderBy("first_time", column)
@@ -34,9 +34,9 @@ def indexed(interactions: DataFrame, *, column: str, index: str) -> DataFrame:
 
 
 def mllib_factors(positive: DataFrame, params: AlsParameters) -> MllibFactors:
-    """Factors of rows (user_id, item_id, first_time, strength > 0), turned into the principal axes of the items.
+    """Factors of rows (user_id, item_id, first_time, strength > 0), rotated into the principal axes of the items.
 
-    Raises SettingsError for a reg_power or start that MLlib does not know, DataTooSmallError for no row.
+    Raises SettingsError for a reg_power or start that MLlib does not support, DataTooSmallError without rows.
     """
     if params.reg_power != 1.0:
         raise SettingsError(
@@ -76,14 +76,14 @@ def _trainer(params: AlsParameters) -> ALS:
         regParam=params.reg_param,
         alpha=params.alpha,
         seed=params.seed,
-        # Two blocks: each further block copies factors once more, and two cores do not use it.
+        # Two blocks: each further block means another copy of the factors, and two cores do not need it.
         numUserBlocks=2,
         numItemBlocks=2,
     )
 
 
 def _in_axes(model: ALSModel, users: DataFrame, items: DataFrame) -> MllibFactors:
-    """Both sides turned alike, which changes no score: fold-in is then as quick as after the native engine."""
+    """Rotates both sides alike, which changes no score and makes fold-in as quick as after the native engine."""
     names = ["item_id", "item_index", "factors"]
     table = _by_id(model.itemFactors, items, "item_index").select(names).toArrow().combine_chunks()
     vectors = _vectors(table.column("factors"))

@@ -1,6 +1,6 @@
 """The native engine: a whole training inside one Spark task, from Arrow batches to rows of factors.
 
-The other executors of a cluster stay free for other work. What a task needs is known before it trains: rows are
+The other executors of a cluster stay free for other work. The memory of the task is known before training: rows are
 counted while they are read, and reading stops as soon as they cannot fit.
 """
 
@@ -17,7 +17,7 @@ from freshet.models.factors.parameters import AlsParameters
 from freshet.models.factors.training_rows import RowReader
 
 USER, ITEM, REFUSED = "user", "item", "refused"
-"""What a row of `native_rows` is. The id of a refused one holds the reason; there is then no other row."""
+"""Kinds of rows of `native_rows`. The id of a refusal holds the reason; there is then no other row."""
 
 SCHEMA = "side string, id string, index int, factors array<float>"
 
@@ -28,9 +28,9 @@ _BATCH_VALUES = 4_000_000
 def native_rows(
     positive: DataFrame, params: AlsParameters, *, cg_steps: int, threads: int, memory_gb: float, with_users: bool
 ) -> DataFrame:
-    """(side, id, index, factors) for rows (user_id, item_id, first_time, strength > 0); no row for no row.
+    """(side, id, index, factors) for rows (user_id, item_id, first_time, strength > 0); empty without rows.
 
-    Computed again by each action on it: persist it. Shoppers' rows only `with_users`.
+    Each action computes it again, so persist it. Rows of shoppers are included only `with_users`.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -56,7 +56,7 @@ def native_rows(
         F.col("first_time").cast("timestamp"),
         F.col("strength").cast("float"),
     )
-    # A shuffle, and not coalesce: what comes before it is still computed by all cores.
+    # repartition and not coalesce, so that all cores still compute the steps before it.
     return columns.repartition(1).mapInArrow(run, SCHEMA)
 
 

@@ -1,4 +1,4 @@
-"""Arrow batches of interactions into one sparse matrix, with ids numbered by first appearance."""
+"""Reads Arrow batches of interactions into one sparse matrix, with ids numbered by first appearance."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
 _GROUP_ROWS = 1_000_000
-"""Rows that are numbered at a time: ids repeat, and the more rows, the fewer look-ups per row."""
+"""Rows that are numbered at a time: since ids repeat, more rows mean fewer look-ups per row."""
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -34,7 +34,7 @@ class Numbering:
         return len(self._codes)
 
     def codes(self, ids: pa.Array, times: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Codes of the ids, new ones numbered on; `times` in microseconds."""
+        """Codes of the ids; new ids get the next numbers. `times` in microseconds."""
         encoded = ids.dictionary_encode()
         known = self._codes
         new = [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()]
@@ -44,7 +44,7 @@ class Numbering:
         return found
 
     def by_first_appearance(self) -> tuple[pa.Array, NDArray[np.int32]]:
-        """Ids in the order in which they were first seen, ties by id; and the place of each code in it."""
+        """Ids in the order in which they were first seen, ties by id; and the position of each code in it."""
         ids = pa.array(list(self._codes), pa.string())
         keys = pa.table({"first": self._first, "id": ids})
         order = keys.sort_by([("first", "ascending"), ("id", "ascending")]).column("id").combine_chunks()
@@ -55,7 +55,7 @@ class Numbering:
 
 
 class RowReader:
-    """Collects (user_id, item_id, first_time, strength) batch by batch; what it holds is 12 bytes a row, and ids."""
+    """Collects (user_id, item_id, first_time, strength) batch by batch; it holds 12 bytes per row, and the ids."""
 
     def __init__(self) -> None:
         self.users, self.items = Numbering(), Numbering()
@@ -63,21 +63,21 @@ class RowReader:
         self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = []
 
     def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[None]:
-        """Reads on; comes back after each group of rows, so that the caller may look at sizes and stop."""
-        held: list[pa.RecordBatch] = []
+        """Reads all batches; yields after each group of rows, so that the caller can check sizes and stop."""
+        pending: list[pa.RecordBatch] = []
         count = 0
         for batch in batches:
-            held.append(batch)
+            pending.append(batch)
             count += batch.num_rows
             if count >= _GROUP_ROWS:
-                self._take(held)
-                held, count = [], 0
+                self._add(pending)
+                pending, count = [], 0
                 yield
-        if held:
-            self._take(held)
+        if pending:
+            self._add(pending)
             yield
 
-    def _take(self, batches: list[pa.RecordBatch]) -> None:
+    def _add(self, batches: list[pa.RecordBatch]) -> None:
         group = pa.Table.from_batches(batches)
         users, items, times, strengths = (column.combine_chunks() for column in group.columns)
         moments = pc.fill_null(times.cast(pa.int64()), _NEVER).to_numpy(zero_copy_only=False)
@@ -86,7 +86,7 @@ class RowReader:
         self.pairs += group.num_rows
 
     def rows(self) -> TrainingRows:
-        """The matrix; what was collected is given up on the way."""
+        """The matrix; releases the collected rows."""
         users, user_places = self.users.by_first_appearance()
         items, item_places = self.items.by_first_appearance()
         user_codes, item_codes, strengths = (np.concatenate(each) for each in zip(*self._parts, strict=True))

@@ -1,9 +1,9 @@
-"""What an item model is: a model that says how much having one item speaks for another.
+"""The interface of item models, which predict from one item of a shopper how likely another one is.
 
-Its weights are a sparse matrix [items, items]. A shopper's scores are what the model reads of the shopper's history
-(`inputs`) times that matrix. A new item model is a class with the methods of `ItemModel` and one line in
-registry.py, or in a module that the setting extensions.modules names. Everything else (settings, search,
-recipe, artifact, lists in batch and stream, reasons, report) reaches it through the registry.
+The weights of a model are a sparse matrix [items, items]. A shopper's scores are the model's inputs from the shopper's
+history (`inputs`) times that matrix. A new item model is a class with the methods of `ItemModel` and one line in
+models/items/registry.py, or in a module that the setting extensions.modules names. Everything else (settings, search,
+recipe, artifact, lists in batch and stream, reasons, report) uses it through the registry.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from scipy.sparse import csr_matrix
 from freshet.core.errors import StateError
 
 Strengths = Callable[[float | None, float], DataFrame]
-"""(half-life in days, lowest strength) to interactions (user_id, item_id, first_time, strength) as of a date."""
+"""Maps (half-life in days, lowest strength) to interactions (user_id, item_id, first_time, strength) as of a date."""
 
 P_contra = TypeVar("P_contra", contravariant=True)
 """The class of a model's settings."""
@@ -32,16 +32,16 @@ C = TypeVar("C")
 
 
 def no_decay_at_zero(days: float) -> float | None:
-    """A half-life of the settings, where 0 stands for no decay, as code has it: None."""
+    """Converts a half-life of the settings, where 0 means no decay, to the value that code uses: None."""
     return days or None
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What models are fitted on, as of one date.
+    """The data that models are fitted on, as of one date.
 
-    `strengths` knows the half-lives that the models of a run ask for. `sequences`: (user_id, item_id, position), an
-    event each, in rising order of position. `features`: contract ITEM_FEATURES of the catalogue.
+    `strengths` has the half-lives that the models of a run need. `sequences`: (user_id, item_id, position), one row
+    per event, in rising order of position. `features`: contract ITEM_FEATURES of the catalogue.
     """
 
     strengths: Strengths
@@ -50,7 +50,7 @@ class TrainingData:
     as_of: datetime
 
     def of_frequent_items(self, rows: DataFrame, most_items: int) -> DataFrame:
-        """The rows of the `most_items` items of most shoppers, ties by item_id."""
+        """The rows of the `most_items` items with most shoppers, ties by item_id."""
         if self.features.num_rows <= most_items:
             return rows
         order = pc.sort_indices(self.features, sort_keys=[("shoppers", "descending"), ("item_id", "ascending")])
@@ -60,7 +60,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class FitLimits:
-    """How large a fit may become: items that are known at most, GB (10^9 bytes) of memory, threads of BLAS."""
+    """Limits of a fit: most items in the model, GB (10^9 bytes) of memory, BLAS threads."""
 
     most_items: int
     memory_gb: float
@@ -68,7 +68,7 @@ class FitLimits:
 
 
 class Histories(Protocol):
-    """What an item model may read of a block of shoppers' histories: ranking/history_block.py."""
+    """The part of a block of histories that item models may use: ranking/histories/history_block.py."""
 
     def strengths(
         self, weights: NDArray[np.float64], half_life_days: float | None, *, at_least: float = 0.0
@@ -85,11 +85,11 @@ class Histories(Protocol):
 class ItemModel(Protocol[P_contra, C]):
     """A kind of item model.
 
-    name: in recipes, weights and settings; file names begin with it. description: in the report, in words.
-    settings: the frozen dataclass of its section item_models.<name> of the settings, without fields where it has none.
-    configuration: the frozen dataclass of all that a fitted model follows from, of values that JSON knows; what is
-    searched is chosen among several of them.
-    is_similar_items: whether table similar_items is made of its weights; it is then fitted without a weight too.
+    name: used in recipes, weights and settings; file names begin with it. description: shown in the report.
+    settings: the frozen dataclass of its section item_models.<name> of the settings, without fields if it has none.
+    configuration: the frozen dataclass of all values that determine a fitted model, of types that JSON supports; a
+    search chooses among several configurations.
+    is_similar_items: whether table similar_items is built from its weights; it is then fitted even with weight 0.
     """
 
     name: str
@@ -99,35 +99,35 @@ class ItemModel(Protocol[P_contra, C]):
     is_similar_items: bool = False
 
     def options(self, settings: P_contra) -> list[C]:
-        """The configurations that the settings let a search choose from; none leaves the model out."""
+        """The configurations from which a search may choose under these settings; without any the model is left out."""
         ...
 
     def half_lives(self, configuration: C) -> set[float | None]:
-        """Half-lives in days of the strengths that `fit` asks for; None stands for no decay."""
+        """Half-lives in days of the strengths that `fit` needs; None means no decay."""
         ...
 
     def fit(self, configuration: C, data: TrainingData, limits: FitLimits) -> pa.Table:
-        """(item_id, neighbours array<item_id, weight>): the items that speak for each item. Item-sized.
+        """(item_id, neighbours array<item_id, weight>): the items that contribute to each item's score. Item-sized.
 
-        Raises SetupError where it would need more memory than it may take, SettingsError where it cannot be solved.
+        Raises SetupError if it would need more memory than allowed, SettingsError if it cannot be solved.
         """
         ...
 
     def inputs(
         self, configuration: C, histories: Histories, *, event_weights: NDArray[np.float64], known: NDArray[np.bool_]
     ) -> csr_matrix:
-        """float32 [shoppers, items], above 0: what is multiplied with the weights, whose rows are in the same order.
+        """float32 [shoppers, items], above 0: multiplied with the weights, whose rows have the same order of items.
 
-        `event_weights` is by event code; `known`, by item, tells whether the fitted model has any weight of it.
+        `event_weights` is by event code; `known`, by item, is true where the fitted model has any weight of the item.
         """
         ...
 
     def describe(self, configuration: C) -> dict[str, Any]:
-        """Names and values for the list of trials, MLflow and the report; 0 for a half-life without decay."""
+        """Names and values for the list of trials, MLflow and the report; a half-life of 0 means no decay."""
         ...
 
     def to_json(self, configuration: C) -> dict[str, Any]:
-        """The configuration as the recipe keeps it."""
+        """The configuration as stored in the recipe."""
         return asdict(configuration)  # type: ignore[call-overload]
 
     def from_json(self, values: Mapping[str, Any]) -> C:
@@ -136,7 +136,7 @@ class ItemModel(Protocol[P_contra, C]):
 
 
 def configuration_of(configuration: type[C], values: Mapping[str, Any], *, where: str) -> C:
-    """A configuration from the values of a recipe. Raises StateError for names and values that it does not take."""
+    """A configuration from the values of a recipe. Raises StateError for unknown names and invalid values."""
     try:
         return configuration(**values)
     except (TypeError, ValueError) as error:

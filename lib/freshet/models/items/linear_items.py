@@ -1,9 +1,9 @@
 """The linear item model EASE: each item's strengths as a ridge regression on those of all other items.
 
 Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", eq. 8: with P = (X'X + reg I)^-1, the weight of
-item i in the score of item j is -P_ij / P_jj, and 0 for i = j. Where it fits: the exact solution takes 4 bytes per
-pair of items and time as its cube, so some 20,000 items in 2 GB. Larger catalogues keep the `dense_items` most frequent
-items exact (damped_gram.py says what becomes of the others).
+item i in the score of item j is -P_ij / P_jj, and 0 for i = j. The exact solution needs 4 bytes per pair of items and
+cubic time, so 2 GB are enough for some 20,000 items. In larger catalogues only the `dense_items` most frequent items
+are exact (damped_gram.py describes the others).
 """
 
 from dataclasses import asdict
@@ -29,9 +29,9 @@ _LARGEST_FLOAT = 3.4e38
 
 @parameters
 class LinearItemParameters:
-    """`reg_param` is added to the diagonal of X'X; `count` weights are kept per scored item, the largest in size.
+    """`reg_param` is added to the diagonal of X'X; the `count` weights of largest absolute value are kept per item.
 
-    The `dense_items` items of largest diagonal are solved exactly, all of them where the catalogue has no more.
+    The `dense_items` items with the largest diagonal are solved exactly; all items if the catalogue has no more.
     """
 
     reg_param: float = Field(gt=0)
@@ -40,18 +40,18 @@ class LinearItemParameters:
 
 
 def linear_item_matrix(strengths: csr_matrix, params: LinearItemParameters) -> csr_matrix:
-    """float32 weights [scored, speaking] for strengths [shoppers, items] >= 0; an item without shoppers has none."""
+    """float32 weights [scored, source] for strengths [shoppers, items] >= 0; an item without shoppers has none."""
     items = strengths.shape[1]
     gram = damped_gram(strengths, reg_param=params.reg_param, dense_items=params.dense_items)
     rows = []
     for start, end in blocks(items, items):
-        scored, place = np.arange(start, end), np.arange(end - start)
-        unit = np.zeros((len(place), items), dtype=np.float32)
-        unit[place, scored] = 1.0
-        # One more than is kept, since an item's own entry is not.
+        scored, row = np.arange(start, end), np.arange(end - start)
+        unit = np.zeros((len(row), items), dtype=np.float32)
+        unit[row, scored] = 1.0
+        # One more than is kept, since an item's own entry is dropped.
         weights = gram.solved(unit, params.count + 1)
-        weights /= -weights[place, scored][:, None]
-        weights[place, scored] = 0.0
+        weights /= -weights[row, scored][:, None]
+        weights[row, scored] = 0.0
         rows.append(largest(weights, params.count))
     return vstack(rows, format="csr") if rows else csr_matrix((items, items), dtype=np.float32)
 
@@ -61,8 +61,8 @@ def linear_item_weights(
 ) -> pa.Table:
     """(item_id, neighbours array<item_id, weight>) from rows (user_id, item_id, strength).
 
-    Rows whose strength is not above 0, null or no finite number are left out; none left gives no row. Raises
-    SetupError where it would need more than `memory_gb`, SettingsError where reg_param is too small to be solved.
+    Rows whose strength is not above 0, null or not finite are left out; without rows the result is empty. Raises
+    SetupError if it would need more than `memory_gb`, SettingsError if reg_param is too small for a solution.
     """
 
     def fit(rows: CodedRows) -> csr_matrix:
@@ -72,7 +72,7 @@ def linear_item_weights(
         check_memory(needed, memory_gb, items=items, setting="item_models.memory_gb")
         return linear_item_matrix(strengths, params)
 
-    # Not a number compares as the largest of all.
+    # In comparisons Spark treats NaN as larger than any number.
     usable = (F.col("strength") > 0) & (F.col("strength") <= _LARGEST_FLOAT)
     wanted = interactions.where(usable).select(
         F.col("user_id").cast("string"), F.col("item_id").cast("string"), F.col("strength").cast("double")
@@ -82,25 +82,25 @@ def linear_item_weights(
 
 @parameters
 class LinearItemSettings:
-    """Section item_models.linear_items: what is tried; no reg_params leave the model out."""
+    """Section item_models.linear_items: the values to try; without reg_params the model is left out."""
 
     reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         description="added to the diagonal of the items' Gram matrix"
     )
-    half_life_days: float = Field(ge=0, description="decay of its strengths, each at most 1")
-    count: int = Field(ge=1, description="weights kept per item, the largest")
-    dense_items: int = Field(ge=1, description="items of most shoppers that are solved exactly, 4 bytes per pair")
+    half_life_days: float = Field(ge=0, description="half-life of its strengths, each at most 1")
+    count: int = Field(ge=1, description="largest weights kept per item")
+    dense_items: int = Field(ge=1, description="items with the most shoppers that are solved exactly; 4 bytes per pair")
 
 
 @parameters
 class LinearItemConfiguration(LinearItemParameters):
-    """LinearItemParameters, and the half-life in days of the strengths, None for no decay."""
+    """LinearItemParameters, and the half-life in days of the strengths; None means no decay."""
 
     half_life_days: float | None = Field()
 
 
 class LinearItems(ItemModel[LinearItemSettings, LinearItemConfiguration]):
-    """The linear item model as a model of the blend; inputs are decayed strengths, at most 1 each."""
+    """The linear item model as an item model of the blend; inputs are decayed strengths, at most 1 each."""
 
     name = "linear_items"
     description = "Items that go with the shopper's own (EASE)"
@@ -116,7 +116,7 @@ class LinearItems(ItemModel[LinearItemSettings, LinearItemConfiguration]):
 
     def fit(self, configuration: LinearItemConfiguration, data: TrainingData, limits: FitLimits) -> pa.Table:
         rows = data.of_frequent_items(data.strengths(configuration.half_life_days, 0.0), limits.most_items)
-        # At most 1 each, as what is read of a history: who takes an item by the hundred would drown all others.
+        # At most 1 each, like the inputs: a shopper who buys an item by the hundred would outweigh all others.
         capped = rows.withColumn("strength", F.least("strength", F.lit(1.0)))
         return linear_item_weights(capped, configuration, threads=limits.threads, memory_gb=limits.memory_gb)
 

@@ -1,7 +1,7 @@
-"""Item neighbours: which items say most of each other, by cosine of their shoppers' strengths.
+"""Item neighbours: the most similar items of each item, by cosine of their shoppers' strengths.
 
-The computation runs inside one Spark task on a sparse matrix that is built there from Arrow batches; peak memory is
-about 55 bytes per interaction, and 45 and the id's text per neighbour that is kept.
+The computation runs inside one Spark task on a sparse matrix that is built there from Arrow batches. Peak memory is
+about 55 bytes per interaction, plus 45 bytes and the id's text per neighbour that is kept.
 """
 
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from freshet.numeric.compiled import compiled
 class NeighbourParameters:
     """Similarity of an item j to its neighbour i: shared / (|i|^asymmetry * |j|^(2 - asymmetry) + shrinkage), where
     shared is the dot product of their columns and |.| the column norm. Asymmetry 1 without shrinkage is the cosine;
-    more than 1 trusts neighbours that everybody has less. Shrinkage damps pairs with little evidence.
+    more than 1 trusts very popular neighbours less. Shrinkage damps pairs with little evidence.
     """
 
     count: int = Field(ge=1, description="neighbours kept per item")
@@ -36,7 +36,7 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
     """[items, items] float32 for strengths [shoppers, items] >= 0: row j holds the `count` nearest neighbours of j.
 
     No item is its own neighbour. Ties go to the lower column. Items without shoppers have empty rows. Neighbours are
-    chosen per item that is to be scored: chosen per recommending item, the popular ones would crowd out all others.
+    chosen per scored item: chosen per source item, the popular ones would crowd out all others.
     """
     columns: csc_matrix = strengths.tocsc().astype(np.float64)
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
@@ -61,12 +61,12 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
 def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
     item_ends: NDArray[np.int32], item_shoppers: NDArray[np.int32], item_strengths: NDArray[np.float64],
     shopper_ends: NDArray[np.int32], shopper_items: NDArray[np.int32], shopper_strengths: NDArray[np.float64],
-    speaking: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
+    source: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
     nearest: NDArray[np.int32], values: NDArray[np.float32], found: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Of each item the columns and values of its neighbours, nearest first, and how many there are.
+    """Columns and values of each item's neighbours, nearest first, and their number.
 
-    Only the items that share a shopper with an item are looked at for it, and not the catalogue.
+    For each item only the items that share a shopper with it are considered, not the whole catalogue.
     """
     items, most = nearest.shape
     shared, written = np.zeros(items, dtype=np.float64), np.empty(items, dtype=np.int32)
@@ -89,8 +89,8 @@ def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
             dot = shared[other]
             if dot <= 0.0 or other == item:
                 continue
-            # Rounded before they are compared, so that what is shown as equal is ordered as equal.
-            value = np.float32(dot / (speaking[other] * scored[item] + shrinkage + 1e-12))
+            # Rounded before the comparison, so that values that are shown as equal are also ordered as equal.
+            value = np.float32(dot / (source[other] * scored[item] + shrinkage + 1e-12))
             if not value > 0 or (count == most and _is_behind(value, other, values[item, -1], nearest[item, -1])):
                 continue
             place = min(count, most - 1)
@@ -104,7 +104,7 @@ def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
 
 @compiled
 def _is_behind(value: np.float32, column: int, other_value: np.float32, other_column: int) -> bool:
-    """Whether a neighbour comes behind another: a lower value, or of equal ones a higher column."""
+    """Whether a neighbour ranks below another: a lower value, or an equal one and a higher column."""
     return bool(value < other_value or (value == other_value and column > other_column))
 
 
@@ -123,25 +123,25 @@ def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, thr
 
 @parameters
 class NeighbourSettings:
-    """Section item_models.neighbours: what is tried."""
+    """Section item_models.neighbours: the values to try."""
 
     counts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=1, description="neighbours per item; must not be empty, as similar_items needs them"
     )
-    half_life_days: float = Field(ge=0, description="decay of strengths behind them, 0: none")
-    asymmetry: float = Field(ge=0, le=2, description="1: cosine; more trusts items that everybody has less")
+    half_life_days: float = Field(ge=0, description="half-life of the strengths they are computed from; 0: no decay")
+    asymmetry: float = Field(ge=0, le=2, description="1: cosine; larger values give less weight to popular items")
     shrinkage: float = Field(ge=0, description="damps pairs with little evidence")
 
 
 @parameters
 class NeighbourConfiguration(NeighbourParameters):
-    """NeighbourParameters, and the half-life in days of the strengths, None for no decay."""
+    """NeighbourParameters, and the half-life in days of the strengths; None means no decay."""
 
     half_life_days: float | None = Field()
 
 
 class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
-    """Neighbours of items as a model of the blend; inputs are decayed strengths."""
+    """Neighbours of items as an item model of the blend; inputs are decayed strengths."""
 
     name = "neighbours"
     description = "Items that go with the shopper's own"

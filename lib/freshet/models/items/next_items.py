@@ -1,11 +1,11 @@
-"""The next-item model: a ridge regression from what a shopper has had so far to what comes next, in closed form.
+"""The next-item model: a ridge regression, in closed form, from a shopper's items so far to the next ones.
 
 A shopper's rows in rising order of position are steps; rows of one position are one step, since their order is not
 known. Before step t the shopper's state is x_t = sum over earlier steps s of decay^(t - 1 - s) times the items of s;
-y_t marks the items of step t. X and Y hold all states and nexts, C_ij is the number of shoppers who have both i and j.
-Weights are W = (X'X + reg I)^-1 (X'Y + co_occurrence C) with zero diagonals of C and W: the ridge regression of Y on X,
-its right-hand side mixed with what is taken together in any order. A shopper's scores are x'W. It is solved as in
-damped_gram.py: exactly for up to `dense_items` items.
+y_t marks the items of step t. X and Y hold all states and next items, C_ij is the number of shoppers who have both i
+and j. Weights are W = (X'X + reg I)^-1 (X'Y + co_occurrence C) with zero diagonals of C and W: the ridge regression of
+Y on X, with the co-occurrence of items in any order added to its right-hand side. A shopper's scores are x'W. It is
+solved as in damped_gram.py: exactly for up to `dense_items` items.
 """
 
 from dataclasses import asdict
@@ -29,10 +29,10 @@ from freshet.numeric.sparse_products import add_product, largest
 
 @parameters
 class NextItemParameters:
-    """`decay` of a state per step; `steps` newest steps of a state that count (older ones have faded).
+    """`decay` of a state per step; `steps` newest steps of a state that count (older ones have decayed to little).
 
-    `reg_param` and `co_occurrence` as in the module's text; `count` weights are kept per scored item, the largest in
-    size; the `dense_items` items of largest diagonal are solved exactly.
+    `reg_param` and `co_occurrence` as in the module's text; the `count` weights of largest absolute value are kept per
+    scored item; the `dense_items` items with the largest diagonal are solved exactly.
     """
 
     decay: float = Field(gt=0, le=1)
@@ -44,15 +44,15 @@ class NextItemParameters:
 
 
 class Transitions(NamedTuple):
-    """States and nexts float32 [steps, items], and had float32 [shoppers, items]: 1 for each item of a shopper."""
+    """float32 `states` and `nexts` [steps, items], and `owned` [shoppers, items]: 1 for each item of a shopper."""
 
     states: csr_matrix
     nexts: csr_matrix
-    had: csr_matrix
+    owned: csr_matrix
 
 
 def transitions(rows: CodedRows, *, decay: float, steps: int) -> Transitions:
-    """The regression's rows; `rows.value` is the position. An item that is twice in a step counts once."""
+    """The rows of the regression; `rows.value` is the position. An item that occurs twice in a step counts once."""
     user, position, item = _in_order(rows)
     opens_step = changes(user, position)
     step, owner = np.cumsum(opens_step) - 1, user[opens_step]
@@ -101,21 +101,21 @@ def _sparse(
 
 
 def next_item_matrix(found: Transitions, params: NextItemParameters) -> csr_matrix:
-    """float32 weights [scored, speaking] by the equation of the module's text."""
+    """float32 weights [scored, source] by the equation of the module's text."""
     items = found.states.shape[1]
     gram = damped_gram(found.states, reg_param=params.reg_param, dense_items=params.dense_items)
-    nexts, had = found.nexts.T.tocsr(), found.had.T.tocsr()
+    nexts, owned = found.nexts.T.tocsr(), found.owned.T.tocsr()
     rows = []
     for start, end in blocks(items, items):
-        scored, place = np.arange(start, end), np.arange(end - start)
-        right = np.zeros((len(place), items), dtype=np.float32)
+        scored, row = np.arange(start, end), np.arange(end - start)
+        right = np.zeros((len(row), items), dtype=np.float32)
         if params.co_occurrence:
-            add_product(right, had[start:end], found.had, params.co_occurrence)
-            right[place, scored] = 0.0
+            add_product(right, owned[start:end], found.owned, params.co_occurrence)
+            right[row, scored] = 0.0
         add_product(right, nexts[start:end], found.states)
-        # One more than is kept, since an item's own entry is not.
+        # One more than is kept, since an item's own entry is dropped.
         weights = gram.solved(right, params.count + 1)
-        weights[place, scored] = 0.0
+        weights[row, scored] = 0.0
         rows.append(largest(weights, params.count))
     return vstack(rows, format="csr") if rows else csr_matrix((items, items), dtype=np.float32)
 
@@ -123,9 +123,9 @@ def next_item_matrix(found: Transitions, params: NextItemParameters) -> csr_matr
 def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threads: int, memory_gb: float) -> pa.Table:
     """(item_id, neighbours array<item_id, weight>) from rows (user_id, item_id, position).
 
-    `position` is any number or time that rises along a shopper's sequence; equal ones are one step. Rows without a
-    shopper, item or position are left out. Shoppers of one step say nothing about a next item, but count in C. Raises
-    SetupError where it would need more than `memory_gb`, SettingsError where reg_param is too small to be solved.
+    `position` is any number or time that rises along a shopper's sequence; rows with equal ones are one step. Rows
+    without a shopper, item or position are left out. Shoppers with one step have no next item, but count in C. Raises
+    SetupError if it would need more than `memory_gb`, SettingsError if reg_param is too small for a solution.
     """
 
     def fit(rows: CodedRows) -> csr_matrix:
@@ -143,13 +143,13 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
 
 @parameters
 class NextItemSettings:
-    """Section item_models.next_items: what is tried; no reg_params leave the model out."""
+    """Section item_models.next_items: the values to try; without reg_params the model is left out."""
 
-    reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(description="as of the linear model")
-    decay: float = Field(gt=0, le=1, description="what a step back weighs, against the step after it")
-    steps: int = Field(ge=1, description="newest steps of a shopper that count")
-    co_occurrence: float = Field(ge=0, description="weight of what is taken together in any order")
-    count: int = Field(ge=1, description="as of the linear model")
+    reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(description="as in the linear model")
+    decay: float = Field(gt=0, le=1, description="weight of a step relative to the step after it")
+    steps: int = Field(ge=1, description="newest steps of a shopper that are used")
+    co_occurrence: float = Field(ge=0, description="weight of items taken together in any order")
+    count: int = Field(ge=1, description="as in the linear model")
     dense_items: int = Field(ge=1, description="likewise")
 
     def with_reg_param(self, reg_param: float) -> NextItemParameters:
@@ -158,9 +158,9 @@ class NextItemSettings:
 
 
 class NextItems(ItemModel[NextItemSettings, NextItemParameters]):
-    """The next-item model as a model of the blend; inputs are the state after the newest step.
+    """The next-item model as an item model of the blend; inputs are the state after the newest step.
 
-    Items that the fitted model does not know make no step.
+    Items that the fitted model does not know do not count as steps.
     """
 
     name = "next_items"

@@ -1,4 +1,4 @@
-"""The item models that there are. A new one is added here, in one line, or by a module of extensions.modules."""
+"""The registered item models. A new one is added here, in one line, or by a module of extensions.modules."""
 
 from typing import Any
 

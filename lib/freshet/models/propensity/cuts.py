@@ -1,4 +1,4 @@
-"""The dates a model of the future learns at, and folds that never look ahead."""
+"""Cut dates at which a model of the future is trained, and folds without look-ahead."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,12 +8,12 @@ DAYS_PER_YEAR = 365.25
 
 
 def rolling_cuts(first_event: datetime, cut: datetime, *, horizon_days: int, max_cuts: int) -> list[datetime]:
-    """Cut dates to learn at, oldest first: the label window of each ends at or before `cut` and before the next begins.
+    """Training cuts, oldest first: the label window of each ends at or before `cut` and before the next one starts.
 
-    As many cuts a year as horizons fit into it, at whole days, so that they fall on the same days of every year: a
-    month's habit is then learned from the same month of the year before. Horizons beyond a year are simply laid end
-    to end. At most `max_cuts`, the newest, each at least one horizon after `first_event`, so that something is known
-    at it. Empty when the data are too short.
+    There are as many cuts a year as horizons fit into it, at whole days, so that they fall on the same days of every
+    year: the habits of a month are then learned from the same month of the year before. Horizons longer than a year
+    follow each other directly. Only the newest `max_cuts` are used, each at least one horizon after `first_event`, so
+    that there are events before it. Empty when the data are too short.
     """
     cuts_a_year = int(DAYS_PER_YEAR // horizon_days)
     spacing = DAYS_PER_YEAR / cuts_a_year if cuts_a_year else float(horizon_days)
@@ -23,11 +23,11 @@ def rolling_cuts(first_event: datetime, cut: datetime, *, horizon_days: int, max
 
 
 def time_ordered_folds(cuts: Sequence[datetime], *, folds: int) -> list[tuple[list[datetime], datetime]]:
-    """(cuts to learn at, later cut to judge at) for each of the `folds` newest of the rising `cuts`, oldest first.
+    """(training cuts, later validation cut) for each of the `folds` newest of the rising `cuts`, oldest first.
 
-    A fold learns at earlier cuts only. Their label windows end before the judged cut when the cuts are those of
-    `rolling_cuts`. Fewer folds where there are fewer than folds + 1 cuts; none for fewer than two cuts.
+    A fold trains at earlier cuts only. Their label windows end before the validation cut when the cuts are those of
+    `rolling_cuts`. There are fewer folds with fewer than folds + 1 cuts; none with fewer than two cuts.
     """
     rising = sorted(cuts)
     first_judged = max(1, len(rising) - folds)
-    return [(rising[:place], rising[place]) for place in range(first_judged, len(rising))]
+    return [(rising[:index], rising[index]) for index in range(first_judged, len(rising))]

@@ -1,4 +1,4 @@
-"""The search and the fit of the propensity model, as the work of the tasks that hold the rows."""
+"""Search and fit of the propensity model, which run in the tasks that hold the rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Search:
-    """What the tasks do: judge the `grid` at `folds`, then fit the best point (the first where no fold can be judged).
+    """The work of the tasks: evaluate the `grid` at `folds`, then fit the best point (without usable folds the first).
 
-    `folds`: (newest cut to learn at, later cut to judge at), in microseconds since 1970. `least_positives`: rows with
+    `folds`: (newest training cut, later validation cut), in microseconds since 1970. `least_positives`: rows with
     label 1 below which nothing is fitted.
     """
 
@@ -56,7 +56,7 @@ class _Rows(NamedTuple):
 
 
 class _Prepared(NamedTuple):
-    """How raw columns become standardized ones, as learned from some rows."""
+    """The standardization of raw columns, as fitted on some rows."""
 
     crossed: Moments
     vector: Moments
@@ -69,9 +69,9 @@ class _Prepared(NamedTuple):
 def searched_and_fitted(search: Search, batches: Iterator[pa.RecordBatch], peers: Peers) -> dict[str, Floats]:
     """The work of one task on its rows (as_of timestamp, label, then the feature columns, all double).
 
-    Returns counts (positives, rows), losses (folds x grid, NaN where a fold could not be judged), choice (a place in
-    the grid), the moments of the crossed columns (mean, deviation), coefficients in units of the vector and intercept.
-    Only counts where there are too few positives or no negative.
+    Returns counts (positives, rows), losses (folds x grid, NaN where a fold could not be evaluated), choice (an index
+    into the grid), the moments of the crossed columns (mean, deviation), coefficients in units of the vector and
+    intercept. Returns only counts if there are too few positives or no negative.
     """
     rows = _read(batches, len(search.inputs.columns))
     counts = peers.sum(np.array([rows.labels.sum(), float(len(rows.labels))]))
@@ -103,20 +103,20 @@ def micros(moment: datetime) -> int:
 def _judged(search: Search, rows: _Rows, fold: tuple[int, int], peers: Peers) -> Floats:
     """The mean log loss of every point of the grid at the fold's later cut when fitted at the earlier ones."""
     newest, later = fold
-    past, cases = rows.where(rows.moments <= newest), rows.where(rows.moments == later)
+    training, validation = rows.where(rows.moments <= newest), rows.where(rows.moments == later)
     positives, learned, judged = peers.sum(
-        np.array([past.labels.sum(), float(len(past.labels)), float(len(cases.labels))])
+        np.array([training.labels.sum(), float(len(training.labels)), float(len(validation.labels))])
     )
     if positives in (0.0, learned) or not judged:
         return np.full(len(search.grid), np.nan)
-    # Scaling, too, is learned from the past alone.
-    known = _prepared(search.inputs, past, peers)
-    learning, judging = known.blocks(search.inputs, past), known.blocks(search.inputs, cases)
-    surprises = []
+    # The scaling too is fitted on the training rows alone.
+    known = _prepared(search.inputs, training, peers)
+    learning, judging = known.blocks(search.inputs, training), known.blocks(search.inputs, validation)
+    losses = []
     for point in search.grid:
-        slopes, intercept = _fit(point, known, learning, past, float(newest), peers, search.search_max_iter)
-        surprises.append(_surprise(judging, cases.labels, slopes, intercept))
-    return peers.sum(np.array(surprises)) / judged
+        slopes, intercept = _fit(point, known, learning, training, float(newest), peers, search.search_max_iter)
+        losses.append(_surprise(judging, validation.labels, slopes, intercept))
+    return peers.sum(np.array(losses)) / judged
 
 
 def _prepared(inputs: Inputs, rows: _Rows, peers: Peers) -> _Prepared:

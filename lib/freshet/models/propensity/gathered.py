@@ -1,4 +1,4 @@
-"""Rows that are read once: kept at half their size before it is known how to standardize them."""
+"""Rows that are read once and kept at half their size until their standardization is known."""
 
 import numpy as np
 
@@ -7,11 +7,12 @@ from freshet.numeric.collective import Peers
 
 
 class GatheredRows:
-    """Blocks of a task's rows, kept standardized by the first of them until the moments of all tasks are known.
+    """Blocks of a task's rows, kept standardized by the first block until the moments of all tasks are known.
 
-    Only where the columns of the first block say nothing of the others does rounding to float32 about its mean lose
-    more than rounding about the mean of all: by the root of the number of rows over those of that block at most, as
-    that block is a part of all deviations. What float32 cannot hold so is kept as it is.
+    Rounding to float32 about the mean of the first block loses more than rounding about the mean of all rows only if
+    that block is not typical of the others. The loss is at most larger by the square root of the number of all rows
+    over those of the block, because the block contributes to all deviations. Blocks that float32 cannot hold in this
+    way are kept unchanged.
     """
 
     def __init__(self) -> None:
@@ -20,7 +21,7 @@ class GatheredRows:
         self._first = Moments(np.zeros(0), np.zeros(0), 0.0)
 
     def add(self, rows: Floats, weights: Floats) -> None:
-        """Takes a block over (rows x columns, all blocks as wide); nothing of it is needed later."""
+        """Adds a block (rows x columns, the same columns in all blocks). The caller may reuse its memory afterwards."""
         if self._own is None:
             self._own = OwnMoments(rows.shape[1])
             self._first = Moments(rows.mean(axis=0), rows.std(axis=0), float(len(rows)))
@@ -30,12 +31,12 @@ class GatheredRows:
         self._blocks.append((kept, None if np.isfinite(kept).all() else rows.copy()))
 
     def moments(self, peers: Peers) -> Moments:
-        """Those of the columns of all tasks; of no columns where no task has a row."""
+        """The moments of the columns over all tasks; without columns if no task has a row."""
         columns = common_width(len(self._first.mean), peers)
         return (self._own or OwnMoments(columns)).joined(peers)
 
     def standardized(self, known: Moments) -> list[Halves]:
-        """All blocks in the order they came, less the mean, in deviations; constant columns become 0. Empties this."""
+        """All blocks in order of arrival, minus the mean, in deviations; constant columns become 0. Empties this."""
         if not self._blocks:
             return []
         factor = (self._first.scale / known.scale).astype(np.float32)

@@ -1,6 +1,6 @@
-"""From feature columns to the vector that the logistic regression sees: as arrays to learn from, as stages to score.
+"""Turns feature columns into the input vector of the logistic regression: as arrays for training, as stages to score.
 
-Both ways make the same numbers in the same order: plain columns, crossed columns in deviations from their mean, squares
+Both give the same numbers in the same order: plain columns, crossed columns in deviations from their mean, squares
 and products of these, and a flag for each season.
 """
 
@@ -24,12 +24,12 @@ _MICROSECONDS_PER_YEAR = int(DAYS_PER_YEAR * 86_400 * 1_000_000)
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the vector is made of.
+    """The elements of the vector.
 
-    `columns` are numbers that are never null. Squares and products of those that are `crossed` are taken of scaled
-    values: of raw ones they would almost repeat the columns themselves. A season is a part of the year counted from
-    `anchor`, so that `anchor` stands in the middle of its season and not at an edge; 0 or 1 `seasons`: none. A season
-    that was never learned adds nothing.
+    `columns` are numbers that are never null. Squares and products of the `crossed` ones use scaled values: those of
+    raw values would almost repeat the columns themselves. A season is a part of the year counted from `anchor`, which
+    is in the middle of its season and not at an edge; 0 or 1 `seasons`: none. A season without training rows adds
+    nothing.
     """
 
     columns: tuple[str, ...]
@@ -39,12 +39,12 @@ class Inputs:
 
     @property
     def plain(self) -> tuple[str, ...]:
-        """The columns that are taken as they are."""
+        """The columns that enter the vector unchanged."""
         return tuple(name for name in self.columns if name not in self.crossed)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """The places among the crossed columns whose product is taken, squares included."""
+        """The index pairs of crossed columns that are multiplied, squares included."""
         return list(itertools.combinations_with_replacement(range(len(self.crossed)), 2))
 
     @property
@@ -57,7 +57,7 @@ class Inputs:
 
         `known` are the moments of the crossed columns.
         """
-        at = {name: place for place, name in enumerate(self.columns)}
+        at = {name: index for index, name in enumerate(self.columns)}
         plain = values[:, [at[name] for name in self.plain]]
         scaled = (values[:, [at[name] for name in self.crossed]] - known.mean) / known.scale
         products = [scaled[:, left] * scaled[:, right] for left, right in self.pairs]

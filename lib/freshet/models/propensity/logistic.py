@@ -1,4 +1,4 @@
-"""Binary logistic regression on a column of vectors, read once: what MLlib's LogisticRegression fits, in less time."""
+"""Binary logistic regression on a column of vectors, read once: the same model as MLlib's, fitted in less time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ from freshet.numeric.collective import Peers, Work, over_partitions
 
 @dataclass(frozen=True)
 class LogisticParameters:
-    """As MLlib's LogisticRegression names and means them.
+    """Parameters with the names and meanings of MLlib's LogisticRegression.
 
-    `reg_param`: strength of the penalty. `elastic_net_param`: share of the absolute (lasso) in it. `standardization`:
-    the penalty is one of the coefficients of standardized columns, else of the columns as they are. `max_iter`: steps
-    at most. `tol`: a step that is expected to lower the objective by a smaller share of it is the last one.
+    `reg_param`: strength of the penalty. `elastic_net_param`: share of the absolute (lasso) part in it.
+    `standardization`: the penalty applies to the coefficients of standardized columns, else to those of the original
+    columns. `max_iter`: maximal number of steps. `tol`: a step that is expected to lower the objective by a smaller
+    share is the last one.
     """
 
     reg_param: float
@@ -52,22 +53,22 @@ def fit_logistic(
 
 
 def in_units(coefficients: Floats, intercept: float, known: Moments) -> tuple[Floats, float]:
-    """Coefficients and intercept for columns as they are, from those for standardized columns."""
+    """Coefficients and intercept for the original columns, from those for standardized columns."""
     slopes = coefficients / known.scale
     return slopes, intercept - float(slopes @ known.mean)
 
 
 def _fitted(params: LogisticParameters) -> Work:
     def work(batches: Iterator[pa.RecordBatch], peers: Peers) -> dict[str, Floats]:
-        gathered, said = GatheredRows(), []
+        gathered, kept = GatheredRows(), []
         for rows, labels, weights in _pieces(batches):
             gathered.add(rows, weights)
-            # Copied: a batch is one piece of memory, and lives for as long as any part of it.
-            said.append((labels.copy(), weights.copy()))
+            # Copied: a view would keep the memory of its whole batch alive.
+            kept.append((labels.copy(), weights.copy()))
         known = gathered.moments(peers)
         if not len(known.mean) or not np.isfinite(known.mean).all():
             return {"mean": known.mean, "coefficients": known.mean, "intercept": np.zeros(())}
-        cases = [Cases(rows, *spoken) for rows, spoken in zip(gathered.standardized(known), said, strict=True)]
+        cases = [Cases(rows, *rest) for rows, rest in zip(gathered.standardized(known), kept, strict=True)]
         fit = logistic_fit(cases, _penalty(params, known), peers, max_iter=params.max_iter, tol=params.tol)
         slopes, intercept = in_units(fit.coefficients, fit.intercept, known)
         return {"mean": known.mean, "coefficients": slopes, "intercept": np.array(intercept)}
@@ -83,7 +84,7 @@ def _pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[Floats, Floats,
 
 
 def _penalty(params: LogisticParameters, known: Moments) -> Penalty:
-    """For standardized columns: a coefficient of the column as it is is that of the standardized one over its scale."""
+    """The penalty on standardized columns: an original coefficient is the standardized one divided by the scale."""
     scale = np.ones_like(known.scale) if params.standardization else known.scale
     lasso = params.reg_param * params.elastic_net_param
     return Penalty(l2=(params.reg_param - lasso) / scale**2, l1=lasso / scale)

@@ -26,42 +26,42 @@ __all__ = ["Choice", "FittedPropensity", "PropensityParameters", "fit_propensity
 
 @parameters
 class PropensityParameters:
-    """What is learned, from how much, and the grid its settings are chosen from; `reg_params`, `elastic_net_params` and
+    """The target, the amount of training data, and the grid that is searched; `reg_params`, `elastic_net_params` and
     `max_iter` are those of MLlib's LogisticRegression."""
 
     horizon_days: int = Field(
-        ge=1, description="days the probability looks ahead; training cuts lie as far apart, or a little more"
+        ge=1, description="days ahead that the probability covers; training cuts are this far apart, or slightly more"
     )
     max_cuts: int = Field(
-        ge=1, description="newest cut dates learned at; 17 months hold every month once and some twice"
+        ge=1, description="newest cut dates to train on; 17 months contain every calendar month once and some twice"
     )
-    min_positives: int = Field(ge=1, description="buyers needed among all training rows; about 5 per feature")
+    min_positives: int = Field(ge=1, description="fewest buyers required in all training rows; about 5 per feature")
     folds: int = Field(
-        ge=1, description="newest training cuts at which the settings below are judged, each from earlier ones"
+        ge=1, description="newest training cuts on which the settings below are validated, each trained on earlier cuts"
     )
     reg_params: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         min_length=1, description="grid: strength of the penalty, as in MLlib"
     )
     elastic_net_params: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
-        min_length=1, description="grid: share of the absolute (lasso) in the penalty, 0 to 1"
+        min_length=1, description="grid: share of L1 (lasso) in the penalty, 0 to 1"
     )
     half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         min_length=1,
         description="grid: half-life of a training row's weight by the age of its cut; 0: all weigh the same",
     )
-    crossed_columns: tuple[str, ...] = Field(description="columns whose squares and products are learned too")
-    seasons: int = Field(ge=0, description="parts of the year with an effect of their own; 0: none")
-    max_iter: int = Field(ge=1, description="steps of the optimiser at most; Newton takes about six")
-    search_max_iter: int = Field(ge=1, description="the same while points of the grid are compared")
+    crossed_columns: tuple[str, ...] = Field(description="columns whose squares and products are features too")
+    seasons: int = Field(ge=0, description="parts of the year that each have an effect; 0: none")
+    max_iter: int = Field(ge=1, description="maximum iterations of the optimiser; Newton takes about six")
+    search_max_iter: int = Field(ge=1, description="the same while the grid is searched")
     champion_tolerance: float = Field(
         ge=0, description="log loss by which a challenger may be worse than the champion on the same shoppers"
     )
 
 
 class FittedPropensity(NamedTuple):
-    """The fitted pipeline (input: as_of, user_id and the feature columns), what was chosen, and why.
+    """The fitted pipeline (input: as_of, user_id and the feature columns), the chosen settings and their losses.
 
-    `log_losses` holds the mean log loss of each point of the grid over the folds; empty when nothing was judged.
+    `log_losses` holds the mean log loss of each point of the grid over the folds; empty when nothing was validated.
     `base_rate`: share of training rows that bought.
     """
 
@@ -74,13 +74,13 @@ class FittedPropensity(NamedTuple):
 def fit_propensity(
     train: DataFrame, columns: list[str], *, cuts: list[datetime], cut: datetime, params: PropensityParameters
 ) -> FittedPropensity:
-    """The model for shoppers as of `cut`, learned from `train` at the rising `cuts` before it.
+    """The model for shoppers as of `cut`, trained on `train` at the rising `cuts` before it.
 
     `train` has as_of (one of `cuts`), user_id, label (0 or 1) and `columns` (numbers, never null; logarithms of
-    amounts and times serve best, as all is linear from there). Its settings are the point of the grid with the lowest
-    mean log loss at later cuts when fitted at earlier ones; the first point when there are too few cuts to judge.
-    The rows are read once: the tasks that hold them fit every point of the grid at every fold. Same input, same model
-    up to rounding. Raises DataTooSmallError below `min_positives` or when one label is missing.
+    amounts and times work best, as the model is linear in them). Its settings are the point of the grid with the
+    lowest mean log loss at later cuts when fitted at earlier ones; the first point if there are too few cuts.
+    The rows are read once: the tasks that hold them fit every point of the grid at every fold. The same input gives
+    the same model up to rounding. Raises DataTooSmallError below `min_positives` or if one label is missing.
     """
     grid = tuple(
         Choice(*point)
@@ -118,7 +118,7 @@ def fit_propensity(
 def scored(model: PipelineModel, features: DataFrame, *kept: str) -> DataFrame:
     """(as_of, user_id, purchase_probability 0..1, kept columns) for every row of `features`.
 
-    `features` has as_of, user_id, the feature columns and what is to be kept.
+    `features` has as_of, user_id, the feature columns and the columns to keep.
     """
     probability = vector_to_array(F.col("probability"))[1]
     return model.transform(features).select("as_of", "user_id", probability.alias("purchase_probability"), *kept)

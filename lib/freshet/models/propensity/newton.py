@@ -1,6 +1,6 @@
 """Logistic regression by Newton's method over all tasks of a stage: few passes, each of which sums d x d numbers.
 
-Minimised is, as in MLlib, sum_i w_i log(1 + exp(-s_i (x_i b + c))) / sum_i w_i + sum_j l2_j b_j^2 / 2 +
+It minimises, as MLlib does, sum_i w_i log(1 + exp(-s_i (x_i b + c))) / sum_i w_i + sum_j l2_j b_j^2 / 2 +
 sum_j l1_j |b_j|, s_i = 1 for label 1 and -1 for label 0. Each step minimises the second-order expansion of the loss
 plus the penalty itself: by solving where l1 is 0, else by coordinate descent (proximal Newton; Friedman, Hastie and
 Tibshirani 2010; Lee, Sun and Saunders 2014). The rows are standardized and float32; sums over them are float64.
@@ -16,23 +16,23 @@ from freshet.numeric.collective import Peers
 _SWEEPS = 1000
 _SWEEP_TOLERANCE = 1e-10
 _ENOUGH = 1e-4
-"""Share of the expected gain that a step must bring (Armijo)."""
+"""Share of the expected gain that a step must reach (Armijo)."""
 
 _SHORTEST = 2.0**-20
 
 _MANY_ROWS, _STRIDE = 100_000, 8
-"""From so many rows on, the first steps go over every eighth: what they find is about as near to the minimum of all
-as chance lets it be, and Newton's method needs one or two passes over all rows from there."""
+"""With at least this many rows the first steps use every eighth row. Their minimum is as near to that of all rows as
+sampling error allows, and from there Newton's method needs one or two passes over all rows."""
 
 _FIRST_STEPS, _FIRST_TOLERANCE = 8, 1e-5
 
 _QUADRATIC = 0.01
-"""A step that is expected to gain so small a share of what the step before it was is one of those whose gains fall
-quadratically: the share of the next is about the square of this one's (near the minimum the error of a step goes with
-the square of the error before, and the gain with the square of the error)."""
+"""A step whose expected gain is so small a share of the gain of the step before is in the phase of quadratic
+convergence: the share of the next step is about the square of its own (near the minimum the error of a step is
+proportional to the square of the error before, and the gain to the square of the error)."""
 
 _MARGIN = 10.0
-"""On a gain that is foreseen so: of six fits what came was one to three times that."""
+"""Safety factor of a gain that is predicted in this way: in six fits the real gain was one to three times that."""
 
 
 class Cases(NamedTuple):
@@ -44,7 +44,7 @@ class Cases(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """Per standardized coefficient: factor of half its square, and of its absolute value."""
+    """Per standardized coefficient: the factor of half its square, and that of its absolute value."""
 
     l2: Floats
     l1: Floats
@@ -55,7 +55,7 @@ class Penalty(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Coefficients of standardized columns, intercept, passes over the rows, and whether the steps came to rest."""
+    """Coefficients of standardized columns, intercept, passes over the rows, and whether the steps converged."""
 
     coefficients: Floats
     intercept: float
@@ -72,11 +72,11 @@ class _Expansion(NamedTuple):
 
 
 def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter: int, tol: float) -> Fit:
-    """The minimum; at rest when the step after the next is sure to lower the objective by less than `tol` of it.
+    """The minimum; converged when the step after the next will lower the objective by less than `tol` of it.
 
-    `cases` are this task's; some task must have one. At most `max_iter` steps over all rows; where there are many, a
-    few steps over a part of them come first, which count as a share of a pass. Where all labels are alike the
-    coefficients are 0 and the intercept is infinite, as in MLlib.
+    `cases` are those of this task; at least one task must have one. There are at most `max_iter` steps over all rows.
+    With many rows a few steps over a part of them come first, which count as a share of a pass. If all labels are
+    equal, the coefficients are 0 and the intercept is infinite, as in MLlib.
     """
     some = [_every(case, _STRIDE) for case in cases]
     weight, positive, rows, some_weight = peers.sum(
@@ -93,7 +93,7 @@ def logistic_fit(cases: list[Cases], penalty: Penalty, peers: Peers, *, max_iter
         return _descent(cases, nothing_known, weight, penalty, peers, max_iter=max_iter, tol=tol)
     first = _descent(some, nothing_known, some_weight, penalty, peers, max_iter=_FIRST_STEPS, tol=_FIRST_TOLERANCE)
     start = np.append(first.coefficients, first.intercept)
-    # The classes of a part may be separable where the whole cannot: its minimum is then far from that of all.
+    # The classes of a part may be separable although those of all rows are not: its minimum is then far from theirs.
     entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
     there = _expanded(cases, start, weight, peers)
     is_nearer = there.loss + penalty.at(start[:-1]) < entropy
@@ -122,7 +122,7 @@ def _descent(
         if expected < _QUADRATIC * before:
             foreseen = _MARGIN * expected * (expected / before) ** 2
         if not foreseen > tol * objective:
-            # After this step there is nothing left worth a pass.
+            # After this step the remaining gain is not worth a pass.
             point = point + step if np.isfinite(expected) else point
             return Fit(point[:-1], float(point[-1]), passes, True)
         slope, length = here.gradient @ step + change, 1.0
@@ -133,7 +133,7 @@ def _descent(
                 break
             length /= 2
         if reached > objective:
-            # Rounding hides what is left to gain.
+            # The remaining gain is below the rounding error.
             return Fit(point[:-1], float(point[-1]), passes, True)
         point, here, objective = point + length * step, there, reached
         before = expected if length == 1.0 else 0.0
@@ -168,7 +168,7 @@ def _step(here: _Expansion, point: Floats, penalty: Penalty) -> Floats:
     """To the minimum of the expansion with the penalty."""
     l2, l1 = np.append(penalty.l2, 0.0), np.append(penalty.l1, 0.0)
     curved = here.hessian + np.diag(l2)
-    # Columns that say nothing, or the same as others: a hair of curvature keeps the step finite.
+    # For constant or collinear columns: a tiny curvature keeps the step finite.
     curved[np.diag_indices_from(curved)] += 1e-12 * max(1.0, float(curved.diagonal().max()))
     if not l1.any():
         return np.asarray(np.linalg.solve(curved, -(here.gradient + l2 * point)), dtype=np.float64)
@@ -182,8 +182,8 @@ def _descended(curved: Floats, gradient: Floats, point: Floats, l1: Floats) -> F
         largest = 0.0
         for j in range(len(point)):
             old = point[j] + step[j]
-            wished = old - slope[j] / curved[j, j]
-            new = np.sign(wished) * max(abs(wished) - l1[j] / curved[j, j], 0.0)
+            unpenalised = old - slope[j] / curved[j, j]
+            new = np.sign(unpenalised) * max(abs(unpenalised) - l1[j] / curved[j, j], 0.0)
             if new != old:
                 slope += curved[:, j] * (new - old)
                 step[j] = new - point[j]

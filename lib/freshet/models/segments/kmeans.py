@@ -1,4 +1,4 @@
-"""KMeans on a column of vectors, read once: the cost of MLlib's KMeans or less, in a fraction of its time."""
+"""KMeans on a column of vectors, read once: reaches the cost of MLlib's KMeans or less in a fraction of its time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ class KMeansParameters:
 def fit_kmeans(rows: DataFrame, *, features: str, prediction: str, params: KMeansParameters) -> KMeansModel:
     """The model of the vectors in column `features`, of one length; its clusters go to column `prediction`.
 
-    Fewer than `k` centres where fewer vectors differ. Every partition must fit the memory of a task. Raises
-    DataTooSmallError without rows, InputError for NaN or infinite values. Runs Spark jobs.
+    Gives fewer than `k` centres if there are fewer distinct vectors. Every partition must fit the memory of a task.
+    Raises DataTooSmallError without rows, InputError for NaN or infinite values. Runs Spark jobs.
     """
     found = over_partitions(rows.select(features), _fitted(params))
     if not found or not len(found["mean"]):
@@ -52,7 +52,7 @@ def _fitted(params: KMeansParameters) -> Work:
         known = moments((block for rows in raw for block in alike(rows)), columns, peers)
         if not columns or not np.isfinite(known.mean).all():
             return {"mean": known.mean}
-        # Only moved: distances keep their meaning.
+        # Only shifted, not scaled: distances keep their meaning.
         centred = Moments(known.mean, np.zeros(columns), known.weight)
         blocks = []
         while raw:

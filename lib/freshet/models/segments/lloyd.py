@@ -1,6 +1,6 @@
 """KMeans over all tasks of a stage: Lloyd's iterations by blocked products, from centres found on a sample.
 
-Rows are float32; they should lie about 0 (standardized, or less their mean), or products lose the small distances.
+Rows are float32 and should be centred (standardized, or minus their mean); otherwise products lose small distances.
 Sums over rows are float64.
 """
 
@@ -16,11 +16,11 @@ from freshet.numeric.collective import Alone, Peers
 
 _HASH = np.uint32(0x9E3779B1)
 _LEAST_MOVE = 1e-4
-"""Centres that move less than this are at rest; as in MLlib."""
+"""Centres that move less than this have converged; as in MLlib."""
 
 
 class Clusters(NamedTuple):
-    """Centres (k x columns), the sum of squared distances to the nearest one, and the passes it took.
+    """Centres (k x columns), the sum of squared distances to the nearest one, and the number of passes.
 
     The cost is the one at the start of the last pass, as in MLlib; infinite when there was none.
     """
@@ -31,16 +31,16 @@ class Clusters(NamedTuple):
 
 
 def nearest(rows: Halves, centres: Halves) -> tuple[NDArray[np.intp], Halves]:
-    """The number of the nearest centre, and its squared distance less the squared length of the row."""
+    """The number of the nearest centre, and its squared distance minus the squared length of the row."""
     scores = rows @ (centres.T * np.float32(-2)) + np.einsum("kd,kd->k", centres, centres)
     labels = scores.argmin(axis=1)
     return labels, scores[np.arange(len(rows)), labels]
 
 
 def lloyd(blocks: Sequence[Halves], start: Floats, peers: Peers, *, max_iter: int) -> Clusters:
-    """Lloyd's iterations from centres `start`, until they rest or `max_iter` is reached.
+    """Lloyd's iterations from centres `start`, until they converge or `max_iter` is reached.
 
-    A centre that no row is nearest to stays where it is. Blocks of some 10,000 rows are quickest, empty ones are fine.
+    A centre that is nearest to no row does not move. Blocks of some 10,000 rows are fastest; they may be empty.
     """
     centres, cost, passes = start, np.inf, 0
     lengths = float(peers.sum(np.array([sum(np.einsum("nd,nd->", b, b, dtype=np.float64) for b in blocks)]))[0])
@@ -58,14 +58,14 @@ def lloyd(blocks: Sequence[Halves], start: Floats, peers: Peers, *, max_iter: in
 
 
 def _assigned(blocks: Sequence[Halves], centres: Halves) -> tuple[Floats, float]:
-    """Per centre the sum of its rows and, last, their number; and the sum of `nearest`'s distances."""
+    """Per centre the sum of its rows and, last, their number; and the sum of the distances from `nearest`."""
     k, columns = centres.shape
     sums, below = np.zeros((k, columns + 1)), 0.0
     for rows in filter(len, blocks):
         near = [nearest(piece, centres) for piece in cut(rows)]
         labels = np.concatenate([found for found, _ in near])
         below += sum(float(distances.sum(dtype=np.float64)) for _, distances in near)
-        # A sparse product adds row by row: a tenth of the time of a dense product with the memberships.
+        # A sparse product adds row by row, in a tenth of the time of a dense product with the memberships.
         members = csr_matrix((np.ones(len(rows), np.float32), labels, np.arange(len(rows) + 1)), (len(rows), k))
         sums[:, :-1] += members.T @ rows
         sums[:, -1] += np.bincount(labels, minlength=k)
@@ -73,7 +73,7 @@ def _assigned(blocks: Sequence[Halves], centres: Halves) -> tuple[Floats, float]
 
 
 def sample(blocks: Sequence[Halves], columns: int, peers: Peers, *, at_most: int) -> Halves:
-    """About `at_most` rows of all tasks, all where there are fewer; the same whatever the partitions and their order.
+    """About `at_most` rows of all tasks, all if there are fewer; the result does not depend on partitions or order.
 
     Rows are chosen by a hash of their content and ordered by it.
     """
@@ -99,8 +99,8 @@ def _hashes(rows: Halves) -> NDArray[np.uint32]:
 def seeded(known: Halves, k: int, peers: Peers, *, seed: int, starts: int, steps: int) -> Floats:
     """At most k centres from a sample that all tasks have: the best of `starts` seedings after `steps` of Lloyd.
 
-    The tasks share the starts among them; the result does not depend on their number. Fewer centres where fewer
-    rows differ.
+    The tasks divide the starts among themselves; the result does not depend on their number. There are fewer centres
+    if there are fewer distinct rows.
     """
     columns = known.shape[1]
     found = np.zeros((starts, k, columns + 1))
@@ -117,12 +117,12 @@ def seeded(known: Halves, k: int, peers: Peers, *, seed: int, starts: int, steps
 
 
 def initial_centres(rows: Halves, k: int, *, seed: int, starts: int, steps: int) -> Floats:
-    """`seeded` of rows that this process has, all of them."""
+    """`seeded` for rows that are all in this process."""
     return seeded(rows, k, Alone(), seed=seed, starts=starts, steps=steps)
 
 
 def _plus_plus(rows: Halves, k: int, random: np.random.Generator) -> Floats:
-    """Greedy k-means++ (Arthur and Vassilvitskii 2007): of a few draws by squared distance the one that helps most."""
+    """Greedy k-means++ (Arthur and Vassilvitskii 2007): the best of a few draws by squared distance."""
     draws = 2 + int(np.log(k))
     lengths = np.einsum("nd,nd->n", rows, rows)
     chosen = [int(random.integers(len(rows)))]
@@ -142,6 +142,6 @@ def _plus_plus(rows: Halves, k: int, random: np.random.Generator) -> Floats:
 def _apart(rows: Halves, lengths: Halves, chosen: Sequence[int] | NDArray[np.intp]) -> Halves:
     """Squared distance of every row from each chosen one, a row of the result for each; exactly 0 to its equals."""
     made = lengths - 2 * (rows[chosen] @ rows.T) + lengths[chosen][:, None]
-    # What is within rounding of the lengths is no distance.
+    # A distance within the rounding error of the lengths is 0.
     made[made <= 1e-6 * (lengths + lengths[chosen][:, None])] = 0.0
     return made

@@ -1,4 +1,4 @@
-"""Customer segments: KMeans on scaled features, with numbers and names that do not depend on KMeans' own order."""
+"""Customer segments: KMeans on scaled features, with numbers and names that do not depend on KMeans' order."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,22 +26,24 @@ _BUCKETS = 1_000_000
 
 @parameters
 class SegmentParameters:
-    """How many segments may be made and how they are judged."""
+    """The range of the number of segments, and how it is chosen."""
 
     least_segments: int = Field(
-        ge=2, description="fewest segments tried; two only part buyers who come often from the rest"
+        ge=2, description="fewest segments tried; two would only separate frequent buyers from the rest"
     )
     most_segments: int = Field(ge=2, description="most segments tried; there are names for eight")
-    min_shoppers: int = Field(ge=1, description="shoppers needed")
-    sample_shoppers: int = Field(ge=1, description="shoppers that judge a number of segments, chosen by hash")
+    min_shoppers: int = Field(ge=1, description="fewest shoppers required")
+    sample_shoppers: int = Field(
+        ge=1, description="shoppers in the sample that scores a number of segments, chosen by hash"
+    )
     min_share: float = Field(
         ge=0,
         le=1,
-        description="of shoppers in the smallest segment: fewer are outliers; a number without such is preferred",
+        description="share of shoppers below which a segment is seen as outliers; numbers without such are preferred",
     )
-    min_silhouette: float = Field(ge=-1, le=1, description="-1 to 1; segments worse than that are refused")
-    seed: int = Field(description="starting centres")
-    max_iter: int = Field(ge=1, description="steps of KMeans at most")
+    min_silhouette: float = Field(ge=-1, le=1, description="-1 to 1; segments with a lower silhouette are refused")
+    seed: int = Field(description="random seed of the initial centres")
+    max_iter: int = Field(ge=1, description="maximum iterations of KMeans")
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -65,14 +67,13 @@ class FittedSegments(NamedTuple):
 def fit_segments(
     features: DataFrame, columns: Sequence[str], *, roles: SegmentRoles, params: SegmentParameters
 ) -> FittedSegments:
-    """Segments of shoppers that are alike in `columns` (numbers, never null, on a scale on which distances mean much).
+    """Segments of shoppers with similar `columns` (numbers, never null, on scales on which distances are meaningful).
 
     `features` has a row per user_id, with `columns` and those of `roles`. The number of segments is the one with the
     highest mean silhouette (Rousseeuw 1987, squared Euclidean) on a sample, among those without a segment of less than
-    `min_share` of the shoppers. Segments are numbered from 0 by falling
-    value and named by `segment_names.named`. The rows are read once: the tasks that hold them find and judge every
-    number of segments. Raises DataTooSmallError with fewer shoppers than `min_shoppers`, or fewer different ones than
-    the least number of segments.
+    `min_share` of the shoppers. Segments are numbered from 0 by falling value and named by `names.named`. The rows are
+    read once: the tasks that hold them find and evaluate every number of segments. Raises DataTooSmallError with fewer
+    shoppers than `min_shoppers`, or fewer distinct ones than the least number of segments.
     """
     search = SegmentSearch(
         columns=len(columns),
@@ -87,8 +88,8 @@ def fit_segments(
     )
     names = (*columns, *roles.columns)
     numbers = [F.col(name).cast("double").alias(f"_{number}") for number, name in enumerate(names)]
-    place = (F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) / _BUCKETS).alias("_place")
-    found = over_partitions(features.select(place, *numbers), partial(searched_segments, search))
+    sampling = (F.pmod(F.xxhash64("user_id"), F.lit(_BUCKETS)) / _BUCKETS).alias("_sampling")
+    found = over_partitions(features.select(sampling, *numbers), partial(searched_segments, search))
     shoppers = int(found.get("shoppers", 0))
     if shoppers < params.min_shoppers:
         raise DataTooSmallError(f"{shoppers} shoppers are too few for segments", expected=f"{params.min_shoppers}")
@@ -96,8 +97,8 @@ def fit_segments(
     if not len(found["tried"]):
         raise DataTooSmallError("shoppers are too much alike for segments")
     silhouettes = dict(zip(found["tried"].astype(int).tolist(), found["silhouettes"].tolist(), strict=True))
-    stands = [dict(zip(roles.columns, stand, strict=True)) for stand in found["stands"].tolist()]
-    stages = [*_inputs(columns, *found["scaling"].tolist()), _clusters(features, found), _labels(stands, roles)]
+    positions = [dict(zip(roles.columns, means, strict=True)) for means in found["positions"].tolist()]
+    stages = [*_inputs(columns, *found["scaling"].tolist()), _clusters(features, found), _labels(positions, roles)]
     return FittedSegments(PipelineModel(stages), silhouettes, int(found["chosen"]), shoppers)
 
 
@@ -109,8 +110,8 @@ def segments_of(model: PipelineModel, features: DataFrame) -> DataFrame:
 def profiles(segments: DataFrame, features: DataFrame, columns: Sequence[str]) -> DataFrame:
     """(segment_id, segment_name, size, means of `columns`): a row per segment with shoppers.
 
-    `segments` as from `segments_of`; `features` has as_of, user_id and `columns` in their own units, whose nulls do not
-    count in a mean; a mean of nothing but nulls is null.
+    `segments` as from `segments_of`; `features` has as_of, user_id and `columns` in their original units. Nulls do not
+    count in a mean; the mean of only nulls is null.
     """
     joined = segments.join(features.select("as_of", "user_id", *columns), on=["as_of", "user_id"], how="inner")
     means = [F.avg(name).alias(name) for name in columns]
@@ -140,10 +141,10 @@ def _clusters(features: DataFrame, found: dict[str, Floats]) -> KMeansModel:
     )
 
 
-def _labels(stands: list[dict[str, float]], roles: SegmentRoles) -> SQLTransformer:
+def _labels(positions: list[dict[str, float]], roles: SegmentRoles) -> SQLTransformer:
     """The stage that turns KMeans' cluster into segment_id and segment_name, saved with the model."""
-    numbers = " ".join(f"WHEN {cluster} THEN {n}" for n, cluster in enumerate(value_order(stands, roles)))
-    texts = " ".join(f"WHEN {cluster} THEN '{name}'" for cluster, name in enumerate(named(stands, roles)))
+    numbers = " ".join(f"WHEN {cluster} THEN {n}" for n, cluster in enumerate(value_order(positions, roles)))
+    texts = " ".join(f"WHEN {cluster} THEN '{name}'" for cluster, name in enumerate(named(positions, roles)))
     return SQLTransformer(
         statement=f"SELECT *, CASE {CLUSTER} {numbers} END AS segment_id, CASE {CLUSTER} {texts} END AS segment_name "
         "FROM __THIS__"

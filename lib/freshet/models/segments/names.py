@@ -1,4 +1,4 @@
-"""Names of segments, from where each stands in the whole population."""
+"""Names of segments, from the position of each within the whole population."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-Stand = Mapping[str, float]
+Position = Mapping[str, float]
 """Mean of each feature column over a segment, in standard deviations from the mean of all shoppers."""
 
 
 @dataclass(frozen=True)
 class SegmentRoles:
-    """Which feature column measures what; each rises with what it is named for.
+    """The feature column of each role; its values rise with the property that the role is named for.
 
     `silence`: time since the shopper last came; `frequency`: how often; `value`: money spent, None without prices;
-    `tenure`: time since the first visit, None where everybody has the same.
+    `tenure`: time since the first visit, None if all shoppers have the same.
     """
 
     silence: str
@@ -30,42 +30,42 @@ class SegmentRoles:
 
 
 _PROFILES: dict[str, tuple[float, float, float, float]] = {
-    # silence, frequency, value, tenure: where the middle of such a segment stands, in standard deviations
+    # silence, frequency, value, tenure: the mean of such a segment, in standard deviations
     "loyal": (-1.0, 1.3, 1.3, 0.6),  # comes often and lately, spends much
-    "regular": (-0.6, 0.4, 0.4, 0.4),  # somewhat more and later than the average shopper
+    "regular": (-0.6, 0.4, 0.4, 0.4),  # somewhat more often and more recently than the average shopper
     "big spenders": (0.1, -0.3, 1.2, 0.0),  # few visits, much money
     "new": (-1.0, -0.5, -0.5, -1.4),  # came first a short time ago
     "occasional": (-0.2, -0.6, -0.6, 0.5),  # comes now and then, known for long
-    "lapsing": (0.7, 0.4, 0.4, 0.6),  # used to come often, silent of late
+    "lapsing": (0.7, 0.4, 0.4, 0.6),  # used to come often, not seen lately
     "one-time": (0.5, -1.0, -0.9, -0.5),  # hardly more than one visit, some time ago
-    "lost": (1.2, -0.8, -0.7, 0.6),  # silent for long, was never close
+    "lost": (1.2, -0.8, -0.7, 0.6),  # not seen for long, never came often
 }
 
 
-def named(segments: Sequence[Stand], roles: SegmentRoles) -> list[str]:
-    """A name for each segment, all different: the assignment of profiles that lies closest to them in all.
+def named(segments: Sequence[Position], roles: SegmentRoles) -> list[str]:
+    """A distinct name for each segment: the assignment of profiles with the smallest total distance.
 
-    Closeness is the sum of squared distances over the roles that exist. It depends on where the segments stand alone,
-    not on their order. More segments than profiles: those left over are named after the nearest one, with a number
-    by falling closeness ("lost 2").
+    The distance is the sum of squared differences over the roles that exist. The names depend on the positions of the
+    segments alone, not on their order. If there are more segments than profiles, the remaining ones are named after
+    the nearest profile, with a number by rising distance ("lost 2").
     """
     all_roles = (roles.silence, roles.frequency, roles.value, roles.tenure)
-    used = [place for place, column in enumerate(all_roles) if column is not None]
-    stands = np.array([[segment[column] for column in roles.columns] for segment in segments])
+    used = [index for index, column in enumerate(all_roles) if column is not None]
+    positions = np.array([[segment[column] for column in roles.columns] for segment in segments])
     names = list(_PROFILES)
     profiles = np.array([_PROFILES[name] for name in names])[:, used]
-    distances = ((stands[:, None, :] - profiles[None, :, :]) ** 2).sum(axis=2)
-    result = {int(place): names[profile] for place, profile in zip(*linear_sum_assignment(distances), strict=True)}
-    left = [place for place in range(len(segments)) if place not in result]
-    for place in sorted(left, key=lambda place: (float(distances[place].min()), *stands[place])):
-        nearest = names[int(distances[place].argmin())]
-        taken = set(result.values())
-        number = next(number for number in range(2, len(segments) + 2) if f"{nearest} {number}" not in taken)
-        result[place] = f"{nearest} {number}"
-    return [result[place] for place in range(len(segments))]
+    distances = ((positions[:, None, :] - profiles[None, :, :]) ** 2).sum(axis=2)
+    result = {int(index): names[profile] for index, profile in zip(*linear_sum_assignment(distances), strict=True)}
+    unnamed = [index for index in range(len(segments)) if index not in result]
+    for index in sorted(unnamed, key=lambda index: (float(distances[index].min()), *positions[index])):
+        nearest = names[int(distances[index].argmin())]
+        used_names = set(result.values())
+        number = next(number for number in range(2, len(segments) + 2) if f"{nearest} {number}" not in used_names)
+        result[index] = f"{nearest} {number}"
+    return [result[index] for index in range(len(segments))]
 
 
-def value_order(segments: Sequence[Stand], roles: SegmentRoles) -> list[int]:
-    """The segments by falling value (frequency without prices); of equals the one that came last first."""
+def value_order(segments: Sequence[Position], roles: SegmentRoles) -> list[int]:
+    """The segments by falling value (by frequency without prices); of equal ones the most recently seen first."""
     worth = roles.value or roles.frequency
     return sorted(range(len(segments)), key=lambda n: (-segments[n][worth], segments[n][roles.silence]))

@@ -1,4 +1,4 @@
-"""The search for segments, as the work of the tasks that hold the shoppers."""
+"""The search for segments, which runs in the tasks that hold the shoppers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from freshet.numeric.blocks import Floats, Halves, alike, moments, standardized
 from freshet.numeric.collective import Peers
 
 _STARTS, _STEPS, _SAMPLE_ROWS = 4, 20, 10_000
-"""Seedings tried for each number of segments, each for so many iterations, on a sample of so many shoppers."""
+"""Seedings for each number of segments, iterations of each, and shoppers of the sample."""
 
 
 @dataclass(frozen=True)
 class SegmentSearch:
-    """Numbers of segments to try, on rows of `columns` columns that say who is alike and `roles` that say who it is.
+    """Numbers of segments to try, on rows with `columns` columns to cluster by and `roles` columns to name by.
 
     The rest is as in SegmentParameters.
     """
@@ -34,7 +34,7 @@ class SegmentSearch:
 
 
 class _Groups(NamedTuple):
-    """Clusters of a number of segments: centres, of standardized columns, how well they part the sample, their size."""
+    """Clusters for one number of segments: standardized centres, silhouette on the sample, smallest size."""
 
     centres: Floats
     silhouette: float
@@ -44,17 +44,17 @@ class _Groups(NamedTuple):
 
 
 def searched_segments(search: SegmentSearch, batches: Iterator[pa.RecordBatch], peers: Peers) -> dict[str, Floats]:
-    """The work of one task on its rows (place 0 to 1 by a hash of the shopper, the columns, the columns of roles).
+    """The work of one task on its rows (0 to 1 by a hash of the shopper, the columns, the columns of roles).
 
     Returns shoppers (their number), tried (numbers of segments), silhouettes (of each), mean and deviation of the
     columns, chosen (the number with the highest silhouette, of equals the smaller, among those whose smallest segment
-    holds `min_share` of the shoppers; among all where there are none), and of the chosen number the centres in standard
-    deviations, outcome (cost, passes) and stands (mean of each role's column over each cluster, in deviations from the
-    mean of all). `tried` is empty when there are fewer than `min_shoppers`, or fewer different ones than
+    holds `min_share` of the shoppers; among all if there are none), and for the chosen number the centres in standard
+    deviations, outcome (cost, passes) and positions (mean of each role's column over each cluster, in deviations from
+    the mean of all). `tried` is empty when there are fewer than `min_shoppers`, or fewer distinct ones than
     `least_segments`; the rest is then missing.
     """
-    place, values, roles = _read(search, batches)
-    shoppers = float(peers.sum(np.array([float(len(place))]))[0])
+    sampling, values, roles = _read(search, batches)
+    shoppers = float(peers.sum(np.array([float(len(sampling))]))[0])
     counted = {"shoppers": np.array(shoppers), "tried": np.zeros(0)}
     if shoppers < search.min_shoppers or not shoppers:
         return counted
@@ -62,13 +62,13 @@ def searched_segments(search: SegmentSearch, batches: Iterator[pa.RecordBatch], 
     if not np.isfinite(known.mean).all():
         return {**counted, "scaling": np.stack([known.mean, known.scale])}
     rows = standardized(values, known)
-    judges = rows[place < search.sample_shoppers / shoppers]
-    found = _tried(search, rows, judges, peers)
+    sampled = rows[sampling < search.sample_shoppers / shoppers]
+    found = _tried(search, rows, sampled, peers)
     if not found:
         return counted
-    # A handful of outliers is far from all others, but nobody to write to.
-    of_use = {k: groups for k, groups in found.items() if groups.smallest >= search.min_share * shoppers}
-    best = max(of_use or found, key=lambda k: (found[k].silhouette, -k))
+    # A handful of outliers is far from all others, but too small a group to address.
+    large_enough = {k: groups for k, groups in found.items() if groups.smallest >= search.min_share * shoppers}
+    best = max(large_enough or found, key=lambda k: (found[k].silhouette, -k))
     chosen = found[best]
     return {
         "shoppers": np.array(shoppers),
@@ -78,12 +78,12 @@ def searched_segments(search: SegmentSearch, batches: Iterator[pa.RecordBatch], 
         "scaling": np.stack([known.mean, known.scale]),
         "centres": chosen.centres,
         "outcome": np.array([chosen.cost, float(chosen.passes)]),
-        "stands": _stands(rows, roles, chosen.centres, peers),
+        "positions": _positions(rows, roles, chosen.centres, peers),
     }
 
 
 def _tried(search: SegmentSearch, rows: Halves, judges: Halves, peers: Peers) -> dict[int, _Groups]:
-    """The clusters of every number of segments for which there are enough different shoppers, by number."""
+    """The clusters of every number of segments for which there are enough distinct shoppers, by number."""
     known = sample([rows], search.columns, peers, at_most=_SAMPLE_ROWS)
     different = len(np.unique(known, axis=0))
     found = {}
@@ -104,11 +104,11 @@ def _members(rows: Halves, centres: Floats) -> Floats:
 
 
 def _silhouette(judges: Halves, centres: Floats, peers: Peers) -> float:
-    """The mean silhouette of the judges by squared Euclidean distance; -1 where they lie in one cluster.
+    """The mean silhouette of the sample by squared Euclidean distance; -1 if all its rows are in one cluster.
 
-    The mean squared distance of a row x to a cluster follows from the cluster's number, sum and sum of squares:
-    |x|^2 + squares / number - 2 x * sum / number (as in MLlib's ClusteringEvaluator). To its own cluster the row
-    itself does not count; alone in its cluster a row has silhouette 0.
+    The mean squared distance of a row x to a cluster follows from the cluster's count, sum and sum of squares:
+    |x|^2 + squares / count - 2 x * sum / count (as in MLlib's ClusteringEvaluator). The distance to its own cluster
+    excludes the row itself; a row that is alone in its cluster has silhouette 0.
     """
     rows, members = judges.astype(np.float64), _members(judges, centres)
     lengths = (rows**2).sum(axis=1)
@@ -116,8 +116,8 @@ def _silhouette(judges: Halves, centres: Floats, peers: Peers) -> float:
     number, squares, sums = totals[:, 0], totals[:, 1], totals[:, 2:]
     if (number > 0).sum() < 2:
         return -1.0
-    held = np.maximum(number, 1.0)
-    apart = lengths[:, None] + squares / held - 2 * rows @ (sums / held[:, None]).T
+    divisor = np.maximum(number, 1.0)
+    apart = lengths[:, None] + squares / divisor - 2 * rows @ (sums / divisor[:, None]).T
     own_number = members @ number
     own = (apart * members).sum(axis=1) * own_number / np.maximum(own_number - 1, 1.0)
     other = np.where((members > 0) | (number == 0), np.inf, apart).min(axis=1)
@@ -127,17 +127,17 @@ def _silhouette(judges: Halves, centres: Floats, peers: Peers) -> float:
     return float(summed / judged)
 
 
-def _stands(rows: Halves, roles: Floats, centres: Floats, peers: Peers) -> Floats:
-    """(clusters x roles): where the mean of each cluster stands among all, in deviations; 0 for a cluster of nobody."""
+def _positions(rows: Halves, roles: Floats, centres: Floats, peers: Peers) -> Floats:
+    """(clusters x roles): the mean of each cluster, in deviations from the mean of all; 0 for an empty cluster."""
     members = _members(rows, centres)
-    everybody = moments(alike(roles), roles.shape[1], peers)
-    scaled = (roles - everybody.mean) / everybody.scale
+    overall = moments(alike(roles), roles.shape[1], peers)
+    scaled = (roles - overall.mean) / overall.scale
     totals = peers.sum(np.column_stack([members.sum(axis=0), members.T @ scaled]))
     return totals[:, 1:] / np.maximum(totals[:, :1], 1.0)
 
 
 def _read(search: SegmentSearch, batches: Iterator[pa.RecordBatch]) -> tuple[Floats, Floats, Floats]:
-    """Places, values of the columns and of the roles' columns; no rows make arrays without rows."""
+    """Sampling values, columns and columns of the roles; without rows the arrays have none."""
     parts = [np.column_stack([column.to_numpy() for column in batch.columns]) for batch in batches]
     rows = np.concatenate([np.zeros((0, 1 + search.columns + search.roles)), *parts])
     return rows[:, 0], rows[:, 1 : 1 + search.columns], rows[:, 1 + search.columns :]

@@ -1,9 +1,9 @@
 """Tasks of one stage that hold their rows in memory and add up arrays over all of them, pass after pass.
 
-What an iterative fit needs: rows are read once, every pass costs a round trip of a few kilobytes instead of a Spark
-job. Spark's own exchange between the tasks of a barrier stage (`BarrierTaskContext.allGather`) looks for its answer
-once a second, which is longer than a whole fit takes; here the tasks talk to the driver by sockets, in about a
-millisecond.
+Iterative fits need this: rows are read once, and every pass costs a round trip of a few kilobytes instead of a Spark
+job. Spark's own exchange between the tasks of a barrier stage (`BarrierTaskContext.allGather`) polls for its answer
+once a second, which is longer than a whole fit takes. Here the tasks use sockets to the driver, with a round trip of
+about a millisecond.
 """
 
 from freshet.numeric.collective.peers import Alone, Peers

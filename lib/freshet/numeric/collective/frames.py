@@ -9,14 +9,14 @@ _HEADER = struct.Struct("<cQ")
 
 
 def send(connection: socket.socket, kind: bytes, payload: bytes) -> None:
-    """Sends one message in one piece: in two, each would wait for the other end's acknowledgement of the first."""
+    """Sends one message in one piece: sent as two, the second would wait for the acknowledgement of the first."""
     connection.sendall(_HEADER.pack(kind, len(payload)) + payload)
 
 
 def receive(connection: socket.socket, *, most: int | None = None) -> tuple[bytes, bytes]:
     """Kind and payload of the next message.
 
-    Raises ConnectionError when the other end is gone, or announces more than `most` bytes.
+    Raises ConnectionError when the other end has closed, or announces more than `most` bytes.
     """
     kind, length = _HEADER.unpack(_exactly(connection, _HEADER.size))
     if most is not None and length > most:
@@ -25,11 +25,11 @@ def receive(connection: socket.socket, *, most: int | None = None) -> tuple[byte
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes:
-    held = bytearray(length)
-    view = memoryview(held)
+    data = bytearray(length)
+    view = memoryview(data)
     while view:
         got = connection.recv_into(view)
         if not got:
             raise ConnectionError("the other end has closed the connection")
         view = view[got:]
-    return bytes(held)
+    return bytes(data)

@@ -1,4 +1,4 @@
-"""The driver's end: waits for the tasks of a stage and answers each round of theirs with the sum or the stack."""
+"""The driver's end: waits for the tasks of a stage and answers each of their rounds with the sum or the stack."""
 
 import hmac
 import secrets
@@ -13,21 +13,21 @@ from freshet.numeric.collective.frames import ANSWER, HELLO, STACK, SUM, receive
 from freshet.numeric.collective.peers import INTRODUCTION, Meeting
 
 _LOOK_SECONDS = 0.2
-"""Between looks whether the hub was closed while it waits for tasks."""
+"""Seconds between checks for a closed hub while it waits for tasks."""
 
 _HELLO_SECONDS = 10.0
-"""For a connection to introduce itself: a stranger who says nothing must not keep tasks out."""
+"""Seconds for a connection to introduce itself: a silent foreign connection must not keep tasks out."""
 
 
 class Hub:
-    """Listens on the driver while one stage runs; `with Hub(...) as hub` and give `hub.meeting` to the tasks.
+    """Listens on the driver while one stage runs; use `with Hub(...) as hub` and pass `hub.meeting` to the tasks.
 
-    A group is served as soon as all its tasks have come. When one of them is lost, the connections of the others are
-    closed, so that the whole stage fails and Spark can try it again: its tasks are then a new group.
+    A group is served as soon as all its tasks are connected. When one of them is lost, the connections of the others
+    are closed, so that the whole stage fails and Spark can retry it; its tasks are then a new group.
     """
 
     def __init__(self, *, bind: str, advertise: str) -> None:
-        """Listens on address `bind`; the tasks reach it as `advertise`. Raises OSError when that cannot be."""
+        """Listens on address `bind`; the tasks connect to `advertise`. Raises OSError when it cannot listen."""
         self._server = socket.create_server((bind, 0))
         self._server.settimeout(_LOOK_SECONDS)
         self.meeting = Meeting(advertise, self._server.getsockname()[1], secrets.token_bytes(32))
@@ -43,7 +43,7 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed.set()
-        # Whoever knocks wakes the thread, which then finds that it is over.
+        # A connection wakes the thread, which then sees that the hub is closed.
         with suppress(OSError):
             socket.create_connection(self._server.getsockname()[:2], timeout=_LOOK_SECONDS).close()
         self._thread.join()
@@ -65,7 +65,7 @@ class Hub:
             rank, size = introduced
             self._open.append(connection)
             if rank in waiting:
-                # The task was tried again before all had come.
+                # The task was retried before all tasks were connected.
                 waiting[rank].close()
             waiting[rank] = connection
             if len(waiting) == size:
@@ -74,7 +74,7 @@ class Hub:
                 waiting = {}
 
     def _introduction(self, connection: socket.socket) -> tuple[int, int] | None:
-        """Number of the task and number of tasks; None for a stranger."""
+        """Number of the task and number of tasks; None for a foreign connection."""
         connection.settimeout(_HELLO_SECONDS)
         try:
             kind, payload = receive(connection, most=INTRODUCTION.size)
@@ -91,7 +91,7 @@ class Hub:
 
 
 def _serve(group: list[socket.socket]) -> None:
-    """Answers round after round until the tasks leave; in the order of tasks, so that sums repeat to the last bit."""
+    """Answers rounds until the tasks leave; in the order of tasks, so that sums are equal to the last bit."""
     try:
         while True:
             messages = [receive(connection) for connection in group]
@@ -107,6 +107,6 @@ def _serve(group: list[socket.socket]) -> None:
             for connection in group:
                 send(connection, ANSWER, answer)
     except (OSError, ValueError):
-        # A task has left: at the end of its work, or lost. Whoever still waits must know.
+        # A task has left, at the end of its work or because it was lost. Tasks that still wait must be notified.
         for connection in group:
             connection.close()

@@ -1,4 +1,4 @@
-"""A task's view of the others: who am I, how many are we, and what does this array add up to over all of us."""
+"""A task's view of the other tasks of its stage: its number, their count, and sums of arrays over all of them."""
 
 import socket
 import struct
@@ -13,14 +13,14 @@ from freshet.numeric.collective.frames import ANSWER, HELLO, STACK, SUM, receive
 Floats = NDArray[np.float64]
 
 _LONGEST_WAIT_SECONDS = 3600.0
-"""For the slowest task to read its rows; a task whose peers were lost without a sign must end at last."""
+"""Seconds for the slowest task to read its rows. A task whose peers were lost silently must end at some point."""
 
 INTRODUCTION = struct.Struct("<32sII")
 """Token, number of the task, number of tasks."""
 
 
 class Peers(Protocol):
-    """The tasks of one stage, as each of them sees them. All must make the same calls in the same order."""
+    """The tasks of one stage, as seen by one of them. All must make the same calls in the same order."""
 
     @property
     def rank(self) -> int:
@@ -31,14 +31,14 @@ class Peers(Protocol):
         """The number of tasks."""
 
     def sum(self, values: Floats) -> Floats:
-        """The elementwise sum over all tasks, of arrays of one shape; the same to the last bit in every task."""
+        """The elementwise sum over all tasks, of arrays with the same shape; equal to the last bit in every task."""
 
     def stack(self, rows: Floats) -> Floats:
-        """The rows (n x columns) of all tasks below one another, in the order of the tasks; n may differ, also be 0."""
+        """The rows (n x columns) of all tasks, stacked in the order of the tasks; n may differ, and may be 0."""
 
 
 class Alone:
-    """The only task: every sum is its own."""
+    """A single task: every sum is its own value."""
 
     rank, size = 0, 1
 
@@ -53,14 +53,14 @@ class Alone:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where the tasks find the hub, and the secret they show it."""
+    """The address of the hub, and the secret with which tasks connect."""
 
     host: str
     port: int
     token: bytes
 
     def joined(self, rank: int, size: int) -> "Connected":
-        """The peers, once connected as task `rank` of `size`."""
+        """Connects as task `rank` of `size` and returns the peers."""
         connection = socket.create_connection((self.host, self.port), timeout=_LONGEST_WAIT_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         send(connection, HELLO, INTRODUCTION.pack(self.token, rank, size))
@@ -68,7 +68,7 @@ class Meeting:
 
 
 class Connected:
-    """Peers that are reached through the hub. A lost peer ends every call with ConnectionError."""
+    """Peers that are connected through the hub. If a peer is lost, every call raises ConnectionError."""
 
     def __init__(self, connection: socket.socket, rank: int, size: int) -> None:
         self._connection, self.rank, self.size = connection, rank, size
@@ -82,7 +82,7 @@ class Connected:
         return self._answer(STACK, rows).reshape(-1, rows.shape[1])
 
     def close(self) -> None:
-        """Leaves the others."""
+        """Closes the connection."""
         self._connection.close()
 
     def _answer(self, kind: bytes, values: Floats) -> Floats:

@@ -14,27 +14,27 @@ from freshet.numeric.collective.hub import Hub
 from freshet.numeric.collective.peers import Alone, Floats, Peers
 
 Work = Callable[[Iterator[pa.RecordBatch], Peers], dict[str, Floats]]
-"""What each task does with the rows of its partition; the results of all tasks must be the same."""
+"""The work of each task on the rows of its partition; the results of all tasks must be equal."""
 
 _RESULT = StructType().add("name", StringType()).add("shape", StringType()).add("numbers", BinaryType())
 
 
 def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
-    """What `work` returned, having run in one task for each partition of `rows` (all tasks at the same time).
+    """The result of `work`, which runs in one task for each partition of `rows` (all tasks at the same time).
 
-    A task holds its partition in memory. With more partitions than the cluster has room for tasks, rows are spread
-    again over as many as there is room for; where executors come and go (dynamic allocation), for which Spark has no
-    stage of tasks that run together, one task holds all. A frame without partitions gives work no chance: the result
-    is empty. Runs one Spark job. To count its partitions `rows` is planned, and what it shuffles is run, once more: a
-    frame with shuffles should be cached. An error of `work` fails the job.
+    A task holds its partition in memory. With more partitions than the cluster has slots for tasks, rows are
+    repartitioned to the number of slots. With dynamic allocation, for which Spark has no barrier stages, one task holds
+    all rows. For a frame without partitions `work` does not run and the result is empty. Runs one Spark job. Counting
+    the partitions plans `rows` and runs its shuffles once more, so a frame with shuffles should be cached. An error of
+    `work` fails the job.
     """
     session = rows.sparkSession
-    room = _room_for_tasks(session)
+    slots = _task_slots(session)
     partitions = int(rows._jdf.queryExecution().toRdd().getNumPartitions())
-    together = min(partitions, room) > 1
-    fitting = rows if partitions <= room else rows.repartition(room)
+    together = min(partitions, slots) > 1
+    fitting = rows if partitions <= slots else rows.repartition(slots)
     spread = fitting if together else rows.coalesce(1)
-    # One entry each: a SparkConf brings all of its entries over, one by one.
+    # Single entries: a SparkConf would copy all of its entries from the JVM, one by one.
     host = session.conf.get("spark.driver.host")
     assert host is not None  # Spark sets it when it starts
     with Hub(bind=session.conf.get("spark.driver.bindAddress", host) or host, advertise=host) as hub:
@@ -48,7 +48,7 @@ def over_partitions(rows: DataFrame, work: Work) -> dict[str, Floats]:
             peers = meeting.joined(context.partitionId(), len(context.getTaskInfos()))
             try:
                 made = work(batches, peers)
-                # Nobody leaves before all are done: who leaves ends the round of the others.
+                # All tasks finish together: a task that leaves early would end the round of the others.
                 peers.sum(np.zeros(1))
             finally:
                 peers.close()
@@ -67,8 +67,8 @@ def _packed(arrays: dict[str, Floats]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=to_arrow_schema(_RESULT))
 
 
-def _room_for_tasks(session: SparkSession) -> int:
-    """How many tasks can run at the same time."""
+def _task_slots(session: SparkSession) -> int:
+    """The number of tasks that can run at the same time."""
     if session.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return 1
     context = session.sparkContext._jsc.sc()

@@ -1,1 +1,1 @@
-"""Histories of shoppers as scoring reads them: packed, in blocks, as columns of an Arrow batch."""
+"""Histories of shoppers in the forms that scoring reads: packed, in blocks, as columns of an Arrow batch."""

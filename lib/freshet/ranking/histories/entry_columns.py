@@ -1,4 +1,4 @@
-"""Histories as workers get them: a list column for each field of their entries that scores are made of."""
+"""Histories in the form that workers receive: a list column for each field of their entries that scoring needs."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ STORED = tuple(f"history.list.element.{name}" for name in FIELDS)
 """Parquet's names of the fields in column `history`."""
 
 STORED_TEXTS = STORED[1:]
-"""Those that repeat."""
+"""Fields whose values repeat."""
 
 
 def column_of(field: str) -> str:
@@ -29,14 +29,14 @@ def column_of(field: str) -> str:
 def with_entry_columns(histories: DataFrame) -> DataFrame:
     """`history` (contracts.shoppers.HISTORY) replaced by an array of each of its fields.
 
-    For workers: of 300,000 histories of 27 entries, 1.5 s went by until they had these, 2.0 s with arrays of rows.
+    Workers received 300,000 histories of 27 entries in 1.5 s in this form, in 2.0 s as arrays of rows.
     """
     columns = [F.col("history")[name].alias(column_of(name)) for name in FIELDS]
     return histories.select(*[name for name in histories.columns if name != "history"], *columns)
 
 
 def entry_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """`with_entry_columns` of an Arrow batch; a null history is an empty one."""
+    """`with_entry_columns` of an Arrow batch; a null history counts as empty."""
     history = batch.column("history")
     entries = history.flatten()
     ends = pa.array(np.concatenate([[0], np.cumsum(list_lengths(history))]).astype(np.int32))
@@ -48,9 +48,9 @@ def entry_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def listed_since(batch: pa.RecordBatch, moment: datetime) -> pa.RecordBatch:
-    """The rows (user_id, entry columns) of known shoppers, and of others with an entry since a moment, UTC.
+    """The rows (user_id, entry columns) of customers, and of anonymous shoppers with an entry since a moment (UTC).
 
-    A row without user_id stays, to be told of where lists are checked.
+    A row without user_id is kept, so that the check of the lists reports it.
     """
     times = batch.column(column_of("event_time"))
     lengths = list_lengths(times)
@@ -69,5 +69,5 @@ def without_entry_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def list_lengths(lists: pa.ListArray) -> NDArray[np.int64]:
-    """Of each list; 0 of a null."""
+    """The length of each list; 0 for null."""
     return pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)

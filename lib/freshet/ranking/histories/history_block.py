@@ -1,4 +1,4 @@
-"""A block of shoppers' histories as flat NumPy arrays, and decayed strengths made of them."""
+"""A block of shoppers' histories as flat NumPy arrays, and decayed strengths computed from them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +20,10 @@ _DAY_MICROSECONDS = 86_400_000_000
 
 @dataclass(frozen=True)
 class HistoryBlock:
-    """Histories of some shoppers against one catalogue; one element per distinct (shopper, item, event name, order).
+    """Histories of some shoppers for one catalogue; one element per distinct (shopper, item, event name, order).
 
-    Elements stand by shopper and item, within them newest first. `age_days` is taken against the event clock and never
-    below 0. `unknown` counts, per shopper, entries with items that the catalogue does not have.
+    Elements are sorted by shopper and item, within them newest first. `age_days` is relative to the event clock and
+    never below 0. `unknown` counts, per shopper, entries with items that the catalogue does not have.
     """
 
     shoppers: int
@@ -45,7 +45,7 @@ class HistoryBlock:
 
     @cached_property
     def _pairs(self) -> NDArray[np.int64]:
-        """Places at which another (shopper, item) begins."""
+        """The indices at which a new (shopper, item) pair starts."""
         return np.flatnonzero(changes(self.row, self.item)).astype(np.int64)
 
     def strengths(
@@ -64,11 +64,11 @@ class HistoryBlock:
     def states(self, events: NDArray[np.bool_], items: NDArray[np.bool_], *, decay: float, steps: int) -> csr_matrix:
         """float32 [shoppers, items]: sum over a shopper's `steps` newest moments, step 0 the newest, of decay^step.
 
-        `events`, by event code, and `items`, by column, say what makes a step. Events of one moment are one step, and
-        an item that is twice in a step counts once.
+        `events`, by event code, and `items`, by column, select the elements that count as steps. Events with the same
+        time are one step, and an item that occurs twice in a step counts once.
         """
         counted = np.flatnonzero(events[self.event] & items[self.item])
-        # Elements stand by shopper and item: equal items of a moment are next to each other after a stable sort.
+        # Elements are sorted by shopper and item: equal items of a step are adjacent after a stable sort.
         order = counted[np.lexsort((self.age_days[counted], self.row[counted]))]
         row, age, item = self.row[order], self.age_days[order], self.item[order]
         opens_row, opens_moment = changes(row), changes(row, age)
@@ -87,7 +87,7 @@ class HistoryBlock:
         return self._matrix(np.ones(len(touched), dtype=np.float32), touched)
 
     def _matrix(self, values: NDArray[np.floating], keep: NDArray[np.bool_]) -> csr_matrix:
-        """The kept values at their pairs. The elements' order makes it canonical without a sort."""
+        """A matrix of the kept values at their pairs. The order of the elements makes it canonical without a sort."""
         places = self._pairs[keep]
         starts = np.concatenate([[0], np.cumsum(np.bincount(self.row[places], minlength=self.shoppers))])
         return csr_matrix((values[keep], self.item[places], starts), shape=(self.shoppers, self.items))
@@ -103,7 +103,7 @@ def read_block(histories: pa.ListArray, *, items: pa.Array, event_names: list[st
     """A block from an Arrow column of histories (contracts.shoppers.HISTORY), newest entry first.
 
     `items` is the catalogue's ids; `event_names` gives event codes by position, other names are ignored.
-    A null history is an empty one. `clock` is UTC without a zone.
+    A null history counts as empty. `clock` is UTC without a zone.
     """
     entries = histories.flatten()
     return _read(list_lengths(histories), [entries.field(name) for name in FIELDS], items, event_names, clock)
@@ -134,12 +134,12 @@ def packed_block(
 
 
 _kept: list[tuple[pa.Array, pa.Array, NDArray[np.int64]]] = []
-"""The newest answer of `_item_places`, with what was asked."""
+"""The newest result of `_item_places`, with its arguments."""
 
 
 def _item_places(coded: pa.Array, items: pa.Array) -> NDArray[np.int64]:
-    """Of each item of the histories its column in the catalogue. From one micro-batch to the next both are the same
-    arrays, of tens of thousands of texts."""
+    """The catalogue column of each item of the histories. Both arrays, of tens of thousands of texts, are usually the
+    same from one micro-batch to the next."""
     for known, catalogue, places in _kept:
         if known is coded and catalogue is items:
             return places
@@ -166,28 +166,28 @@ def _first_of_equals(
     lengths: NDArray[np.int64], item: NDArray[np.int64], event: NDArray[np.int64], order: NDArray[np.int64],
     first: NDArray[np.int64], rows: NDArray[np.int64], unknown: NDArray[np.int64],
 ) -> int:  # fmt: skip
-    """Puts into `first` and `rows` the places and shoppers of the first entry of each (shopper, item, event, order), by
-    shopper, item and place; their number. Counts entries of unknown items into `unknown`.
+    """Writes index and shopper of the first entry of each (shopper, item, event, order) to `first` and `rows`, sorted
+    by shopper, item and index, and returns their number. Adds the number of entries of unknown items to `unknown`.
 
-    Entries come newest first, so a repeated line of an order counts once, at its last time. By place, and not by order,
-    so that sums do not depend on how orders are numbered in this block.
+    Entries come newest first, so a repeated line of an order counts once, at its last time. The sort is by index and
+    not by order, so that sums do not depend on how orders are numbered in this block.
     """
-    begin, kept = 0, 0
+    start, kept = 0, 0
     for row in range(len(lengths)):
         length = lengths[row]
         by_item = np.empty(length, dtype=np.int64)
         usable = 0
         for place in range(length):
-            if event[begin + place] >= 0:
-                if item[begin + place] >= 0:
-                    by_item[usable] = item[begin + place] * length + place
+            if event[start + place] >= 0:
+                if item[start + place] >= 0:
+                    by_item[usable] = item[start + place] * length + place
                     usable += 1
                 else:
                     unknown[row] += 1
         by_item[:usable].sort()
         run = kept
         for n in range(usable):
-            place = begin + by_item[n] % length
+            place = start + by_item[n] % length
             if run < kept and item[first[run]] != item[place]:
                 run = kept
             is_new = True
@@ -198,13 +198,13 @@ def _first_of_equals(
             if is_new:
                 first[kept], rows[kept] = place, row
                 kept += 1
-        begin += length
+        start += length
     return kept
 
 
 def _codes(values: pa.Array, known: pa.Array) -> NDArray[np.int64]:
     if pa.types.is_dictionary(values.type):
-        # The last place is that of nulls.
+        # The last index is for nulls.
         places = np.append(_codes(values.dictionary, known), -1)
         return places[pc.fill_null(values.indices, len(places) - 1).to_numpy(zero_copy_only=False)]
     return pc.fill_null(pc.index_in(values, value_set=known), -1).to_numpy(zero_copy_only=False).astype(np.int64)

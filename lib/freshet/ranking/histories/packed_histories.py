@@ -1,4 +1,4 @@
-"""Histories without texts: four numbers an entry, as the stream keeps them and as scoring reads them."""
+"""Histories without texts: four numbers per entry, in the form that the stream keeps and scoring reads."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ TIME, KEY, ORDER, WHAT = range(4)
 as two codes in one number."""
 
 NAME_BITS = 10
-"""An item's code stands above so many bits for the code of the event name."""
+"""Bits for the code of the event name, below those of the item's code."""
 
 
 @dataclass(frozen=True)
 class PackedHistories:
     """Histories of some shoppers, one after the other, each newest first.
 
-    `lengths`: entries per shopper; `entries`: int64 [entries, 4]; `items` and `names` say what the codes stand for.
+    `lengths`: entries per shopper; `entries`: int64 [entries, 4]; `items` and `names` give the texts of the codes.
     """
 
     lengths: NDArray[np.int64]
@@ -39,7 +39,7 @@ def microseconds(moments: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedAr
 
 
 def packed_what(items: NDArray[np.int64], names: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Column WHAT of item codes and codes of event names."""
+    """Column WHAT from item codes and codes of event names."""
     return (items << NAME_BITS) | names
 
 
@@ -49,20 +49,20 @@ def merged(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
     """Lengths and entries of the same shoppers with the new entries: the newest `most` of each, newest first.
 
-    Both sides hold entries one shopper after the other; the old ones stand newest first, the new ones as they came. An
-    entry whose key is there already changes nothing. So to take the same entries in twice is to take them in once, if
-    a key has one time; one that is sent again with another time may come back after it was pushed out.
+    Both sides hold entries one shopper after the other, the old ones newest first, the new ones in any order. An entry
+    whose key exists already changes nothing. So merging the same entries twice has the effect of merging them once, if
+    a key has one time; an entry that is sent again with another time may return after it was pushed out.
     """
-    room = np.minimum(lengths + new_lengths, most)
-    starts = np.concatenate([[0], np.cumsum(room)])
+    sizes = np.minimum(lengths + new_lengths, most)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
     out = np.empty((int(starts[-1]), 4), dtype=np.int64)
     kept = np.empty(len(lengths), dtype=np.int64)
     _merge(lengths, np.ascontiguousarray(entries), new_lengths, np.ascontiguousarray(new_entries), most, starts, out,
            kept)  # fmt: skip
     if kept.sum() == len(out):
         return kept, out
-    place = np.arange(len(out)) - np.repeat(starts[:-1], room)
-    return kept, out[place < np.repeat(kept, room)]
+    place = np.arange(len(out)) - np.repeat(starts[:-1], sizes)
+    return kept, out[place < np.repeat(kept, sizes)]
 
 
 @compiled

@@ -1,1 +1,1 @@
-"""Exact top-k for many shoppers without scoring the whole catalogue for each."""
+"""Exact top-k for many shoppers that does not score the whole catalogue for each."""

@@ -1,7 +1,7 @@
-"""What a search does for each item of each shopper, compiled.
+"""The compiled kernels of a search, for each item of each shopper.
 
-Shoppers' own items stand in the arrays of a sparse matrix, `ends` and `places`, in the order of the search; lists are
-rows of `found` and `values`.
+Shoppers' own items are the arrays of a sparse matrix, `ends` and `places`, in the order of the search; lists are rows
+of `found` and `values`.
 """
 
 import numpy as np
@@ -11,15 +11,15 @@ from freshet.numeric.compiled import compiled
 from freshet.numeric.top_k import put
 
 WORD = 8
-"""So many truth values are looked at as one number."""
+"""Number of truth values that are checked as one number."""
 
 
 @compiled
 def _is_there(found: NDArray[np.int64], column: int) -> bool:
-    """Whether a list has this item already: what is likely is put before, and looked at again."""
+    """Whether a list has this item already: likely items are added first, and then occur again in the search."""
     is_there = False
-    for place in found:
-        is_there |= place == column
+    for item in found:
+        is_there |= item == column
     return is_there
 
 
@@ -28,7 +28,7 @@ def leave_out_chosen(
     bounds: NDArray[np.float32], rows: NDArray[np.int64], ends: NDArray[np.int32], places: NDArray[np.int32],
     chosen: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Minus infinity at shoppers' own items, which were put before, among items at `chosen` places, in rising order."""
+    """Sets minus infinity at shoppers' own items, which were added before, among items at rising positions `chosen`."""
     for column in range(len(rows)):
         for n in range(ends[rows[column]], ends[rows[column] + 1]):
             item = np.searchsorted(chosen, places[n])
@@ -42,7 +42,7 @@ def put_own(  # noqa: PLR0913 - a kernel takes plain arrays
     ends: NDArray[np.int32], columns: NDArray[np.int32], places: NDArray[np.int32], added: NDArray[np.float32],
     left_out: NDArray[np.bool_], found: NDArray[np.int64], values: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Puts the scores of shoppers' own items among their best, and sorts the places of each shopper's."""
+    """Adds the scores of shoppers' own items to their lists, and sorts the positions of each shopper's items."""
     for row in range(len(ends) - 1):
         for n in range(ends[row], ends[row + 1]):
             if added[n] != -np.inf and not left_out[places[n]]:
@@ -66,7 +66,7 @@ def leave_out(
     bounds: NDArray[np.float32], rows: NDArray[np.int64], ends: NDArray[np.int32], places: NDArray[np.int32],
     passed: NDArray[np.int64], first: int,
 ) -> None:  # fmt: skip
-    """Minus infinity at shoppers' own items, which were put before. `passed` counts those of earlier products."""
+    """Sets minus infinity at shoppers' own items, added before; `passed` counts those of earlier products."""
     for column in range(len(rows)):
         row = rows[column]
         n = ends[row] + passed[row]
@@ -78,7 +78,7 @@ def leave_out(
 
 @compiled
 def raise_edges(edges: NDArray[np.float32], highest: NDArray[np.float32], slack: NDArray[np.float32], k: int) -> None:
-    """Raises edges to the k-th highest of each column of maxima, [strips, rows], as far as those are to be trusted."""
+    """Raises edges to the k-th highest of each column of maxima, [strips, rows], minus their slack."""
     bounds, nowhere = np.full((len(edges), k), -np.inf, edges.dtype), np.zeros(k, np.int64)
     for strip in range(highest.shape[0]):
         for row in range(highest.shape[1]):
@@ -94,16 +94,16 @@ def look(  # noqa: PLR0913 - a kernel takes plain arrays
     edges: NDArray[np.float32], slack: NDArray[np.float32], left: NDArray[np.float32], vectors: NDArray[np.float32],
     columns: NDArray[np.int64], found: NDArray[np.int64], values: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Looks at the bounds, item by item, that are not below their edge: in the words of that number. Edges rise with
-    the lists."""
-    item, begin = 0, 0
+    """Scores the items whose bounds are not below their edge, found by the words of truth values. Edges rise with the
+    lists."""
+    item, start = 0, 0
     for word in words:
         for place in range(WORD * word, WORD * (word + 1)):
             if is_below[place]:
                 continue
-            while place >= begin + len(rows):
-                item, begin = item + 1, begin + len(rows)
-            n = place - begin
+            while place >= start + len(rows):
+                item, start = item + 1, start + len(rows)
+            n = place - start
             if not bounds[place] < edges[n] and bounds[place] != -np.inf:
                 row = rows[n]
                 score = _score(left[row], vectors[item])

@@ -1,8 +1,7 @@
-"""Clusters of shoppers by direction, with heads of all items for each: learned from some, of use for all.
+"""Clusters of shoppers by direction, with heads of all items for each: learned from some shoppers, used for all.
 
-What shoppers of a cluster have in common fits into few axes, far fewer than what all have in common; MAXIMUS (Abuzaid
-et al., ICDE 2019) has an order of items for each cluster likewise. Lists do not depend on clusters, only the time that
-they take does.
+The shoppers of a cluster have far fewer principal axes than all shoppers; similarly MAXIMUS (Abuzaid et al., ICDE 2019)
+has an order of items for each cluster. The lists do not depend on the clusters, only the time for finding them does.
 """
 
 from collections.abc import Iterator
@@ -15,51 +14,52 @@ from freshet.models.segments.lloyd import initial_centres
 from freshet.ranking.search.heads import Balance, Matrix, heads, principal_axes, raised, squared
 
 FEWEST = 2_000
-"""Shoppers from whom clusters are learned: the work goes over all items, for each of them."""
+"""Shoppers from whom clusters are learned: the work for each of them covers all items."""
 
 _CLUSTERS, _SMALL_CLUSTERS = 8, 64
-"""With sixteen, of 5,000 shoppers, heads leave out hardly more. Of what is likely for eight small ones a tenth of the
-shoppers find a list less than half as good as theirs, of 64 one nine tenths as good."""
+"""Clusters with heads, and small clusters with likely items. With sixteen of the former, for 5,000 shoppers, heads
+exclude hardly more. The likely items of 8 small clusters give a tenth of the shoppers a list less than half as good as
+theirs, those of 64 give them one nine tenths as good."""
 
 _SEED, _STARTS, _STEPS = 20111209, 1, 4
-"""Of k-means."""
+"""Parameters of k-means."""
 
 _LIKELY = 320
-"""Items that come first, of a small cluster."""
+"""Likely items of a small cluster, which are scored first."""
 
 _STEP = 8
-"""Numbers that a processor takes at a time."""
+"""Numbers that a processor handles at a time."""
 
 _LONGEST, _LONGEST_SHARE = 96, 0.6
-"""Numbers of a head, and of a whole vector's: longer ones are hardly shorter than it."""
+"""Most numbers of a head, absolute and as a share of a whole vector: longer heads save hardly anything."""
 
 _SAMPLED_SHOPPERS, _SAMPLED_ITEMS = 32, 2048
-"""By whom the length of heads is chosen."""
+"""Shoppers and items of the sample by which the length of heads is chosen."""
 
 _MOST_NUMBERS = 100_000_000
-"""Of all heads of items, 400 MB: of more items there are fewer clusters."""
+"""Limit of the numbers in all heads of items, 400 MB: with more items there are fewer clusters."""
 
 
 @dataclass(frozen=True, eq=False)
 class Heads:
-    """axes float32 [rank, number or more] of balanced vectors of shoppers, and heads of so many numbers of items."""
+    """axes float32 [rank, number or more] for balanced vectors of shoppers, and heads of items with `number` axes."""
 
     axes: Matrix
     number: int
     items: Matrix
 
     def of(self, balanced: Matrix, squares: NDArray[np.float64]) -> Matrix:
-        """Of shoppers [shoppers, rank], so long: products with `items` are not below scores."""
+        """Heads of shoppers [shoppers, rank] with these squared lengths; products with `items` are upper bounds."""
         return heads(balanced @ self.axes, self.number, squares, 1.0)
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """balance: by what vectors are multiplied before heads are made of them.
+    """balance: applied to vectors before their heads are computed.
 
-    centres float32 [clusters, rank], of length 1, and the heads of each cluster, None where they are of no use.
-    general: heads for shoppers who are far from all centres. small_centres, and places, in rising order, of the items
-    that are likely for each of their clusters.
+    centres float32 [clusters, rank], of length 1, and the heads of each cluster, None if they do not help.
+    general: heads for shoppers who are far from all centres. small_centres, and for each of them the positions of the
+    likely items, in rising order.
     """
 
     balance: Balance
@@ -70,7 +70,7 @@ class Clusters:
     likely: tuple[NDArray[np.int64], ...]
 
     def kinds(self, vectors: Matrix) -> Iterator[tuple[NDArray[np.int64], Heads]]:
-        """Rows of vectors, and heads by which they may be searched for."""
+        """Rows of vectors, and heads that can be used for their search."""
         for known in self.general:
             yield np.arange(len(vectors)), known
         for number, rows in _by_centre(vectors, self.centres):
@@ -78,22 +78,22 @@ class Clusters:
                 yield rows, own
 
     def starts(self, vectors: Matrix) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Rows of vectors, and places of items that are likely for them."""
+        """Rows of vectors, and positions of items that are likely for them."""
         for number, rows in _by_centre(vectors, self.small_centres):
             yield rows, self.likely[number]
 
 
 def clusters(left: Matrix, vectors: Matrix, known: Balance, *, length: int) -> Clusters | None:
-    """Of shoppers [shoppers, rank + 1], whose last number is 1, for searches of lists of `length` among items
-    [items, rank + 1], whose last number is their term. None where whole vectors do as well."""
+    """Clusters of shoppers [shoppers, rank + 1], whose last number is 1, for searches of lists of `length` among items
+    [items, rank + 1], whose last number is their term. None if whole vectors are as good."""
     squares = squared(left[:, :-1])
     left = left[(squares > 0) & np.isfinite(squares)]
-    room = _MOST_NUMBERS // (len(vectors) * min(_LONGEST, left.shape[1])) - 2
-    if len(left) < FEWEST or room < 1:
+    most_clusters = _MOST_NUMBERS // (len(vectors) * min(_LONGEST, left.shape[1])) - 2
+    if len(left) < FEWEST or most_clusters < 1:
         return None
     general = _heads(left, vectors, known, length, times=(1, 2))
     units = _units(left[:, :-1])
-    centres = _centres(units, min(_CLUSTERS, room))
+    centres = _centres(units, min(_CLUSTERS, most_clusters))
     own = [_heads(left[rows], vectors, known, length) for _, rows in _by_centre(units, centres)]
     if not general and not any(own):
         return None
@@ -105,7 +105,7 @@ def clusters(left: Matrix, vectors: Matrix, known: Balance, *, length: int) -> C
 
 
 def _by_centre(vectors: Matrix, centres: Matrix) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Numbers of centres, and the rows of which each is the nearest by direction, where there are."""
+    """Numbers of centres, each with the rows that are nearest to it by direction; centres without rows are skipped."""
     nearest = np.argmax(vectors @ centres.T, axis=1)
     order = np.argsort(nearest, kind="stable")
     numbers, starts = np.unique(nearest[order], return_index=True)
@@ -113,7 +113,7 @@ def _by_centre(vectors: Matrix, centres: Matrix) -> Iterator[tuple[int, NDArray[
 
 
 def _centres(units: Matrix, number: int) -> Matrix:
-    """At most so many; each is the nearest of some."""
+    """At most this many centres, each of which is the nearest of some vector."""
     centres = _units(initial_centres(units, number, seed=_SEED, starts=_STARTS, steps=_STEPS))
     return centres[[place for place, _ in _by_centre(units, centres)]]
 
@@ -126,7 +126,7 @@ def _units(vectors: NDArray[np.floating]) -> Matrix:
 def _heads(
     left: Matrix, vectors: Matrix, known: Balance, length: int, *, times: tuple[int, ...] = (1,)
 ) -> tuple[Heads, ...]:
-    """Of the cheapest length, and some times of it; none where whole vectors cost less."""
+    """Heads of the cheapest length, and of multiples of it; none if whole vectors cost less."""
     balanced = left[:, :-1] @ known.shoppers
     longest = int(_LONGEST_SHARE * balanced.shape[1]) // _STEP * _STEP
     axes = principal_axes(balanced, longest)
@@ -142,8 +142,8 @@ def _heads(
 
 
 def _likely(left: Matrix, units: Matrix, centres: Matrix, vectors: Matrix) -> tuple[NDArray[np.int64], ...]:
-    """Places, in rising order, of the items that give most to shoppers of each centre on average, were they all as
-    long."""
+    """Positions, in rising order, of the items with the highest mean score for the shoppers of each centre, after all
+    shoppers' vectors are scaled to the same length."""
     scaled = left / np.sqrt(squared(left[:, :-1]))[:, None].astype(np.float32)
     means = np.stack([scaled[rows].mean(axis=0) for _, rows in _by_centre(units, centres)])
     few = min(_LIKELY, len(vectors))
@@ -151,14 +151,14 @@ def _likely(left: Matrix, units: Matrix, centres: Matrix, vectors: Matrix) -> tu
 
 
 def _cheapest(left: Matrix, vectors: Matrix, known: Balance, axes: Matrix, length: int) -> int | None:
-    """The number of axes with which a search costs least, by a sample of shoppers and items; None where whole vectors
-    do."""
+    """The number of axes with which a search costs least, by a sample of shoppers and items; None if whole vectors are
+    cheapest."""
     items, whole = len(vectors), left.shape[1]
     mine = left[np.linspace(0, len(left) - 1, min(len(left), _SAMPLED_SHOPPERS)).astype(np.int64)]
     places = np.linspace(0, items - 1, min(items, _SAMPLED_ITEMS)).astype(np.int64)
     theirs, theirs_squared = vectors[places], known.squares[places]
     scores = mine @ theirs.T
-    # As many of a sample are as good as its share of a list.
+    # A sample of the items contains about its share of a list.
     place = max(1, round(length * len(theirs) / items))
     edges = np.partition(scores, -place, axis=1)[:, -place, None]
     balanced = mine[:, :-1] @ known.shoppers
@@ -176,7 +176,7 @@ def _cheapest(left: Matrix, vectors: Matrix, known: Balance, axes: Matrix, lengt
 
 
 def search_costs(numbers: int, whole: int, reached: NDArray[np.floating] | np.floating) -> NDArray[np.floating]:
-    """Of an item in a search by vectors of so many numbers, where a share of items reach the list and are looked at by
-    whole vectors of so many. A unit is a product of two numbers, of which a processor takes 60 in a ns; to look at an
-    item takes some 10 ns at rank 64 and 25 at rank 256."""
+    """Cost per item of a search with vectors of `numbers` numbers, where the share `reached` of the items reaches the
+    list and is scored with vectors of `whole` numbers. A unit is one multiplication, of which a processor does 60 in a
+    ns; scoring an item takes some 10 ns at rank 64 and 25 at rank 256."""
     return np.asarray(numbers + (500.0 + 4.0 * whole) * reached)

@@ -1,1 +1,1 @@
-"""What enters the blend: the factor model, item models, a shopper's own items, and values of items alone."""
+"""The terms of the blend: the factor model, item models, a shopper's own items, and values of items alone."""

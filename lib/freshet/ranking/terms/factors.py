@@ -1,4 +1,4 @@
-"""The factor model as a term: x'y, by shopper standardised over all items."""
+"""The factor model as a term: x'y, standardised over all items for each shopper."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from freshet.ranking.terms.term import FactorProduct, ItemFactors
 
 
 class Factors(FactorProduct):
-    """Taste: x'y less its mean over all items, over its deviation."""
+    """Taste: x'y minus its mean over all items, divided by its deviation."""
 
     name = "factors"
     reason = TASTE
@@ -23,7 +23,7 @@ class Factors(FactorProduct):
         return vectors / deviation[:, None]
 
     def columns(self, factors: ItemFactors, out: NDArray[np.float32]) -> None:
-        # In place: of 41,000 items of rank 256 a difference in double precision of its own took 0.2 s.
+        # In place: for 41,000 items of rank 256 a separate difference in double precision took 0.2 s.
         np.subtract(factors.vectors, factors.mean, out=out, casting="same_kind")
 
 
@@ -36,7 +36,7 @@ def factor_scale(vectors: NDArray[np.float32], factors: ItemFactors) -> tuple[ND
     mean = wide @ factors.mean
     square = ((wide @ factors.gram) * wide).sum(axis=1) / max(1, len(factors.vectors))
     variance = square - mean**2
-    # What cancellation leaves of a flat row is no deviation: it would blow rounding up to scores.
+    # The deviation of a flat row is only cancellation error and would turn rounding into scores.
     flat = variance <= 1e-10 * square
     deviation = np.sqrt(np.where(flat, 1.0, variance))
     return mean.astype(np.float32), deviation.astype(np.float32)

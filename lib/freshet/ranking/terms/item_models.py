@@ -11,7 +11,7 @@ from freshet.ranking.terms.term import ItemModelProduct
 
 @dataclass(frozen=True)
 class ItemModelTerm(ItemModelProduct):
-    """An item model in the blend. Its reason names the item of the shopper's that speaks most."""
+    """An item model in the blend. Its reason names the item of the shopper's history that contributes most."""
 
     model: ItemModel[Any, Any]
     reason = SIMILAR_TO

@@ -1,4 +1,4 @@
-"""Terms of items alone: what is popular, rising, new, from item features as of the cut."""
+"""Item vectors: popular, rising and new items, from item features as of the cut."""
 
 import re
 from datetime import datetime
@@ -16,7 +16,7 @@ NEW_WITHIN_DAYS = (60, 120)
 
 
 class Popularity(ItemVector):
-    """Square root of distinct shoppers within so many days, or of all time."""
+    """Square root of distinct shoppers within a window of days, or of all time."""
 
     name = "item_popular"
     reason = POPULAR_NOW
@@ -40,11 +40,11 @@ class Popularity(ItemVector):
 
 
 class PopularityRank(ItemVector):
-    """The share of the catalogue's distinct ranks that lie below an item's own: from 0 to below 1.
+    """The share of the catalogue's distinct ranks that are below the rank of an item: from 0 to below 1.
 
-    Items are ranked by shoppers within so many days, or of all time, equal ones by those of 30 days, then of all time;
-    items equal in all three have the same value. So the value is bounded however popular an item is, unlike the
-    standardised terms. No search weighs it: plain methods do (ranking/plain_methods.py).
+    Items are ranked by shoppers within a window of days, or of all time; equal ones by those of 30 days, then of all
+    time. Items that are equal in all three have the same value. Unlike the standardised terms the value is bounded,
+    however popular an item is. The search gives it no weight: plain methods do (ranking/plain_methods.py).
     """
 
     name = "item_rank"
@@ -58,9 +58,7 @@ class PopularityRank(ItemVector):
 
     def describe(self, member: str) -> str:
         found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
-        return (
-            f"Place among the popular of the last {found[1]} days" if found else "Place among the popular of all time"
-        )
+        return f"Rank by popularity in the last {found[1]} days" if found else "Rank by popularity of all time"
 
     def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
         windows: dict[int | None, str] = {days: f"shoppers_{days}d" for days in POPULARITY_WINDOWS_DAYS}
@@ -97,7 +95,7 @@ class Trend(ItemVector):
 
 
 class Newness(ItemVector):
-    """1 for what was first seen within so many days, else 0."""
+    """1 for items first seen within a window of days, else 0."""
 
     name = "item_new"
     reason = POPULAR_NOW

@@ -1,4 +1,4 @@
-"""Terms of a shopper's own items: how often they were had, and whether they were."""
+"""Terms of a shopper's own items: how often the shopper had them, and whether at all."""
 
 import re
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from freshet.ranking.terms.term import OwnHalfLives, SparseRows
 
 @dataclass(frozen=True)
 class HalfLife:
-    """In days; None for no decay."""
+    """A half-life in days; None for no decay."""
 
     half_life_days: float | None
 
 
 class OwnFrequency(SparseRows):
-    """Decayed strength s as log(1 + 3 s), each shopper's highest scaled to 1, so that tens of orders do not drown
-    everything else."""
+    """Decayed strength s as log(1 + 3 s), scaled so that each shopper's highest is 1, so that tens of orders do not
+    outweigh everything else."""
 
     name = "own_frequency"
     reason = BOUGHT_BEFORE
@@ -50,7 +50,7 @@ class OwnFrequency(SparseRows):
 
 @dataclass(frozen=True)
 class NoConfiguration:
-    """Of a term that there is one of."""
+    """The configuration of a term with a single member."""
 
 
 class OwnSeen(SparseRows):
@@ -79,7 +79,7 @@ def _scaled_to_one(scores: csr_matrix) -> csr_matrix:
     counts = np.diff(scores.indptr)
     if scores.nnz:
         filled = counts > 0
-        # SciPy's own maximum sorts the whole matrix first.
+        # SciPy's maximum would sort the whole matrix first.
         highest = np.maximum.reduceat(scores.data, scores.indptr[:-1][filled])
         scores.data /= np.repeat(np.where(highest > 0, highest, 1.0), counts[filled]).astype(np.float32)
     return scores

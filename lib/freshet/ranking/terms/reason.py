@@ -1,4 +1,4 @@
-"""Why an item is in a list: the reasons that terms explain their contributions with."""
+"""The reasons by which terms explain why an item is in a list."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ from freshet.contracts.models import REASONS
 
 
 class Reason(NamedTuple):
-    """A reason of a place in a list. `code`: in column reason; `words`: for people.
+    """A reason for an item of a list. `code`: the value of column reason; `words`: the text for people.
 
-    `is_decisive`: given wherever its terms lift a score, whatever else lifts it more.
+    `is_decisive`: given whenever its terms raise a score, even if others raise it more.
     """
 
     code: str

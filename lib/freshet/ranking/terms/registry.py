@@ -1,4 +1,4 @@
-"""The terms that there are. A new one is added here, in one line, or by a module of extensions.modules."""
+"""The registered terms. A new one is added here, in one line, or by a module of extensions.modules."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -29,12 +29,12 @@ TERMS: NameRegistry[Term] = NameRegistry(
 """In the order in which a search weighs them. Item models are terms too: see `term_of`."""
 
 RECENT_POPULARITY = tuple(POPULARITY.member(days) for days in (30, 90, 365, None))
-"""Terms by which the catalogue is ordered for shoppers of whom nothing is known: the first that an artifact has. There
-is no first where, in that window, as many took one item as another, as where nothing was sold."""
+"""Terms that order the catalogue for shoppers without a known item: the first one that an artifact has. An artifact has
+no such term for a window in which all items have equally many shoppers, for example without any sale."""
 
 
 def term_of(name: str) -> Term:
-    """The term, or the family, that a name is of: the longest one that it begins with. Raises StateError for none."""
+    """The term, or the family, of a name: the longest one that the name starts with. Raises StateError for none."""
     if name in ITEM_MODELS:
         return ItemModelTerm(ITEM_MODELS[name])
     families = [term for term in TERMS if name == term.name or name.startswith(f"{term.name}_")]
@@ -44,7 +44,7 @@ def term_of(name: str) -> Term:
 
 
 def sparse_term(name: str) -> SparseRows:
-    """`term_of` for a term that the recipe keeps a configuration of. Raises StateError for one of another kind."""
+    """`term_of` for a term with a configuration in the recipe. Raises StateError for one of another kind."""
     term = term_of(name)
     if not isinstance(term, SparseRows):
         raise TERMS.unknown(name)
@@ -52,7 +52,7 @@ def sparse_term(name: str) -> SparseRows:
 
 
 def item_vector(name: str) -> ItemVector:
-    """`term_of` for a term that the artifact keeps a vector of. Raises StateError for one of another kind."""
+    """`term_of` for a term with a vector in the artifact. Raises StateError for one of another kind."""
     term = term_of(name)
     if not isinstance(term, ItemVector):
         raise TERMS.unknown(name)
@@ -70,8 +70,8 @@ def item_vectors(
 ) -> dict[str, NDArray[np.float32]]:
     """The terms of kind ItemVector by name, for rows of contract ITEM_FEATURES, in their order.
 
-    All that a search may weigh, and of others those that `weights`, by policy and term, name. Standardised ones that
-    are the same for all items are left out.
+    These are all that a search may weigh, and those of the others that `weights`, by policy and term, name.
+    Standardised ones with the same value for all items are left out.
     """
     named = {name for terms in weights.values() for name in terms}
     found = {}
@@ -90,17 +90,17 @@ def _standardised(values: NDArray[np.float64]) -> NDArray[np.float32] | None:
 
 
 def weighed(names: Iterable[str], policy: str) -> list[str]:
-    """Those of the names whose terms a search weighs under `policy`."""
+    """The names whose terms a search weighs under `policy`."""
     return [name for name in names if policy in term_of(name).policies]
 
 
 def check_names(weights: Mapping[str, Mapping[str, float]]) -> None:
-    """Raises StateError where weights, by policy and term, name a term that there is not."""
+    """Raises StateError if weights, by policy and term, name an unknown term."""
     for names in weights.values():
         for name in names:
             term_of(name)
 
 
 def all_reasons() -> tuple[Reason, ...]:
-    """The reasons that lists may give: those that Freshet has, then those of extensions."""
+    """The reasons that lists may give: those of Freshet, then those of extensions."""
     return tuple(dict.fromkeys([*BUILT_IN, *(term.reason for term in TERMS)]))

@@ -1,15 +1,15 @@
-"""What a term of the blend is. A score is the weighted sum of terms, each of one of four kinds of contribution:
+"""The interface of terms. A score is the weighted sum of terms, each of one of four kinds of contribution:
 
-FactorProduct      a product of shopper and item vectors, standardised; the one term of its kind
-ItemModelProduct   what a model reads of a history times its weights, scaled by each shopper's largest value
+FactorProduct      a product of shopper and item vectors, standardised; the only term of its kind
+ItemModelProduct   a model's inputs from a history times its weights, scaled by each shopper's largest value
 SparseRows         values at a few items of each shopper
 ItemVector         one value per item, the same for all shoppers
 
-The kinds are there for the engine: it takes factors and item vectors in one dense product, which it may search without
-looking at all items, and adds the two others by compiled kernels. The search of weights, the artifact, reasons, the
-report and settings reach terms by their names, through registry.py. A new term is a class of kind SparseRows or
-ItemVector and one line there, or in a module that the setting extensions.modules names; an item model is a term as
-soon as it is registered as a model.
+The engine needs the kinds: it computes factors and item vectors in one dense product, which it can search without
+looking at all items, and adds the two others with compiled kernels. The search of weights, the artifact, reasons, the
+report and settings access terms by their names, through registry.py. A new term is a class of kind SparseRows or
+ItemVector and one line there, or in a module that the setting extensions.modules names. An item model becomes a term
+when it is registered as a model.
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ from freshet.ranking.terms.reason import Reason
 
 
 class Term(Protocol):
-    """A term, or a family of terms of one formula.
+    """A term, or a family of terms with one formula.
 
-    name: of the term; members of a family are called by it, an underscore and what tells them apart.
-    reason: what a list says of an item that the term lifts.
+    name: the name of the term; members of a family append an underscore and a suffix.
+    reason: the reason of an item whose score the term raises.
     policies: those under which a search weighs it. A weight that a recipe gives it under another one counts as well.
     """
 
@@ -40,22 +40,22 @@ class Term(Protocol):
     policies: tuple[str, ...]
 
     def describe(self, member: str) -> str:
-        """What the term of this name says of an item, in words that a shop owner understands."""
+        """The meaning of the term with this name, in words that a shop owner understands."""
         ...
 
 
 class OwnHalfLives(Protocol):
-    """The settings that SparseRows may be made of: section search."""
+    """The settings that terms of kind SparseRows may use: section search."""
 
     @property
     def own_half_lives_days(self) -> tuple[float, ...]:
-        """Half-lives in days, 0 stands for no decay."""
+        """Half-lives in days, 0 means no decay."""
         ...
 
 
 @runtime_checkable
 class ItemVector(Term, Protocol):
-    """A value per item, made when an artifact is put together and kept in it; highest is best.
+    """A value per item, computed when an artifact is assembled and kept in it; highest is best.
 
     is_standardised: whether values are standardised over the items, and left out where they are the same for all.
     Members of a term that no policy searches are kept only where the recipe gives them a weight.
@@ -68,14 +68,14 @@ class ItemVector(Term, Protocol):
         ...
 
     def of_new_item(self, values: NDArray[np.float32]) -> float:
-        """The value of an item that came after the artifact; 0, the middle, where nothing better is known."""
+        """The value of an item that is newer than the artifact; by default 0, the mean."""
         return 0.0
 
 
 @runtime_checkable
 class SparseRows(Term, Protocol):
-    """Values at a few items of each shopper. `configuration`: the frozen dataclass, of values that JSON knows, that
-    the recipe keeps of each member."""
+    """Values at a few items of each shopper. `configuration`: the frozen dataclass, of types that JSON supports, that
+    the recipe keeps for each member."""
 
     configuration: type
 
@@ -84,11 +84,11 @@ class SparseRows(Term, Protocol):
         ...
 
     def rows(self, configuration: Any, block: HistoryBlock, event_weights: NDArray[np.float64]) -> csr_matrix:
-        """float32 [shoppers, items], of size 1 at most; `event_weights` is by event code."""
+        """float32 [shoppers, items], at most 1 in absolute value; `event_weights` is by event code."""
         ...
 
     def to_json(self, configuration: Any) -> dict[str, Any]:
-        """The configuration as the recipe keeps it."""
+        """The configuration as stored in the recipe."""
         return asdict(configuration)
 
     def from_json(self, values: Mapping[str, Any]) -> Any:
@@ -104,7 +104,7 @@ class ItemModelProduct(Term, Protocol):
 
 
 class ItemFactors(NamedTuple):
-    """Item vectors [items, rank], Y'Y of them, and their mean over all items of the catalogue."""
+    """Item vectors [items, rank], their Gram matrix Y'Y, and their mean over all items of the catalogue."""
 
     vectors: NDArray[np.float32]
     gram: NDArray[np.float64]
@@ -116,9 +116,9 @@ class FactorProduct(Term, Protocol):
     """The factor model in the blend: its value is rows @ columns'."""
 
     def rows(self, vectors: NDArray[np.float32], factors: ItemFactors) -> NDArray[np.float32]:
-        """[shoppers, rank] of shopper vectors, such that each shopper's products have the deviation 1."""
+        """[shoppers, rank] from shopper vectors, scaled so that each shopper's products have deviation 1."""
         ...
 
     def columns(self, factors: ItemFactors, out: NDArray[np.float32]) -> None:
-        """Puts [items, rank] into `out`, such that each shopper's products have the mean 0."""
+        """Writes [items, rank] to `out`, shifted so that each shopper's products have mean 0."""
         ...

@@ -1,4 +1,4 @@
-"""The chart of a quality figure by model: a dot each, with its 95 % interval as a line."""
+"""The chart of a quality figure by model: a dot for each, with its 95 % interval as a line."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ _TOP, _STRIP, _AXIS = 6, 26, 22
 
 
 def intervals_svg(name: str, figures: Sequence[Figure], *, ours: str, title: str) -> str:
-    """Models in the given order: name and figure of each, below them a dot and its interval on an axis from 0.
+    """Models in the given order: name and figure, and below them a dot with its interval on an axis from 0.
 
-    Figures without a value are left out; without an interval there is only the dot.
+    Figures without a value are left out; a figure without an interval has only the dot.
     """
     known = [(one, one.value) for one in figures if one.value is not None]
     top = nice_top(max((one.high or value for one, value in known), default=1.0))

@@ -1,4 +1,4 @@
-"""The chart of a stream's speed: seconds of each micro-batch."""
+"""The chart of a stream's latency: seconds of each micro-batch."""
 
 from freshet.report.charts.svg import bar, chart, line, nice_top, text
 from freshet.report.content import Live
@@ -8,7 +8,7 @@ _TOP, _HEIGHT, _AXIS, _WIDEST = 24, 130, 22, 6.0
 
 
 def latency_svg(name: str, live: Live, *, title: str) -> str:
-    """A bar per micro-batch in order, its height the seconds until its lists could be read, with p50 and p95."""
+    """A bar per micro-batch, in order, whose height is the seconds until its lists could be read; with p50 and p95."""
     top = nice_top(max((batch.seconds for batch in live.batches), default=1.0))
     step = 100 / max(1, len(live.batches))
     width = min(0.7 * step, _WIDEST)

@@ -1,4 +1,4 @@
-"""Parts of the inline charts. Places along x are percentages, so that a chart fills any width and its text keeps size.
+"""Parts of the inline charts. Positions along x are percentages, so that a chart fills any width without scaling text.
 
 Colours are set by class in the page's style sheet, once for light and once for dark.
 """
@@ -15,7 +15,7 @@ def text(x: str, y: float, words: str, *, kind: str = "", anchor: str = "start")
 def caption(y: float, label: str, value: str, *, kind: str = "") -> tuple[list[str], float]:
     """A label at the left and a value at the right, and the y below them.
 
-    What follows the first comma of a label stands on a line of its own, small: a phone has no room for more.
+    What follows the first comma of a label is on its own small line, as a phone is too narrow for a long label.
     """
     name, _, rest = label.partition(", ")
     parts = [text("0", y + 16, name, kind=f"label{kind}")]
@@ -31,7 +31,7 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def dot(x: float, y: float, radius: float, kind: str, tooltip: str) -> str:
-    """A dot at x percent; `tooltip` shows when pointed at."""
+    """A dot at x percent; `tooltip` is shown on hover."""
     return f'<circle cx="{x:.2f}%" cy="{y:g}" r="{radius:g}" class="{kind}"><title>{escape(tooltip)}</title></circle>'
 
 
@@ -44,7 +44,7 @@ def bar(x: float, y: float, width: float, height: float, kind: str, tooltip: str
 
 
 def chart(name: str, height: float, title: str, description: str, parts: Sequence[str]) -> str:
-    """The whole chart, full width and `height` pixels high. `name` must be unique on the page; it makes the ids."""
+    """The whole chart, full width and `height` pixels high. `name` must be unique on the page: it is part of ids."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="100%" height="{height:g}" role="img" '
         f'aria-labelledby="{name}-title {name}-desc"><title id="{name}-title">{escape(title)}</title>'

@@ -1,4 +1,4 @@
-"""Plots of a training run, each a file of its own: what was tried, and what was chosen."""
+"""Plots of a training run, each in its own file: what was tried, and what was chosen."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -18,7 +18,7 @@ def silhouettes_svg(silhouettes: Mapping[int, float], *, chosen: int) -> str:
 
 
 def trials_svg(trials: Sequence[Mapping[str, Any]]) -> str:
-    """The validation figure of each trial of a model, in order; trials of a blend and without a figure are left out."""
+    """The validation figure of each trial of a model, in order, without trials of a blend or without a figure."""
     rows = []
     for trial in trials:
         values = [value for value in trial["ndcg"].values() if value is not None]
@@ -39,7 +39,7 @@ def blend_svg(weights: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def alone(drawn: str) -> str:
-    """A chart with the colours and rules of the page, which it has to bring along as a file of its own."""
+    """A chart as a file of its own, with the colours and style rules of the page embedded."""
     folder = files("freshet.report").joinpath("template")
     rules = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("colours.css", "charts.css"))
     opening, rest = drawn.split(">", maxsplit=1)

@@ -1,1 +1,1 @@
-"""Gathers what the report shows from records and tables, without Spark."""
+"""Collects the content of the report from records and tables, without Spark."""

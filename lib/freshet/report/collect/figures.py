@@ -14,7 +14,7 @@ from freshet.tables.lookups.snapshot import column_ends
 
 _LIST_TASKS = ("next_baskets", "new_items")
 _FIGURE = ("task", "model", "metric", "k", "value", "low", "high", "users")
-_MANY = 100_000  # figures of one run, micro-batches of one query: some hundreds
+_MANY = 100_000  # far above the figures of one run or the micro-batches of one query, which are some hundreds
 
 
 def _figures(rows: Iterable[dict[str, Any]]) -> tuple[Figure, ...]:
@@ -27,7 +27,7 @@ def _of_run(sources: Sources, run_id: str) -> tuple[Figure, ...]:
 
 
 def _quality(figures: Iterable[Figure], ours: str) -> Quality | None:
-    """The figures of lists, next baskets first; None when nobody was judged."""
+    """The figures of lists, next baskets first; None if no shopper was judged."""
     known = [figure for figure in figures if figure.task in _LIST_TASKS]
     known.sort(key=lambda figure: _LIST_TASKS.index(figure.task))
     return Quality(tuple(known), ours) if known else None
@@ -92,18 +92,18 @@ def segments(sources: Sources) -> Segments | Missing:
     rows = [] if version is None else sources.rows(SEGMENT_PROFILES, columns, equals("model_version", version), _MANY)
     if not rows:
         return record if isinstance(record, Missing) else Missing("no segment model serves")
-    told = [
+    profiles = [
         Segment(row["segment_name"], row["size"], *[row[name] for name in columns[3:]])
         for row in sorted(rows, key=lambda row: row["segment_id"])
     ]
     metrics = {} if isinstance(record, Missing) else record.get("metrics", {})
     ends = column_ends(sources.home.warehouse, EVENTS, "currency")
     currency = ends[0] if ends is not None and ends[0] == ends[1] else None
-    return Segments(tuple(told), currency, metrics.get("silhouette"))
+    return Segments(tuple(profiles), currency, metrics.get("silhouette"))
 
 
 def propensity(sources: Sources) -> Propensity | Missing:
-    """The purchase probability, as its training step has judged it."""
+    """The quality of the purchase probability, from the record of its training step."""
     record = sources.record(TRAIN_PROPENSITY)
     if isinstance(record, Missing):
         return record

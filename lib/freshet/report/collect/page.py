@@ -1,4 +1,4 @@
-"""The report's page, gathered from one home: records of steps and rows of tables, without Spark."""
+"""The content of the report from one home: records of steps and rows of tables, without Spark."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from freshet.tables.lookups.snapshot import column_ends, table_facts
 
 
 def collected(sources: Sources, steps: Sequence[Step], generated_at: datetime) -> Page:
-    """The page of a home. `steps` are named in their order; what has not run or built nothing is Missing."""
+    """The page of a home. `steps` keep their order; parts whose step has not run or built nothing are Missing."""
     run_windows = windows(sources)
     return Page(
         source=sources.value(INGEST, "source") or sources.home.root.name,
@@ -44,7 +44,7 @@ def collected(sources: Sources, steps: Sequence[Step], generated_at: datetime) -
 
 
 def intake(sources: Sources) -> Intake | Missing:
-    """What the last ingest did."""
+    """The counts of the last ingest."""
     record = sources.record(INGEST)
     if isinstance(record, Missing):
         return record
@@ -66,7 +66,7 @@ def _by_count(counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
 
 
 def windows(sources: Sources) -> RunWindows | Missing:
-    """The windows that the build step has fixed."""
+    """The windows that the build step has set."""
     record = sources.record(BUILD)
     if isinstance(record, Missing):
         return record
@@ -78,13 +78,13 @@ def windows(sources: Sources) -> RunWindows | Missing:
 
 
 def recipe(sources: Sources) -> Recipe | Missing:
-    """What the recommender weighs, and how it was learned."""
+    """The weights of the recommender, and how it was trained."""
     record = sources.record(TRAIN_RECOMMENDER)
     if isinstance(record, Missing):
         return record
     plain = _plain(sources)
     if plain is not None:
-        # What was learned was refused; its figures are not those of what serves.
+        # The trained model was refused, so its figures are not those of the model that serves.
         record = {"recipe": plain["recipe"]}
     served = LearnedRecipe.from_values(record["recipe"])
     weights = tuple(
@@ -96,11 +96,11 @@ def recipe(sources: Sources) -> Recipe | Missing:
 
 def _recipe_facts(served: LearnedRecipe, record: dict[str, Any]) -> list[tuple[str, str]]:
     als = served.als
-    told = "none: too little to learn from" if als is None else (
+    factors = "none: too little to learn from" if als is None else (
         f"rank {als.rank}, {als.max_iter} iterations, alpha {als.alpha:g}, regularisation {als.reg_param:g}"
     )  # fmt: skip
     events = ", ".join(f"{name} {weight:g}" for name, weight in sorted(served.event_weights.items()))
-    facts = [("target event", served.target), ("weights of events", events), ("factors (ALS)", told)]
+    facts = [("target event", served.target), ("weights of events", events), ("factors (ALS)", factors)]
     if als is not None:
         facts.append(("decay behind item factors", _decay(served.item_half_life_days)))
         facts.append(("decay of what is folded in", _decay(served.user_half_life_days)))
@@ -119,8 +119,8 @@ def _decay(half_life_days: float | None) -> str:
 
 
 def models(sources: Sources) -> tuple[Model, ...] | Missing:
-    """What was trained last, whether it serves and why; and what serves in its place."""
-    decisions, told = sources.value(PROMOTE, "decisions") or {}, []
+    """The models trained last, whether they serve and why; and the models that serve instead."""
+    decisions, found = sources.value(PROMOTE, "decisions") or {}, []
     for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
         version, serving = (
             sources.value(TRAINED_BY[name], "version"),
@@ -129,30 +129,30 @@ def models(sources: Sources) -> tuple[Model, ...] | Missing:
         if version is not None:
             decision = decisions.get(name, {})
             reasons = tuple(decision.get("reasons", ()))
-            told.append(Model(name, f"{version}.0", version == serving, decision.get("accepted"), reasons))
+            found.append(Model(name, f"{version}.0", version == serving, decision.get("accepted"), reasons))
         if serving is not None and serving != version:
             plain = _plain(sources) if name == RECOMMENDER else None
             accepted, why = (None, ()) if plain is None else (True, tuple(plain["reasons"]))
-            told.append(Model(name, f"{serving}.0", True, accepted, why))
-    return tuple(told) or Missing("no model was trained")
+            found.append(Model(name, f"{serving}.0", True, accepted, why))
+    return tuple(found) or Missing("no model was trained")
 
 
 def _plain(sources: Sources) -> dict[str, Any] | None:
-    """What the gate recorded of the plain methods that it made champion, if they serve still."""
+    """The gate's record of the plain methods that it made champion, if they still serve."""
     plain: dict[str, Any] | None = sources.value(PROMOTE, "plain")
     serving = sources.champions.get(RECOMMENDER)
     return plain if plain is not None and plain["version"] == serving else None
 
 
 def tables(sources: Sources) -> tuple[Table, ...] | Missing:
-    """Every Delta table of the home, by its log."""
+    """Every Delta table of the home, from its log."""
     facts = [(contract, table_facts(sources.home.warehouse, contract)) for contract in known_tables()]
-    told = tuple(
-        Table(contract.name, contract.row, found["rows"], found["files"], found["version"])
-        for contract, found in facts
-        if found is not None
+    found = tuple(
+        Table(contract.name, contract.row, table["rows"], table["files"], table["version"])
+        for contract, table in facts
+        if table is not None
     )
-    return told or Missing("there are no tables yet")
+    return found or Missing("there are no tables yet")
 
 
 def _steps(sources: Sources, steps: Sequence[Step]) -> tuple[StepFacts, ...]:

@@ -1,4 +1,4 @@
-"""The shoppers that the report shows: a few of different kinds, the same for the same tables."""
+"""The example shoppers in the report: a few of different kinds, always the same ones for the same tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,9 +20,9 @@ from freshet.report.content import HistoryLine, Missing, Place, RunWindows, Shop
 from freshet.runs.steps import RECOMMEND
 from freshet.service.lists.latest import BATCH_VALUES, lists_newest_first
 
-_POOL = 20_000  # shoppers among whom examples are looked for, so that a large shop is not read whole
-_TRIES = 3  # candidates of a kind, as the first may have no list
-_MANY = 1_000_000  # rows of a few shoppers: a bound that only a broken table reaches
+_POOL = 20_000  # shoppers among which examples are searched, so that not all of a large shop is read
+_TRIES = 3  # candidates per kind, as the first may have no list
+_MANY = 1_000_000  # bound for the rows of a few shoppers, which only a broken table reaches
 _NEW_DAYS = 30.0
 _HISTORY, _PLACES = 8, 10
 
@@ -32,7 +32,7 @@ _EVENT_COLUMNS = ("user_id", "anonymous_id", "event_time", "event_id", "item_pos
 
 
 class _Pool(NamedTuple):
-    """Rows of user_features as of the cut, and who got a list from the stream."""
+    """Rows of user_features as of the cut, and the shoppers with a list from the stream."""
 
     known: list[dict[str, Any]]
     anonymous: list[dict[str, Any]]
@@ -40,7 +40,7 @@ class _Pool(NamedTuple):
 
 
 def shoppers(sources: Sources, windows: RunWindows | Missing) -> tuple[Shopper, ...] | Missing:
-    """About six shoppers with a list, each of another kind; Missing when nobody has a list."""
+    """About six shoppers with a list, each of a different kind; Missing if no shopper has a list."""
     recommend = sources.record(RECOMMEND)
     if isinstance(recommend, Missing):
         return recommend
@@ -56,7 +56,7 @@ def shoppers(sources: Sources, windows: RunWindows | Missing) -> tuple[Shopper, 
             chosen[user] = kind
     if not chosen:
         return Missing("no shopper has a list")
-    return _told(sources, windows, chosen, lists)
+    return _shoppers(sources, windows, chosen, lists)
 
 
 def _pool(sources: Sources, windows: RunWindows) -> _Pool:
@@ -72,14 +72,14 @@ def _pool(sources: Sources, windows: RunWindows) -> _Pool:
 
 
 def _candidates(pool: _Pool) -> dict[str, list[str]]:
-    """Candidates of each kind by its name in words, best first; shoppers whom the stream has touched go first."""
+    """Candidates of each kind, by its description, best first; shoppers with a list from the stream are preferred."""
     touched = [row for row in pool.known if row["user_id"] in pool.touched] or pool.known
     new = [row for row in pool.known if (row["tenure_days"] or 0.0) <= _NEW_DAYS]
     lively_new = [row for row in new if row["user_id"] in pool.touched] or new
     repeated = [row for row in touched if row["visits"] >= 2]
     silent = [row for row in pool.known if row["user_id"] not in pool.touched]
     seen = {row["user_id"] for row in (*pool.known, *pool.anonymous)}
-    # A pool that is full says nothing about who is not in it.
+    # If the pool is full, shoppers that are not in it may still have features.
     unseen = sorted(pool.touched - seen) if len(seen) < _POOL else []
     newcomers = [user for user in unseen if not user.startswith(ANONYMOUS_PREFIX)]
     visitors = [user for user in unseen if user.startswith(ANONYMOUS_PREFIX)]
@@ -87,8 +87,8 @@ def _candidates(pool: _Pool) -> dict[str, list[str]]:
         "A regular customer": _around(repeated, "visits", 0.9),
         "Someone who comes now and then": _around(repeated, "visits", 0.3),
         "A new customer": _around(lively_new, "visits", 0.5),
-        "Came first in the live days": newcomers[:_TRIES],
-        "Silent for long": _around(silent, "idle_days", 0.8),
+        "First seen in the live days": newcomers[:_TRIES],
+        "Not seen for a long time": _around(silent, "idle_days", 0.8),
         "An anonymous visitor": visitors[:_TRIES] or _around(pool.anonymous, "idle_days", 0.0),
     }
 
@@ -112,7 +112,7 @@ def _lists(sources: Sources, users: set[str]) -> dict[str, list[dict[str, Any]]]
     return by_user
 
 
-def _told(
+def _shoppers(
     sources: Sources, windows: RunWindows, chosen: Mapping[str, str], lists: Mapping[str, list[dict[str, Any]]]
 ) -> tuple[Shopper, ...]:
     events = _events(sources, windows, chosen)
@@ -123,10 +123,10 @@ def _told(
     items = {place["item_id"] for place in shown} | {_mentioned(place) for place in shown}
     items |= {line["item_id"] for user in chosen for line in events[user][:_HISTORY]}
     names = _names(sources, items)
-    told = []
+    examples = []
     for user, kind in chosen.items():
         now, batch = lists[user][0], next((row for row in lists[user] if row["source"] == "batch"), None)
-        told.append(
+        examples.append(
             Shopper(
                 user_id=user,
                 kind=kind,
@@ -141,11 +141,11 @@ def _told(
                 had_batch_list=batch is not None,
             )
         )
-    return tuple(told)
+    return tuple(examples)
 
 
 def _events(sources: Sources, windows: RunWindows, chosen: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """The events with a product of these shoppers, newest first."""
+    """The events of these shoppers that have a product, newest first."""
     anonymous = [user.removeprefix(ANONYMOUS_PREFIX) for user in chosen if user.startswith(ANONYMOUS_PREFIX)]
     is_anonymous = pc.field("user_id").is_null() & among("anonymous_id", anonymous)
     theirs = (among("user_id", chosen) | is_anonymous) & pc.field("item_id").is_valid()
@@ -192,5 +192,5 @@ def _places(now: dict[str, Any], batch: dict[str, Any] | None, names: Mapping[st
 
 
 def _mentioned(place: dict[str, Any]) -> str:
-    """The item that a reason mentions, empty where it mentions none."""
+    """The item in a reason, empty if there is none."""
     return str(place["reason"] or "").partition(":")[2]

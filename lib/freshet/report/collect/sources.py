@@ -1,4 +1,4 @@
-"""What the report is read from: records of steps and rows of tables, without Spark."""
+"""The data sources of the report: records of steps and rows of tables, without Spark."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ EVERYTHING = pc.scalar(True)
 
 @dataclass(frozen=True)
 class Sources:
-    """One home, as the report looks at it. `champions` are the served versions by model name, as far as they are known.
+    """One home as the report sees it. `champions` are the served versions by model name, where known.
 
-    `k`: length of lists at which they are judged.
+    `k`: list length at which lists are judged.
     """
 
     home: Home
@@ -31,32 +31,32 @@ class Sources:
     k: int
 
     def record(self, step: Step) -> dict[str, Any] | Missing:
-        """What a step recorded; Missing when it has not run, or built nothing."""
+        """The record of a step; Missing if it has not run or has built nothing."""
         found = read_record(self.home.steps, step.name)
         if found is None:
             return Missing(f"step {step.name} has not run in this home")
         return Missing(found["not_built"]) if "not_built" in found else found
 
     def value(self, step: Step, key: str) -> Any:
-        """One value of a step's record; None when there is no such record or value."""
+        """One value of a step's record; None if there is no such record or value."""
         found = self.record(step)
         return None if isinstance(found, Missing) else found.get(key)
 
     def rows(
         self, contract: TableContract, columns: Sequence[str], where: pc.Expression, at_most: int
     ) -> list[dict[str, Any]]:
-        """Some rows of a table, times without zone (UTC); empty when the table does not exist."""
+        """At most `at_most` rows of a table, times without zone (UTC); empty if the table does not exist."""
         found = some_rows(self.home.warehouse, contract, columns=columns, where=where, at_most=at_most)
         return [{name: naive(value) for name, value in row.items()} for row in found]
 
     def served_version(self, model: str, step: Step) -> str | None:
-        """The text of column model_version of the model that serves, else of the one that was trained last."""
+        """The value of column model_version for the version that serves, else for the one that was trained last."""
         version = self.champions.get(model) or self.value(step, "version")
         return None if version is None else f"{version}.0"
 
 
 def naive(value: Any) -> Any:
-    """A time as UTC without zone, anything else as it is."""
+    """A time as UTC without zone, any other value unchanged."""
     return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
 
 
@@ -66,12 +66,12 @@ def equals(column: str, value: Any) -> pc.Expression:
 
 
 def before(column: str, moment: datetime) -> pc.Expression:
-    """The condition that a column of times lies before a moment."""
+    """The condition that a time column is before a moment."""
     return cast(pc.Expression, pc.field(column) < _scalar(moment))
 
 
 def among(column: str, values: Iterable[str]) -> pc.Expression:
-    """The condition that a column has one of some texts."""
+    """The condition that a string column has one of the values."""
     return cast(pc.Expression, pc.field(column).isin(pa.array(sorted(values), pa.string())))
 
 

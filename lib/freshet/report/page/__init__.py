@@ -1,1 +1,1 @@
-"""The rendering of the page. Knows no Spark, no table and no clock."""
+"""The rendering of the page. Independent of Spark, tables and the clock."""

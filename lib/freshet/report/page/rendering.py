@@ -1,4 +1,4 @@
-"""The page: what is to be shown, rendered with escaping switched on. Needs nothing but this folder."""
+"""Renders the content of the report as HTML, with automatic escaping. Uses only this folder's templates."""
 
 from functools import cache
 from importlib.resources import files
@@ -46,9 +46,9 @@ _LIVE_METRICS = {
 
 
 def rendered(page: Page) -> str:
-    """The whole page as HTML: no script, no request to anywhere; every text from the data is escaped.
+    """The whole page as HTML without scripts or external requests; every text from the data is escaped.
 
-    Equal pages give equal texts, and only the line with the time of generation depends on `generated_at`.
+    Equal pages give equal HTML, and only the line with the time of generation depends on `generated_at`.
     """
     return _environment().get_template("page.html").render(page=page)
 

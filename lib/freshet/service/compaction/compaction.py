@@ -1,12 +1,12 @@
-"""Compaction: what the stream has appended to `recommendation_updates` goes into `recommendations`.
+"""Compaction: the lists in `recommendation_updates` are merged into `recommendations`.
 
-Between two micro-batches the stream turns to the next epoch (`advance`). Beside the micro-batches that follow, all
-lists of the epochs before go into `recommendations` in one commit (`merge`). When that stands, again between two
-micro-batches, the epochs that the compaction *before* had merged are dropped (`drop`): a reader that opened
+Between two micro-batches the stream moves on to the next epoch (`advance`). While the next micro-batches run, all lists
+of earlier epochs are merged into `recommendations` in one commit (`merge`). After that commit, again between two
+micro-batches, the epochs that the *previous* compaction had merged are dropped (`drop`): a reader that opened
 `recommendations` before a compaction and opens the updates after it still finds there what it has not seen.
 
-A kill anywhere loses and doubles nothing: an epoch is dropped only by the process that saw two merges of it stand,
-and merging the same lists again gives the same lists.
+A kill at any point loses and duplicates nothing: an epoch is dropped only by a process that has seen two commits of
+merges that contain it, and merging the same lists again gives the same lists.
 """
 
 import time
@@ -33,7 +33,7 @@ from freshet.tables.warehouse import Warehouse
 
 @dataclass(frozen=True)
 class CompactionReport:
-    """What a compaction did: the newest epoch it took in, and whether `recommendations` was free to be written."""
+    """What a compaction did: the newest epoch it merged, and whether it could (False: `recommendations` was in use)."""
 
     epoch: int
     merged: bool
@@ -46,9 +46,9 @@ class CompactionReport:
 class Compaction:
     """The compactions of one stream, which is the only writer of `recommendation_updates`.
 
-    Every method but `merge` is called between two micro-batches and from the thread that runs them; the first one
-    after the first micro-batch of a start, which may be a repeated one and looks for its own lists. `warehouse` must
-    have the session of the application, not that of a micro-batch. `now` gives the wall time, UTC without a zone.
+    Every method but `merge` is called between two micro-batches in the thread that runs them; first after
+    the first micro-batch of a start, which may be a repeated one and looks for its own lists. `warehouse` must
+    have the session of the application, not that of a micro-batch. `now` returns the wall time, UTC without a zone.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Compaction:
         warehouse.create(RECOMMENDATION_UPDATES)
         self.warehouse, self.locks, self.parameters, self.now = warehouse, locks, parameters, now
         self._epoch = hygiene.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") or 0
-        # Lists wait since their file was written, also through a restart.
-        self._began = min(now(), hygiene.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
+        # Lists have waited since their file was written, also across a restart.
+        self._started = min(now(), hygiene.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
         self._merged: int | None = None
-        self._ripe: int | None = None
+        self._droppable: int | None = None
         self._process = MergeProcess()
         self._merging = BackgroundTask[CompactionReport]()
         self._packing = Packing(warehouse, (RECOMMENDATION_UPDATES,), parameters)
@@ -71,43 +71,46 @@ class Compaction:
         return self._epoch
 
     def between_batches(self) -> CompactionReport | None:
-        """All that is due now: ends a compaction that is ready, begins one, packs. The report of one that ended.
+        """Does what is due now: finishes a compaction that is ready, starts one, packs. Returns the report of a
+        finished one.
 
-        Packing goes on beside the micro-batches that follow. Until it has ended nothing is dropped of what it packs.
-        """
-        if self._packing.goes_on():
+        Packing runs in the background of the next micro-batches. Until it has ended, no files that it packs are
+        dropped."""
+        if self._packing.is_packing():
             return None
         report = self.finish_if_ready()
         if self.due(self.now()):
-            self.begin()
-        self._packing.begin_if_due()
+            self.start()
+        self._packing.start_if_due()
         return report
 
     def due(self, now: datetime) -> bool:
-        """Whether a compaction should begin: none is running, and the last began `every_minutes` ago."""
-        return not self._merging.is_pending and now - self._began >= timedelta(minutes=self.parameters.every_minutes)
+        """Whether a compaction should start: none is running, and the last one started `every_minutes` ago or
+        earlier."""
+        return not self._merging.is_pending and now - self._started >= timedelta(minutes=self.parameters.every_minutes)
 
-    def begin(self) -> None:
-        """Turns to the next epoch and merges those before in a thread of its own; nothing new is not merged."""
-        self._began = self.now()
+    def start(self) -> None:
+        """Moves on to the next epoch and merges the earlier ones in a thread of its own; without new lists it merges
+        nothing."""
+        self._started = self.now()
         highest = hygiene.highest_partition(self.warehouse, RECOMMENDATION_UPDATES, "epoch")
         if highest is None or (self._merged is not None and highest <= self._merged):
-            # As long ago as any other drop would be: what the last compaction merged is ripe without another.
-            self._ripe = self._merged
+            # As much time has passed as before any other drop, so what the last compaction merged may be dropped.
+            self._droppable = self._merged
             self._tidy(self.drop())
             return
         epoch = self.advance()
-        self._merging.begin(partial(self.merge, epoch), f"compaction-{epoch}")
+        self._merging.start(partial(self.merge, epoch), f"compaction-{epoch}")
 
     def finish_if_ready(self, *, wait: bool = False) -> CompactionReport | None:
-        """Drops what is ripe when a begun merge stands; None while it runs or none was begun.
+        """Drops what may be dropped after a merge has committed; None while it runs or if none was started.
 
-        Raises the error that ended the merge; a `recommendations` in use by another process is none, its round is
-        skipped.
+        Raises the error that ended the merge. If another process uses `recommendations`, that is no error and the merge
+        is skipped.
         """
         if self._merging.is_running and not wait:
             return None
-        outcome, started = self._merging.taken(), time.monotonic()
+        outcome, started = self._merging.result(), time.monotonic()
         if outcome is None:
             return None
         dropped = self.drop() if outcome.merged else 0
@@ -117,7 +120,7 @@ class Compaction:
         )
 
     def advance(self) -> int:
-        """Turns to the next epoch; the one that ends. No micro-batch may be running."""
+        """Moves on to the next epoch and returns the one that ends. No micro-batch may be running."""
         ended, self._epoch = self._epoch, self._epoch + 1
         return ended
 
@@ -128,7 +131,7 @@ class Compaction:
             with lease(self.locks, "table", RECOMMENDATIONS.name) as lock:
                 self.warehouse.create(RECOMMENDATIONS)
                 lists = self._written(epoch, lock)
-                self._ripe, self._merged = self._merged, epoch
+                self._droppable, self._merged = self._merged, epoch
                 hygiene.vacuum(self.warehouse, RECOMMENDATIONS, hours=self.parameters.vacuum_hours)
                 hygiene.shorten_log(self.warehouse, RECOMMENDATIONS)
         except BusyError:
@@ -139,24 +142,24 @@ class Compaction:
         try:
             return self._process.run(self.warehouse.folder, up_to=epoch, lock=lock)
         except NotPlainError:
-            # Somebody has changed a table's features. On all cores: the micro-batches wait.
+            # The features of a table were changed. Spark takes all cores, and the micro-batches wait.
             ended = self.warehouse.read(RECOMMENDATION_UPDATES).where(F.col("epoch") <= epoch)
             newest = latest_recommendations(self.warehouse.read(RECOMMENDATIONS), ended)
             return write_lists_by_spark(self.warehouse, newest)
 
     def drop(self) -> int:
-        """Drops the epochs that the compaction before the last had merged; the number of files."""
-        if self._ripe is None:
+        """Drops the epochs that the compaction before the last one had merged; returns the number of files."""
+        if self._droppable is None:
             return 0
-        return hygiene.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._ripe)
+        return hygiene.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._droppable)
 
     def end(self) -> None:
-        """Waits for packing that goes on; a merge that runs ends without an effect."""
+        """Waits for a running packing; a running merge is ended without effect."""
         self._process.close()
         self._packing.close()
 
     def close(self) -> CompactionReport | None:
-        """Waits for packing and a merge that run and ends them. Raises what ended one of them."""
+        """Waits for a running packing and a running merge. Raises the error that ended one of them."""
         self._packing.wait()
         return self.finish_if_ready(wait=True)
 

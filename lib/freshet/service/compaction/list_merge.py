@@ -1,4 +1,4 @@
-"""A compaction's merge in a process of its own that gives way: micro-batches get a core whenever they want one.
+"""A compaction's merge in a separate process of low priority, so that micro-batches get a core whenever they need one.
 
 In the stream's own process its thread would hold the interpreter's lock while it waits for a core.
 """
@@ -26,9 +26,9 @@ from freshet.tables.writers.replacements import PartWriter
 _LOWEST_PRIORITY = 19
 
 _PARTS, _LONGEST_REST = 6.0, 300.0
-"""At 1,000 events a second micro-batches took 0.37 to 0.48 s at the median beside a merge without rests, 0.29 to 0.32
-beside one with these, 0.27 to 0.35 alone. Of more than 60 s of work, some three million lists, a merge rests no longer
-than for five minutes in all, so that it ends before the next is due."""
+"""At 1,000 events a second micro-batches took 0.37 to 0.48 s at the median during a merge without rests, 0.29 to 0.32
+during one with these, 0.27 to 0.35 alone. With more than 60 s of work, some three million lists, a merge rests
+five minutes in all at most, so that it ends before the next is due."""
 
 
 def merge_lists(
@@ -36,9 +36,8 @@ def merge_lists(
 ) -> int:
     """`recommendations` := the newest list per shopper of it and of the updates of epochs up to `up_to`, in one commit.
 
-    The number of lists. Each file holds a range of user_id. The caller holds the table's lease; both tables exist.
-    Raises NotPlainError where one of them asks more of a reader or writer than files.
-    """
+    Returns the number of lists. Each file holds a range of user_id. The caller holds the table's lease; both tables
+    exist. Raises NotPlainError if one of them uses features beyond plain files."""
     updates = live_files(warehouse / RECOMMENDATION_UPDATES.name)
     files = live_files(warehouse / RECOMMENDATIONS.name) + [one for one in updates if one.partition["epoch"] <= up_to]
     lists = newest_lists(files, per_file=per_file, scratch=warehouse, rest=rest)
@@ -46,8 +45,8 @@ def merge_lists(
 
 
 class Rest:
-    """Called after each piece of work, sleeps so that one part in `parts` of its process's time is work; `longest`
-    seconds at most, all sleeps together."""
+    """Called after each piece of work, sleeps so that the process works for one part in `parts` of the time; all sleeps
+    together take `longest` seconds at most."""
 
     def __init__(self, parts: float, longest: float) -> None:
         self._parts, self._left = parts, longest
@@ -69,13 +68,13 @@ class MergeProcess:
         self._changing = Lock()
 
     def run(self, warehouse: Path, *, up_to: int, lock: int) -> int:
-        """The number of lists. `lock` is the open file of the table's lease, which the process holds too: should this
-        one be killed, nobody else writes the table before the merge has ended.
+        """Returns the number of lists. `lock` is the open file of the table's lease, which the other process holds too:
+        if this one is killed, no other process writes the table before the merge has ended.
 
-        Raises NotPlainError as `merge_lists`, StateError with what it has said where it ends otherwise.
+        Raises NotPlainError as `merge_lists`, StateError with the last line of its error output if it fails otherwise.
         """
         words = [sys.executable, "-m", __name__, str(warehouse), str(up_to)]
-        # What this process has imported may lie where only its own path says.
+        # Modules that this process has imported may be found only by its own path.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with self._changing:
             if self._is_closed:
@@ -83,20 +82,20 @@ class MergeProcess:
             self._process = subprocess.Popen(
                 words, pass_fds=(lock,), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
-            # From here, so that its start gives way too; where it has ended already, the next lines tell why.
+            # Set from here, so that its start has low priority too; if it has ended already, the next lines report why.
             with suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, _LOWEST_PRIORITY)
-        told, complaint = self._process.communicate()
+        output, complaint = self._process.communicate()
         if self._process.returncode:
             found = complaint.strip().splitlines()[-1:] or [f"exit code {self._process.returncode}"]
             raise StateError("a compaction failed", where=f"table {RECOMMENDATIONS.name}", found=found[0])
-        answer = json.loads(told)
+        answer = json.loads(output)
         if "lists" not in answer:
             raise NotPlainError
         return int(answer["lists"])
 
     def close(self) -> None:
-        """Ends a merge that runs, which then changes nothing; the next start merges what it would have."""
+        """Ends a running merge, which then changes nothing; the next start merges the same lists."""
         with self._changing:
             self._is_closed = True
             if self._process is not None:
@@ -104,8 +103,8 @@ class MergeProcess:
 
 
 def main() -> None:
-    """The other process: WAREHOUSE EPOCH. Says how many lists there are, or that Spark has to do it."""
-    # Ctrl-C at a terminal reaches it too; whether it goes on is for the stream to say.
+    """The other process: WAREHOUSE EPOCH. Prints how many lists there are, or that Spark has to do it."""
+    # Ctrl-C at a terminal reaches this process too; whether it continues is decided by the stream.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)

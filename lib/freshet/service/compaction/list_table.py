@@ -1,4 +1,4 @@
-"""How the batch writes `recommendations`, clustered as a compaction of the stream's lists leaves it."""
+"""How the batch writes `recommendations`, clustered in the same way as by a compaction."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,10 +28,10 @@ from freshet.tables.warehouse import Warehouse
 from freshet.tables.writers.worker_files import WorkerRows, WorkerWriter
 
 LISTS_PER_FILE = 20_000
-"""About 6 MB with lists of 20 items: what a look for one shopper opens. A million shoppers are 50 files."""
+"""About 6 MB with lists of 20 items: what a query for one shopper reads. A million shoppers are 50 files."""
 
 _STREAMED = "streamed"
-"""Column of shoppers whose list is the stream's: that list, a row of `recommendations`; null for all others."""
+"""Column with the list of the stream, a row of `recommendations`, where it is kept; null for all other shoppers."""
 
 
 def write_lists(
@@ -40,12 +40,11 @@ def write_lists(
 ) -> int:  # fmt: skip
     """Replaces `recommendations` in one commit and returns the number of lists.
 
-    `histories`: (user_id, history); `listing` makes (user_id, items, ...) of them in the workers, given with entry
-    columns, and `facts` are the other columns of those lists. Anonymous shoppers have a list if they were
-    `active_since`; `newer`, as `newer_stream_lists` gives them, stand in place of others of their shoppers. Each file
-    holds a range of user_id, so that a reader who looks for one shopper opens one file. The caller holds the table's
-    lease, from before it read what lists are made of.
-    """
+    `histories`: (user_id, history); `listing` turns them, with entry columns, into (user_id, items, ...) in the
+    workers, and `facts` are the other columns of those lists. Anonymous shoppers get a list if they were active since
+    `active_since`. `newer`, as `newer_stream_lists` returns it, replaces the lists of its shoppers. Each file holds a
+    range of user_id, so that a query for one shopper opens one file. The caller holds the table's lease, from before it
+    read the data that lists are made of."""
     work = listed = _batch_rows(listing, facts, active_since)
     if newer is None:
         given, read = histories.in_workers(("user_id", *STORED), coded=STORED_TEXTS)
@@ -57,7 +56,7 @@ def write_lists(
         rows = WorkerRows(given, work, values, by="user_id", per_file=per_file)
         return WorkerWriter(warehouse.folder).replace(rows, contract=RECOMMENDATIONS)
     except NotPlainError:
-        # Somebody has changed the table's features.
+        # The features of the table were changed.
         lists = given.mapInArrow(partial(_in_full, work), RECOMMENDATIONS.schema)
         return write_lists_by_spark(warehouse, lists, per_file=per_file)
 
@@ -73,8 +72,8 @@ def _in_full(work: Work, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Recor
 
 
 def write_lists_by_spark(warehouse: Warehouse, lists: DataFrame, *, per_file: int = LISTS_PER_FILE) -> int:
-    """`write_lists` of rows of `recommendations`, for a table that asks more of a writer than files."""
-    # Ranges are found by a look at all rows before they are written: what is computed must not be computed twice.
+    """`write_lists` of rows of `recommendations`, for a table with features beyond plain files."""
+    # Spark reads all rows to find the ranges before it writes them: they must not be computed twice.
     kept = lists.persist(StorageLevel.DISK_ONLY)
     try:
         count = kept.count()
@@ -90,12 +89,12 @@ def newer_stream_lists(warehouse: Warehouse, *, generation: int, clock: datetime
     """(user_id, streamed): shoppers whose list in `recommendations`, `streamed`, is the stream's and newer than a
     batch; None where there are none.
 
-    A compaction has put those there and dropped where they came from: written over, they would be lost. Lists of an
-    older generation and from before the batch's `clock` are not newer, and those shoppers get the batch's or none.
-    """
+    A compaction has merged those lists and dropped their updates: if they were overwritten, they would be lost. Lists
+    of an older generation and from before the batch's `clock` are not newer, so those shoppers get the batch's list or
+    none."""
     moment = literal(f"{clock:%Y-%m-%dT%H:%M:%S.%fZ}")
     is_newer = f"source = 'stream' AND generation >= {generation} AND event_clock >= {moment}"
-    # Mostly there are none, which costs less to find out than a join with nothing.
+    # Usually there are none, and finding that out costs less than a join with an empty frame.
     if not may_hold(warehouse.folder, RECOMMENDATIONS, is_newer):
         return None
     newer = warehouse.read(RECOMMENDATIONS).where(is_newer)

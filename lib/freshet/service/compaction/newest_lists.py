@@ -1,7 +1,7 @@
-"""The newest list of each shopper over data files of any number, by Arrow, in bounded memory and one thread.
+"""The newest list of each shopper over any number of data files, by Arrow, in bounded memory and one thread.
 
-What LATEST_RECOMMENDATIONS says in SQL, for a compaction: Spark takes two minutes of a core for a million lists, for
-it reads, sorts and writes them place by place.
+The same as LATEST_RECOMMENDATIONS in SQL, for a compaction: Spark needs two minutes of a core for a million lists,
+since it reads, sorts and writes every element of a list on its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +21,10 @@ from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.format.data_files import DataFile
 
 LISTS_PER_RANGE = 60_000
-"""Of a shopper range that is in memory at once: some 60 MB with lists of 20 items, and as much while it is sorted."""
+"""A range of shoppers is in memory at once: some 60 MB with lists of 20 items, and as much while it is sorted."""
 
 _MOST_RANGES = 500
-"""Each is an open file, of which a process may have 1,024. Beyond 30 million lists ranges become larger."""
+"""Each is an open file, of which a process may have 1,024. Beyond 30 million lists the ranges become larger."""
 
 _LISTS_PER_READ = 16_384
 _SAMPLED_PER_RANGE = 200
@@ -40,8 +40,8 @@ def newest_lists(
 ) -> Iterator[pa.Table]:  # fmt: skip
     """Tables of up to `per_file` rows of `recommendations`, in the order of user_id: the newest of each shopper.
 
-    `files`: of `recommendations` and `recommendation_updates`. Lists are first laid out by ranges of user_id in files
-    under `scratch` that have no name, so that a kill leaves none. `rest` is called after every piece of work.
+    `files`: of `recommendations` and `recommendation_updates`. Lists are first divided by ranges of user_id into
+    unnamed files under `scratch`, so that a killed process leaves none. `rest` is called after every piece of work.
     """
     with ExitStack() as open_files:
         bounds = _bounds(files, per_range)
@@ -77,7 +77,7 @@ def newest_of(rows: pa.Table) -> pa.Table:
 
 
 def _bounds(files: Sequence[DataFile], per_range: int) -> pa.Array:
-    """The user_ids at which a range ends and the next one begins, so that ranges hold about `per_range` rows."""
+    """The user_ids at which the next range starts, so that ranges hold about `per_range` rows."""
     rows = sum(file.rows for file in files)
     ranges = min(-(-rows // per_range), _MOST_RANGES)
     if ranges <= 1:
@@ -98,7 +98,7 @@ def _lay_out(
 ) -> None:
     with ExitStack() as writers:
         streams = [writers.enter_context(pa.ipc.new_stream(pa.PythonFile(file, "w"), _ROWS)) for file in spilled]
-        for rows in _together(files):
+        for rows in _read_together(files):
             places = np.zeros(rows.num_rows, dtype=np.int64)
             for bound in bounds:
                 places += pc.greater_equal(rows.column("user_id"), bound).to_numpy()
@@ -111,8 +111,8 @@ def _lay_out(
             rest()
 
 
-def _together(files: Sequence[DataFile]) -> Iterator[pa.Table]:
-    """Rows of the files, those of small ones together."""
+def _read_together(files: Sequence[DataFile]) -> Iterator[pa.Table]:
+    """Rows of the files; those of small files are concatenated."""
     waiting: list[pa.Table] = []
     for file in files:
         with pq.ParquetFile(file.path, pre_buffer=False) as parquet:
@@ -127,7 +127,8 @@ def _together(files: Sequence[DataFile]) -> Iterator[pa.Table]:
 
 
 def _shaped(batch: pa.RecordBatch, file: DataFile) -> pa.Table:
-    """In the columns of _ROWS: what a file lacks is its partition's, or what stands for it, or null."""
+    """The batch with the columns of _ROWS: a missing one has the value of the partition, or of BATCH_VALUES, or is
+    null."""
     known = {**BATCH_VALUES, **file.partition}
     columns = [
         batch.column(field.name).cast(field.type)

@@ -1,4 +1,4 @@
-"""Raw records of a stream to typed ones with a verdict, by the same rules as files."""
+"""Parses and checks the raw records of a stream, by the same rules as those of files."""
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -14,10 +14,10 @@ from freshet.sources.rules import SourceMapping
 
 
 def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters) -> DataFrame:
-    """EVENTS columns, problems and CARRIED of streaming records (streaming.records).
+    """EVENTS columns, problems and CARRIED of streaming records (streams.records).
 
-    A record that does not say when it was received was when the broker had it. Times after the micro-batch's own, by
-    more than the tolerance, are problems. Flags that need many records to be known (outliers, bots) are the batch's.
+    A record without a receipt time was received when it arrived at the broker. Times after the micro-batch's own, by
+    more than the tolerance, are problems. Flags that need many records (outliers, bots) are set by the batch only.
     """
     read = parsed(
         raw, mapping, now=F.col("began"), params=params, arrived=F.col("arrived"), carried=CARRIED

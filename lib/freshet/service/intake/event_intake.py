@@ -1,8 +1,8 @@
-"""What happens in a micro-batch of the intake: every record ends in exactly one row of `events` or `quarantine`.
+"""A micro-batch of the intake: every record ends in exactly one row of `events` or `quarantine`.
 
-A record is known by its place (source, partition, offset), which both tables keep. So nothing beside the tables has to
-be remembered to be exact: after a start, records whose place stands in a table are left out, whether the checkpoint
-was behind by a micro-batch or is lost altogether.
+A record is identified by its place (source, partition, offset), which both tables keep. So the tables are all that is
+needed for exactly once: after a start, records whose place is in a table are left out, whether the checkpoint was one
+micro-batch behind or is lost.
 """
 
 from collections import Counter
@@ -31,11 +31,12 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class IntakeRules:
-    """How the records of the source named `source` are taken in.
+    """How the records of the source named `source` are ingested.
 
     An event id is remembered for at least `repeat_window` after its receipt. At most about `most_collected` records
-    are in the memory of this process together; `is_bounded`: the source sees to it that a micro-batch has no more.
-    `now` gives the wall time, UTC without a zone; `backlog` tells the records that wait in the source, where it tells.
+    are in the memory of this process together; `is_bounded`: the source ensures that a micro-batch has no more.
+    `now` returns the wall time, UTC without a zone; `backlog` the number of records that wait in the source, None where
+    it is unknown.
     """
 
     source: str
@@ -70,17 +71,16 @@ _RESENT = "resent"
 
 @dataclass
 class EventIntake:
-    """The function that a stream of streaming.arrivals calls for each micro-batch. The tables must exist.
+    """The function that a stream of `arrivals` calls for each micro-batch. The tables must exist.
 
-    A record stands in a table once, whatever is killed when: of records with one event id the first by arrival
-    becomes an event, later ones are `resent`. The error that ended a micro-batch stays in `failure`.
-    """
+    A record is in one table once, even if the process is killed. The first of several records with one event id becomes
+    an event, in order of arrival; later ones are `resent`. The error that ended a micro-batch is kept in `failure`."""
 
     folder: Path
     query_id: str
     rules: IntakeRules
     failure: Exception | None = field(default=None, init=False)
-    _standing: StoredPlaces | None = field(default=None, init=False)
+    _stored_places: StoredPlaces | None = field(default=None, init=False)
     _recent: RecentKeys = field(default_factory=RecentKeys, init=False)
     _figures_until: int = field(default=-1, init=False)
     _clock: datetime | None = field(default=None, init=False)
@@ -95,16 +95,16 @@ class EventIntake:
 
     def _run(self, records: DataFrame, batch_id: int) -> None:
         began, counts = self.rules.now(), _Counts()
-        # The session of a micro-batch is a clone of the query's; settings of any other do not reach it.
+        # The session of a micro-batch is a clone of the query's; settings of other sessions do not apply to it.
         warehouse = Warehouse(records.sparkSession, self.folder)
         for piece in self._pieces(records):
             found = verdicts(piece).toArrow()
             if found.num_rows:
-                if self._standing is None:
-                    self._begin(warehouse, found if self.rules.is_bounded else places_of(records))
-                stands, again = self._told(warehouse, found)
-                for rows, contract in ((_refused(found, stands, again), QUARANTINE),
-                                       (_accepted(found, stands, again), EVENTS)):  # fmt: skip
+                if self._stored_places is None:
+                    self._look_up(warehouse, found if self.rules.is_bounded else places_of(records))
+                is_stored, again = self._repeats(warehouse, found)
+                for rows, contract in ((_refused(found, is_stored, again), QUARANTINE),
+                                       (_accepted(found, is_stored, again), EVENTS)):  # fmt: skip
                     append_arrow(warehouse, rows, contract)
                 counts.add(found, again)
         if counts.records:
@@ -120,22 +120,22 @@ class EventIntake:
         finally:
             records.unpersist()
 
-    def _begin(self, warehouse: Warehouse, first: pa.Table) -> None:
-        """Asks the tables what stands before the micro-batch `first`."""
+    def _look_up(self, warehouse: Warehouse, first: pa.Table) -> None:
+        """Asks the tables what is_stored before the micro-batch `first`."""
         self._figures_until = newest_batch(warehouse, STREAM_METRICS, self.query_id)
-        self._standing = StoredPlaces.of(warehouse, self.rules.source)
+        self._stored_places = StoredPlaces.of(warehouse, self.rules.source)
         self._recent = recent_keys(warehouse, self.rules.source, first, self.rules.repeat_window)
 
-    def _told(self, warehouse: Warehouse, found: pa.Table) -> tuple[Flags, Flags]:
-        """Which records stand in a table already, and which are sent again."""
-        assert self._standing is not None
-        as_events, as_refused = self._standing.of_batch(warehouse, found)
+    def _repeats(self, warehouse: Warehouse, found: pa.Table) -> tuple[Flags, Flags]:
+        """Which records are in a table already, and which were sent again."""
+        assert self._stored_places is not None
+        as_events, as_refused = self._stored_places.of_batch(warehouse, found)
         keys = keys_of(found)
         sound = pc.is_null(found.column("reason_code")).to_numpy()
-        # Sound and yet refused: as one that was sent again, or by another mapping. A mended one is in both tables.
+        # A sound record in quarantine was sent again, or refused by another mapping. A corrected one is in both tables.
         again = sound & as_refused & ~as_events
         open_ = sound & ~again
-        # What stands came first, wherever its place is.
+        # Records that are stored came first, whatever their place is.
         order = _place_order(found) + np.where(as_events, 0, found.num_rows)
         again[open_] = repeats_within(keys[open_], order[open_])
         again |= open_ & self._recent.seen(keys)
@@ -166,19 +166,19 @@ class EventIntake:
         append_row(warehouse, figures, STREAM_METRICS)
 
 
-def _accepted(found: pa.Table, stands: Flags, again: Flags) -> pa.Table:
-    """The rows of EVENTS that come of `verdicts`."""
+def _accepted(found: pa.Table, is_stored: Flags, again: Flags) -> pa.Table:
+    """Rows of EVENTS from `verdicts`."""
     sound = pc.is_null(found.column("reason_code")).to_numpy()
-    return found.filter(pa.array(sound & ~again & ~stands)).select(EVENTS.column_names)
+    return found.filter(pa.array(sound & ~again & ~is_stored)).select(EVENTS.column_names)
 
 
-def _refused(found: pa.Table, stands: Flags, again: Flags) -> pa.Table:
-    """The rows of QUARANTINE that come of `verdicts`."""
+def _refused(found: pa.Table, is_stored: Flags, again: Flags) -> pa.Table:
+    """Rows of QUARANTINE from `verdicts`."""
     refused = pc.is_valid(found.column("reason_code")).to_numpy() | again
-    rows = found.filter(pa.array(refused & ~stands))
+    rows = found.filter(pa.array(refused & ~is_stored))
     resent = pc.is_null(rows.column("reason_code"))
-    told = {"reason_code": _RESENT, "field": "event_id", "message": "an earlier record has this event id"}
-    for name, text in told.items():
+    fields = {"reason_code": _RESENT, "field": "event_id", "message": "an earlier record has this event id"}
+    for name, text in fields.items():
         place = rows.column_names.index(name)
         rows = rows.set_column(place, name, pc.if_else(resent, text, rows.column(name)))
     return refused_rows(rows)

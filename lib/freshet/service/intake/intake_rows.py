@@ -1,4 +1,4 @@
-"""Rows that every intake adds, whatever it takes in: refused records, and the figures of a micro-batch."""
+"""Rows that every intake writes, of events or of items: refused records, and the figures of a micro-batch."""
 
 from collections import Counter
 from datetime import datetime
@@ -24,7 +24,7 @@ def refused_rows(records: pa.Table) -> pa.Table:
 
 
 def intake_figures(records: int, reasons: Counter[str], *, began: datetime, finished: datetime) -> dict[str, Any]:
-    """What STREAM_METRICS tells of so many records, of which those counted by reason were refused."""
+    """STREAM_METRICS columns of a micro-batch of `records` records; `reasons` counts the refused ones by reason."""
     return {
         "finished_at": finished,
         "input": records,

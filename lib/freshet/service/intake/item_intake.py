@@ -1,8 +1,8 @@
-"""What happens in a micro-batch of records about items: their states go into `items_history`, the refused ones into
+"""A micro-batch of records about items: states of items are written to `items_history`, refused records to
 `quarantine`.
 
-A state is known by item and moment, a refused record by its place, as long as quarantine keeps it. So a micro-batch
-that is repeated, or a topic that is read from its beginning again, changes nothing.
+A state is identified by item and moment, a refused record by its place, as long as quarantine keeps it. So repeating a
+micro-batch, or reading a topic from its start again, changes nothing.
 """
 
 from collections import Counter
@@ -29,11 +29,11 @@ from freshet.tables.warehouse import Warehouse
 
 @dataclass
 class ItemIntake:
-    """The function that a stream of streaming.item_messages calls for each micro-batch. The tables must exist.
+    """The function that a stream of `item_records.item_messages` calls for each micro-batch. The tables must exist.
 
-    The source bounds a micro-batch: its items, with the history of each, are in the memory of this process.
+    The source limits the size of a micro-batch: its items, with the history of each, are in the memory of this process.
     `items_history` has other writers, so it is `leased` for each write and for its `upkeep`. `source`: name of the
-    mapping; `now`: wall time, UTC without a zone; `backlog`: records that wait, where the source tells.
+    mapping; `now`: wall time, UTC without a zone; `backlog`: number of records that wait, None where it is unknown.
     """
 
     folder: Path
@@ -43,46 +43,46 @@ class ItemIntake:
     now: Callable[[], datetime]
     upkeep: Upkeep
     backlog: Callable[[], int | None] = lambda: None
-    _standing: StoredPlaces | None = field(default=None, init=False)
+    _stored_places: StoredPlaces | None = field(default=None, init=False)
     _figures_until: int = field(default=-1, init=False)
 
     def __call__(self, messages: DataFrame, batch_id: int) -> None:
-        """Takes in what a micro-batch tells of items, then adds a row of figures."""
+        """Writes the states and refusals of a micro-batch, then a row of figures."""
         began = self.now()
-        # The session of a micro-batch is a clone of the query's; settings of any other do not reach it.
+        # The session of a micro-batch is a clone of the query's; settings of other sessions do not apply to it.
         warehouse = Warehouse(messages.sparkSession, self.folder)
         messages.persist()
         try:
             found = messages.drop(*STATE).toArrow()
             if not found.num_rows:
                 return
-            if self._standing is None:
+            if self._stored_places is None:
                 self._figures_until = newest_batch(warehouse, STREAM_METRICS, self.query_id)
-                self._standing = StoredPlaces.of(warehouse, self.source)
+                self._stored_places = StoredPlaces.of(warehouse, self.source)
             refused = found.filter(pc.is_valid(found.column("reason_code")))
             append_arrow(warehouse, self._new_refusals(warehouse, refused), QUARANTINE)
             if refused.num_rows < found.num_rows:
-                self._put_in(warehouse, recorded_states(messages))
+                self._write_states(warehouse, recorded_states(messages))
         finally:
             messages.unpersist()
         if batch_id > self._figures_until:
             self._keep_figures(warehouse, batch_id, began, found)
 
     def _new_refusals(self, warehouse: Warehouse, refused: pa.Table) -> pa.Table:
-        """Rows of QUARANTINE for the refused records that do not stand there yet."""
-        assert self._standing is not None
+        """Rows of QUARANTINE for the refused records that are not there yet."""
+        assert self._stored_places is not None
         if refused.num_rows:
-            _, stands = self._standing.of_batch(warehouse, refused)
-            refused = refused.filter(pa.array(~stands))
+            _, is_stored = self._stored_places.of_batch(warehouse, refused)
+            refused = refused.filter(pa.array(~is_stored))
         return refused_rows(refused.append_column("source", pa.repeat(self.source, refused.num_rows)))
 
-    def _put_in(self, warehouse: Warehouse, states: DataFrame) -> None:
+    def _write_states(self, warehouse: Warehouse, states: DataFrame) -> None:
         with self.leased():
             self.upkeep.between_batches()
             stored = warehouse.read(ITEMS_HISTORY)
             after = histories_with(states, stored).toArrow()
             before = stored.join(states.select("item_id").distinct(), on="item_id", how="left_semi").toArrow()
-            # Shops tell the same again and again; a commit has every reader look.
+            # Shops often send unchanged states, and every commit makes all readers read the table again.
             if not same_rows(after, before.select(after.column_names)):
                 replace_all_of(warehouse, after, ITEMS_HISTORY, "item_id")
 

@@ -1,4 +1,4 @@
-"""Records about items, prices and stock among them, as a stream tells them: states of items, and what is refused."""
+"""Streamed records about items, with prices and stock: states of items, and refused records."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,7 @@ _HISTORY_KEY = ("item_id", "valid_from")
 
 
 def item_messages(raw: DataFrame, catalogue: Catalogue, null_values: tuple[str, ...]) -> DataFrame:
-    """Of records (streaming.records): item_id, PLACE, STATE, arrived, began, raw, reason_code, field and message.
+    """Of records (streams.records): item_id, PLACE, STATE, arrived, began, raw, reason_code, field and message.
 
     The last three are null for sound records: readable ones with the id of an item.
     """
@@ -36,9 +36,10 @@ def item_messages(raw: DataFrame, catalogue: Catalogue, null_values: tuple[str, 
 
 
 def recorded_states(messages: DataFrame) -> DataFrame:
-    """ITEMS_HISTORY of the sound ones among `item_messages`: what was told of an item at one moment, as one state.
+    """ITEMS_HISTORY of the sound ones among `item_messages`: the records about an item at one moment, as one state.
 
-    valid_from and known_at are when the record arrived. Of each attribute the last by place counts that is not null.
+    valid_from and known_at are when the record arrived. Of each attribute the last value by place that is not null
+    is used.
     """
     place = F.struct(*PLACE)
     last = [F.max_by(name, F.when(F.col(name).isNotNull(), place)).alias(name) for name in STATE]
@@ -50,11 +51,10 @@ def recorded_states(messages: DataFrame) -> DataFrame:
 
 
 def histories_with(states: DataFrame, stored: DataFrame) -> DataFrame:
-    """ITEMS_HISTORY of the items of `recorded_states` alone: their `stored` history with the states put in.
+    """ITEMS_HISTORY of the items of `recorded_states` alone: their `stored` history with the states added.
 
-    Of a moment that is stored already, as where its records came in two micro-batches, what the state leaves null
-    stays as it was.
-    """
+    If a moment is stored already, for example because its records came in two micro-batches, attributes that are null
+    in the state keep their stored values."""
     mine = stored.join(F.broadcast(states.select("item_id").distinct()), on="item_id", how="left_semi")
     before = mine.select(*_HISTORY_KEY, *[F.col(name).alias(f"_{name}") for name in STATE])
     whole = states.join(before, on=list(_HISTORY_KEY), how="left").withColumns(
@@ -64,7 +64,7 @@ def histories_with(states: DataFrame, stored: DataFrame) -> DataFrame:
 
 
 def same_rows(some: pa.Table, others: pa.Table) -> bool:
-    """Whether two tables of ITEMS_HISTORY have the same rows, in whatever order."""
+    """Whether two tables of ITEMS_HISTORY have the same rows, in any order."""
     if some.num_rows != others.num_rows:
         return False
     order = [(name, "ascending") for name in _HISTORY_KEY]

@@ -1,6 +1,6 @@
-"""What of a source stands in the tables already: asked at a start, and until a stream has passed it.
+"""Which records of a source the tables hold already: read at a start, and until the stream is beyond them.
 
-Without Spark, whose first plans take as long as the rest of a start.
+Without Spark, whose first plans would take as long as the rest of a start.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class StoredPlaces:
-    """Per partition of a source the highest offset that stood in a table when the stream began."""
+    """Per partition of a source the highest offset that a table held when the stream started."""
 
     source: str
     newest: dict[str, int]
@@ -41,9 +41,9 @@ class StoredPlaces:
         return StoredPlaces(source, newest)
 
     def of_batch(self, warehouse: Warehouse, found: pa.Table) -> tuple[Flags, Flags]:
-        """Which records (source_partition, source_offset) stand in events, and which in quarantine.
+        """Which records (source_partition, source_offset) are in events, and which in quarantine.
 
-        The tables are asked only for micro-batches that begin before the stream has passed what stood.
+        The tables are read only for micro-batches that start at or before the highest stored offset.
         """
         begins = _by_partition(found, "min")
         reached = {partition: first for partition, first in begins.items() if first <= self.newest.get(partition, -1)}
@@ -85,7 +85,7 @@ def recent_keys(warehouse: Warehouse, source: str, found: pa.Table, window: time
     """The keys of a source's events that were received within `window` before the first micro-batch `found`, which has
     rows.
 
-    Left out are places of that micro-batch and behind it: those are no earlier records.
+    Places of that micro-batch and after it are left out: they are no earlier records.
     """
     later = _from(_by_partition(found, "min"))
     oldest = pc.min(found.column("received_time")).as_py()

@@ -1,4 +1,4 @@
-"""Refused records of a topic judged again, by a mapping that was mended or a clock that has gone on."""
+"""Refused records of a topic checked again, with a corrected mapping or at a later time."""
 
 import re
 
@@ -14,13 +14,13 @@ from freshet.service.streams.records import kept_records
 from freshet.sources.rules import SourceMapping
 
 _REPEATS = ("duplicate", "resent")
-"""Reasons that speak of another record: its event is there."""
+"""Reasons that refer to another record, whose event is in the table."""
 
 
 def is_open(source: str, topic: str) -> Column:
-    """True for rows of QUARANTINE that may become events: of a topic, taken in by the mapping named `source`.
+    """True for rows of QUARANTINE that may become events: of a topic, ingested with the mapping named `source`.
 
-    Records of files and tables, by the same mapping perhaps, are not kept as they came: only their source has them.
+    Original records of files and tables are not in quarantine, even with the same mapping: only their source has them.
     """
     of_topic = (F.col("source") == source) & F.col("source_partition").rlike(f"^{re.escape(topic)}-[0-9]+$")
     return of_topic & (F.col("status") == "refused") & ~F.col("reason_code").isin(*_REPEATS)
@@ -29,10 +29,10 @@ def is_open(source: str, topic: str) -> Column:
 def mended_events(
     refused: DataFrame, events: DataFrame, mapping: SourceMapping, params: CleaningParameters
 ) -> DataFrame:
-    """EVENTS rows of the records among QUARANTINE rows `refused` that are sound by `mapping` now.
+    """EVENTS rows of the records among QUARANTINE rows `refused` that are now sound with `mapping`.
 
-    A record that does not say when it was received was when it was refused. Left out are event ids (with their item
-    position) that `events` holds; of several records with one the first by receipt and place is taken. None for none.
+    A record without a receipt time was received when it was refused. Event ids (with their item position) that `events`
+    holds are left out; the first of several records with one id, by receipt and place, is used.
     """
     read = arrivals(kept_records(refused, event_columns(mapping)), mapping, params)
     sound = read.where(is_sound()).select(*EVENTS.column_names)
@@ -42,11 +42,12 @@ def mended_events(
 
 
 def marked(quarantine: DataFrame, events: DataFrame) -> DataFrame:
-    """QUARANTINE rows, those whose place stands in `events` as replayed, under the id that they have there."""
+    """The QUARANTINE rows; those whose place is in `events` have status replayed and the event id that they have
+    there."""
     ids = events.groupBy("source", *PLACE).agg(F.min("event_id").alias("_became"))
-    told = quarantine.join(ids, on=["source", *PLACE], how="left")
+    joined = quarantine.join(ids, on=["source", *PLACE], how="left")
     is_event = F.col("_became").isNotNull()
-    return told.withColumns(
+    return joined.withColumns(
         {
             "status": F.when(is_event, "replayed").otherwise(F.col("status")),
             "replayed_as": F.coalesce("_became", "replayed_as"),

@@ -1,7 +1,7 @@
-"""Event ids of a while, for telling events that are sent again. No state of its own: it is rebuilt from the tables.
+"""Recent event ids, to recognise events that are sent again. Not stored: they are rebuilt from the tables at a start.
 
-A key is 128 bits of hash, two whole numbers: among a thousand million keys the chance that two differing ones are
-taken for equal is below 1e-20. Sixteen bytes are kept for each.
+A key is 128 bits of hash, two whole numbers: among a thousand million keys the chance that two different ids
+have the same key is below 1e-20. Sixteen bytes are kept for each.
 """
 
 from dataclasses import dataclass, field
@@ -18,13 +18,13 @@ Keys = NDArray[np.int64]
 
 
 _HASHES = (("freshet of today", 0x9E3779B97F4A7C15), ("another of these", 0xC2B2AE3D27D4EB4F))
-"""For each half the key of its hash, and by what a position is multiplied: any odd number."""
+"""For each half the key of its hash and the factor of the position, any odd number."""
 
 
 def keys_of(events: pa.Table | pa.RecordBatch) -> Keys:
-    """The key of each row of EVENT_KEY: SipHash of the id, to which the position adds.
+    """The key of each row of EVENT_KEY: SipHash of the id, plus a multiple of the position.
 
-    No id counts as an empty one, no position as -1.
+    A null id counts as an empty one, a null position as -1.
     """
     ids = pc.fill_null(events.column("event_id"), "").to_numpy(zero_copy_only=False)
     places = pc.fill_null(events.column("item_position"), -1).to_numpy(zero_copy_only=False).astype(np.uint64)
@@ -42,7 +42,7 @@ class _Part:
 
 @dataclass
 class RecentKeys:
-    """Keys in parts of rising age, each sorted; the newest moment of a part says when all of it may be forgotten."""
+    """Keys in sorted parts, the oldest first; the newest receipt time of a part decides when it may be dropped."""
 
     _parts: list[_Part] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ class RecentKeys:
         return sum(len(part.keys) for part in self._parts)
 
     def seen(self, keys: Keys) -> NDArray[np.bool_]:
-        """Which of `keys` are here."""
+        """Which of `keys` were added."""
         found = np.zeros(len(keys), dtype=bool)
         for part in self._parts:
             places = np.searchsorted(part.keys[:, 0], keys[:, 0])
@@ -59,7 +59,7 @@ class RecentKeys:
         return found
 
     def add(self, keys: Keys, newest: datetime) -> None:
-        """Adds keys that are not here, received until `newest`. Parts of like size become one."""
+        """Adds new keys, received until `newest`. Parts of similar size are merged."""
         if not len(keys):
             return
         self._parts.append(_Part(keys[np.argsort(keys[:, 0], kind="stable")], newest))
@@ -69,12 +69,13 @@ class RecentKeys:
             self._parts.append(_Part(both[np.argsort(both[:, 0], kind="stable")], max(before.newest, last.newest)))
 
     def forget(self, before: datetime) -> None:
-        """Drops parts of which every key was received before a moment."""
+        """Drops parts whose keys were all received before a moment."""
         self._parts = [part for part in self._parts if part.newest >= before]
 
 
 def repeats_within(keys: Keys, order: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which keys occur before in the same array; `order` gives the place of each, the lowest of equals is the first."""
+    """Which keys repeat an earlier one of the same array; of equal keys the one with the lowest `order` is the
+    first."""
     by_key = np.lexsort((order, keys[:, 1], keys[:, 0]))
     sorted_keys = keys[by_key]
     again = np.concatenate([[False] if len(keys) else [], (np.diff(sorted_keys, axis=0) == 0).all(axis=1)]).astype(bool)

@@ -1,1 +1,1 @@
-"""Start, supervision and end of the service's queries."""
+"""Starts, watches and ends the service's queries."""

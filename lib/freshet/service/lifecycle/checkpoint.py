@@ -14,12 +14,23 @@ _RECORD = "made-for"
 
 
 def newest_number(folder: Path) -> int | None:
-    """The number of the newest micro-batch in `offsets` (begun) or `commits` (ended) of a query; None without any."""
+    """The number of the newest micro-batch in `offsets` (started) or `commits` (finished) of a query; None if there is
+    none."""
     return max((int(file.name) for file in folder.glob("*") if file.name.isdigit()), default=None)
 
 
+def query_folder(checkpoints: Path, query: str) -> Path:
+    """The folder of a query of the service, below the `checkpoints` of a home."""
+    return checkpoints / "service" / query
+
+
+def has_finished_batch(folder: Path) -> bool:
+    """Whether the query in `query_folder` has finished a micro-batch; before that it has no offsets to resume from."""
+    return newest_number(folder / "query" / "commits") is not None
+
+
 def source_offset(query: Path, batch_id: int) -> dict[str, Any]:
-    """Up to where a micro-batch has read the query's one source, in the source's own words."""
+    """The offset up to which a micro-batch has read the query's only source, in the source's format."""
     # A line for the log's version, one for the micro-batch, one for each source.
     lines = (query / "offsets" / str(batch_id)).read_text(encoding="utf-8").splitlines()
     offset: dict[str, Any] = json.loads(lines[2])
@@ -28,23 +39,23 @@ def source_offset(query: Path, batch_id: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`id` is new with every checkpoint: rows that carry it are no other's, also after a new beginning."""
+    """`id` is new for every checkpoint, also after starting over, so it identifies the rows that were written with
+    it."""
 
     folder: Path
     id: str
 
     @property
     def query(self) -> Path:
-        """The checkpoint itself; beside it lies what a query was begun with."""
+        """The checkpoint of Spark; next to it is the record of what it was made for."""
         return self.folder / "query"
 
 
 def opened_checkpoint(folder: Path, parts: dict[str, Any]) -> Checkpoint:
-    """The checkpoint in `folder`, begun where there is none. `parts`: by name what must not change under it.
+    """The checkpoint in `folder`, created if there is none. `parts`: by name what must not change while it is used.
 
-    A mapping may be kept as the text of its file, as earlier versions did: its meaning is compared. Raises StateError
-    that names what has changed.
-    """
+    A mapping may be recorded as the text of its file, as earlier versions did: its meaning is compared. Raises
+    StateError that names what has changed."""
     known = read_record(folder, _RECORD)
     if known is None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +68,7 @@ def opened_checkpoint(folder: Path, parts: dict[str, Any]) -> Checkpoint:
         changed = [name for name in sorted({*before, *parts}) if before.get(name) != parts.get(name)]
         if changed:
             raise StateError(
-                f"the stream was begun with another {', '.join(changed)}", where=str(folder),
-                do="Change it back, or begin anew with --rebuild: nothing is lost or doubled",
+                f"the stream was started with another {', '.join(changed)}", where=str(folder),
+                do="Change it back, or start over with --rebuild: nothing is lost or doubled",
             )  # fmt: skip
     return Checkpoint(folder, str(known["id"]))

@@ -1,4 +1,4 @@
-"""What Spark itself tells of a running query, for figures that a micro-batch cannot know of itself."""
+"""Progress of running queries as Spark reports it, for figures that a micro-batch does not know itself."""
 
 import json
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from pyspark import SparkContext
+from pyspark.sql import SparkSession
 from pyspark.sql.streaming.listener import (
     QueryIdleEvent,
     QueryProgressEvent,
@@ -17,21 +18,21 @@ from pyspark.sql.streaming.listener import (
 
 
 class ProgressListener(StreamingQueryListener):
-    """Tells `told` of every micro-batch, as the object of Spark's JSON text of its progress.
+    """Calls `report` after every micro-batch with the object in Spark's JSON text of its progress.
 
-    PySpark's own listener takes each event apart in Python, a call into Java for every part: at two micro-batches a
-    second that was 0.3 of a core in the JVM alone. The text is one call.
+    PySpark's own listener converts each event to Python with a call into Java for every field: at two micro-batches a
+    second that took 0.3 of a core in the JVM alone. The JSON text is one call.
     """
 
-    def __init__(self, told: Callable[[dict[str, Any]], None]) -> None:
-        self._told = told
+    def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
+        self._report = report
 
     @cached_property
     def _jlistener(self) -> Any:
         """What `addListener` hands to Spark."""
         jvm = SparkContext._jvm  # imports of the wrapper's package are addListener's
         assert jvm is not None  # a session has one
-        return jvm.PythonStreamingQueryListenerWrapper(_Heard(self._told))
+        return jvm.PythonStreamingQueryListenerWrapper(_JavaListener(self._report))
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802  # Spark's name
         """Not called: events come in their Java form."""
@@ -46,14 +47,14 @@ class ProgressListener(StreamingQueryListener):
         """Not called."""
 
 
-class _Heard:
-    """Spark's events as Java objects."""
+class _JavaListener:
+    """Receives Spark's events as Java objects."""
 
-    def __init__(self, told: Callable[[dict[str, Any]], None]) -> None:
-        self._told = told
+    def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
+        self._report = report
 
     def onQueryProgress(self, event: Any) -> None:  # noqa: N802
-        self._told(json.loads(event.progress().json()))
+        self._report(json.loads(event.progress().json()))
 
     def onQueryStarted(self, event: Any) -> None: ...  # noqa: N802
 
@@ -72,16 +73,23 @@ class Backlogs:
     _records: dict[str, int] = field(default_factory=dict)
 
     def of(self, query: str) -> int | None:
-        """None before the first micro-batch of a start has ended, and for a source that has no offsets to tell."""
+        """None before the first micro-batch after a start has ended, and for a source without numeric offsets."""
         return self._records.get(query)
 
-    def told(self, progress: dict[str, Any]) -> None:
-        """Keeps the number; queries without a name are no business of ours."""
+    def note(self, progress: dict[str, Any]) -> None:
+        """Keeps the number of waiting records; queries without a name are ignored."""
         sources = progress.get("sources")
         if progress.get("name") and sources:
             waiting = waiting_records(sources[0].get("endOffset"), sources[0].get("latestOffset"))
             if waiting is not None:
                 self._records[progress["name"]] = waiting
+
+
+def backlog_of(session: SparkSession, query: str) -> Callable[[], int | None]:
+    """A function that returns how many records wait for a query of this session, as `Backlogs.of`."""
+    backlogs = Backlogs()
+    session.streams.addListener(ProgressListener(backlogs.note))
+    return lambda: backlogs.of(query)
 
 
 def waiting_records(end: Any, latest: Any) -> int | None:

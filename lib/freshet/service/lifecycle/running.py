@@ -1,4 +1,4 @@
-"""A query that runs until it is stopped: started, watched, ended between two micro-batches."""
+"""A query that runs until it is stopped: it is started, watched and ended between two micro-batches."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class MicroBatches(Protocol):
-    """What a query calls for each micro-batch; the error that ended one stays in `failure`.
+    """What a query calls for each micro-batch; the error that ended one is kept in `failure`.
 
     Once `is_ending` is set, the next call ends the query before it has done anything.
     """
@@ -34,9 +34,9 @@ class MicroBatches(Protocol):
 
 @dataclass
 class WithChores:
-    """`batches`, and after each micro-batch the chores of the process that writes its tables.
+    """Calls `batches`, and after each micro-batch the chores of the process that writes its tables.
 
-    A chore that fails ends the query, as a micro-batch would; repeated, that micro-batch finds what it wrote.
+    A chore that fails ends the query, as a micro-batch would; repeating that micro-batch adds no row twice.
     """
 
     batches: Callable[[DataFrame, int], None]
@@ -47,7 +47,7 @@ class WithChores:
     def __call__(self, rows: DataFrame, batch_id: int) -> None:
         """The micro-batch, then the chores."""
         if self.is_ending:
-            # Not by returning: Spark would take the micro-batch for done.
+            # Raised, not returned: Spark would regard the micro-batch as done.
             raise EndingError
         try:
             self.batches(rows, batch_id)
@@ -59,12 +59,12 @@ class WithChores:
 
 
 class EndingError(Exception):
-    """A micro-batch that was not begun, since its query is to end: the next start takes it."""
+    """Raised instead of starting a micro-batch whose query is to end: the next start runs it."""
 
 
 @dataclass
 class RunningQuery:
-    """A started query with the function it calls for each micro-batch, and those for its end."""
+    """A started query with the function it calls for each micro-batch, and those to call when it has ended."""
 
     name: str
     query: StreamingQuery
@@ -73,51 +73,51 @@ class RunningQuery:
     ended: tuple[Callable[[], None], ...] = ()
 
     def raise_failure(self) -> None:
-        """Raises what ended the query, as it was where it came from a micro-batch; nothing while it runs."""
+        """Raises the error that ended the query, the original one if a micro-batch raised it; nothing while it runs."""
         if self.query.isActive:
             return
         failure, error = self.batches.failure, self.query.exception()
         if failure is not None:
-            # A source's records are read in a micro-batch of ours: what is wrong with them comes to light there, too.
+            # A source is read during a micro-batch of ours, so errors of the source are raised there too.
             is_spark_s = isinstance(failure, Py4JJavaError | PySparkException)
-            raise (self._in_known_words(failure) if is_spark_s else None) or failure
+            raise (self._known_error(failure) if is_spark_s else None) or failure
         if error is not None and not self.batches.is_ending:
-            raise self._in_known_words(error) or self._in_words(error)
+            raise self._known_error(error) or self._unknown_error(error)
 
-    def begin_ending(self) -> None:
-        """Lets the query end with the micro-batch that it is at."""
+    def end_soon(self) -> None:
+        """Lets the query end after its current micro-batch."""
         self.batches.is_ending = True
 
     def stop(self, *, within_seconds: float) -> None:
-        """Ends the query between two micro-batches; after the given time in the middle of one, which is then repeated
-        by the next start.
+        """Ends the query between two micro-batches; after the given time in the middle of one, which the next
+        start then repeats.
 
-        All of `ended` are called, whatever fails. Then the first error is raised, and the others are logged.
+        All of `ended` are called, even if one fails. Then the first error is raised, and the others are logged.
         """
-        self.begin_ending()
+        self.end_soon()
         _raise_first(_errors_of((partial(self._stop_query, within_seconds), *self.ended)))
 
     def _stop_query(self, within_seconds: float) -> None:
         end = time.monotonic() + within_seconds
-        # A steady stream leaves hardly a moment between two micro-batches: the next one ends it.
+        # A busy stream has hardly any time between two micro-batches: `is_ending` makes the next one end it.
         try:
             while self.query.isActive and self.query.status["isTriggerActive"] and time.monotonic() < end:
                 time.sleep(0.02)
         finally:
             self.query.stop()
 
-    def _in_known_words(self, error: Exception) -> StateError | None:
+    def _known_error(self, error: Exception) -> StateError | None:
         text = str(error)
         for mark, meaning, advice in _KNOWN:
             if mark in text:
                 return StateError(meaning, where=f"stream {self.name}", do=advice)
         return None
 
-    def _in_words(self, error: StreamingQueryException) -> TransientError:
+    def _unknown_error(self, error: StreamingQueryException) -> TransientError:
         text = " ".join(str(error).split())
         return TransientError(
             "the stream stopped", where=f"stream {self.name}, {self.checkpoint}", found=text[:300],
-            do="Start it again; where that ends likewise, begin anew with --rebuild",
+            do="Start it again; if that fails too, start over with --rebuild",
         )  # fmt: skip
 
 
@@ -125,7 +125,7 @@ class RunningQuery:
 def ended_together(*, within_seconds: float) -> Iterator[list[RunningQuery]]:
     """A list for running queries, all of which are stopped when the block ends; each may take so many seconds.
 
-    What ended the block is raised, else the first error in stopping a query. Other errors are logged.
+    The error that ended the block is raised, else the first error in stopping a query. Other errors are logged.
     """
     running: list[RunningQuery] = []
     try:
@@ -138,7 +138,7 @@ def ended_together(*, within_seconds: float) -> Iterator[list[RunningQuery]]:
 
 def _errors_of_stopping(running: list[RunningQuery], within_seconds: float) -> list[Exception]:
     for one in running:
-        one.begin_ending()
+        one.end_soon()
     return _errors_of(partial(one.stop, within_seconds=within_seconds) for one in running)
 
 
@@ -165,27 +165,27 @@ def _log_all(errors: list[Exception]) -> None:
 
 
 _GONE = (
-    "the topic no longer has the records that come next: they expired, or it was made anew",
-    "Begin anew with --rebuild: what the topic still has is taken in, nothing is doubled",
+    "the topic no longer has the records that come next: they expired, or it was created again",
+    "Start over with --rebuild: what the topic still has is ingested, no event is counted twice",
 )
 FILE_GONE = ("FAILED_READ_FILE", "DELTA_FILE_NOT_FOUND", "FileNotFoundException")
 """Marks of a file that was removed before it was read."""
 
 VACUUMED = (
-    "files of the table that come next are gone: the stream stood still for longer than the table keeps them",
-    "Begin anew with --rebuild: nothing is lost or doubled; a table of the shop needs freshet ingest before it",
+    "files of the table that come next are gone: the stream was stopped for longer than the table keeps them",
+    "Start over with --rebuild: nothing is lost or doubled; a table of the shop needs freshet ingest before it",
 )
 _MADE_ANEW = (
-    "the table was made anew since the stream began",
-    "Begin anew with --rebuild: the new table is taken in from its beginning",
+    "the table was created again since the stream started",
+    "Start over with --rebuild: the new table is ingested from its first version",
 )
 _CHANGED = (
-    "rows of the table were changed or deleted, and only what is appended is taken in",
-    "Set service.skip_changed_commits=true to pass over such commits, with all that they add",
+    "rows of the table were changed or deleted, and only appended rows are ingested",
+    "Set service.skip_changed_commits=true to skip such commits, with all rows that they add",
 )
 _DAMAGED = (
     "the checkpoint is damaged, or was written by another release of Spark",
-    "Begin anew with --rebuild: nothing is lost or doubled",
+    "Start over with --rebuild: nothing is lost or doubled",
 )
 
 _FULL = (
@@ -195,7 +195,7 @@ _FULL = (
 
 _MAPPING = (
     "a time zone, time format or regular expression of the mapping cannot be used",
-    "Correct the mapping, and begin anew with --rebuild: nothing is lost or doubled",
+    "Correct the mapping, and start over with --rebuild: nothing is lost or doubled",
 )
 
 _KNOWN = tuple(
@@ -218,12 +218,11 @@ _INTERRUPTIONS = ("java.lang.InterruptedException", "InterruptedIOException", "C
 
 
 def with_short_errors(batches: Callable[[DataFrame, int], None]) -> Callable[[DataFrame, int], None]:
-    """`batches` as Spark should call it: what goes wrong there reaches Spark without its trace.
+    """`batches` as Spark should call it: errors reach Spark without their stack traces.
 
-    Spark looks for an interruption in the words of the error, by a pattern that takes stack for each character: a few
-    thousand of them end the stream's thread by an overflow, which hides the error and fills the terminal. `batches`
-    keeps the error itself.
-    """
+    Spark searches the error's text for an interruption, with a pattern that needs stack space for each character: with
+    a few thousand of them the stream's thread ends in a stack overflow, which hides the error and fills the terminal.
+    `batches` keeps the error itself."""
 
     def call(rows: DataFrame, batch_id: int) -> None:
         try:
@@ -231,7 +230,7 @@ def with_short_errors(batches: Callable[[DataFrame, int], None]) -> Callable[[Da
         except Exception as error:
             words = f"the micro-batch failed: {type(error).__name__}"
             if any(name in str(error) for name in _INTERRUPTIONS):
-                # The shape in which Spark knows that the query was only told to stop.
+                # The form by which Spark recognises that the query was only stopped.
                 words = f"py4j.protocol.Py4JJavaError: An error occurred while calling: {_INTERRUPTIONS[0]}"
             raise RuntimeError(words) from None
 
@@ -247,8 +246,8 @@ def started(
     every_seconds: float,
     ended: tuple[Callable[[], None], ...] = (),
 ) -> RunningQuery:
-    """Starts the query `rows`; 0 seconds: a micro-batch as soon as the last has ended. `ended` are called when it has
-    been stopped."""
+    """Starts the query `rows`; with 0 seconds each micro-batch starts as soon as the last has ended. `ended` are called
+    after it was stopped."""
     writer = rows.writeStream.queryName(name).option("checkpointLocation", str(checkpoint))
     writer = writer.trigger(processingTime=f"{int(every_seconds * 1000)} milliseconds")
     return RunningQuery(name, writer.foreachBatch(with_short_errors(batches)).start(), batches, checkpoint, ended)

@@ -1,4 +1,4 @@
-"""Which items can be had, as a stream asks for it in every micro-batch."""
+"""Which items are unavailable, as a stream needs it in every micro-batch."""
 
 import time
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from freshet.tables.warehouse import Warehouse
 
 @dataclass
 class Availability:
-    """The file of items that cannot be had now, in `folder`; None while all can.
+    """The file of currently unavailable items, in `folder`; None while all items are available.
 
-    Table `items_history` is looked at again `seconds` after the last look, and read only where it has changed. `now`
-    gives the wall time, UTC without a zone.
+    Table `items_history` is checked again after `seconds`, and read only if it has changed. `now` returns the wall
+    time, UTC without a zone.
     """
 
     warehouse: Warehouse
@@ -38,5 +38,5 @@ class Availability:
         return self._file
 
     def _is_kept(self) -> bool:
-        """Whether the file, if there is one, is still there; it is marked as in use."""
+        """Whether the file, if there is one, is still there; marks it as in use."""
         return self._file is None or mark_used(self._file)

@@ -1,4 +1,4 @@
-"""Numbers in place of texts that come again and again: item ids, event names."""
+"""Integer codes for texts that repeat: item ids, event names."""
 
 import sqlite3
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Codes:
-    """A table (code, text) of a database, all of it in memory; a new text gets the next number from 0."""
+    """A table (code, text) of a database, completely in memory; new texts are numbered from 0."""
 
     def __init__(self, base: sqlite3.Connection, table: str) -> None:
         self._base, self._table = base, table
@@ -17,13 +17,13 @@ class Codes:
         self.forget()
 
     def forget(self) -> None:
-        """What was added since the last commit was taken back: `texts` as they stand in the table."""
+        """Reads the table again, after additions since the last commit were rolled back."""
         rows = self._base.execute(f"select text from {self._table} order by code")
         self._codes = {text: code for code, (text,) in enumerate(rows)}
         self.texts = pa.array(list(self._codes), pa.string())
 
     def of(self, texts: pa.ChunkedArray) -> NDArray[np.int64]:
-        """The codes of these texts, new ones added; none of them is null."""
+        """The codes of these texts, adding those that are new; none is null."""
         named = texts.cast(pa.string()).combine_chunks().dictionary_encode()
         each = named.dictionary.to_pylist()
         new = [text for text in each if text not in self._codes]
@@ -32,6 +32,6 @@ class Codes:
             self._base.executemany(f"insert into {self._table} values (?, ?)", rows)
             self._codes.update((text, code) for code, text in rows)
             self.texts = pa.concat_arrays([self.texts, pa.array(new, pa.string())])
-        # One by one: pyarrow's look-up would note all texts of the table anew, tens of thousands, each time.
+        # One by one: pyarrow's look-up would index all texts of the table, tens of thousands, in every call.
         codes = np.array([self._codes[text] for text in each], dtype=np.int64)
         return codes[named.indices.to_numpy(zero_copy_only=False)]

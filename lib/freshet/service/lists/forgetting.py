@@ -1,4 +1,4 @@
-"""Histories of shoppers who have not been back for long go, some shoppers at a time, between micro-batches."""
+"""Removes histories of shoppers who have not returned for long, some shoppers at a time, between micro-batches."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,15 +7,15 @@ from freshet.runs.service_parameters import ServiceParameters
 from freshet.service.lists.history_store import HistoryStore
 
 _SHOPPERS_AT_A_TIME = 5_000
-"""Some 20 ms of a micro-batch's time; a million shoppers are looked through in 200 turns."""
+"""Some 20 ms of a micro-batch's time; a million shoppers are checked in 200 turns."""
 
 _TURN = timedelta(seconds=5)
 
 
 class Forgetting:
-    """Walks through the store again and again, a turn every few seconds, a rest of `rest` after each walk.
+    """Checks all shoppers again and again: some every few seconds, with a pause of `rest` after the last one.
 
-    Ages are taken against the store's event clock: a replay of old days forgets nothing that was fresh in them.
+    Ages are relative to the store's event clock, so that a replay of old days removes nothing that was recent then.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Forgetting:
         self._next = now() + _TURN
 
     def between_batches(self) -> int:
-        """Looks at the next shoppers when it is time to; how many were forgotten."""
+        """Checks the next shoppers when they are due; returns how many were removed."""
         clock = self._store.clock
         if clock is None or self._now() < self._next:
             return 0
@@ -41,7 +41,7 @@ class Forgetting:
             after=self._after_login, at_most=_SHOPPERS_AT_A_TIME, before=anonymous_before
         )
         self._after, self._after_login = last or "", last_login or ""
-        # The shorter of the two walks begins again while the longer one goes on.
+        # The shorter of the two passes starts again while the longer one continues.
         self._next = self._now() + (_TURN if last or last_login else self._rest)
         return forgotten
 

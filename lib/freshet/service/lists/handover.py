@@ -1,9 +1,9 @@
-"""How the stream of lists takes over from the tables: the history so far, then what comes after it.
+"""How the stream of lists takes over from the tables: the history so far, then the events after it.
 
-Straight from a topic, it goes on at the offsets where the tables end; from table `events`, at its next version.
+From a topic it continues at the offsets where the tables end; from table `events`, at the next version of it.
 
-Written once, before a query has its first checkpoint, and kept beside it: a restart goes on from the same hand-over,
-so that no event is missed and none counted twice.
+The hand-over is written once, before a query has its first checkpoint, and stored next to it: a restart uses the same
+hand-over, so that no event is missed or counted twice.
 """
 
 import json
@@ -26,10 +26,10 @@ from freshet.tables.warehouse import Warehouse
 
 _RECORD = "handover"
 EARLIEST = -2
-"""Kafka's own number for the oldest message there is."""
+"""Kafka's own number for the oldest message of a partition."""
 
-Past = Callable[[DataFrame, Path], None]
-"""Takes what table `events` holds into the state of a stream in a folder."""
+KeepHistory = Callable[[DataFrame, Path], None]
+"""Puts the rows of table `events` into the state of a stream, in a folder."""
 
 
 @dataclass(frozen=True)
@@ -43,50 +43,50 @@ class Handover:
 
 
 def topic_handover(
-    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, past: Past
+    warehouse: Warehouse, folder: Path, *, source: str, topic: str, partitions: int, keep_history: KeepHistory
 ) -> Handover:
-    """The hand-over that stands in `folder`, else one made of `events` as it is now.
+    """The hand-over recorded in `folder`; if there is none, a new one from the current version of `events`.
 
-    `past` puts the history into `folder`, whole before the hand-over is recorded. Events of `source` in these
-    partitions of the topic end with the offsets; those of other sources are all history: the topic holds none of them.
-    Raises StateError when the topic has fewer partitions than a hand-over was made for.
-    """
-    known = read_record(folder, _RECORD)
-    if known is None:
+    `keep_history` writes the history into `folder` and is called before the hand-over is recorded. Events of `source`
+    in these partitions of the topic before the offsets are history; so are all events of other sources, which are not
+    in the topic. Raises StateError when the topic has fewer partitions than a hand-over was made for."""
+    recorded = read_record(folder, _RECORD)
+    if recorded is None:
         version = warehouse.version(EVENTS)
         events = warehouse.read(EVENTS, version=version)
         offsets = next_offsets(in_order(warehouse, events), source=source, topic=topic, partitions=partitions)
-        past(events, folder)
+        keep_history(events, folder)
         write_record(folder, _RECORD, {"topic": topic, "events_version": version, "offsets": offsets})
         return Handover(topic, version, offsets)
-    found = Handover(known["topic"], known["events_version"], {int(n): o for n, o in known["offsets"].items()})
+    found = Handover(recorded["topic"], recorded["events_version"], {int(n): o for n, o in recorded["offsets"].items()})
     if found.topic != topic or len(found.offsets) > partitions:
         raise StateError(
-            "this stream was begun on another topic", where=str(folder),
+            "this stream was started on another topic", where=str(folder),
             expected=f"topic {found.topic} with {len(found.offsets)} partitions or more",
-            found=f"topic {topic} with {partitions}", do="Begin anew with --rebuild: nothing is lost or doubled",
+            found=f"topic {topic} with {partitions}", do="Start over with --rebuild: nothing is lost or doubled",
         )  # fmt: skip
     return found
 
 
-def table_handover(warehouse: Warehouse, folder: Path, *, past: Past) -> int:
-    """The version of table `events` up to which it is history: of the hand-over in `folder`, else as it is now."""
-    known = read_record(folder, _RECORD)
-    if known is not None:
-        return int(known["events_version"])
+def table_handover(warehouse: Warehouse, folder: Path, *, keep_history: KeepHistory) -> int:
+    """The version of table `events` up to which it is history: as recorded in `folder`, else the current one."""
+    recorded = read_record(folder, _RECORD)
+    if recorded is not None:
+        return int(recorded["events_version"])
     version = warehouse.version(EVENTS)
-    past(warehouse.read(EVENTS, version=version), folder)
+    keep_history(warehouse.read(EVENTS, version=version), folder)
     write_record(folder, _RECORD, {"events_version": version})
     return version
 
 
 def starting_offsets(topic: str, offsets: dict[int, int]) -> str:
-    """As Spark's option startingOffsets takes them."""
+    """The value of Spark's option startingOffsets."""
     return json.dumps({topic: {str(number): offset for number, offset in offsets.items()}})
 
 
 def in_order(warehouse: Warehouse, events: DataFrame) -> DataFrame:
-    """`events` but those that were refused at first and mended: they say nothing of the records before them."""
+    """`events` without those that were refused at first and corrected later: that such a record is in the table does
+    not mean that the records before it are."""
     if not warehouse.exists(QUARANTINE):
         return events
     refused = warehouse.read(QUARANTINE).select("source", *PLACE)
@@ -94,10 +94,10 @@ def in_order(warehouse: Warehouse, events: DataFrame) -> DataFrame:
 
 
 def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int) -> dict[int, int]:
-    """Per partition of the topic the offset behind the last of its events `in_order`; its oldest message where it has
-    none.
+    """Per partition of the topic the offset after the last of its events (`events` as `in_order` gives them); EARLIEST
+    for a partition without events.
 
-    All records before it stand in a table, for an intake writes the refused ones first.
+    All records before that offset are in a table, since an intake writes the refused ones first.
     """
     name = re.compile(re.escape(topic) + r"-(\d+)")
     mine = events.where((F.col("source") == source) & F.startswith("source_partition", F.lit(f"{topic}-")))
@@ -107,13 +107,13 @@ def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int)
 
 
 def live_events(arrived: DataFrame, event_names: Sequence[str]) -> DataFrame:
-    """STREAM_EVENT of the sound records among `streaming.arrivals`."""
+    """STREAM_EVENT of the sound records among `intake.arrivals`."""
     return stream_events(arrived.where(is_sound()), event_names)
 
 
 def live_rows(
     session: SparkSession, warehouse: Warehouse, *, after: int, event_names: Sequence[str], most_files: int
 ) -> DataFrame:
-    """STREAM_EVENT of what is appended to table `events` after a version."""
+    """STREAM_EVENT of the rows appended to table `events` after a version."""
     rows = appended_rows(session, warehouse, EVENTS, after=after, most_files=most_files)
     return stream_events(rows, event_names)

@@ -1,4 +1,4 @@
-"""What a stream of lists needs of events: the entries of histories, and who has logged in."""
+"""The columns of events that a stream of lists needs: entries of histories, and logins."""
 
 from collections.abc import Sequence
 
@@ -21,15 +21,16 @@ STREAM_EVENT = StructType(
         StructField("event_name", StringType()),
     ]
 )
-"""user_id is contracts.shoppers.shopper_id(), session the anonymous shopper who is that customer, null where the event
-is no login. item_id is null for a login that is no entry of a history; order_key is a hash of what counts once."""
+"""user_id is contracts.shoppers.shopper_id(), session the anonymous shopper who is that customer, null if the event is
+no login. item_id is null for a login that is no entry of a history; order_key is a hash of
+contracts.shoppers.order_id."""
 
 
 def stream_events(events: DataFrame, event_names: Sequence[str]) -> DataFrame:
     """The STREAM_EVENT columns of the events that belong in a history, and of all logins.
 
-    Those with one of `event_names` do, by contracts.shoppers.counts_as_taste, as in features.interactions.histories.
-    """
+    Events with one of `event_names` belong in a history, by contracts.shoppers.counts_as_taste, as in
+    features.interactions.histories."""
     is_entry = counts_as_taste() & F.col("event_name").isin(*event_names)
     return events.where(is_entry | is_login()).select(
         shopper_id().alias("user_id"),
@@ -44,5 +45,5 @@ def stream_events(events: DataFrame, event_names: Sequence[str]) -> DataFrame:
 
 
 def arrival() -> Column:
-    """When an event was there to be used: not before it happened, nor before the shop knew of it."""
+    """When an event could be used: not before it happened, nor before it was received."""
     return F.greatest("event_time", "received_time")

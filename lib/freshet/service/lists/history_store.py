@@ -1,9 +1,9 @@
-"""Shoppers' histories as the state of a stream, in one file of SQLite beside the checkpoint.
+"""Shoppers' histories as the state of a stream, in one SQLite file next to the checkpoint.
 
 A micro-batch costs some 80 microseconds per shopper in a running service, where Spark's own state took 300 to read,
-merge and write a history of 50 entries. To take events in twice is to take them in once, and a micro-batch is in it
-whole or not at all. So the file need not be one transaction with the checkpoint: a micro-batch that is repeated after
-a crash finds what it has done.
+merge and write a history of 50 entries. Adding events twice has the same effect as adding them once, and a micro-batch
+is in the file completely or not at all. So the file and the checkpoint need no common transaction: a micro-batch that
+is repeated after a crash leaves the same state.
 """
 
 import errno
@@ -36,7 +36,7 @@ create table if not exists progress (name text primary key, value integer not nu
 """
 
 LAYOUT = "time, key, order, what; sessions as runs"
-"""What is in the file: another one is another state."""
+"""Layout of the entries in the file. A checkpoint with another layout cannot be used."""
 
 _ENTRY_BYTES = 32
 SHOPPERS_AT_A_TIME = 20_000
@@ -46,26 +46,26 @@ SHOPPERS_AT_A_TIME = 20_000
 class HistoryStore:
     """The newest `most` entries of every shopper, and who logged in under which anonymous id.
 
-    For one process and one thread at a time; the lease of the lists' tables sees to the former.
+    For one process, which the lease of the lists' tables ensures, and one thread at a time.
     """
 
     def __init__(self, path: Path, *, most: int) -> None:
-        """Opens the file, or makes it. Raises StateError when it is damaged."""
+        """Opens the file, or creates it. Raises StateError when it is damaged."""
         self._path, self._most = path, most
         # Callbacks of micro-batches come on threads of their own, one after the other.
         self._base = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        with self._in_words():
-            # Histories of a few kilobytes fit a page; rows of other shoppers are then left alone.
+        with self._with_own_errors():
+            # Histories of a few kilobytes fit a page, so that a write does not touch rows of other shoppers.
             self._base.execute("pragma page_size = 8192")
-            # One connection alone: a second one is refused, and no memory is shared through the file system, which
-            # network disks cannot do.
+            # Only one connection: a second one is refused, and no memory is shared through the file system, which does
+            # not work on network disks.
             self._base.execute("pragma locking_mode = exclusive")
-            # A killed process loses nothing, a machine that loses power at most the newest micro-batches, which
-            # `apply_events` notices; waiting for the disk in every one would take most of its time.
+            # A killed process loses nothing. A machine that loses power loses at most the newest micro-batches, which
+            # `apply_events` notices; waiting for the disk would take most of the time of each micro-batch.
             self._base.execute("pragma journal_mode = wal")
             self._base.execute("pragma synchronous = normal")
             self._base.execute("pragma wal_autocheckpoint = 4000")
-            self._base.execute("pragma cache_size = -65536")  # 64 MB; the system's own cache holds the rest
+            self._base.execute("pragma cache_size = -65536")  # 64 MB; the operating system caches the rest
             self._base.execute("pragma temp_store = memory")
             self._base.executescript(_TABLES)
             self._base.execute("create temp table wanted (place integer primary key, id text not null)")
@@ -74,25 +74,25 @@ class HistoryStore:
             self.shoppers: int = self._base.execute("select count(*) from histories").fetchone()[0]
 
     def close(self) -> None:
-        """Ends the use of the file; nothing is lost without it."""
+        """Closes the file; without it nothing is lost either."""
         self._base.close()
 
     @property
     def batch(self) -> int:
-        """The newest micro-batch whose events are in; -1: none."""
+        """The newest micro-batch whose events were added; -1: none."""
         return int(self._progress.get("batch", -1))
 
     @property
     def clock(self) -> datetime | None:
-        """Newest event time of all that was ever taken in, UTC without a zone."""
+        """Newest event time of all events that were ever added, UTC without a zone; None before the first."""
         moment = self._progress.get("clock")
         return None if moment is None else datetime.fromtimestamp(moment / 1e6, UTC).replace(tzinfo=None)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is changed within, or nothing."""
+        """Commits all changes made within, or none."""
         before = dict(self._progress), self.shoppers
-        with self._in_words():
+        with self._with_own_errors():
             self._base.execute("begin immediate")
             try:
                 yield
@@ -106,7 +106,8 @@ class HistoryStore:
                 raise
 
     def note(self, *, batch: int | None = None, newest: int | None = None) -> None:
-        """Keeps the number of a micro-batch and the newest event time, in microseconds, if it is newer."""
+        """Stores the number of a micro-batch, and the newest event time, in microseconds, if it is later than the
+        stored one."""
         changes = {} if batch is None else {"batch": batch}
         if newest is not None and newest > self._progress.get("clock", -(2**63)):
             changes["clock"] = newest
@@ -114,7 +115,8 @@ class HistoryStore:
         self._progress.update(changes)
 
     def packed(self, events: pa.Table) -> NDArray[np.int64]:
-        """Entries of STREAM_EVENT rows that have an item."""
+        """Entries (time, key, order, what) of STREAM_EVENT rows that have an item. Raises StateError for too many event
+        names."""
         names = self._names.of(events.column("event_name"))
         if len(self._names.texts) > 2**NAME_BITS:
             raise StateError(
@@ -128,8 +130,9 @@ class HistoryStore:
         return np.stack(columns, axis=1) if events.num_rows else np.empty((0, 4), np.int64)
 
     def add(self, users: pa.Array | pa.ChunkedArray, entries: NDArray[np.int64]) -> None:
-        """Takes an entry of each user in, in order of arrival."""
-        # In order of the ids, so that neighbours on the disk are read and written together; the sort is stable.
+        """Adds an entry to the history of each user, in order of arrival; `users` and `entries` are parallel."""
+        # In order of the ids, so that rows next to each other on disk are read and written together; the sort is
+        # stable.
         by_user = pc.sort_indices(users)
         counted = pc.value_counts(users.take(by_user))
         ids, counts = counted.field("values").to_pylist(), counted.field("counts").to_numpy(zero_copy_only=False)
@@ -148,47 +151,47 @@ class HistoryStore:
         self.shoppers += len(ids) - found
 
     def histories(self, users: Sequence[str]) -> PackedHistories:
-        """The histories of these shoppers, an empty one for a shopper who has none."""
+        """The histories of these shoppers, an empty one for an unknown shopper."""
         lengths, entries, _ = self._read(users)
         return PackedHistories(lengths, entries, self._items.texts, self._names.texts)
 
     def _read(self, users: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-        """Lengths and entries of these shoppers, and how many of them there are."""
+        """Lengths and entries of these shoppers' histories, and how many of the shoppers are known."""
         found = self._rows("histories", "entries", users)
         blobs = [found.get(user, b"") for user in users]
         lengths = np.fromiter((len(blob) // _ENTRY_BYTES for blob in blobs), np.int64, len(blobs))
         return lengths, np.frombuffer(b"".join(blobs), np.int64).reshape(-1, 4), len(found)
 
     def newest_times(self, users: Sequence[str]) -> dict[str, int]:
-        """Event time of the newest entry, in microseconds, of those who have one."""
+        """Event time of the newest entry, in microseconds, of the shoppers who have one."""
         found = self._rows("histories", "substr(entries, 1, 8)", users)
         return {user: int(np.frombuffer(first, np.int64)[0]) for user, first in found.items()}
 
     def forget(
         self, *, after: str, at_most: int, before: int | None, anonymous_before: int | None
     ) -> tuple[int, str | None]:
-        """Looks at the next `at_most` shoppers behind `after`, in order of their ids, and forgets those whose newest
-        entry is older than `before`, or `anonymous_before` for anonymous ids; None: never.
+        """Checks the next `at_most` shoppers after `after`, in order of their ids, and removes those whose newest entry
+        is older than `before`, or `anonymous_before` for anonymous ids (microseconds since 1970); None: never.
 
-        How many were forgotten, and the id of the last one looked at, None at the end. Logins stay: those of a session
-        that is still there say whose its older entries are.
+        Returns how many were removed and the last id checked, None at the end. Logins are kept: as long as a session
+        exists, they decide whose its older entries are.
         """
         with self.transaction():
             seen = self._base.execute(
                 "select id, substr(entries, 1, 8) from histories where id > ? order by id limit ?", (after, at_most)
             ).fetchall()
-            gone = []
+            removed = []
             for user, first in seen:
                 oldest = anonymous_before if user.startswith(ANONYMOUS_PREFIX) else before
                 if oldest is not None and int.from_bytes(first, sys.byteorder, signed=True) < oldest:
-                    gone.append((user,))
-            self._base.executemany("delete from histories where id = ?", gone)
-            self.shoppers -= len(gone)
-        return len(gone), seen[-1][0] if len(seen) == at_most else None
+                    removed.append((user,))
+            self._base.executemany("delete from histories where id = ?", removed)
+            self.shoppers -= len(removed)
+        return len(removed), seen[-1][0] if len(seen) == at_most else None
 
     def forget_logins(self, *, after: str, at_most: int, before: int | None) -> str | None:
-        """Looks at the logins under the next `at_most` anonymous ids, and forgets those that have no history and whose
-        newest login is older than `before`; None: never. The last id looked at, None at the end."""
+        """Checks the logins under the next `at_most` anonymous ids, and removes those without a history whose newest
+        login is older than `before`; None: never. Returns the last id checked, None at the end."""
         with self.transaction():
             seen = self._base.execute(
                 "select id, logins from sessions where id > ? order by id limit ?", (after, at_most)
@@ -201,21 +204,21 @@ class HistoryStore:
         return seen[-1][0] if len(seen) == at_most else None
 
     def logins(self, sessions: Sequence[str]) -> dict[str, str]:
-        """What is kept of the logins under these anonymous ids (streaming.logins), of those who have some."""
+        """The logins under these anonymous ids, as `logins.written` texts; ids without logins are left out."""
         return self._rows("sessions", "logins", sessions)
 
     def keep_logins(self, logins: dict[str, str]) -> None:
-        """Keeps logins by anonymous id."""
+        """Stores logins by anonymous id."""
         self._base.executemany("insert or replace into sessions values (?, ?)", logins.items())
 
     def _rows(self, table: str, column: str, ids: Sequence[str]) -> dict[str, Any]:
-        with self._in_words():
+        with self._with_own_errors():
             self._base.execute("delete from wanted")
             self._base.executemany("insert into wanted (id) values (?)", ((one,) for one in ids))
             return dict(self._base.execute(f"select id, {column} from wanted join {table} using (id)"))
 
     @contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def _with_own_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -224,9 +227,9 @@ class HistoryStore:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise BusyError(
                     "another process has the histories of the stream open", where=str(self._path),
-                    do="Wait for its end, or stop it",
+                    do="Wait until it ends, or stop it",
                 ) from error  # fmt: skip
             raise StateError(
                 "the histories of the stream cannot be read or written", where=str(self._path), found=str(error),
-                do="Begin anew with --rebuild: nothing is lost or doubled",
+                do="Start over with --rebuild: nothing is lost or doubled",
             ) from error  # fmt: skip

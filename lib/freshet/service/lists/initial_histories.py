@@ -1,4 +1,4 @@
-"""The past of a stream: what is known when it begins, taken into its store of histories once."""
+"""The histories with which a stream starts: all earlier events, added to its store once."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,23 +18,23 @@ HISTORIES = "histories.db"
 
 
 def make_store(events: DataFrame, folder: Path, *, event_names: Sequence[str], most: int, most_per_file: int) -> None:
-    """A store of the past of `events` (contract EVENTS) in `folder`, whole or not at all, in place of another.
+    """Makes a store of the histories in `events` (contract EVENTS) in `folder`, completely or not at all; replaces
+    another.
 
-    Histories are made of `event_names` (features.interactions) alone.
-
-    Shoppers are spread over files of about `most_per_file` events, each of which is in memory as a whole.
+    Histories consist of `event_names` (features.interactions) only, the newest `most` of each shopper. Shoppers are
+    divided among files of about `most_per_file` events, each of which is in memory as a whole.
     """
     past = folder / "past"
     shutil.rmtree(past, ignore_errors=True)
     rows = stream_events(with_joined_sessions(events), event_names)
-    # All of a shopper in one file: it is then merged once.
+    # All events of a shopper are in one file, so that they are merged once.
     files = max(1, -(-events.count() // most_per_file))
     rows.repartition(files, F.col("user_id")).write.parquet(str(past))
     fill_store(folder, most=most)
 
 
 def fill_store(folder: Path, *, most: int) -> None:
-    """A store in `folder` of the Parquet files of STREAM_EVENT rows in its `past`, which goes."""
+    """Makes a store in `folder` from the Parquet files of STREAM_EVENT rows in its folder `past`, which is removed."""
     past, target = folder / "past", folder / HISTORIES
     part = target.with_suffix(".part")
     for leftover in (target, part):
@@ -49,5 +49,5 @@ def fill_store(folder: Path, *, most: int) -> None:
 
 
 def opened_store(folder: Path, *, most: int) -> HistoryStore:
-    """The store that `make_store` has left in `folder`."""
+    """Opens the store that `make_store` made in `folder`."""
     return HistoryStore(folder / HISTORIES, most=most)

@@ -1,6 +1,6 @@
-"""New items for the model that serves: solved beside the stream, published as its next minor version.
+"""Adds new items to the model that serves: solved in the background of the stream, published as its next minor version.
 
-Every time from the artifact that was registered, so that an item's vector follows the shoppers who have come since.
+Each refresh starts from the registered artifact, so that an item's vector also reflects the latest shoppers.
 """
 
 from collections.abc import Iterator
@@ -37,45 +37,45 @@ from freshet.tables.maintenance.background import BackgroundTask
 
 
 @dataclass(frozen=True)
-class Touched:
-    """What shoppers have shown to want of the new items, [items, shoppers], and the vectors of these shoppers."""
+class NewItemInteractions:
+    """Strengths of shoppers' interactions with the new items, [items, shoppers], and the vectors of these shoppers."""
 
     strengths: csr_matrix
     vectors: NDArray[np.float32]
 
 
-class Memory:
-    """What the refreshes of one run need to find out once: the items of its events so far, and X'X of its model."""
+class RefreshCache:
+    """What the refreshes of one run compute only once: the items of its events so far, and X'X of its model."""
 
     def __init__(self, job: Job) -> None:
         self.seen = EventItems(Path(job.warehouse.path(EVENTS)), job.windows().cut)
         self._grams: dict[int, NDArray[np.float64]] = {}
 
     def user_gram(self, job: Job, version: ModelVersion) -> NDArray[np.float64] | None:
-        """`_user_gram`, which reads a vector for each shopper; once there, they stay what they are."""
+        """`_user_gram`, which reads a vector for each shopper; the vectors of a version do not change."""
         if version.version not in self._grams:
             found = _user_gram(job, version)
             self._grams = {} if found is None else {version.version: found}
         return self._grams.get(version.version)
 
 
-def refreshed(job: Job, version: ModelVersion, memory: Memory | None = None) -> ModelVersion | None:
-    """The version with a next minor that knows the items it lacked; None when there is nothing new.
+def refreshed(job: Job, version: ModelVersion, cache: RefreshCache | None = None) -> ModelVersion | None:
+    """Publishes the next minor version, which has the new items, and returns it; None when there are none.
 
-    New are items of table events since the run's cut and of the catalogue that the registered artifact does not have,
-    at most `service.most_new_items`, those of most shoppers first. A model without factors gets them with zero
-    vectors: popularity and newness place them. With the `memory` of that cut it looks at what has come since.
-    """
-    memory = memory or Memory(job)
+    New items are those of table events since the run's cut, and of the catalogue, that the registered artifact lacks:
+    at most `service.most_new_items`, those of the most shoppers first. In a model without factors they have zero
+    vectors and are ranked by popularity and newness. With a `cache` of that cut only files that were added since are
+    read."""
+    cache = cache or RefreshCache(job)
     artifact = Artifact.load(registry(job).first_folder(version))
-    item_ids = _new_item_ids(job, artifact, memory.seen)
+    item_ids = _new_item_ids(job, artifact, cache.seen)
     if not len(item_ids):
         return None
-    vectors = _vectors(job, artifact, item_ids, memory.user_gram(job, version))
+    vectors = _vectors(job, artifact, item_ids, cache.user_gram(job, version))
     made = with_new_items(artifact, item_ids, vectors)
     if version.minor:
-        now = Artifact.load(version.folder)
-        if now.items.equals(made.items) and np.allclose(now.factors, made.factors, atol=1e-4):
+        current = Artifact.load(version.folder)
+        if current.items.equals(made.items) and np.allclose(current.factors, made.factors, atol=1e-4):
             return None
     store, minor = registry(job), version.minor + 1
     made.save(store.minor_folder(RECOMMENDER, version.version, minor), like=version.folder)
@@ -85,7 +85,7 @@ def refreshed(job: Job, version: ModelVersion, memory: Memory | None = None) -> 
 
 
 def _new_item_ids(job: Job, artifact: Artifact, seen: EventItems) -> pa.Array:
-    """Ids that the artifact lacks, in rising order: item-sized. Without Spark unless there are more than may be."""
+    """Ids that the artifact lacks, in rising order; item-sized. Without Spark unless there are too many."""
     touched, listed = (
         ids.filter(pc.invert(pc.is_in(ids, value_set=artifact.items)))
         for ids in (_touched_ids(job, seen), listed_items(job.warehouse))
@@ -113,7 +113,7 @@ def _touched_ids(job: Job, seen: EventItems) -> pa.Array:
 
 
 def _shoppers(job: Job, item_ids: pa.Array, since: datetime) -> pa.Table:
-    """(item_id, shoppers): by how many shoppers each of these items was touched, about."""
+    """(item_id, shoppers): by how many shoppers, approximately, each of these items was touched."""
     if not len(item_ids):
         return pa.table({"item_id": pa.array([], pa.string()), "shoppers": pa.array([], pa.int64())})
     events = _events_since(job, since)
@@ -128,7 +128,7 @@ def _events_since(job: Job, since: datetime) -> DataFrame:
 
 
 def _vectors(job: Job, artifact: Artifact, item_ids: pa.Array, gram: NDArray[np.float64] | None) -> NDArray[np.float32]:
-    """Solved where shoppers have touched an item, else by its content, else zeros."""
+    """Vectors of the items: solved if shoppers have touched the item, else from its content, else zeros."""
     vectors = content_vectors(item_ids, _contents(job), artifact)
     touched = _touched(job, artifact, item_ids) if gram is not None else None
     if gram is not None and touched is not None:
@@ -146,7 +146,7 @@ def _contents(job: Job) -> pa.Table:
 
 
 def _user_gram(job: Job, version: ModelVersion) -> NDArray[np.float64] | None:
-    """X'X over the model's user vectors; None where there are none."""
+    """X'X over the model's user vectors; None if there are none."""
     if not job.warehouse.exists(USER_FACTORS):
         return None
     mine = job.warehouse.read(USER_FACTORS).where(F.col("model_version") == f"{version.version}.0")
@@ -167,7 +167,7 @@ def _user_gram(job: Job, version: ModelVersion) -> NDArray[np.float64] | None:
     return np.asarray(total.reshape(rank, rank), dtype=np.float64)
 
 
-def _touched(job: Job, artifact: Artifact, item_ids: pa.Array) -> Touched | None:
+def _touched(job: Job, artifact: Artifact, item_ids: pa.Array) -> NewItemInteractions | None:
     recipe, events = artifact.recipe, job.warehouse.read(EVENTS).where(counts_as_taste())
     if recipe.als is None:
         return None
@@ -179,7 +179,8 @@ def _touched(job: Job, artifact: Artifact, item_ids: pa.Array) -> Touched | None
     moment: datetime = clock[0] + timedelta(microseconds=1)
     params = InteractionParameters(recipe.event_weights, 1.0, job.settings.interactions.max_events)
     days = recipe.item_half_life_days
-    # All of them are known now, whenever that was: ages are taken against the newest event, not against the wall.
+    # All of them are known by now, so receipt does not matter; ages are relative to the newest event, not the wall
+    # time.
     known = mine.withColumn("received_time", F.col("event_time"))
     signals = interaction_signals(known, as_of=moment, params=params)
     strengths = strengths_by_half_life(signals, as_of=moment, half_lives_days=[days])
@@ -193,18 +194,18 @@ def _touched(job: Job, artifact: Artifact, item_ids: pa.Array) -> Touched | None
     columns = pc.index_in(table.column("user_id"), value_set=people).combine_chunks()
     places = pc.index_in(table.column("item_id"), value_set=item_ids).combine_chunks()
     found = (table.column("strength_0").to_numpy(), (places.to_numpy(), columns.to_numpy()))
-    return Touched(csr_matrix(found, shape=(len(item_ids), len(people))), vectors)
+    return NewItemInteractions(csr_matrix(found, shape=(len(item_ids), len(people))), vectors)
 
 
 def _user_vectors(
     job: Job, artifact: Artifact, events: DataFrame, users: pa.Array, clock: datetime
 ) -> tuple[pa.Array, NDArray[np.float32]]:
-    """Folded-in vectors of these shoppers, from their whole histories, in the order of the ids."""
+    """Folded-in vectors of these shoppers, from their whole histories, and their ids in the same order."""
     wanted = job.spark.createDataFrame(pa.table({"_user": users}))
     mine = events.join(F.broadcast(wanted), on=shopper_id() == F.col("_user"), how="left_semi")
     params = job.settings.interactions
-    past = histories(mine, max_events=params.max_events, event_names=params.event_names)
-    table = past.toArrow().combine_chunks()
+    kept = histories(mine, max_events=params.max_events, event_names=params.event_names)
+    table = kept.toArrow().combine_chunks()
     people = table.column("user_id").combine_chunks().cast(pa.string())
     block = read_block(
         table.column("history").combine_chunks(), items=artifact.items, event_names=artifact.recipe.event_names,
@@ -214,16 +215,16 @@ def _user_vectors(
 
 
 class ItemRefresh:
-    """The refreshes of a stream: one at a time, in a thread of its own, begun between two micro-batches.
+    """The refreshes of a stream: one at a time, in a thread of its own, started between two micro-batches.
 
-    With them similar items are written anew, without those that cannot be had by then.
+    Each also writes the similar items again, without items that are unavailable by then.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self._next = job.now() + self._interval
         self._work = BackgroundTask[None]()
-        self._memory: Memory | None = None
+        self._cache: RefreshCache | None = None
         self._similar = SimilarItems(job)
 
     @property
@@ -231,19 +232,19 @@ class ItemRefresh:
         return timedelta(minutes=self.job.settings.service.item_refresh_minutes)
 
     def between_batches(self) -> None:
-        """Begins one when it is due. Raises what ended the last one."""
+        """Starts a refresh when one is due. Raises the error that ended the last one."""
         if self._work.is_running:
             return
-        self._work.taken()
+        self._work.result()
         if self._interval and self.job.now() >= self._next:
             self._next = self.job.now() + self._interval
-            self._work.begin(self._refresh, "item-refresh")
+            self._work.start(self._refresh, "item-refresh")
 
     def _refresh(self) -> None:
         version = champion(self.job, RECOMMENDER)
         if version is not None:
-            if self._memory is None or self._memory.seen.since != self.job.windows().cut:
-                self._memory = Memory(self.job)
+            if self._cache is None or self._cache.seen.since != self.job.windows().cut:
+                self._cache = RefreshCache(self.job)
             with scheduler_pool(self.job.spark, "item refresh"):
-                made = refreshed(self.job, version, self._memory)
+                made = refreshed(self.job, version, self._cache)
             self._similar.refresh(made or version)

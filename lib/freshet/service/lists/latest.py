@@ -1,8 +1,7 @@
-"""The list a shopper should see now: the newest of the last batch's and all that the stream has made since.
+"""The list a shopper should see now: the newest of the last batch's list and all that the stream has made since.
 
-The rule stands here once, as names and values (NEWEST_FIRST, BATCH_VALUES). SQL for Spark, DuckDB and Polars, the sort
-of a few rows and the compaction's merge by Arrow (newest_lists.py) are all made from these.
-"""
+The rule is defined here only, as names and values (NEWEST_FIRST, BATCH_VALUES). SQL for Spark, DuckDB and Polars, the
+sort of a few rows and the compaction's merge by Arrow (newest_lists.py) are all made from these."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from pyspark.sql import DataFrame
 from freshet.contracts import RECOMMENDATION_UPDATES, RECOMMENDATIONS
 
 NEWEST_FIRST = ("generation", "event_clock", "source", "epoch", "query_id", "batch_id")
-"""Columns by which the newest of a shopper's lists is found, each from its highest value down."""
+"""Columns by which the newest of a shopper's lists is found, each in descending order."""
 
 BATCH_VALUES: dict[str, int | str] = {"epoch": -1, "query_id": "", "batch_id": -1}
 """Values of the columns that `recommendations` lacks: its lists are older than every update of the same clock."""
@@ -48,8 +47,8 @@ LATEST_RECOMMENDATIONS = _newest_of(RECOMMENDATIONS.name, RECOMMENDATION_UPDATES
 """One row per shopper, the columns of `recommendations`. The same text runs in Spark, DuckDB and Polars.
 
 Newest is highest (generation, event_clock, source with stream after batch, epoch, query_id, batch_id): a list of an
-older generation never covers one of a newer, whenever it was written. The epoch stands before the query because a
-list that a compaction has moved to `recommendations` has neither: all that may be newer has a later epoch.
+older generation never hides one of a newer, whenever it was written. The epoch precedes the query because a list
+that a compaction has moved to `recommendations` has neither: every list that may be newer has a later epoch.
 """
 
 
@@ -65,7 +64,7 @@ def lists_newest_first(
     """Rows of both tables, newest first, each list once: for a few shoppers, as dicts by column name.
 
     The rows need the columns of NEWEST_FIRST that their table has, and user_id. A compaction copies lists from
-    `recommendation_updates` to `recommendations`; of a list that is in both, the row of the updates is given.
+    `recommendation_updates` to `recommendations`; for a list that is in both, the row of the updates is returned.
     """
     copied = [name for name in RECOMMENDATIONS.column_names if all(name in row for row in (*recommendations, *updates))]
     originals = [[row[name] for name in copied] for row in updates]

@@ -1,6 +1,7 @@
-"""Lists of the shoppers that a micro-batch touched, on their way into `recommendation_updates`."""
+"""The lists of the shoppers that a micro-batch touched, as rows of `recommendation_updates`."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +14,13 @@ import pyarrow.compute as pc
 from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.histories.packed_histories import TIME, PackedHistories, microseconds
+from freshet.ranking.lists import recommended_in_process
 from freshet.service.lists.history_store import SHOPPERS_AT_A_TIME, HistoryStore
 from freshet.tables.format.arrow_rows import arrow_schema
-from freshet.tables.small_writes import append_arrow
-from freshet.tables.warehouse import Warehouse
 
 
 class Scorer(Protocol):
-    """The scoring function that batch and stream share: the columns of `shoppers`, items and unknown_items."""
+    """The scoring function that batch and stream share. Returns the columns of `shoppers`, items and unknown_items."""
 
     def __call__(
         self, shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int,
@@ -28,9 +28,25 @@ class Scorer(Protocol):
     ) -> pa.Table: ...  # fmt: skip
 
 
+def in_process_scorer(unavailable: Callable[[], Path | None]) -> Scorer:
+    """`recommended_in_process` on all cores. `unavailable` is asked before each call for the file of items that no
+    list may hold, None: every item is available."""
+    threads = os.cpu_count() or 1
+
+    def scorer(
+        shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int, policy: str
+    ) -> pa.Table:
+        return recommended_in_process(
+            shoppers, histories, artifact=artifact, clock=clock, length=length, policy=policy, threads=threads,
+            unavailable=unavailable(),
+        )  # fmt: skip
+
+    return scorer
+
+
 @dataclass(frozen=True)
 class ServedModel:
-    """The champion of a moment: its version and generation, its artifact, the policy its lists are made by."""
+    """The champion at some moment: version, generation, artifact, and the policy of its lists."""
 
     version: str
     generation: int
@@ -40,7 +56,7 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What all lists of a micro-batch have in common beside the event clock."""
+    """What all lists of a micro-batch have in common, apart from the event clock."""
 
     query_id: str
     batch_id: int
@@ -62,10 +78,10 @@ class Stamp:
         }
 
 
-_RECEIVED = (0.5, 0.05)
+_RECEIPT_QUANTILES = (0.5, 0.05)
 
-_OWN = {"caused_by_event_time": "newest_event_time", "caused_by_received_time": "newest_received_time"}
-"""Columns of `recommendation_updates` that have another name where lists are made."""
+_SCORED_NAMES = {"caused_by_event_time": "newest_event_time", "caused_by_received_time": "newest_received_time"}
+"""Columns of `recommendation_updates` by the name that they have in the scored lists."""
 
 
 def lists_of(
@@ -81,7 +97,7 @@ def lists_of(
     types = arrow_schema(RECOMMENDATION_UPDATES)
     columns = [
         pa.repeat(pa.scalar(common[name], types.field(name).type), scored.num_rows) if name in common
-        else scored.column(_OWN.get(name, name))
+        else scored.column(_SCORED_NAMES.get(name, name))
         for name in RECOMMENDATION_UPDATES.column_names
     ]  # fmt: skip
     made = pa.table(columns, names=RECOMMENDATION_UPDATES.column_names)
@@ -92,7 +108,7 @@ def _scored(
     due: pa.Table, store: HistoryStore, model: ServedModel, clock: datetime, scorer: Scorer, length: int
 ) -> pa.Table:
     histories = store.histories(due.column("user_id").to_pylist())
-    # Everybody who is due has an entry, and the newest stands first.
+    # Every shopper whose list is due has an entry, and the newest comes first.
     firsts = np.cumsum(histories.lengths) - histories.lengths
     newest = pa.array(histories.entries[firsts, TIME], pa.timestamp("us", tz="UTC"))
     shoppers = due.append_column("newest_event_time", newest)
@@ -100,27 +116,23 @@ def _scored(
 
 
 def warm_up(scorer: Scorer, model: ServedModel, *, clock: datetime, length: int) -> None:
-    """Makes a list for nobody, of one item that was wanted: the model is in memory then, and kernels are compiled,
-    which took 19 s on a new machine while the first events waited."""
+    """Makes a list from the history of an imaginary shopper, one item with the strongest event. It loads the model and
+    compiles kernels, which took 19 s on a new machine, before the first events arrive."""
     artifact = Artifact.load(model.artifact)
     weights = artifact.recipe.event_weights
-    wanted = max(weights, key=lambda name: weights[name])
+    strongest = max(weights, key=lambda name: weights[name])
     moment = np.datetime64(clock, "us").astype(np.int64)
     entry = np.array([[moment, 0, 0, 0]], np.int64)
-    history = PackedHistories(np.ones(1, np.int64), entry, artifact.items.slice(0, 1), pa.array([wanted]))
-    nobody = pa.table({"user_id": pa.array([""])})
-    scorer(nobody, history, artifact=model.artifact, clock=clock, length=length, policy=model.policy)
-
-
-def append_lists(warehouse: Warehouse, lists: pa.Table) -> None:
-    """Adds the rows of `lists_of` to the table, in one commit."""
-    append_arrow(warehouse, lists.drop_columns("unknown_items"), RECOMMENDATION_UPDATES)
+    history = PackedHistories(np.ones(1, np.int64), entry, artifact.items.slice(0, 1), pa.array([strongest]))
+    shopper = pa.table({"user_id": pa.array([""])})
+    scorer(shopper, history, artifact=model.artifact, clock=clock, length=length, policy=model.policy)
 
 
 def received(due: pa.Table) -> Sequence[datetime]:
-    """When the median and the oldest of 20 events that caused a list were received; there must be some."""
+    """Receipt times of the events that caused the lists: the median, and that of the oldest in twenty. `due` has
+    rows."""
     found = pc.quantile(
-        microseconds(due.column("newest_received_time")), q=list(_RECEIVED), interpolation="lower"
+        microseconds(due.column("newest_received_time")), q=list(_RECEIPT_QUANTILES), interpolation="lower"
     ).cast(pa.timestamp("us"))
     times: list[datetime] = found.to_pylist()
     return times

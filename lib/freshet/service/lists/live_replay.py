@@ -22,15 +22,15 @@ from freshet.tables.transactions import clear, figures_of_query
 from freshet.tables.warehouse import Warehouse
 
 QUERY_PREFIX = "live-"
-"""Of the ids of replays; those of a service begin with another word."""
+"""Prefix of the query ids of replays; those of a service start with another word."""
 
 
 @dataclass(frozen=True)
 class LivePlan:
-    """What decides the result of a replay; `fingerprint` names all of it together with the events and the model.
+    """What determines the result of a replay; `fingerprint` identifies it together with the events and the model.
 
-    Replayed are the events that arrived in [start, end). `length`: items of a list; `max_events`: newest events of a
-    history; `event_names`: which events it is made of.
+    The events that arrived in [start, end) are replayed. `length`: items of a list; `max_events`: newest events of a
+    history; `event_names`: the events in it.
     """
 
     fingerprint: str
@@ -75,16 +75,17 @@ def replay_live(
 ) -> LiveReport:
     """Replays the live window of table `events` into `recommendation_updates` and `stream_metrics`.
 
-    A replay that was killed goes on from its checkpoint and ends with the same tables (but for wall times); one that
-    has ended adds nothing. Another fingerprint begins anew: checkpoints and rows of earlier replays are removed.
+    A replay that was killed resumes from its checkpoint and ends with the same tables, except for wall times; one that
+    is complete adds nothing. Another fingerprint starts from scratch: checkpoints and rows of earlier replays are
+    removed.
     """
     folder = home.checkpoints / "live" / plan.fingerprint
     checkpoint = folder / "query"
     if not checkpoint.exists():
-        _begin_anew(folder, warehouse)
+        _start_over(folder, warehouse)
     events = warehouse.read(EVENTS, version=events_version)
     if not checkpoint.exists():
-        # What was known before the window; shoppers who do nothing in it keep the batch's lists.
+        # What was known before the window. Shoppers without events in it keep the batch's lists.
         known = events.where(arrival() < F.lit(plan.start))
         make_store(
             known, folder,
@@ -114,8 +115,9 @@ def query_id(fingerprint: str) -> str:
     return f"{QUERY_PREFIX}{fingerprint}"
 
 
-def _begin_anew(folder: Path, warehouse: Warehouse) -> None:
-    """Empty tables before there is a checkpoint: rows of a lost one must not pass for this one's."""
+def _start_over(folder: Path, warehouse: Warehouse) -> None:
+    """Empties the tables before there is a checkpoint: rows of a lost one must not be mistaken for those of the new
+    one."""
     if folder.parent.exists():
         for other in folder.parent.iterdir():
             if other != folder:

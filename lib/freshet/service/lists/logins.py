@@ -1,4 +1,4 @@
-"""Who an anonymous id was when: the logins under it, in the few numbers that the rule of contracts.identity needs."""
+"""Which customer an anonymous id was, and when: the logins under it, as the rule of contracts.identity needs them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOST_RUNS = 16
-"""Changes of customer on one device that are told apart; earlier ones matter to events that come later still."""
+"""Changes of customer on one device that are kept; earlier ones matter only to events that arrive even later."""
 
 Run = tuple[int, str]
-"""Until when, in microseconds, and which customer: entries after the run before and up to then are the customer's."""
+"""(end in microseconds, customer): entries after the end of the previous run, up to this end, belong to the
+customer."""
 
 
 def runs_with(runs: Sequence[Run], logins: Iterable[Run]) -> list[Run]:
-    """`runs` with more logins, in rising order, the newest of them. Logins of one customer in a row are one run."""
+    """`runs` with more logins, in rising order; only the newest are kept. Consecutive logins of one customer are one
+    run."""
     found: list[Run] = []
     for moment, customer in sorted({*runs, *logins}):
         if found and found[-1][1] == customer:
@@ -24,7 +26,7 @@ def runs_with(runs: Sequence[Run], logins: Iterable[Run]) -> list[Run]:
 
 
 def customers_at(runs: Sequence[Run], moments: NDArray[np.int64]) -> list[str | None]:
-    """The customer of each moment: of the first run that reaches it; None behind the last."""
+    """The customer at each moment: that of the first run that ends at it or later; None after the last run."""
     places = np.searchsorted([until for until, _ in runs], moments, side="left")
     names: list[str | None] = [*(customer for _, customer in runs), None]
     return [names[place] for place in places]

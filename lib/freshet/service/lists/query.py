@@ -1,4 +1,4 @@
-"""The session of a stream of lists, the layout of its state, and a run over slices of past events."""
+"""The session of a stream of lists, the layout of its state, and a run over slices of earlier events."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from freshet.service.lists.micro_batch import ListUpdates
 
 
 def stream_session(spark: SparkSession, params: StreamParameters) -> SparkSession:
-    """A session of its own for a stream, so that its settings touch no other work of the same application."""
+    """A separate session for a stream, so that its settings do not affect other work of the application."""
     session = spark.newSession()
     if params.local_checkpoint:
         session.conf.set("spark.sql.streaming.checkpointFileManagerClass", _LOCAL_CHECKPOINT)
@@ -32,10 +32,9 @@ def sliced_events(session: SparkSession, folder: Path) -> DataFrame:
 
 
 def run_to_end(events: DataFrame, updates: ListUpdates, *, checkpoint: Path) -> None:
-    """Feeds all that the stream `events` (STREAM_EVENT) has now to `updates`, going on where the checkpoint
-    stands.
+    """Feeds all rows that the stream `events` (STREAM_EVENT) has now to `updates`, resuming from the checkpoint.
 
-    Raises what went wrong in a micro-batch as it was, StateError when the query itself cannot go on.
+    Raises the original error of a micro-batch, StateError when the query itself cannot continue.
     """
     writer = events.writeStream.option("checkpointLocation", str(checkpoint))
     query = writer.trigger(availableNow=True).foreachBatch(with_short_errors(updates)).start()
@@ -48,13 +47,13 @@ def run_to_end(events: DataFrame, updates: ListUpdates, *, checkpoint: Path) -> 
             "the stream stopped",
             where=str(checkpoint),
             found=str(error).splitlines()[0],
-            do="Remove this folder to replay the live part from its beginning",
+            do="Remove this folder to replay the live part from its start",
         ) from error
     finally:
-        # Where waiting was broken off, from the keyboard for example, the query would go on behind our back.
+        # When waiting was interrupted, by Ctrl-C for example, the query would otherwise keep running.
         query.stop()
 
 
 _LOCAL_CHECKPOINT = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
-"""0.23 instead of 0.40 s per micro-batch. It renames without the file system's promise that two writers cannot both
-succeed: for local disks, where the job's lease keeps a second writer away."""
+"""0.23 instead of 0.40 s per micro-batch. It renames files without a guarantee that only one of two writers
+succeeds: for local disks, where the job's lease excludes a second writer."""

@@ -16,7 +16,7 @@ from freshet.tables.small_writes import replace_whole
 
 
 def write_similar_items(job: Job, version: ModelVersion, artifact: Artifact, unavailable: pa.Array) -> None:
-    """Replaces the table by the neighbours that a version knows; as large as the catalogue, and without Spark."""
+    """Replaces the table with the neighbours of a version's items; as large as the catalogue, and without Spark."""
     made = similar_items(artifact, length=job.settings.lists.similar_length, unavailable=unavailable)
     names = pa.repeat(version.model_version, made.num_rows)
     replace_whole(job.warehouse, made.append_column("model_version", names), SIMILAR_ITEMS)
@@ -24,20 +24,20 @@ def write_similar_items(job: Job, version: ModelVersion, artifact: Artifact, una
 
 @dataclass
 class SimilarItems:
-    """The table kept up by a stream: written where another model serves or other items cannot be had than before."""
+    """The table as a stream keeps it current: written when the model or the set of unavailable items has changed."""
 
     job: Job
     _written: tuple[str, pa.Array] | None = field(default=None, init=False)
 
     def refresh(self, version: ModelVersion) -> None:
-        """Writes the table if it is due. While another process writes it, the next call does."""
-        gone = unavailable_items(self.job.warehouse, self.job.now())
-        now = version.model_version, gone.sort()
-        if now == self._written:
+        """Writes the table if it is outdated. While another process writes it, this is left to the next call."""
+        unavailable = unavailable_items(self.job.warehouse, self.job.now())
+        current = version.model_version, unavailable.sort()
+        if current == self._written:
             return
         try:
             with table_leases(self.job.home.locks, [SIMILAR_ITEMS.name]):
-                write_similar_items(self.job, version, Artifact.load(version.folder), gone)
+                write_similar_items(self.job, version, Artifact.load(version.folder), unavailable)
         except BusyError:
             return
-        self._written = now
+        self._written = current

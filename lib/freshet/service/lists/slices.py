@@ -1,4 +1,4 @@
-"""A window of past events as files that a stream reads in the order in which the shop came to know them."""
+"""A window of earlier events as files, which a stream reads in the order in which the events arrived."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ _FIRST_FILE_TIME = 946_684_800
 
 
 def slice_length(start: datetime, end: datetime, params: StreamParameters) -> timedelta:
-    """The time a slice spans: `slice_hours`, less where the window would not give `fewest_slices`."""
+    """The time a slice spans: `slice_hours`, shorter where the window would not give `fewest_slices`."""
     return min(timedelta(hours=params.slice_hours), (end - start) / params.fewest_slices)
 
 
@@ -31,8 +31,8 @@ def write_slices(
 ) -> None:
     """Writes the STREAM_EVENT rows that arrived in [start, end) to `folder`, in files named by their slice.
 
-    A slice without events has no file, one of more than `most_events` has several. `folder` appears whole or
-    not at all; when it is there already, nothing is done.
+    A slice without events has no file, one of more than `most_events` has several. `folder` is created
+    completely or not at all; when it exists, nothing is done.
     """
     if folder.exists():
         return
@@ -46,7 +46,7 @@ def write_slices(
             slice_number(arrival(), start, length).alias("slice"),
             arrival().alias("arrival"),
         )
-        # All of a slice in one task, so that the sort makes its files follow each other in time.
+        # A slice is one task, so that the sort puts its files in order of time.
         .repartition("slice")
         .sortWithinPartitions("slice", "arrival")
         .drop("arrival")
@@ -59,7 +59,7 @@ def write_slices(
     for number, part in enumerate(parts):
         target = ready / f"{number:06d}-slice-{_slice_of(part):06d}.parquet"
         part.rename(target)
-        # The file source takes files by modification time, and files of one write may share theirs.
+        # The file source reads files in order of modification time, which files of one write may share.
         os.utime(target, (_FIRST_FILE_TIME + number, _FIRST_FILE_TIME + number))
     shutil.rmtree(raw)
     ready.rename(folder)

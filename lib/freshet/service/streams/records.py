@@ -1,7 +1,7 @@
 """Streams of raw records: source columns as texts, with the record's place, its text and its arrival.
 
 Every stream has the columns that its mapping names and CARRIED: `raw` (the whole record as text, cut where it is too
-large), `arrived` (when the broker or the file system had it, never after the micro-batch began), `began` (the
+large), `arrived` (when it reached the broker or file system, never after the micro-batch's start), `began` (the
 micro-batch's own time, the same when it is repeated) and `too_large`.
 """
 
@@ -19,10 +19,10 @@ CARRIED = ("raw", "arrived", "began", "too_large")
 _WRONG_BYTE = "\ufffd"
 
 _CONSUMER = {
-    # A consumer asks ahead for the records behind those it has read. While there are none, the broker holds back its
-    # answer, for 500 ms by Kafka's own default, and what Spark asks next on that connection waits behind it. At one
-    # event a second each micro-batch took 0.55 s so; with 20 ms it takes 0.07 s. More requests come of it in
-    # micro-batches alone: between them Spark's consumers ask nothing.
+    # A consumer requests the records after those it has read in advance. While there are none, the broker holds back
+    # its answer, for 500 ms by Kafka's own default, and Spark's next request on that connection waits for it. At one
+    # event a second each micro-batch took 0.55 s; with 20 ms it takes 0.07 s. This causes more requests only during
+    # micro-batches: between them Spark's consumers send none.
     "kafka.fetch.max.wait.ms": "20",
 }
 """Options of Spark's Kafka source, unless the caller sets them."""
@@ -36,13 +36,13 @@ def kafka_records(
 
     source_partition is `topic-partition`, source_offset the offset.
 
-    `offsets` is where a new query begins: earliest, or JSON as Spark's `startingOffsets` takes it. `options` are those
-    of Spark's Kafka source (`kafka.bootstrap.servers` among them) and win over those set here. Lost records stop the
-    stream rather than being passed over.
+    `offsets` is where a new query starts: earliest, or JSON as Spark's `startingOffsets` takes it. `options` are those
+    of Spark's Kafka source (`kafka.bootstrap.servers` among them) and override those set here. Lost records stop the
+    stream instead of being skipped.
     """
     reader = session.readStream.format("kafka").options(**{**_CONSUMER, **options}).option("subscribe", topic)
     reader = reader.option("startingOffsets", offsets).option("maxOffsetsPerTrigger", most_per_trigger)
-    # A consumer group in Spark's own naming would need rights of its own on a guarded broker.
+    # A consumer group named by Spark would need extra rights on a secured broker.
     read = reader.option("failOnDataLoss", "true").load()
     return _json_records(
         read.select(
@@ -57,7 +57,8 @@ def kafka_records(
 
 
 def kept_records(refused: DataFrame, columns: StructType) -> DataFrame:
-    """`kafka_records` of QUARANTINE rows. A text that has the mark of a wrong byte is damaged as it was."""
+    """`kafka_records` of QUARANTINE rows. A text with the replacement character of an invalid byte counts as
+    damaged."""
     return _json_records(
         refused.select(
             F.col("raw").alias("text"), F.contains("raw", F.lit(_WRONG_BYTE)).alias("damaged"),
@@ -72,18 +73,18 @@ def file_records(session: SparkSession, columns: StructType, *, folder: Path, fi
 
     source_partition is the file's name, source_offset the line's number from 0.
 
-    Files whose names begin with a dot or an underscore are left alone. Empty lines are no records.
+    Files whose names start with a dot or an underscore are ignored. Empty lines are no records.
     """
     reader = session.readStream.format("text").option("wholetext", "true")
     read = reader.option("maxFilesPerTrigger", files_per_trigger).load(str(folder))
     files = read.select(
         F.split("value", "\n").alias("lines"),
-        # Splitting puts the mark of a wrong byte in place of it.
+        # Splitting puts the replacement character in place of an invalid byte.
         (~F.is_valid_utf8("value")).alias("damaged_file"),
         F.substring_index("_metadata.file_path", "/", -1).alias("source_partition"),
         F.col("_metadata.file_modification_time").alias("written"),
     )
-    # The whole file is told about first: it would be carried along with each of its lines.
+    # Checked for the whole file before it is split: otherwise its text would be carried along with each line.
     lines = files.select(F.posexplode("lines").alias("line", "text"), "damaged_file", "source_partition", "written")
     return _json_records(
         lines.withColumn("text", line_text(F.col("text")))
@@ -116,6 +117,6 @@ def _json_records(values: DataFrame, schema: StructType) -> DataFrame:
 
 def micro_batch_moment() -> Column:
     """The micro-batch's time as Spark logs it with the offsets: repeated after a crash, it is the same."""
-    # Plainly used it would stand as a number in the generated code, which would be compiled, and run cold, in every
+    # Used directly it would be a constant in the generated code, which would be compiled again, and run cold, in every
     # micro-batch.
     return F.get(F.transform(F.array(F.current_timestamp()), lambda moment: moment), F.lit(0))

@@ -1,7 +1,7 @@
 """A shop's own Delta table as a stream of raw records: what is appended to it, commit by commit.
 
-A record has the place that ingesting the table gives it (storage.inputs). So a table whose log no longer has its
-beginning is ingested once, and streamed from there (storage.table_positions).
+A record has the same place as when the table is ingested (sources.file_records). So a table whose log no longer reaches
+back to its first version is ingested once, and streamed from there (tables.positions).
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from freshet.service.lifecycle.running import FILE_GONE, VACUUMED
 from freshet.service.streams.records import CARRIED, micro_batch_moment
 from freshet.sources.file_records import numbered, partition_column
 from freshet.sources.rules import SourceMapping
-from freshet.tables.positions import Passed
+from freshet.tables.positions import TableVersion
 
 _OWN = "_freshet_"
 _FILE, _BLOCK, _WRITTEN = (f"{_OWN}{name}" for name in ("of_file", "of_block", "written"))
@@ -40,11 +40,10 @@ def table_rows(
     files_per_trigger: int,
     skip_changes: bool,
 ) -> DataFrame:
-    """Rows of the files that commits from `first_version` on have added, as `placed_records` wants them.
+    """Rows of the files that commits from `first_version` on have added, as `placed_records` needs them.
 
-    Commits that only lay rows out anew (OPTIMIZE) add none. One that changes or deletes rows ends the stream, or is
-    passed over whole where `skip_changes` says so. Raises MappingError and InputError where the columns do not fit.
-    """
+    Commits that only rearrange rows (OPTIMIZE) add none. One that changes or deletes rows ends the stream, or is
+    skipped completely with `skip_changes`. Raises MappingError and InputError if the columns do not fit."""
     reader = session.readStream.format("delta").option("startingVersion", first_version)
     reader = reader.option("maxFilesPerTrigger", files_per_trigger)
     read = reader.option("skipChangeCommits", str(skip_changes).lower()).load(str(table.absolute()))
@@ -65,9 +64,9 @@ def table_rows(
 
 
 def placed_records(rows: DataFrame, *, table: Path) -> DataFrame:
-    """Raw records with their places, as streaming.records gives them, of a micro-batch of `table_rows`.
+    """Raw records with their places, as in streams.records, of a micro-batch of `table_rows`.
 
-    `rows` are kept: they are read twice. A record was received when its file was written, but not after the
+    `rows` should be persisted: they are read twice. A record was received when its file was written, but not after the
     micro-batch began.
     """
     columns = [F.col(f"`{name}`") for name in rows.columns if name not in (_FILE, _BLOCK)]
@@ -94,46 +93,47 @@ def _time_of(file: str) -> datetime | None:
 
 @dataclass
 class TableBatches:
-    """`batches` of a table of the shop: called with the records, made by `records`, of each micro-batch of rows."""
+    """Calls `batches` for each micro-batch of rows of a shop's table, with the records that `records` makes of them."""
 
     table: Path
     records: Callable[[DataFrame], DataFrame]
     batches: Callable[[DataFrame, int], None]
 
     def __call__(self, rows: DataFrame, batch_id: int) -> None:
-        """Asks for the files of the micro-batch, then for its rows."""
+        """Reads the names of the micro-batch's files, then its rows."""
         rows.persist()
         try:
             self.batches(self.records(placed_records(rows, table=self.table)), batch_id)
         except (PySparkException, Py4JJavaError) as error:
-            told = str(error)
-            if self.table.name in unquote(told) and any(mark in told for mark in FILE_GONE):
+            text = str(error)
+            if self.table.name in unquote(text) and any(mark in text for mark in FILE_GONE):
                 raise StateError(VACUUMED[0], where=str(self.table), do=VACUUMED[1]) from error
             raise
         finally:
             rows.unpersist()
 
 
-def version_passed(query: Path) -> Passed | None:
-    """Up to where a query on a Delta table has seen all rows, by its newest micro-batch; None before any."""
+def version_ingested(query: Path) -> TableVersion | None:
+    """The version up to which a query on a Delta table has read all rows, by its newest micro-batch; None before the
+    first."""
     newest = newest_number(query / "offsets")
     if newest is None:
         return None
     offset = source_offset(query, newest)
-    return Passed(str(offset["reservoirId"]), int(offset["reservoirVersion"]) - 1)
+    return TableVersion(str(offset["reservoirId"]), int(offset["reservoirVersion"]) - 1)
 
 
 @dataclass
 class TablePosition:
-    """Keeps, after each micro-batch, how far a table of the shop is taken in; `passed` tells the version."""
+    """Stores, after each micro-batch, up to which version a table of the shop is ingested; `ingested` returns it."""
 
-    keep: Callable[[Passed], None]
-    passed: Callable[[], Passed | None]
-    _kept: Passed | None = None
+    keep: Callable[[TableVersion], None]
+    ingested: Callable[[], TableVersion | None]
+    _stored: TableVersion | None = None
 
     def between_batches(self) -> None:
-        """Notes the version up to which all rows stand, where it is a new one."""
-        passed = self.passed()
-        if passed is not None and passed != self._kept:
-            self.keep(passed)
-            self._kept = passed
+        """Stores the version up to which all rows are ingested, if it is a new one."""
+        version = self.ingested()
+        if version is not None and version != self._stored:
+            self.keep(version)
+            self._stored = version

@@ -1,1 +1,1 @@
-"""A Kafka broker: how it is reached, what its topics hold, and sending to it."""
+"""A Kafka broker: connection options, facts about topics, and sending messages."""

@@ -1,4 +1,4 @@
-"""Options of librdkafka as those of Kafka's Java client, which Spark uses."""
+"""Options of librdkafka translated to those of Kafka's Java client, which Spark uses."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,9 +28,9 @@ _KEYSTORE = {
 def spark_options(options: Mapping[str, str]) -> dict[str, str]:
     """`options` of librdkafka as options of Spark's Kafka source: `kafka.` and the Java client's name for each.
 
-    Certificates and keys are PEM files in both, a keystore is a PKCS#12 file. The Java client takes a key and its
-    certificate by their texts, the key as PKCS#8. Raises InputError for an option that has no counterpart, for a file
-    that cannot be read, and for a SASL mechanism that is neither PLAIN nor SCRAM.
+    Certificates and keys are PEM files in both, a keystore is a PKCS#12 file. The Java client takes the text of a key
+    and of its certificate, the key as PKCS#8. Raises InputError for an option without a counterpart, for a file that
+    cannot be read, and for a SASL mechanism that is neither PLAIN nor SCRAM.
     """
     java: dict[str, str] = {}
     left = dict(options)
@@ -55,7 +55,7 @@ def spark_options(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _own_certificate(left: dict[str, str]) -> dict[str, str]:
-    """What a client shows of itself, taken out of `left`."""
+    """The options of the client's own certificate, removed from `left`."""
     texts = {java: _text(left.pop(name)) for name, java in _PEM_FILES.items() if name in left}
     store = {java: left.pop(name) for name, java in _KEYSTORE.items() if name in left}
     kind = {"ssl.keystore.type": "PEM"} if texts else {"ssl.keystore.type": "PKCS12"} if store else {}

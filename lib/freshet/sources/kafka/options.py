@@ -1,4 +1,4 @@
-"""Options of a Kafka client from the command line, the environment and a file, without secrets in a process list."""
+"""Options of a Kafka client from the command line, the environment and a file, with no secrets in process lists."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from freshet.core.errors import InputError, listed
 ENVIRONMENT_PREFIX = "FRESHET_KAFKA_"
 
 OWN_VARIABLES = ("HOME", "PORT", "SECONDS", "MEMORY", "OPTIONS_FILE")
-"""Variables with that prefix that are no options: those of scripts/kafka.sh, and the name of the options file."""
+"""Variables with that prefix that are not options: those of scripts/kafka.sh, and the name of the options file."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _SECRET = re.compile(r"password|secret|jaas|key\.pem|keystore\.key|oauthbearer\.config")
@@ -21,16 +21,16 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def kafka_options(pairs: Iterable[str], file: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
     """The options given as `key=value` pairs, in a file of such lines, and by the environment.
 
-    FRESHET_KAFKA_SASL_PASSWORD stands for sasl.password. A pair wins over the environment, the environment over the
-    file. Which options there are, the client knows that they are meant for. Raises InputError for what is no pair, for
-    a secret among the pairs, and for a file that others may read.
+    FRESHET_KAFKA_SASL_PASSWORD sets sasl.password. A pair overrides the environment, the environment overrides the
+    file. The names of options are checked by the client that they are for. Raises InputError for text that is not a
+    pair, for a secret among the pairs, and for a file that others may read.
     """
     from_file = {} if file is None else file_options(file)
     return {**from_file, **environment_options(environ), **pair_options(pairs)}
 
 
 def pair_options(pairs: Iterable[str]) -> dict[str, str]:
-    """Options of the command line. Raises InputError; a secret is refused, for every user can list processes."""
+    """Options of the command line. Raises InputError, also for a secret, because every user can list processes."""
     given = list(pairs)
     options = _options([(f"--kafka-option {pair.partition('=')[0]}", pair) for pair in given], "--kafka-option")
     secret = sorted(key for key in options if is_secret(key))
@@ -53,13 +53,13 @@ def environment_options(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def file_options(file: Path) -> dict[str, str]:
-    """Options of a file with a `key=value` in every line; empty lines and lines with # do not count.
+    """Options of a file with a `key=value` in every line; empty lines and lines that start with # are ignored.
 
-    Raises InputError for a file that is missing, that its group or others may use, or that holds something else.
+    Raises InputError for a missing file, one that its group or others may use, or one with other content.
     """
     try:
         with file.open(encoding="utf-8") as opened:
-            # Of the file that is open, not of the name: it cannot be changed for another in between.
+            # The mode of the open file, not of its name: the file cannot be replaced in between.
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
             if mode & _OTHERS:
                 raise InputError(
@@ -80,12 +80,12 @@ def is_secret(key: str) -> bool:
 
 
 def variable_of(key: str) -> str:
-    """The variable of the environment that stands for an option."""
+    """The environment variable that sets an option."""
     return ENVIRONMENT_PREFIX + key.upper().replace(".", "_")
 
 
 def _options(pairs: list[tuple[str, str]], where: str) -> dict[str, str]:
-    """What stands before and after the first = of each. What is wrong is named by its place: it may be a secret."""
+    """Splits each pair at its first =. Problems name the place of a pair and not its text, which may be a secret."""
     options: dict[str, str] = {}
     problems = []
     for place, pair in pairs:

@@ -1,4 +1,4 @@
-"""Sending messages to a topic at a pace, each once and in order."""
+"""Sends messages to a topic at a given pace, each exactly once and in order."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ from freshet.sources.kafka.topics import ANSWER_SECONDS, LOG, broker_mistakes
 
 @dataclass(frozen=True)
 class Pace:
-    """A fixed number of messages a second, or the events' own times run faster; with neither, as fast as it goes."""
+    """A fixed number of messages a second, or the events' own times sped up; with neither, as fast as possible."""
 
     rate: float | None = None
     speed_up: float | None = None
@@ -32,15 +32,15 @@ class Pace:
 
 
 _DEFAULTS = {
-    # Sent again after a lost answer, a message still stands in its partition once, and in its place.
+    # A message that is sent again after a lost answer is still in its partition once, and in its place.
     "enable.idempotence": "true",
     "acks": "all",
     "compression.type": "lz4",
-    # The same partition for a key as Java's own producers choose: a shopper's events stay in one.
+    # The same partition for a key as Java producers choose, so that a shopper's events stay in one partition.
     "partitioner": "murmur2_random",
-    # Enough to fill batches at full speed, and not to be seen in the latency of a single event.
+    # Enough to fill batches at full speed, and too short to matter for the latency of a single event.
     "linger.ms": "5",
-    # A broker that restarts is waited for this long; then the replay ends with an error.
+    # How long to wait for a broker that restarts; then the replay ends with an error.
     "message.timeout.ms": "120000",
 }
 
@@ -48,7 +48,7 @@ _LONGEST_WAIT = 0.2
 
 
 class Message(NamedTuple):
-    """One message: its event's distance from the first event in seconds, key and value."""
+    """One message: the seconds between the first event and its event, key and value."""
 
     after: float
     key: bytes
@@ -56,10 +56,10 @@ class Message(NamedTuple):
 
 
 class Sender:
-    """An idempotent producer for one topic; the first message that cannot be delivered ends it with SetupError."""
+    """An idempotent producer for one topic; it ends with SetupError at the first message that cannot be delivered."""
 
     def __init__(self, options: Mapping[str, str], topic: str) -> None:
-        """Raises SetupError when no broker answers, InputError for options that the client does not take."""
+        """Raises SetupError when no broker answers, InputError for options that the client does not accept."""
         self._servers, self._topic = options.get("bootstrap.servers", "Kafka"), topic
         self._failure = self._complaint = ""
         self.delivered = 0
@@ -69,17 +69,17 @@ class Sender:
             self._producer.list_topics(timeout=ANSWER_SECONDS)
 
     def send(self, key: bytes, value: bytes) -> None:
-        """Hands a message over; waits while as many as fit into memory are on their way."""
+        """Queues a message for sending; waits while the producer's memory is full."""
         while True:
             try:
-                self._producer.produce(self._topic, value=value, key=key, on_delivery=self._told)
+                self._producer.produce(self._topic, value=value, key=key, on_delivery=self._delivered)
                 return
             except BufferError:
                 self.wait(_LONGEST_WAIT)
 
     def wait(self, seconds: float) -> None:
-        """Lets up to `seconds` pass, less when the broker answers. Raises SetupError after a failed delivery."""
-        # The client counts whole milliseconds and takes less than one for none: a wait would be a busy one.
+        """Waits up to `seconds`, less when the broker answers. Raises SetupError after a failed delivery."""
+        # The client counts whole milliseconds and rounds less than one down to 0, which would be a busy wait.
         self._producer.poll(math.ceil(1000 * seconds) / 1000)
         if self._failure:
             raise SetupError(
@@ -89,12 +89,12 @@ class Sender:
 
     def finish(self) -> None:
         """Waits until every message is delivered. Raises SetupError when one is not."""
-        # In short turns: a whole flush would not let go when the user stops it.
+        # In short intervals: one long flush could not be interrupted by the user.
         while self._producer.flush(_LONGEST_WAIT):
             self.wait(0)
         self.wait(0)
 
-    def _told(self, error: KafkaError | None, _: object) -> None:
+    def _delivered(self, error: KafkaError | None, _: object) -> None:
         if error is None:
             self.delivered += 1
         elif not self._failure:
@@ -113,10 +113,10 @@ def send_paced(
     stamped: Callable[[bytes], bytes] = lambda value: value,
     notify: Callable[[int, Message], None] = lambda number, message: None,
 ) -> int:
-    """Sends every message when it is due, and returns how many those were once all are delivered.
+    """Sends every message when it is due, waits until all are delivered and returns their number.
 
     `clock` gives seconds. `stamped` makes the value that is sent, at the moment of sending. `notify` is called with
-    the count so far for every message that was handed over. Raises SetupError when one cannot be delivered.
+    the count so far for every queued message. Raises SetupError when one cannot be delivered.
     """
     start, number = clock(), 0
     for message in messages:

@@ -1,4 +1,4 @@
-"""Facts of the topics of a broker, and making and deleting them."""
+"""Reads facts about the topics of a broker, and creates and deletes topics."""
 
 import logging
 import time
@@ -17,27 +17,27 @@ ANSWER_SECONDS = 10.0
 Found = TypeVar("Found")
 
 LOG = logging.getLogger("freshet.kafka")
-# The client library would write about lost connections to standard error, past any line of ours.
+# The client library would otherwise write about lost connections to standard error, into our own output.
 LOG.addHandler(logging.NullHandler())
 
 
 def topic_exists(options: Mapping[str, str], topic: str) -> bool:
-    """Whether the broker has this topic. `options` name the broker by bootstrap.servers. Raises SetupError."""
+    """Whether the broker has this topic. `options` has the broker's address, bootstrap.servers. Raises SetupError."""
     return topic in partitions_of_topics(options)
 
 
 def partitions_of_topics(options: Mapping[str, str]) -> dict[str, int]:
     """The number of partitions of every topic. Raises SetupError when no broker answers."""
     with broker_mistakes(options):
-        # All topics: asking for one by name would make it where topics are made when first used.
+        # All topics: asking for one by name would create it where topics are created on first use.
         topics = _admin(options).list_topics(timeout=ANSWER_SECONDS).topics
     return {name: len(found.partitions) for name, found in topics.items() if found.error is None}
 
 
 def end_offsets(options: Mapping[str, str], topic: str) -> dict[int, int]:
-    """Per partition the offset of the next message to come. Raises InputError for an unknown topic, and SetupError.
+    """Per partition the offset of the next message. Raises InputError for an unknown topic, and SetupError.
 
-    A partition whose leader is being chosen, as of a topic just made or of a broker that restarts, is waited for.
+    Waits for a partition whose leader is being chosen, as after creating a topic or restarting a broker.
     """
     return _settled(options, topic, _partitions(options, topic), OffsetSpec.latest())
 
@@ -48,7 +48,7 @@ def begin_offsets(options: Mapping[str, str], topic: str) -> dict[int, int]:
 
 
 def topic_id(options: Mapping[str, str], topic: str) -> str | None:
-    """What distinguishes a topic from one of the same name that was deleted before; None where the broker gives no ids.
+    """The id that distinguishes a topic from a deleted one of the same name; None if the broker gives no ids.
 
     Raises InputError for an unknown topic, TransientError when no broker answers.
     """
@@ -86,9 +86,9 @@ def _settled(options: Mapping[str, str], topic: str, partitions: int, spec: Offs
 
 
 def create_topic(options: Mapping[str, str], topic: str, partitions: int = 2) -> None:
-    """Makes a topic without replicas. Raises InputError when it is there already, SetupError without a broker.
+    """Creates a topic without replicas. Raises InputError when it exists already, SetupError without a broker.
 
-    Ends when every partition can be written and read: a broker promises a topic before it has it.
+    Returns when every partition can be written and read: a broker confirms a topic before it is ready.
     """
     made = NewTopic(topic, num_partitions=partitions, replication_factor=1)
     with broker_mistakes(options):
@@ -106,7 +106,7 @@ def delete_topic(options: Mapping[str, str], topic: str) -> None:
         answers = admin.delete_topics([topic], operation_timeout=ANSWER_SECONDS)
         for answer in answers.values():
             answer.result()
-        # A broker promises this before it is so, too.
+        # A broker confirms this too before it is done.
         _awaited(
             lambda: topic not in admin.list_topics(timeout=ANSWER_SECONDS).topics or None,
             options, f"topic {topic} is still there",
@@ -125,7 +125,7 @@ def _awaited(answer: Callable[[], Found | None], options: Mapping[str, str], tro
 
 @contextmanager
 def broker_mistakes(options: Mapping[str, str]) -> Iterator[None]:
-    """What the client library raises, as errors of ours: TransientError without an answer, else InputError."""
+    """Turns errors of the client library into ours: TransientError without an answer, else InputError."""
     try:
         yield
     except KafkaException as error:
@@ -146,7 +146,7 @@ _NOT_SETTLED = (
     "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "OFFSET_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART",
     "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "_NOENT",
 )  # fmt: skip
-"""What is answered while leaders are chosen."""
+"""Error codes of a broker while leaders are being chosen."""
 
 _LOOK_SECONDS = 0.05
 
@@ -154,7 +154,7 @@ _WORD = 2**64 - 1
 
 
 def _admin(options: Mapping[str, str]) -> AdminClient:
-    """A client that has to be kept in a variable until its answers are there."""
+    """An admin client. Keep it in a variable until its answers have arrived."""
     return AdminClient(dict(options), logger=LOG)
 
 

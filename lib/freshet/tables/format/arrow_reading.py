@@ -8,7 +8,7 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 
 def arrow_dataset(table: DeltaTable, folder: str | Path) -> ds.Dataset:
-    """The rows of an opened table that lies in `folder`, a path of the local disk.
+    """The rows of an opened table in `folder`, a path of the local disk.
 
     Files are opened by Arrow itself. With deltalake's own file system, which is written in Python, Arrow's reading
     threads ask for the interpreter after a read; one that asks while the interpreter ends aborts the process (exit

@@ -1,4 +1,4 @@
-"""Arrow rows on their way into a table: the schema they get, and the check by the contract's rules."""
+"""The Arrow schema of a table's rows, and the check of Arrow rows by the contract's rules."""
 
 import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema

@@ -1,7 +1,8 @@
-"""The columns of tables that stand, against their contracts. Spark takes half a second to open a table, so without it.
+"""Compares the columns of existing tables with their contracts, without Spark, which takes half a second to open a
+table.
 
-What an older product did not write may be missing where it takes null; any other difference was made by hand.
-"""
+Columns that an earlier release did not write may be missing if they are nullable; any other difference was made by
+hand."""
 
 import json
 from collections.abc import Sequence
@@ -15,18 +16,18 @@ from freshet.core.errors import ContractError, listed
 
 
 def has_commit(folder: Path, contract: TableContract) -> bool:
-    """Whether the warehouse `folder` has the table; False as well where a first write goes on, or was killed before
-    its commit."""
+    """Whether the warehouse `folder` has the table; False as well while a first write is running, or if it was killed
+    before its commit."""
     return any((folder / contract.name / "_delta_log").glob("*.json"))
 
 
 def table_folder(folder: Path, contract: TableContract) -> Path:
-    """The folder of a table of the warehouse `folder`, by the same name whatever way leads to it."""
+    """The folder of a table of the warehouse `folder`, resolved, so that it is the same path however it is reached."""
     return (folder / contract.name).resolve()
 
 
 def made_or_widened(folder: Path, contract: TableContract) -> None:
-    """Makes the empty table, or gives that of an older product its new columns; nothing where it is as it should be.
+    """Creates the empty table, or adds the new columns to one of an earlier release; does nothing to a current one.
     Raises ContractError when its columns were changed by hand."""
     path = table_folder(folder, contract)
     if not has_commit(folder, contract):
@@ -53,7 +54,7 @@ def missing_columns(table: DeltaTable, contract: TableContract) -> StructType:
 def check_table_columns(folder: Path, contracts: Sequence[TableContract]) -> None:
     """Raises ContractError when the columns of tables were changed by hand, for all of them at once.
 
-    Tables that do not exist are passed over. Reads the logs only.
+    Tables that do not exist are skipped. Reads the logs only.
     """
     problems = []
     for contract in contracts:
@@ -68,6 +69,6 @@ def check_table_columns(folder: Path, contracts: Sequence[TableContract]) -> Non
 
 
 def _columns(table: DeltaTable, contract: TableContract) -> tuple[StructType, StructType]:
-    """Those of the table, and those that it lacks and that may be added."""
+    """The columns of the table, and the missing ones that may be added."""
     found = StructType.fromJson(json.loads(table.schema().to_json()))
     return found, StructType([contract.schema[c.name] for c in contract.addable(found)])

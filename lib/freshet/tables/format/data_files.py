@@ -1,6 +1,6 @@
-"""Data files of Delta tables that are read and written by Arrow, and what their entries in the log say of them.
+"""Data files of Delta tables that Arrow reads and writes, and their entries in the log.
 
-For tables on a local disk that ask no more of readers and writers than files and entries of the log.
+For tables on a local disk without table features beyond plain files and log entries.
 """
 
 import json
@@ -19,23 +19,24 @@ from deltalake import DeltaTable
 from freshet.contracts import TableContract
 
 _PLAIN_READER_VERSION, _PLAIN_WRITER_VERSION = 1, 2
-"""Tables of later versions of the protocol may ask for more: to map columns, to number rows, to leave rows out."""
+"""Tables of later versions of the protocol may have further features: column mapping, row tracking, deletion
+vectors."""
 
 _LONGEST_END = 256
 """Characters. A client may send an id of a megabyte, which every reader of the log would have to read."""
 
 _HIGHEST = "\U0010ffff"
-"""No text stands behind it."""
+"""No text sorts after it."""
 
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 class NotPlainError(Exception):
-    """The table asks more of those who read or write its files than this module knows."""
+    """The table has features that this module does not support."""
 
 
 def check_plain(table: DeltaTable) -> None:
-    """Raises NotPlainError where the table asks more than files and an entry of the log."""
+    """Raises NotPlainError if the table has features beyond plain files and log entries."""
     protocol = table.protocol()
     if protocol.min_reader_version > _PLAIN_READER_VERSION or protocol.min_writer_version > _PLAIN_WRITER_VERSION:
         raise NotPlainError
@@ -45,7 +46,7 @@ def check_plain(table: DeltaTable) -> None:
 class DataFile:
     """A live file of a table and the values of its partition columns, which its rows lack.
 
-    `highest` are the highest values of columns as the log gives them: times in milliseconds, cut off, as UTC.
+    `highest` are the highest values of columns as the log gives them: times truncated to milliseconds, as UTC.
     """
 
     path: Path
@@ -55,8 +56,8 @@ class DataFile:
 
 
 def live_files(folder: Path) -> list[DataFile]:
-    """The files of the newest version of the table in `folder`. Raises NotPlainError where they are not all there is
-    to know."""
+    """The files of the newest version of the table in `folder`. Raises NotPlainError if they do not
+    describe all of its rows."""
     table = DeltaTable(folder)
     check_plain(table)
     entries = pa.table(table.get_add_actions()).to_pylist()
@@ -71,8 +72,8 @@ def live_files(folder: Path) -> list[DataFile]:
 
 
 def written_file(folder: Path, rows: pa.Table, values: dict[str, Any], contract: TableContract) -> dict[str, Any]:
-    """Writes `rows`, which have the partition `values`, as a data file and gives the entry that adds it to the table
-    in `folder`."""
+    """Writes `rows`, which have the partition `values`, as a data file and returns the log entry that adds it to the
+    table in `folder`."""
     texts = {name: None if value is None else str(value) for name, value in values.items()}
     parents = [f"{name}={_NO_VALUE if text is None else quote(text, safe='')}" for name, text in texts.items()]
     place = "/".join([*parents, f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"])
@@ -98,7 +99,7 @@ def written_file(folder: Path, rows: pa.Table, values: dict[str, Any], contract:
 
 def _repeating(path: str, kind: pa.DataType, *, is_listed: bool = False) -> list[str]:
     """Parquet's names of the columns below `path` whose values may repeat. Numbers with a fraction in lists (scores,
-    factors) hardly do: to look for repeats of them took a third of the time of writing lists, and made larger files."""
+    factors) hardly do: a dictionary of them took a third of the time of writing lists, and made larger files."""
     if pa.types.is_struct(kind):
         return [one for field in kind for one in _repeating(f"{path}.{field.name}", field.type, is_listed=is_listed)]
     if pa.types.is_list(kind):
@@ -110,20 +111,20 @@ def _repeating(path: str, kind: pa.DataType, *, is_listed: bool = False) -> list
 
 
 def _statistics(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
-    """What readers skip files by."""
+    """Statistics by which readers skip files."""
     ends = {name: pc.min_max(rows.column(name)).as_py() for name in contract.measured}
     bounds = {name: both for name, both in ends.items() if both["min"] is not None}
     return {
         "numRecords": rows.num_rows,
         "minValues": {name: _json_value(both["min"]) for name, both in bounds.items()},
-        "maxValues": {name: _json_value(both["max"], behind=_HIGHEST) for name, both in bounds.items()},
+        "maxValues": {name: _json_value(both["max"], ending=_HIGHEST) for name, both in bounds.items()},
         "nullCount": {name: rows.column(name).null_count for name in contract.measured},
     }
 
 
-def _json_value(value: Any, *, behind: str = "") -> Any:
-    """Times in milliseconds, cut off, as the protocol has it: readers allow for what is finer. Long texts are cut too,
-    with `behind` in place of the rest."""
+def _json_value(value: Any, *, ending: str = "") -> Any:
+    """Times truncated to milliseconds, as the protocol has it: readers allow for the rest. Long texts are cut too, with
+    `ending` in place of the rest."""
     if isinstance(value, str) and len(value) > _LONGEST_END:
-        return value[:_LONGEST_END] + behind
+        return value[:_LONGEST_END] + ending
     return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z" if isinstance(value, datetime) else value

@@ -21,12 +21,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 Work: TypeAlias = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-"""What workers make of Arrow batches, as DataFrame.mapInArrow has it."""
+"""A function of Arrow batches that runs in the workers, as DataFrame.mapInArrow takes it."""
 
 _ROWS_AT_ONCE = 8192
 
 _PARTS_OF_A_CORE = 2
-"""So that a core that is done has something to go on with."""
+"""So that a core that has finished a part finds another one."""
 
 
 class _Part(NamedTuple):
@@ -40,7 +40,7 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class KeptRows:
-    """Rows of this schema in the Parquet files of a folder, where they stay as they are."""
+    """Rows of this schema in the Parquet files of a folder, which do not change."""
 
     spark: SparkSession
     folder: Path
@@ -68,13 +68,13 @@ class KeptRows:
         return self.spark.range(0, len(parts), 1, max(1, len(parts))).toDF("part"), read
 
 
-def _parts(files: Sequence[Path], wished: int) -> list[_Part]:
-    """All rows of the files, in at least so many parts where there are as many rows."""
+def _parts(files: Sequence[Path], count: int) -> list[_Part]:
+    """All rows of the files, in at least `count` parts if there are as many rows."""
     groups = []
     for file in files:
         footer = pq.read_metadata(file)
         groups += [(file, group, footer.row_group(group).num_rows) for group in range(footer.num_row_groups)]
-    shares = -(-wished // max(1, len(groups)))
+    shares = -(-count // max(1, len(groups)))
     made = [
         _Part(file, group, rows * n // shares, rows * (n + 1) // shares)
         for file, group, rows in groups
@@ -84,21 +84,21 @@ def _parts(files: Sequence[Path], wished: int) -> list[_Part]:
 
 
 def _rows(part: _Part, columns: Sequence[str], coded: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Rows before the part are decoded and left: that costs a hundredth of what is done with rows."""
-    begin = 0
+    """Rows before the part are decoded and skipped: that costs a hundredth of the work on rows."""
+    start = 0
     with pq.ParquetFile(part.file, read_dictionary=list(coded), coerce_int96_timestamp_unit="us") as file:
         for batch in file.iter_batches(_ROWS_AT_ONCE, [part.group], list(columns), use_threads=False):
-            mine = batch.slice(max(0, part.first - begin), max(0, part.stop - max(begin, part.first)))
-            begin += batch.num_rows
+            mine = batch.slice(max(0, part.first - start), max(0, part.stop - max(start, part.first)))
+            start += batch.num_rows
             if mine.num_rows:
                 yield mine
-            if begin >= part.stop:
+            if start >= part.stop:
                 return
 
 
 @dataclass(frozen=True)
 class Keeper:
-    """Keeps rows below `folder`, in a folder of its own, until it is closed."""
+    """Stores rows below `folder`, in a folder of its own, until it is closed."""
 
     folder: Path
     _name: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -110,13 +110,13 @@ class Keeper:
         return KeptRows(frame.sparkSession, folder, frame.schema)
 
     def forget_others(self, before: datetime) -> None:
-        """Removes what others have left that were killed: what was last written to before a moment, in UTC."""
+        """Removes folders that killed processes have left: those last written to before a moment, in UTC."""
         for other in self.folder.glob("*"):
-            # Another session may end at the same time and do the same.
+            # Another session may remove it at the same time.
             with suppress(FileNotFoundError):
                 if other.stat().st_mtime < before.replace(tzinfo=UTC).timestamp():
                     shutil.rmtree(other, ignore_errors=True)
 
     def close(self) -> None:
-        """Removes what it has kept."""
+        """Removes the stored rows."""
         shutil.rmtree(self.folder / self._name, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Small questions to tables, answered without Spark."""
+"""Small queries of tables, without Spark."""

@@ -1,4 +1,4 @@
-"""Which items occur in the events, found without Spark in the files that were not looked into before."""
+"""Which items occur in the events, found without Spark in the files that were not read before."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -17,14 +17,14 @@ _ROWS_PER_READ = 100_000
 _TIME = pa.timestamp("us", tz="UTC")
 
 _CUT_OFF = timedelta(milliseconds=1)
-"""The log's times are shorter by less than this."""
+"""Times in the log are truncated by less than this."""
 
 
 class EventItems:
-    """Ids of the items of product events since a moment (UTC): of what counts as taste, by contracts.shoppers.
+    """Ids of the items of product events since a moment (UTC): those that count as taste by contracts.shoppers.
 
-    It keeps those of each file: a look costs what has come since the last one. Files that pack others are read once
-    more. One thread, a batch of one file in memory at a time.
+    The ids of each file are kept, so that a call reads only files that were added since the last one. Packed files are
+    read once more. One thread, with a batch of one file in memory at a time.
     """
 
     def __init__(self, folder: Path, since: datetime) -> None:
@@ -32,7 +32,7 @@ class EventItems:
         self._ids: dict[Path, pa.Array] = {}
 
     def ids(self) -> pa.Array:
-        """Every such id of the table's newest version, in no order, each once. Raises NotPlainError."""
+        """All such ids of the table's newest version, unordered, each once. Raises NotPlainError."""
         known = self._ids
         self._ids = {
             file.path: known[file.path] if file.path in known else _ids_of_file(file, self.since)
@@ -52,7 +52,7 @@ def _ids_of_file(file: DataFile, since: datetime) -> pa.Array:
 
 
 def _ids_of_rows(rows: pa.RecordBatch, since: datetime) -> pa.Array:
-    """contracts.shoppers.counts_as_taste once more, over Arrow's columns."""
+    """The rule of contracts.shoppers.counts_as_taste, on Arrow columns."""
     if not {"item_id", "event_time", "flags"} <= set(rows.schema.names):
         return pa.array([], pa.string())
     is_wanted = pc.greater_equal(rows.column("event_time").cast(_TIME), pa.scalar(since.replace(tzinfo=UTC), _TIME))

@@ -1,4 +1,4 @@
-"""Figures of a table's rows, found without Spark: there a query takes a second before it has read one row.
+"""Figures of a table's rows, found without Spark, where a query takes a second before it has read one row.
 
 Read in pieces, so that memory is bounded by what is counted and not by the rows. Rows are chosen by a condition of
 pyarrow, which also leaves out files by partition and statistics.
@@ -26,7 +26,7 @@ def rows_where(warehouse: Warehouse, contract: TableContract, where: pc.Expressi
 def value_counts(
     warehouse: Warehouse, contract: TableContract, columns: Sequence[str], where: pc.Expression | None = None
 ) -> dict[str, Counter[str | None]]:
-    """Per column how often each value stands in the rows that meet the condition; of lists each element counts.
+    """Per column how often each value occurs in the rows that meet the condition; in lists each element is counted.
 
     Meant for columns of few values. Raises StateError when there is no table.
     """
@@ -63,7 +63,7 @@ def extent(
     found = [pc.min_max(batch.column(column)) for batch in batches if batch.num_rows]
     if not found:
         return None
-    # Delta's statistics would give it at once, but in milliseconds.
+    # Delta's statistics have it too, but only in milliseconds.
     micros = pa.timestamp("us")
     return min(one["min"].cast(micros).as_py() for one in found), max(one["max"].cast(micros).as_py() for one in found)
 
@@ -77,6 +77,6 @@ def _dataset(warehouse: Warehouse, contract: TableContract) -> ds.Dataset:
 def batches_where(
     warehouse: Warehouse, contract: TableContract, columns: Sequence[str], where: pc.Expression | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The rows that meet the condition, in no order and in batches that may be empty. Raises StateError when there is
+    """The rows that meet the condition, unordered, in batches that may be empty. Raises StateError when there is
     no table."""
     yield from _dataset(warehouse, contract).to_batches(columns=list(columns), filter=where)

@@ -1,4 +1,4 @@
-"""Questions to table `items_history` that are answered without Spark, in hundredths of a second."""
+"""Queries of table `items_history` without Spark, in hundredths of a second."""
 
 from datetime import datetime
 
@@ -10,9 +10,9 @@ from freshet.tables.warehouse import Warehouse
 
 
 def unavailable_items(warehouse: Warehouse, at: datetime) -> pa.Array:
-    """Ids of the items that could not be had at a moment (UTC), by what was known before it; item-sized.
+    """Ids of the items that were unavailable at a moment (UTC), by what was known before it; item-sized.
 
-    Of each item the newest state counts; one that does not say is available. Nothing where there is no table.
+    The newest state of each item counts; with a null `available` the item is available. Empty if there is no table.
     """
     if not warehouse.exists(ITEMS_HISTORY):
         return pa.array([], pa.string())
@@ -27,7 +27,7 @@ def unavailable_items(warehouse: Warehouse, at: datetime) -> pa.Array:
 
 
 def listed_items(warehouse: Warehouse) -> pa.Array:
-    """Ids of all items of the catalogue, each once; item-sized. Nothing where there is no table."""
+    """Ids of all items of the catalogue, each once; item-sized. Empty if there is no table."""
     if not warehouse.exists(ITEMS_HISTORY):
         return pa.array([], pa.string())
     return _ids(warehouse, "SELECT DISTINCT item_id FROM states WHERE valid_to IS NULL")

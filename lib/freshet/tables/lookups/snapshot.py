@@ -1,4 +1,4 @@
-"""Small looks at Delta tables without Spark: facts about a table, a few rows by key."""
+"""Small reads of Delta tables without Spark: facts about a table, a few rows by key."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def table_files(path: Path, *, version: int | None = None) -> list[Path]:
 def rows_where(folder: Path, contract: TableContract, column: str, value: Any) -> list[dict[str, Any]]:
     """The rows whose column equals a value; empty when the table does not exist.
 
-    Columns that an older product did not write are null. Raises ContractError when the columns were changed by hand.
+    Columns that an earlier release did not write are null. Raises ContractError when the columns were changed by hand.
     """
     if not has_commit(folder, contract):
         return []
@@ -51,7 +51,7 @@ def some_rows(
     """The named columns of the first rows, in the table's file order, that meet a pyarrow condition.
 
     Only the named columns are read, and only files that may hold such rows. As in `rows_where`, there may be no table,
-    columns that an older product did not write are null, and ContractError is raised.
+    columns that an earlier release did not write are null, and ContractError is raised.
     """
     if not has_commit(folder, contract):
         return []
@@ -65,7 +65,7 @@ def some_rows(
 
 
 def may_hold(folder: Path, contract: TableContract, where: str) -> bool:
-    """Whether the table has rows that meet a condition in SQL; True too where only Spark can evaluate it.
+    """Whether the table has rows that meet a condition in SQL; True as well if only Spark can evaluate it.
 
     Raises ContractError when the columns were changed by hand.
     """
@@ -82,7 +82,7 @@ def may_hold(folder: Path, contract: TableContract, where: str) -> bool:
 
 
 def column_ends(folder: Path, contract: TableContract, column: str) -> tuple[Any, Any] | None:
-    """The lowest and highest value of a column by the log alone; None when there is no table or a file lacks them."""
+    """The lowest and highest value of a column from the log alone; None when there is no table or a file lacks them."""
     if not has_commit(folder, contract):
         return None
     actions = pa.table(DeltaTable(str(folder / contract.name)).get_add_actions(flatten=True))

@@ -1,4 +1,4 @@
-"""How a stream stands, read from `stream_metrics` without Spark."""
+"""The progress of a stream, read from `stream_metrics` without Spark."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class JobProgress:
 
 
 def stream_progress(warehouse: Path) -> list[JobProgress]:
-    """One per job that has ever run in this home, by name. Nothing where there is no table."""
+    """One per job that has ever run in this home, by name. Empty if there is no table."""
     path = warehouse / STREAM_METRICS.name
     if not any((path / "_delta_log").glob("*.json")):
         return []

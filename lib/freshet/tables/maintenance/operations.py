@@ -1,4 +1,4 @@
-"""What keeps a table flat that takes thousands of small commits a day: drop, pack, forget, vacuum, shorten the log.
+"""Operations that keep a table with thousands of small commits a day fast: drop, pack, forget, vacuum, shorten the log.
 
 Without Spark, in hundredths of a second. For tables on a local disk, in the process that writes the table and never
 while that process writes it by Spark.
@@ -26,7 +26,7 @@ _DAY_SECONDS = 86_400.0
 
 
 def highest_partition(warehouse: Warehouse, contract: TableContract, column: str) -> int | None:
-    """The highest value of a whole-number partition column by the log alone; None when the table has no files."""
+    """The highest value of a whole-number partition column from the log alone; None when the table has no files."""
     values = _files(warehouse, contract).column(f"partition.{column}") if _has_files(warehouse, contract) else None
     return None if values is None else int(pc.max(values).as_py())
 
@@ -40,10 +40,11 @@ def oldest_file(warehouse: Warehouse, contract: TableContract) -> datetime | Non
 
 
 def drop_partitions(warehouse: Warehouse, contract: TableContract, column: str, *, up_to: int) -> int:
-    """Drops the rows whose whole-number partition value is `up_to` or lower; the number of files that held them.
+    """Drops the rows whose whole-number partition value is `up_to` or lower; returns the number of files that held
+    them.
 
-    One commit that names files and opens none; none where there are no such files. Their bytes stay for readers of
-    older versions until a vacuum.
+    One commit that names files and opens none; none where there are no such files. The files stay on disk for
+    readers of older versions until a vacuum.
     """
     if not _has_files(warehouse, contract):
         return 0
@@ -54,7 +55,7 @@ def drop_partitions(warehouse: Warehouse, contract: TableContract, column: str, 
 
 
 def partition_values(warehouse: Warehouse, contract: TableContract, column: str) -> list[Any]:
-    """The values of a partition column in rising order, by the log alone: texts, or times in UTC without a zone."""
+    """The values of a partition column in rising order, from the log alone: texts, or times in UTC without a zone."""
     if not _has_files(warehouse, contract):
         return []
     values = pc.unique(_files(warehouse, contract).column(f"partition.{column}")).to_pylist()
@@ -63,7 +64,8 @@ def partition_values(warehouse: Warehouse, contract: TableContract, column: str)
 
 
 def drop_values(warehouse: Warehouse, contract: TableContract, column: str, values: Sequence[Any]) -> int:
-    """Drops the partitions of these values, as `partition_values` gives them; the number of files that held them.
+    """Drops the partitions of these values, as `partition_values` gives them; returns the number of files that held
+    them.
 
     One commit that names files and opens none; none where there are no values.
     """
@@ -76,10 +78,10 @@ def drop_values(warehouse: Warehouse, contract: TableContract, column: str, valu
 
 
 def pack(warehouse: Warehouse, contract: TableContract, *, target_mb: int, from_files: int) -> int:
-    """Rewrites small files as few of about `target_mb`, in their order; the number of files that went.
+    """Rewrites small files as few of about `target_mb`, in their order; returns the number of files that were replaced.
 
-    Nothing is done before `from_files` of them lie there, so that what is packed is not packed anew with every call.
-    One bin is open at a time, which bounds the memory. Rows, and what a stream reads of the table, stay the same.
+    Does nothing before there are `from_files` of them, so that packed files are not packed again in every call. One bin
+    is open at a time, which bounds the memory. The rows, and what a stream reads from the table, do not change.
     """
     if not _has_files(warehouse, contract):
         return 0
@@ -98,10 +100,10 @@ def pack(warehouse: Warehouse, contract: TableContract, *, target_mb: int, from_
 def forget(
     warehouse: Warehouse, contract: TableContract, column: str, *, days: int, but_last_of: Sequence[str] = ()
 ) -> int:
-    """Deletes rows whose time lies more than `days` before the table's newest, in whole days; their number.
+    """Deletes rows whose time is more than `days` before the table's newest, in whole days; returns their number.
 
-    Against the table's own newest row, not the wall: a replay of the past keeps what it has just written. Of
-    `but_last_of` (group, number) the row with the highest number of each group stays, however old it is.
+    Ages are relative to the newest row of the table, not the wall time: a replay of earlier days keeps what it has just
+    written. With `but_last_of` (group, number) the row with the highest number of each group is kept at any age.
     """
     ends = column_ends(warehouse.folder, contract, column)
     if ends is None:
@@ -115,39 +117,38 @@ def forget(
         group, number = but_last_of
         query = f"SELECT {group} AS one, MAX({number}) AS last FROM kept GROUP BY {group}"
         last = pa.table(QueryBuilder().register("kept", table).execute(query).read_all()).to_pylist()
-        stays = [f"({group} = {literal(row['one'])} AND {number} = {row['last']})" for row in last]
-        where += f" AND NOT ({' OR '.join(stays)})"
+        kept = [f"({group} = {literal(row['one'])} AND {number} = {row['last']})" for row in last]
+        where += f" AND NOT ({' OR '.join(kept)})"
     try:
         return int(table.delete(where).get("num_deleted_rows") or 0)
     except CommitFailedError:
-        # Figures have two writers: another was quicker, and the next call forgets what this one would have.
+        # Figures have two writers: the other one was faster, and the next call deletes what this one would have.
         return 0
 
 
 def vacuum(warehouse: Warehouse, contract: TableContract, *, hours: int) -> int:
-    """Removes files that no version of the last `hours` holds, also those of killed writes; their number.
+    """Removes files that no version of the last `hours` uses, also those of killed writes; returns their number.
 
-    None of a table that asks more of its readers than files: what says which of their rows are left out lies in files
-    of its own, which would be taken for unread ones.
-    """
+    Removes nothing from a table with features beyond plain files: deletion vectors are files of their own, which would
+    be mistaken for unused ones."""
     table, root = DeltaTable(warehouse.path(contract)), Path(warehouse.path(contract))
     try:
         check_plain(table)
     except NotPlainError:
         return 0
-    # A light vacuum asks the log, which forgets removed files after a while: what it missed would lie there for ever.
+    # A light vacuum relies on the log, which drops removed files after a while: what it missed would stay for ever.
     named = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)
-    # Hidden files are Spark's checksums; and the log names removed files long after they are gone.
-    unread = [root / name for name in named if not Path(name).name.startswith(".") and (root / name).is_file()]
-    if unread:
+    # Hidden files are Spark's checksums; and the log lists removed files long after they were deleted.
+    unused = [root / name for name in named if not Path(name).name.startswith(".") and (root / name).is_file()]
+    if unused:
         table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
-    for file in unread:
+    for file in unused:
         _spark_checksum(file).unlink(missing_ok=True)
-    return len(unread)
+    return len(unused)
 
 
 def remove_empty_partitions(warehouse: Warehouse, contract: TableContract, column: str, *, below: int) -> int:
-    """Removes the empty folders of whole-number partitions below a value that nobody writes any more."""
+    """Removes the empty folders of whole-number partitions below a value that is no longer written."""
     removed = 0
     for folder in Path(warehouse.path(contract)).glob(f"{column}=*"):
         value = re.fullmatch(rf"{column}=(\d+)", folder.name)
@@ -158,7 +159,7 @@ def remove_empty_partitions(warehouse: Warehouse, contract: TableContract, colum
 
 
 def shorten_log(warehouse: Warehouse, contract: TableContract) -> None:
-    """Writes a checkpoint and removes what the log holds from before it, beyond the table's own retention."""
+    """Writes a checkpoint and removes earlier entries of the log that are beyond the table's retention."""
     table = DeltaTable(warehouse.path(contract))
     table.create_checkpoint()
     table.cleanup_metadata()
@@ -167,16 +168,16 @@ def shorten_log(warehouse: Warehouse, contract: TableContract) -> None:
     for file in log.glob("*.crc"):
         if file.name.lstrip(".") < oldest.removesuffix(".json"):
             file.unlink(missing_ok=True)
-    began = (log / oldest).stat().st_mtime
+    oldest_time = (log / oldest).stat().st_mtime
     for file in log.glob("_commit_*.tmp"):
-        # Of a commit that was killed before it had its place in the log; those of others come and go.
+        # Of a commit that was killed before it was in the log; files of running commits are newer.
         with suppress(FileNotFoundError):
-            if file.stat().st_mtime < began - _DAY_SECONDS:
+            if file.stat().st_mtime < oldest_time - _DAY_SECONDS:
                 file.unlink()
 
 
 def _spark_checksum(file: Path) -> Path:
-    """The hidden file that Spark puts beside each of its own on a local disk, and that only Spark would remove."""
+    """The hidden file that Spark writes next to each of its files on a local disk, and that only Spark would remove."""
     return file.with_name(f".{file.name}.crc")
 
 

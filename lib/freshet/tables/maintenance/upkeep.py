@@ -1,4 +1,5 @@
-"""Upkeep of the tables to which micro-batches append: small files packed, old rows forgotten, unread files removed."""
+"""Upkeep of the tables to which micro-batches append: small files are packed, old rows deleted, unused files
+removed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +25,8 @@ class UpkeepReport:
 class Upkeep:
     """The upkeep of `tables` by the process that writes them, between its micro-batches, a table at a time.
 
-    Each gets its turn once in `tidy_minutes`, the first at once after a start. Small files are packed as soon as there
-    may be enough of them, `beside` the micro-batches that follow or at once.
-    """
+    Each table has its turn once in `tidy_minutes`, the first immediately after a start. Small files are packed as soon
+    as there may be enough of them, `in_background` of the next micro-batches or at once."""
 
     def __init__(
         self,
@@ -35,19 +35,19 @@ class Upkeep:
         parameters: CompactionParameters,
         now: Callable[[], datetime],
         *,
-        beside: bool = True,
+        in_background: bool = True,
     ) -> None:
         self.warehouse, self.tables, self.parameters, self.now = warehouse, tuple(tables), parameters, now
         self._turn = 0
-        self._packing = Packing(warehouse, tables, parameters, beside=beside)
+        self._packing = Packing(warehouse, tables, parameters, in_background=in_background)
         self._next = now()
 
     def between_batches(self) -> UpkeepReport | None:
-        """Tidies the table whose turn it is; None when it is none's."""
-        if self._packing.goes_on():
+        """Tidies the table whose turn it is; None if no table is due."""
+        if self._packing.is_packing():
             return None
         report = self._tidied() if self.tables and self.now() >= self._next else None
-        self._packing.begin_if_due()
+        self._packing.start_if_due()
         return report
 
     def _tidied(self) -> UpkeepReport:
@@ -57,7 +57,7 @@ class Upkeep:
         return tidy(self.warehouse, table, self.parameters)
 
     def end_packing(self) -> None:
-        """Waits for packing that goes on."""
+        """Waits for a running packing."""
         self._packing.close()
 
 
@@ -67,7 +67,7 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
         return UpkeepReport(table.name, 0, 0, 0)
     forgotten = 0
     if table is STREAM_METRICS:
-        # The last row of a query tells, after a start, whether its micro-batch stands, and the event clock.
+        # After a start the last row of a query says whether its micro-batch was written, and gives the event clock.
         forgotten = hygiene.forget(
             warehouse, table, "finished_at", days=parameters.metrics_days, but_last_of=("query_id", "batch_id")
         )
@@ -81,9 +81,9 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
 
 
 def remove_unread(warehouse: Warehouse, tables: Sequence[TableContract], parameters: CompactionParameters) -> None:
-    """Removes what replaced versions of tables have left, and what killed or repeated tasks have.
+    """Removes files left by replaced versions of tables, and by killed or repeated tasks.
 
-    For a process that holds the tables' leases and has no write of them under way.
+    For a process that holds the tables' leases and is not writing them.
     """
     for table in tables:
         if warehouse.exists(table):
@@ -96,7 +96,7 @@ def forget_old_dates(
     """Removes the rows of old dates from tables that are partitioned by `as_of`: the newest `feature_dates` stay, and
     the `current` one (UTC, without zone), which a later step may read although it is older.
 
-    For a process that holds the tables' leases and has no write of them under way.
+    For a process that holds the tables' leases and is not writing them.
     """
     for table in tables:
         if "as_of" in table.partition_by:
@@ -106,11 +106,11 @@ def forget_old_dates(
 
 
 def _hours(table: TableContract, parameters: CompactionParameters) -> int:
-    """For which files that no version holds any more lie on."""
+    """How long files are kept after the last version that used them."""
     hours = parameters.events_vacuum_hours if table is EVENTS else parameters.vacuum_hours
-    # A file of another writer may lie there whose commit is just to come.
+    # There may be a file of another writer whose commit is about to follow.
     return max(hours, 1) if table in _OF_TWO_WRITERS else hours
 
 
 _OF_TWO_WRITERS = (STREAM_METRICS, QUARANTINE, EVALUATION_RESULTS)
-"""Tables that several queries, or steps side by side, write to at the same time."""
+"""Tables that several queries, or steps in parallel, write to at the same time."""

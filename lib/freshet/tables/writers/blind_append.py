@@ -1,9 +1,9 @@
-"""Appends whose cost does not grow with the table: data files, then one commit put into the log where none is yet.
+"""Appends whose cost does not grow with the table: data files, then one commit under the next free number of the log.
 
-A library that adds to a table opens it with all its files, and again after the commit: 0.13 ms for each file, so that
-after 300 small commits one takes 53 ms instead of 12. Delta's protocol asks little of an append that reads nothing:
-files that nobody knows yet, and the next entry of the log, of which one writer only may become the owner. Here that is
-a hard link, which the kernel refuses where the name exists, as the libraries' own commits on a local disk do it.
+A library that appends to a table opens it with all its files, and again after the commit: 0.13 ms for each file, so
+that after 300 small commits one takes 53 ms instead of 12. Delta's protocol requires little of an append that reads
+nothing: new files, and the next entry of the log, which only one writer may create. Here that is a hard link, which the
+kernel refuses if the name exists, as the libraries' own commits on a local disk do it.
 """
 
 import json
@@ -35,7 +35,7 @@ _logs: dict[Path, KnownLog] = {}
 """By folder, the logs of the tables to which this process has appended."""
 
 _turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
-"""Threads of this process commit to a table one after the other."""
+"""Threads of this process commit to a table one at a time."""
 
 
 class BlindWriter:
@@ -55,12 +55,12 @@ class BlindWriter:
 def append_blind(
     folder: Path, rows: pa.Table, contract: TableContract, transaction: Transaction | None = None
 ) -> int | None:
-    """Appends rows, in the columns and types of the contract, to the table in `folder`; the version that has them, None
-    where the table has the transaction already.
+    """Appends rows, in the columns and types of the contract, to the table in `folder`; returns the version that has
+    them, None if the table has the transaction already.
 
     One data file for each value of the partition columns, which must be texts or whole numbers. Raises ContractError
-    where the table has other columns, NotPlainError where it asks more of a writer than files and an entry of the log;
-    it is as it was then.
+    if the table has other columns, NotPlainError if it has features beyond plain files and log entries; the table is
+    then unchanged.
     """
     place = folder / "_delta_log"
     with _turns[place]:
@@ -73,7 +73,7 @@ def append_blind(
     if version is None:
         return None
     if (version + 1) % log.commits_per_checkpoint == 0:
-        # Beside what comes next: its cost does grow with the table.
+        # In the background: its cost does grow with the table.
         threading.Thread(target=_write_checkpoint, args=(folder,), name=f"checkpoint-{contract.name}").start()
     return version
 
@@ -82,7 +82,7 @@ def _write_checkpoint(folder: Path) -> None:
     try:
         DeltaTable(folder).create_checkpoint()
     except (DeltaError, OSError) as error:
-        # The log says all by itself; the next checkpoint says the same.
+        # The log is complete without it, and the next checkpoint has the same content.
         _log.warning("no checkpoint of %s: %s", folder.name, error)
 
 
@@ -113,14 +113,15 @@ def _parts(rows: pa.Table, contract: TableContract) -> Iterator[tuple[dict[str, 
 def _committed(
     log: KnownLog, actions: list[dict[str, Any]], contract: TableContract, transaction: Transaction | None
 ) -> int | None:
-    """The version of the commit; None where another writer has committed the transaction, whose files are unread."""
+    """The version of the commit; None if another writer has committed the transaction, so that the files stay
+    unused."""
     parameters = {"mode": "Append", "partitionBy": json.dumps(list(contract.partition_by))}
     moment = max(action["modificationTime"] for action in actions)
-    told = {
+    info = {
         "timestamp": moment, "operation": "WRITE", "operationParameters": parameters,
         "isBlindAppend": True, "engineInfo": "freshet",
     }  # fmt: skip
-    lines = [{"commitInfo": told}, *({"add": action} for action in actions)]
+    lines = [{"commitInfo": info}, *({"add": action} for action in actions)]
     if transaction is not None:
         named = {"appId": transaction.application, "version": transaction.number, "lastUpdated": moment}
         lines.insert(1, {"txn": named})
@@ -136,11 +137,11 @@ def _committed(
                 os.link(part, entry)
             except FileExistsError:
                 continue
-            # A writer that first looks and then renames may have put its own entry in place of this one.
+            # A writer that first checks and then renames may have replaced this entry with its own.
             if stamp_if_there(entry) in (stamp_of(part), None):
                 break
-        # The name was free. Either no version has had it, or its version was removed with all before it, which asks
-        # for a later checkpoint: then no reader will ever look at this entry.
+        # The name was free. Either no version has had it, or its version was removed with all earlier ones, which
+        # requires a later checkpoint: then no reader will ever read this entry.
         if not log.is_known() or log.has_checkpoint_after(log.version + 1):
             _check_in_table(log, actions)
         log.version, log.stamp = log.version + 1, stamp_of(part)
@@ -152,14 +153,14 @@ def _committed(
 
 
 def _check_in_table(log: KnownLog, actions: list[dict[str, Any]]) -> None:
-    """Raises TransientError where the table does not hold the files of the newest entry.
+    """Raises TransientError if the table does not have the files of the newest entry.
 
-    They are not committed again: where another writer has packed them since, their rows would be there twice. A query
-    that starts again asks the table for what it holds.
+    They are not committed again: if another writer has packed them since, their rows would be there twice. A query that
+    starts again checks which rows the table has.
     """
     table = DeltaTable(log.folder.parent)
-    held = set(pa.table(table.get_add_actions()).column("path").to_pylist())
-    if all(action["path"] in held for action in actions):
+    listed = set(pa.table(table.get_add_actions()).column("path").to_pylist())
+    if all(action["path"] in listed for action in actions):
         return
     _logs.pop(log.folder, None)
     if not log.is_known():

@@ -14,7 +14,7 @@ from freshet.tables.format.columns import made_or_widened, table_folder
 from freshet.tables.writers.interface import Transaction
 
 _replacing = threading.Lock()
-"""Steps that run side by side replace rows of the same table: the second reads what the first has committed."""
+"""Steps that run in parallel replace rows of the same table: the second must read the commit of the first."""
 
 
 class DeltaRsWriter:
@@ -39,8 +39,7 @@ class DeltaRsWriter:
         return True
 
     def replace(self, rows: pa.Table, *, contract: TableContract, where: str | None = None) -> int:
-        """As TableReplacer, or in place of the rows that meet the SQL condition `where`. Makes the table where it is
-        missing."""
+        """As TableReplacer, or replaces only the rows that meet the SQL condition `where`. Creates a missing table."""
         sound = checked(rows, contract)
         with _replacing:
             made_or_widened(self.folder, contract)
@@ -49,7 +48,7 @@ class DeltaRsWriter:
 
 
 def commit_properties(transaction: Transaction | None) -> CommitProperties | None:
-    """How delta-rs is given the name of a commit."""
+    """The transaction in the form that delta-rs takes."""
     if transaction is None:
         return None
     return CommitProperties(app_transactions=[LogTransaction(transaction.application, transaction.number)])

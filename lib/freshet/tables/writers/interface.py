@@ -7,7 +7,7 @@ Each engine checks the rows by the contract before it commits, and a write is on
   the table.
 - `blind_append.BlindWriter`: appends of Arrow rows at a cost that does not grow with the table.
 - `worker_files.WorkerWriter`: frames whose rows Spark's workers make as Arrow batches and write themselves.
-- `replacements.PartWriter`: a whole table in place of the old one, an Arrow table at a time in memory.
+- `replacements.PartWriter`: replaces a whole table, with one Arrow table at a time in memory.
 
 `small_writes.append_arrow` chooses between the second and the third.
 """
@@ -20,7 +20,7 @@ from freshet.contracts import TableContract
 
 @dataclass(frozen=True)
 class Transaction:
-    """The name of a commit: of one `application` the numbers rise, and a commit whose number is not above those in the
+    """The name of a commit. The numbers of an `application` increase; a commit whose number is not above those in the
     table is not made again."""
 
     application: str
@@ -36,18 +36,18 @@ class TableWriter(Protocol[Rows_contra]):
     def append(self, rows: Rows_contra, *, contract: TableContract, transaction: Transaction | None = None) -> bool:
         """Adds rows to a table in one commit; the table must exist.
 
-        False where the table has this transaction already, or where there are no rows, as far as the engine knows that
-        beforehand. Without a transaction the caller sees to it that a repeat does not add rows twice. Raises
-        ContractError where a row breaks a rule of the contract or repeats a key; then nothing is committed.
+        False if the table has this transaction already, or if there are no rows, as far as the engine knows that
+        beforehand. Without a transaction the caller ensures that a repeat does not add rows twice. Raises
+        ContractError if a row breaks a rule of the contract or repeats a key; then nothing is committed.
         """
         ...
 
 
 class TableReplacer(Protocol[Rows_contra]):
-    """An engine that puts rows in place of all rows of tables of a warehouse."""
+    """An engine that replaces all rows of tables of a warehouse."""
 
     def replace(self, rows: Rows_contra, *, contract: TableContract) -> int | None:
-        """Puts rows in place of those of a table in one commit; their number, where the engine knows it.
+        """Replaces the rows of a table in one commit; returns their number if the engine knows it.
 
         Repeating it leaves the same table. Raises ContractError as `TableWriter.append`.
         """

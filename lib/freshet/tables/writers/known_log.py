@@ -1,4 +1,4 @@
-"""How far this process knows the log of a table to which it appends, so that no append opens the table."""
+"""What this process knows of the log of a table to which it appends, so that no append opens the table."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,22 +12,22 @@ from freshet.tables.format.data_files import check_plain
 from freshet.tables.writers.interface import Transaction
 
 _COMMITS_PER_CHECKPOINT = 100
-"""Where the table does not say."""
+"""If the table has no such property."""
 
-_OPENS_ANEW = ('{"metaData"', '{"protocol"')
+_REOPENS = ('{"metaData"', '{"protocol"')
 _TRANSACTION = '{"txn"'
 
 
 @dataclass
 class KnownLog:
-    """How far a table's log is known, and what its next commits need to know."""
+    """The newest known entry of a table's log, and what the next commits need to know."""
 
     folder: Path
     version: int
     stamp: tuple[int, int]
     commits_per_checkpoint: int
     transactions: dict[str, int | None] = field(default_factory=dict)
-    """Of applications that were asked for, the newest transaction."""
+    """The newest transaction of each application that was looked up."""
 
     @staticmethod
     def of(folder: Path, contract: TableContract) -> "KnownLog":
@@ -39,11 +39,11 @@ class KnownLog:
         return KnownLog(folder, version, stamp_of(entry_file(folder, version)), interval)
 
     def is_known(self) -> bool:
-        """False where the log was cleaned up to here, or where another table has come in its place."""
+        """False if the log was cleaned up to here, or if another table has replaced this one."""
         return stamp_if_there(entry_file(self.folder, self.version)) == self.stamp
 
     def has_checkpoint_after(self, version: int) -> bool:
-        """Whether another writer has written a checkpoint of a later version, or is just saying so."""
+        """Whether another writer has written a checkpoint of a later version, or is just recording one."""
         try:
             return int(json.loads((self.folder / "_last_checkpoint").read_bytes())["version"]) > version
         except FileNotFoundError:
@@ -63,19 +63,19 @@ class KnownLog:
         return newest is not None and newest >= transaction.number
 
     def follow(self, contract: TableContract) -> None:
-        """Goes on to the newest entry; opens the table anew where one has changed more than its rows, and where the
-        log is not the one that is known."""
+        """Reads the log up to its newest entry; opens the table again if an entry has changed more than rows, or if the
+        log is not the known one."""
         if not self.is_known():
             vars(self).update(vars(KnownLog.of(self.folder, contract)))
         while (entry := entry_file(self.folder, self.version + 1)).is_file():
             with entry.open(encoding="utf-8") as opened:
-                lines = [line for line in opened if line.startswith((*_OPENS_ANEW, _TRANSACTION))]
-            if any(line.startswith(_OPENS_ANEW) for line in lines):
+                lines = [line for line in opened if line.startswith((*_REOPENS, _TRANSACTION))]
+            if any(line.startswith(_REOPENS) for line in lines):
                 vars(self).update(vars(KnownLog.of(self.folder, contract)))
                 return
-            for told in (json.loads(line)["txn"] for line in lines):
-                if told["appId"] in self.transactions:
-                    self.transactions[told["appId"]] = told["version"]
+            for transaction in (json.loads(line)["txn"] for line in lines):
+                if transaction["appId"] in self.transactions:
+                    self.transactions[transaction["appId"]] = transaction["version"]
             self.version, self.stamp = self.version + 1, stamp_of(entry)
 
 
@@ -85,7 +85,7 @@ def entry_file(folder: Path, version: int) -> Path:
 
 
 def stamp_if_there(file: Path) -> tuple[int, int] | None:
-    """`stamp_of` a file, None where there is none."""
+    """`stamp_of` a file, None if it does not exist."""
     try:
         return stamp_of(file)
     except FileNotFoundError:
@@ -93,6 +93,6 @@ def stamp_if_there(file: Path) -> tuple[int, int] | None:
 
 
 def stamp_of(file: Path) -> tuple[int, int]:
-    """What tells a file from another one that comes in its place."""
-    told = file.stat()
-    return told.st_ino, told.st_mtime_ns
+    """What distinguishes a file from another one that replaces it."""
+    status = file.stat()
+    return status.st_ino, status.st_mtime_ns

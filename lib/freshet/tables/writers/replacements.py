@@ -1,4 +1,4 @@
-"""A whole table replaced by rows that are at hand in parts, without Spark."""
+"""Replaces a whole table with rows that come in parts, without Spark."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,11 +29,11 @@ class PartWriter:
 
 
 def replace_by_parts(folder: Path, parts: Iterable[pa.Table], contract: TableContract) -> int:
-    """Puts `parts`, a data file each, in place of all rows of the table in `folder`, in one commit; their number.
+    """Replaces all rows of the table in `folder` with `parts`, a data file each, in one commit; returns their number.
 
-    One part at a time is in memory; that no two parts have a key in common is the caller's matter. For tables without
-    partitions that exist, in the process that holds their lease. Raises ContractError where a part breaks a rule,
-    NotPlainError where the table asks more of a writer; then nothing is committed and no file stays.
+    One part at a time is in memory; the caller ensures that no two parts have a key in common. For existing tables
+    without partitions, in the process that holds their lease. Raises ContractError if a part breaks a rule,
+    NotPlainError if the table has features beyond plain files; then nothing is committed and no file stays.
     """
     table = DeltaTable(folder)
     check_plain(table)
@@ -53,8 +53,8 @@ def replace_by_parts(folder: Path, parts: Iterable[pa.Table], contract: TableCon
 def put_in(
     folder: Path, table: DeltaTable, entries: list[dict[str, Any]], *, mode: str, transaction: Transaction | None
 ) -> None:
-    """Adds the files of `entries`, or puts them in place of all others (mode overwrite), in one commit; where that
-    fails none of them stays."""
+    """Adds the files of `entries`, or replaces all others with them (mode overwrite), in one commit; if that fails, the
+    files are removed."""
     try:
         table.create_write_transaction(
             list(map(_add, entries)), mode=mode, schema=table.schema(), commit_properties=commit_properties(transaction)

@@ -1,7 +1,7 @@
 """Frames of any size written by Spark.
 
-The whole frame is checked by its contract in the pass that writes it: a broken row stops the commit, and only then the
-rows are counted again to list every mismatch.
+The whole frame is checked by its contract in the pass that writes it: a broken row stops the commit, and only then are
+the rows counted again to list every mismatch.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ _REPLACE_MISMATCH = "DELTA_REPLACE_WHERE_MISMATCH"
 class SparkWriter:
     """Writes to the tables of the warehouse in `folder`, each by the session of the frame that it is given.
 
-    A table that is missing is made by its first write. An append without rows makes a commit without files: whether a
+    The first write creates a missing table. An append without rows makes a commit without files: whether a
     frame has rows is not known before it is computed.
     """
 
@@ -38,7 +38,7 @@ class SparkWriter:
         if transaction is not None:
             if has_commit(self.folder, contract) and has_transaction(table_folder(self.folder, contract), transaction):
                 return False
-            # Asked above, so that the rows are not computed in vain; Spark asks once more when it commits.
+            # Checked above, so that the rows are not computed in vain; Spark checks once more when it commits.
             options = {"txnAppId": transaction.application, "txnVersion": str(transaction.number)}
         self._write(rows, contract, "append", options, keys_are_unique=False)
         return True
@@ -46,9 +46,10 @@ class SparkWriter:
     def replace(
         self, rows: DataFrame, *, contract: TableContract, where: str | None = None, keys_are_unique: bool = False
     ) -> None:
-        """As TableReplacer, or in place of the rows that meet the SQL condition `where`: others raise ContractError.
+        """As TableReplacer, or replaces only the rows that meet the SQL condition `where`; rows outside it raise
+        ContractError.
 
-        With `keys_are_unique` the caller vouches for that and saves sorting all rows by their key.
+        With `keys_are_unique` the caller guarantees that and saves sorting all rows by their key.
         """
         options = {"replaceWhere": where} if where else {}
         self._write(rows, contract, "overwrite", options, keys_are_unique=keys_are_unique)
@@ -62,7 +63,7 @@ class SparkWriter:
         if has_commit(self.folder, contract):
             made_or_widened(self.folder, contract)
         else:
-            # The first write makes the table: made empty before, it would be a commit to read again.
+            # The first write creates the table: an empty one, created before, would be one more commit to read.
             writer = writer.options(**contract.table_properties).partitionBy(*contract.partition_by)
         writer = writer.options(**options)
         try:
@@ -94,6 +95,6 @@ def guarded(df: DataFrame, contract: TableContract, *, keys_are_unique: bool) ->
     for rule in spark_rules(contract).values():
         broken = broken | rule
     stop = F.raise_error(F.lit(_GUARD)).cast("boolean")
-    # What is not deterministic stays where it is: moved before a filter, the guard would judge rows that are left out.
+    # Not deterministic, so that it stays in place: before a filter, the guard would check rows that are left out.
     sound = F.when(broken, stop).otherwise(F.monotonically_increasing_id() >= 0)
     return df.withColumn("_sound", sound).where("_sound").drop("_sound")

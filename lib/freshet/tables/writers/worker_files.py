@@ -1,8 +1,8 @@
 """Tables written by Spark's workers, file by file: the rows never become rows of the JVM.
 
-Rows are made in the workers as Arrow batches. They go by range of one column, as blocks of bytes, to the tasks that
-write them, a file for each range; the driver puts all files into one commit. What a task leaves that ran twice, or in
-vain, is a file that no commit names, which a vacuum removes.
+Rows are made in the workers as Arrow batches. They are sent by range of one column, as blocks of bytes, to the tasks
+that write them, a file for each range; the driver puts all files into one commit. A task that ran twice, or in vain,
+leaves a file that is in no commit, which a vacuum removes.
 
 For tables on a disk that driver and workers share, in the process that holds the table's lease.
 """
@@ -35,7 +35,7 @@ from freshet.tables.writers.interface import Transaction
 from freshet.tables.writers.replacements import put_in, removed
 
 _LOOKED_AT = 100
-"""Rows, of as many as a file holds, by which the ends of its range are chosen; files then differ by a tenth or so."""
+"""Sampled rows per file, from which the ends of the ranges are chosen; file sizes then differ by about a tenth."""
 
 _ROWS_AT_ONCE = 20_000
 """Rows of a task that are cut into ranges at a time. A block of bytes has a head of 2 kB, so it should hold many."""
@@ -51,10 +51,10 @@ _FILES = (
 
 @dataclass(frozen=True)
 class WorkerRows:
-    """What `work` makes of the rows of `given`, laid out so that each file holds a range of the text column `by`, in
-    its order, about `per_file` rows.
+    """The rows that `work` makes from those of `given`; each file holds a range of the text column `by`, in its order,
+    of about `per_file` rows.
 
-    `by` is of the key, and `values` has it too, with about as many rows of a value as come out.
+    `by` is a column of the key, and also of `values`, where each value has about as many rows as in the result.
     """
 
     given: DataFrame
@@ -65,10 +65,10 @@ class WorkerRows:
 
 
 class WorkerWriter:
-    """Writes to the tables of the warehouse in `folder`, which driver and workers share. Makes a table that is missing.
+    """Writes to the tables of the warehouse in `folder`, which driver and workers share. Creates a missing table.
 
-    Raises NotPlainError where a table asks more of a writer than files. Where a write fails, nothing is committed and
-    no file stays.
+    Raises NotPlainError if a table has features beyond plain files. If a write fails, nothing is committed and no file
+    stays.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,7 +110,7 @@ class WorkerWriter:
 
 
 def _range_ends(values: DataFrame, by: str, per_file: int) -> list[str]:
-    """The lowest values of all ranges but the first, in rising order, by a sample of the values."""
+    """The lowest values of all ranges but the first, in rising order, from a sample of the values."""
     step = max(1, per_file // _LOOKED_AT)
     seen = values.select(by).where(f"pmod(xxhash64({by}), {step}) = 0 AND {by} IS NOT NULL")
     found = sorted(seen.toArrow().column(0).to_pylist())
@@ -185,7 +185,7 @@ def _writing(folder: Path, contract: TableContract, by: str) -> Work:
             rows = _joined(ranges.pop(number), schema).sort_by(by)
             broken = broken_by_arrow(rows, contract)
             entry = None if broken else json.dumps(written_file(folder, rows, {}, contract))
-            told = {"entry": entry, "rows": rows.num_rows, "broken": list(broken.items())}
-            yield pa.RecordBatch.from_pylist([told], to_arrow_schema(_FILES))
+            report = {"entry": entry, "rows": rows.num_rows, "broken": list(broken.items())}
+            yield pa.RecordBatch.from_pylist([report], to_arrow_schema(_FILES))
 
     return written

@@ -62,7 +62,7 @@ def test_a_killed_service_goes_on_by_itself_and_a_signal_ends_it(tmp_path: Path)
         )
         try:
             waited(lambda: column(home, RECOMMENDATION_UPDATES.name, "user_id") == ["ann"], process, told)
-            address = told.read_text().split("figures at ")[1].splitlines()[0]
+            address = told.read_text().split("metrics at ")[1].splitlines()[0]
             # A micro-batch is counted after its rows can be read.
             waited(lambda: 'freshet_stream_lists_total{job="lists"} 1\n' in figures(address), process, told)
             (worker,) = children(process.pid)
@@ -79,5 +79,5 @@ def test_a_killed_service_goes_on_by_itself_and_a_signal_ends_it(tmp_path: Path)
     crash = "freshet: the stream was killed by signal 9; start 1 follows in 0 s"
     # The JVM has a word of its own about its modules.
     ours = [line for line in told.read_text().splitlines() if line.startswith("freshet:")]
-    lines_told = [line for line in ours if "figures at" not in line]
+    lines_told = [line for line in ours if "metrics at" not in line]
     assert lines_told == [*began, crash, *began, "freshet: stopped"]

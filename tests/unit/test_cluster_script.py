@@ -15,8 +15,10 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.unit
 
 DAEMON = """#!/usr/bin/env bash
+# Whole before it is said: three of them write the same file, and who reads it must not find it half-written.
+env >"$(dirname "$0")/environment.$$"
+mv "$(dirname "$0")/environment.$$" "$(dirname "$0")/environment"
 echo "I have been elected leader. Successfully registered with master"
-env >"$(dirname "$0")/environment"
 exec sleep 60
 """
 """In place of Spark's own program: it says what a master and a worker say, and waits."""

@@ -8,31 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.numeric.compiled import compiled
+from freshet.numeric.row_kernels import add_up_row
 from freshet.numeric.top_k import put
 
 _CANCELLED = 1e-12
 """Share of a dot product: a smaller difference from it is rounding error."""
-
-
-@compiled
-def _add_up(  # noqa: PLR0913 - a kernel takes plain arrays
-    row: int, left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float64],
-    right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float64],
-    sums: NDArray[np.float64], marked: NDArray[np.int64], written: NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Adds a row of left @ right to `sums`, writes its columns to `written` and returns their number."""
-    count = 0
-    for n in range(left_ends[row], left_ends[row + 1]):
-        own, value = left_columns[n], left_values[n]
-        for m in range(right_ends[own], right_ends[own + 1]):
-            column = right_columns[m]
-            if marked[column] != row:
-                marked[column] = row
-                written[count] = column
-                count += 1
-                sums[column] = 0.0
-            sums[column] += value * right_values[m]
-    return count
 
 
 @compiled
@@ -53,7 +33,7 @@ def best_neighbours(  # noqa: PLR0913 - a kernel takes plain arrays
     marked = np.full(width, -1, np.int64)
     count = columns.shape[2]
     for row in range(len(rows)):
-        found = _add_up(
+        found = add_up_row(
             row, left_ends, left_columns, left_values, right_ends, right_columns, right_values, sums, marked, written
         )
         mine = rows[row]
@@ -89,7 +69,7 @@ def best_sums(  # noqa: PLR0913 - a kernel takes plain arrays
     sums, written = np.empty(width, np.float64), np.empty(width, np.int64)
     marked, own = np.full(width, -1, np.int64), np.full(width, -1, np.int64)
     for row in range(len(left_ends) - 1):
-        found = _add_up(
+        found = add_up_row(
             row, left_ends, left_columns, left_values, right_ends, right_columns, right_values, sums, marked, written
         )
         for n in range(owned_ends[row], owned_ends[row + 1]):

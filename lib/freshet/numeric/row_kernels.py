@@ -3,7 +3,7 @@
 A matrix is given as the three arrays of scipy.sparse.csr_matrix; columns of a row need no order.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +117,31 @@ def _add_scaled(  # noqa: PLR0913 - a kernel takes plain arrays
 
 
 @compiled
+def add_up_row(  # noqa: PLR0913 - a kernel takes plain arrays
+    row: int, left_ends: NDArray[Any], left_columns: NDArray[Any], left_values: NDArray[Any],
+    right_ends: NDArray[Any], right_columns: NDArray[Any], right_values: NDArray[Any],
+    sums: NDArray[Any], marked: NDArray[Any], written: NDArray[Any],
+) -> int:  # fmt: skip
+    """Adds up a row of left @ right in `sums`, writes its columns to `written` and returns their number.
+
+    `sums` and `marked` are as wide as the product; `marked` starts at -1 and records which row has written a column
+    last, so that a sum left from another row needs no clearing.
+    """
+    count = 0
+    for n in range(left_ends[row], left_ends[row + 1]):
+        own, value = left_columns[n], left_values[n]
+        for m in range(right_ends[own], right_ends[own + 1]):
+            column = right_columns[m]
+            if marked[column] != row:
+                marked[column] = row
+                written[count] = column
+                count += 1
+                sums[column] = 0.0
+            sums[column] += value * right_values[m]
+    return count
+
+
+@compiled
 def _count_columns(
     left_ends: Places, left_columns: Places, right_ends: Places, right_columns: Places,
     marked: NDArray[np.int64], counts: NDArray[np.int64],
@@ -139,17 +164,10 @@ def _scale_few(  # noqa: PLR0913 - a kernel takes plain arrays
     ends: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[np.float32], factors: NDArray[np.float32],
 ) -> None:  # fmt: skip
     for row in range(len(left_ends) - 1):
-        count = ends[row]
-        for n in range(left_ends[row], left_ends[row + 1]):
-            own, value = left_columns[n], left_values[n]
-            for m in range(right_ends[own], right_ends[own + 1]):
-                column = right_columns[m]
-                if marked[column] != row:
-                    marked[column] = row
-                    columns[count] = column
-                    count += 1
-                buffer[column] += value * right_values[m]
         mine = columns[ends[row] : ends[row + 1]]
+        add_up_row(
+            row, left_ends, left_columns, left_values, right_ends, right_columns, right_values, buffer, marked, mine
+        )
         mine.sort()
         largest = np.float32(0.0)
         for column in mine:
@@ -157,7 +175,6 @@ def _scale_few(  # noqa: PLR0913 - a kernel takes plain arrays
         factors[row] = _factor(largest, weight)
         for n in range(len(mine)):
             values[ends[row] + n] = factors[row] * buffer[mine[n]]
-            buffer[mine[n]] = np.float32(0.0)
 
 
 @compiled

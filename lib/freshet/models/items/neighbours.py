@@ -18,6 +18,8 @@ from freshet.models.items.item_model import FitLimits, Histories, ItemModel, Tra
 from freshet.models.items.item_weights import fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled
+from freshet.numeric.row_kernels import add_up_row
+from freshet.numeric.top_k import nothing_found, put
 
 
 @parameters
@@ -42,17 +44,15 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
     items = columns.shape[1]
     count = min(params.count, max(1, items - 1))
-    nearest, values = np.empty((items, count), dtype=np.int32), np.empty((items, count), dtype=np.float32)
-    found = np.zeros(items, dtype=np.int64)
+    nearest, values = nothing_found(items, count, np.dtype(np.float32))
     _nearest(
         columns.indptr, columns.indices, columns.data, strengths.indptr, strengths.indices,
         strengths.data.astype(np.float64), norms**params.asymmetry, norms ** (2.0 - params.asymmetry),
-        float(params.shrinkage), nearest, values, found,
+        float(params.shrinkage), nearest, values,
     )  # fmt: skip
-    held = np.arange(count) < found[:, None]
-    matrix = csr_matrix(
-        (values[held], nearest[held], np.concatenate([[0], np.cumsum(found)])), shape=(items, items), dtype=np.float32
-    )
+    found = values > 0
+    ends = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
+    matrix = csr_matrix((values[found], nearest[found], ends), shape=(items, items), dtype=np.float32)
     matrix.sort_indices()
     return matrix
 
@@ -62,50 +62,29 @@ def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
     item_ends: NDArray[np.int32], item_shoppers: NDArray[np.int32], item_strengths: NDArray[np.float64],
     shopper_ends: NDArray[np.int32], shopper_items: NDArray[np.int32], shopper_strengths: NDArray[np.float64],
     source: NDArray[np.float64], scored: NDArray[np.float64], shrinkage: float,
-    nearest: NDArray[np.int32], values: NDArray[np.float32], found: NDArray[np.int64],
+    nearest: NDArray[np.int64], values: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Columns and values of each item's neighbours, nearest first, and their number.
+    """Columns and values of each item's neighbours, filled as by `put`.
 
     For each item only the items that share a shopper with it are considered, not the whole catalogue.
     """
-    items, most = nearest.shape
-    shared, written = np.zeros(items, dtype=np.float64), np.empty(items, dtype=np.int32)
-    marked = np.full(items, -1, dtype=np.int32)
+    items = nearest.shape[0]
+    shared, meeting = np.empty(items, dtype=np.float64), np.empty(items, dtype=np.int64)
+    marked = np.full(items, -1, dtype=np.int64)
     for item in range(items):
-        meeting = 0
-        for n in range(item_ends[item], item_ends[item + 1]):
-            shopper, strength = item_shoppers[n], item_strengths[n]
-            for m in range(shopper_ends[shopper], shopper_ends[shopper + 1]):
-                other = shopper_items[m]
-                if marked[other] != item:
-                    marked[other] = item
-                    written[meeting] = other
-                    meeting += 1
-                    shared[other] = 0.0
-                shared[other] += strength * shopper_strengths[m]
-        count = 0
-        for n in range(meeting):
-            other = written[n]
+        count = add_up_row(
+            item, item_ends, item_shoppers, item_strengths, shopper_ends, shopper_items, shopper_strengths,
+            shared, marked, meeting,
+        )  # fmt: skip
+        for n in range(count):
+            other = meeting[n]
             dot = shared[other]
             if dot <= 0.0 or other == item:
                 continue
             # Rounded before the comparison, so that values that are shown as equal are also ordered as equal.
             value = np.float32(dot / (source[other] * scored[item] + shrinkage + 1e-12))
-            if not value > 0 or (count == most and _is_behind(value, other, values[item, -1], nearest[item, -1])):
-                continue
-            place = min(count, most - 1)
-            while place > 0 and _is_behind(values[item, place - 1], nearest[item, place - 1], value, other):
-                values[item, place], nearest[item, place] = values[item, place - 1], nearest[item, place - 1]
-                place -= 1
-            values[item, place], nearest[item, place] = value, other
-            count = min(count + 1, most)
-        found[item] = count
-
-
-@compiled
-def _is_behind(value: np.float32, column: int, other_value: np.float32, other_column: int) -> bool:
-    """Whether a neighbour ranks below another: a lower value, or an equal one and a higher column."""
-    return bool(value < other_value or (value == other_value and column > other_column))
+            if value > 0:
+                put(values[item], nearest[item], value, other)
 
 
 def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, threads: int) -> pa.Table:

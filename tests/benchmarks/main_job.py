@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from pyarrow.parquet import filters_to_expression
 
 from freshet.tables.format.arrow_reading import arrow_dataset
-from tests.benchmarks.memory import watched
+from tests.benchmarks.memory import Peak, watched
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = REPOSITORY / "conf/sources/online_retail_ii.toml"
@@ -33,6 +33,20 @@ QUICK_SETTINGS = (
 )
 
 
+def watched_run(source: Path, data: Path, home: Path, *, quick: bool) -> tuple[float, Peak]:
+    """Seconds of wall time and peak memory of `freshet run`; with `quick` it makes a small search."""
+    settings = [part for text in QUICK_SETTINGS if quick for part in ("--set", text)]
+    command = [str(Path(sys.executable).parent / "freshet"), "run", "--source", str(source)]
+    started = time.monotonic()
+    # The output of the job goes to the screen, but not into the last line of the bench.
+    process = subprocess.Popen([*command, "--input", str(data), "--home", str(home), *settings], stdout=sys.stderr)
+    peak = watched(process)
+    seconds = time.monotonic() - started
+    if process.returncode != 0:
+        raise SystemExit(f"freshet run on {data} ended with code {process.returncode}")
+    return seconds, peak
+
+
 def main_job(quick: bool) -> dict[str, Any]:
     """seconds of wall time, peak memory of the whole process tree (see memory.Peak), NDCG@10 of the served lists.
 
@@ -40,15 +54,7 @@ def main_job(quick: bool) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory(prefix="freshet-bench-") as folder:
         home, data = Path(folder) / "home", _slice(Path(folder)) if quick else DATA
-        settings = [part for text in QUICK_SETTINGS if quick for part in ("--set", text)]
-        command = [str(Path(sys.executable).parent / "freshet"), "run", "--source", str(SOURCE)]
-        started = time.monotonic()
-        # What the job says goes to the screen, but not among our own last line.
-        process = subprocess.Popen([*command, "--input", str(data), "--home", str(home), *settings], stdout=sys.stderr)
-        peak = watched(process)
-        seconds = time.monotonic() - started
-        if process.returncode != 0:
-            raise SystemExit(f"freshet run ended with code {process.returncode}")
+        seconds, peak = watched_run(SOURCE, data, home, quick=quick)
         return {
             "seconds": round(seconds, 1),
             "peak_rss_gb": round(peak.rss, 2),

@@ -1,16 +1,12 @@
 """The main job on shops of growing size: how the time of each step grows with events, and with items."""
 
 import math
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.benchmarks.main_job import DATA, QUICK_SETTINGS, SOURCE, steps
-from tests.benchmarks.memory import watched
+from tests.benchmarks.main_job import DATA, SOURCE, steps, watched_run
 from tests.benchmarks.scale_shops import long_tail_shop, tiled
 
 TILES = (1, 4, 16)
@@ -95,15 +91,7 @@ def _run(shop: _Shop, quick: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="freshet-bench-") as folder:
         mapping, data = shop.write(Path(folder))
         home = Path(folder) / "home"
-        settings = [part for text in QUICK_SETTINGS if quick for part in ("--set", text)]
-        command = [str(Path(sys.executable).parent / "freshet"), "run", "--source", str(mapping)]
-        started = time.monotonic()
-        # What the job says goes to the screen, but not among our own last line.
-        process = subprocess.Popen([*command, "--input", str(data), "--home", str(home), *settings], stdout=sys.stderr)
-        peak = watched(process)
-        seconds = time.monotonic() - started
-        if process.returncode != 0:
-            raise SystemExit(f"freshet run on {shop.name} ended with code {process.returncode}")
+        seconds, peak = watched_run(mapping, data, home, quick=quick)
         taken = {f"{step} s": each for step, each in _seconds(home)}
         return {"peak GB": round(peak.pss, 2), "whole run s": round(seconds, 1), **taken}
 

@@ -30,7 +30,7 @@ from freshet.service.lists import micro_batch
 from freshet.service.lists.query import stream_session
 from freshet.service.serving import PARTS, serve
 from freshet.service.topic_feed import Topic
-from freshet.tables.writers import blind_append as blind_appends
+from freshet.tables.writers import blind_append
 
 _WATCHED = (
     (scoring, "shopper_factors", "fold_in"),
@@ -44,7 +44,7 @@ _WATCHED = (
     (micro_batch, "lists_of", "make_lists"),
     (micro_batch, "append_arrow", "write_lists"),
     (micro_batch, "append_row", "write_figures"),
-    (blind_appends, "append_blind", "commit"),
+    (blind_append, "append_blind", "commit"),
     (micro_batch.ListUpdates, "__call__", "lists"),
     (intake.EventIntake, "__call__", "intake"),
     (DataFrame, "toArrow", "to_arrow"),

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.core.session import local_session
 from freshet.runs.settings import load_settings
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
 from tests.benchmarks.tasks import cores
@@ -102,7 +102,7 @@ def _worn(spark: SparkSession, folder: Path, writes: dict[str, Write], shoppers:
         rows.unpersist()
         if batch % settings.pack_from_files == 0:
             started = time.perf_counter()
-            hygiene.pack(
+            operations.pack(
                 warehouse, RECOMMENDATION_UPDATES, target_mb=settings.pack_mb, from_files=settings.pack_from_files
             )
             packing.append(time.perf_counter() - started)

@@ -11,7 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from freshet.core.errors import ContractError, TransientError
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers import blind_append as blind_appends
+from freshet.tables.writers import blind_append
 from freshet.tables.writers.blind_append import append_blind
 from tests.delta.test_blind_appends import CONTRACT, ROWS, ids, things
 
@@ -39,13 +39,13 @@ def test_a_log_cleaned_up_while_the_rows_are_written_is_read_anew(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
-    write = blind_appends.written_file
+    write = blind_append.written_file
 
     def slow(*given: Any) -> Any:
         cleaned_up(folder, "b", "c", "d")
         return write(*given)
 
-    monkeypatch.setattr(blind_appends, "written_file", slow)
+    monkeypatch.setattr(blind_append, "written_file", slow)
     assert append_blind(folder, things(("e", "x", 0)), CONTRACT) == 5
     assert ids(folder) == ["a", "b", "c", "d", "e"]
 
@@ -54,13 +54,13 @@ def test_a_log_cleaned_up_at_the_last_moment_ends_in_an_error_and_leaves_no_old_
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
-    link = blind_appends.os.link
+    link = blind_append.os.link
 
     def late(source: Any, target: Any) -> None:
         cleaned_up(folder, "b", "c", "d")
         link(source, target)
 
-    monkeypatch.setattr(blind_appends.os, "link", late)
+    monkeypatch.setattr(blind_append.os, "link", late)
     with pytest.raises(TransientError, match="table things: the log of the table was cleaned up"):
         append_blind(folder, things(("e", "x", 0)), CONTRACT)
     assert not (folder / "_delta_log" / f"{2:020d}.json").exists()
@@ -71,7 +71,7 @@ def test_a_log_cleaned_up_at_the_last_moment_ends_in_an_error_and_leaves_no_old_
 
 def test_an_old_version_that_others_still_hold_is_not_made_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
-    link, log = blind_appends.os.link, folder / "_delta_log"
+    link, log = blind_append.os.link, folder / "_delta_log"
 
     def late(source: Any, target: Any) -> None:
         before = log / f"{1:020d}.json"
@@ -83,21 +83,21 @@ def test_an_old_version_that_others_still_hold_is_not_made_anew(folder: Path, mo
         os.utime(before, ns=(moment, moment))
         link(source, target)
 
-    monkeypatch.setattr(blind_appends.os, "link", late)
+    monkeypatch.setattr(blind_append.os, "link", late)
     with pytest.raises(TransientError, match="cleaned up"):
         append_blind(folder, things(("d", "x", 0)), CONTRACT)
 
 
 def test_a_commit_on_which_others_go_on_at_once_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append_blind(folder, ROWS, CONTRACT)
-    link = blind_appends.os.link
+    link = blind_append.os.link
 
     def early(source: Any, target: Any) -> None:
         link(source, target)
-        monkeypatch.setattr(blind_appends.os, "link", link)
+        monkeypatch.setattr(blind_append.os, "link", link)
         cleaned_up(folder, "f", "g")
 
-    monkeypatch.setattr(blind_appends.os, "link", early)
+    monkeypatch.setattr(blind_append.os, "link", early)
     # The second place of this entry is a folder whose name is quoted.
     assert append_blind(folder, things(("e", "x", 0), ("h", "ü/ %=+", 1)), CONTRACT) == 2
     assert append_blind(folder, things(("i", "x", 0)), CONTRACT) == 5
@@ -106,30 +106,30 @@ def test_a_commit_on_which_others_go_on_at_once_is_kept(folder: Path, monkeypatc
 
 def test_an_entry_that_another_writer_puts_over_ours_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
-    link = blind_appends.os.link
+    link = blind_append.os.link
     theirs = folder.with_name("theirs")
 
     def renamed_over(source: Any, target: Any) -> None:
         link(source, target)
-        monkeypatch.setattr(blind_appends.os, "link", link)
+        monkeypatch.setattr(blind_append.os, "link", link)
         shutil.copy(folder / "_delta_log" / f"{1:020d}.json", theirs)
         os.rename(theirs, target)
 
-    monkeypatch.setattr(blind_appends.os, "link", renamed_over)
+    monkeypatch.setattr(blind_append.os, "link", renamed_over)
     assert append_blind(folder, things(("b", "x", 0)), CONTRACT) == 3
     assert ids(folder) == ["a", "b"]
 
 
 def test_a_change_of_the_columns_at_the_last_moment_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
-    link = blind_appends.os.link
+    link = blind_append.os.link
 
     def changed(source: Any, target: Any) -> None:
         more = things(("b", "x", 0)).append_column("more", pa.array([1]))
         write_deltalake(folder, more, mode="append", schema_mode="merge")
         link(source, target)
 
-    monkeypatch.setattr(blind_appends.os, "link", changed)
+    monkeypatch.setattr(blind_append.os, "link", changed)
     with pytest.raises(ContractError, match="more"):
         append_blind(folder, things(("c", "x", 0)), CONTRACT)
     assert ids(folder) == ["a", "b"]

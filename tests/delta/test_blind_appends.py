@@ -20,7 +20,7 @@ from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.small_writes import append_arrow
 from freshet.tables.warehouse import Warehouse
-from freshet.tables.writers import blind_append as blind_appends
+from freshet.tables.writers import blind_append
 from freshet.tables.writers.blind_append import append_blind
 from tests.factories import moment
 
@@ -96,14 +96,14 @@ def test_commits_of_others_stand_before_the_next_one(spark: SparkSession, wareho
 
 def test_a_commit_that_another_writer_gets_first_is_passed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
-    link = blind_appends.os.link
+    link = blind_append.os.link
 
     def beaten(source: Any, target: Any) -> None:
-        monkeypatch.setattr(blind_appends.os, "link", link)
+        monkeypatch.setattr(blind_append.os, "link", link)
         write_deltalake(folder, things(("b", "x", 0)), mode="append")
         link(source, target)
 
-    monkeypatch.setattr(blind_appends.os, "link", beaten)
+    monkeypatch.setattr(blind_append.os, "link", beaten)
     assert append_blind(folder, things(("c", "x", 0)), CONTRACT) == 3
     assert ids(folder) == ["a", "b", "c"]
     assert not list((folder / "_delta_log").glob("*.tmp"))
@@ -127,7 +127,7 @@ def test_a_failed_commit_leaves_the_log_as_it_was(folder: Path, monkeypatch: pyt
     def full(source: Any, target: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(blind_appends.os, "link", full)
+    monkeypatch.setattr(blind_append.os, "link", full)
     with pytest.raises(OSError, match="No space left"):
         append_blind(folder, things(("a", "x", 0)), CONTRACT)
     assert [file.name for file in (folder / "_delta_log").iterdir()] == [f"{0:020d}.json"]

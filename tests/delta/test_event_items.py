@@ -12,7 +12,7 @@ from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import counts_as_taste
 from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.lookups.event_items import EventItems
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 from freshet.tables.warehouse import Warehouse
 from tests.factories import event, events_frame, moment
 
@@ -81,7 +81,7 @@ def test_a_second_look_reads_what_has_come_since(
         assert sorted(items.ids().to_pylist()) == ["a", "b", "c"]
     assert read == []
     # Packing changes files, not what they say.
-    assert hygiene.pack(warehouse, EVENTS, target_mb=64, from_files=2) == 3
+    assert operations.pack(warehouse, EVENTS, target_mb=64, from_files=2) == 3
     assert sorted(items.ids().to_pylist()) == ["a", "b", "c"]
 
 

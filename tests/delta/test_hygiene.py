@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import ALL_TABLES, EVENTS, QUARANTINE, RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.tables.lookups.snapshot import table_facts
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 from freshet.tables.small_writes import append_row
 from freshet.tables.warehouse import Warehouse
 from tests.delta.test_small_writes import figures
@@ -58,31 +58,31 @@ def test_streamed_tables_have_short_logs_and_others_the_default(spark: SparkSess
 def test_partitions_are_dropped_by_number_and_their_files_vanish_after_a_vacuum(
     spark: SparkSession, warehouse: Warehouse
 ) -> None:
-    assert hygiene.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") is None
+    assert operations.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") is None
     updates(spark, warehouse, [2, 9, 9, 10, 11])
-    assert hygiene.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") == 11
+    assert operations.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") == 11
     before = warehouse.version(RECOMMENDATION_UPDATES)
     # As texts 10 and 11 come before 9.
-    assert hygiene.drop_partitions(warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=9) >= 2
+    assert operations.drop_partitions(warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=9) >= 2
     assert {row["epoch"] for row in warehouse.read(RECOMMENDATION_UPDATES).collect()} == {10, 11}
     assert warehouse.read(RECOMMENDATION_UPDATES, before).count() == 5
-    hygiene.vacuum(warehouse, RECOMMENDATION_UPDATES, hours=1)
+    operations.vacuum(warehouse, RECOMMENDATION_UPDATES, hours=1)
     assert warehouse.read(RECOMMENDATION_UPDATES, before).count() == 5
-    hygiene.vacuum(warehouse, RECOMMENDATION_UPDATES, hours=0)
-    assert hygiene.remove_empty_partitions(warehouse, RECOMMENDATION_UPDATES, "epoch", below=12) == 2
+    operations.vacuum(warehouse, RECOMMENDATION_UPDATES, hours=0)
+    assert operations.remove_empty_partitions(warehouse, RECOMMENDATION_UPDATES, "epoch", below=12) == 2
     left = {file.parent.name for file in data_files(warehouse, RECOMMENDATION_UPDATES.name)}
     assert left == {"epoch=10", "epoch=11"}
     version = warehouse.version(RECOMMENDATION_UPDATES)
-    assert hygiene.drop_partitions(warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=9) == 0
-    assert hygiene.vacuum(warehouse, RECOMMENDATION_UPDATES, hours=0) == 0
+    assert operations.drop_partitions(warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=9) == 0
+    assert operations.vacuum(warehouse, RECOMMENDATION_UPDATES, hours=0) == 0
     assert warehouse.version(RECOMMENDATION_UPDATES) == version
 
 
 def test_packing_keeps_rows_and_waits_until_it_is_worth_it(warehouse: Warehouse) -> None:
     with_metrics(warehouse, 6)
     before = metrics_rows(warehouse)
-    assert hygiene.pack(warehouse, STREAM_METRICS, target_mb=1, from_files=7) == 0
-    assert hygiene.pack(warehouse, STREAM_METRICS, target_mb=1, from_files=6) == 6
+    assert operations.pack(warehouse, STREAM_METRICS, target_mb=1, from_files=7) == 0
+    assert operations.pack(warehouse, STREAM_METRICS, target_mb=1, from_files=6) == 6
     assert metrics_rows(warehouse) == before
     facts = table_facts(warehouse.folder, STREAM_METRICS)
     assert facts is not None
@@ -100,8 +100,8 @@ def test_forgetting_goes_by_the_newest_row_and_keeps_each_querys_last(warehouse:
     for batch in (8, 9):
         append_row(warehouse, figures(batch, query_id="it's old", finished_at=NEWEST - days(90)), STREAM_METRICS)
     last = ("query_id", "batch_id")
-    assert hygiene.forget(warehouse, STREAM_METRICS, "finished_at", days=100, but_last_of=last) == 0
-    assert hygiene.forget(warehouse, STREAM_METRICS, "finished_at", days=30, but_last_of=last) == 3
+    assert operations.forget(warehouse, STREAM_METRICS, "finished_at", days=100, but_last_of=last) == 0
+    assert operations.forget(warehouse, STREAM_METRICS, "finished_at", days=30, but_last_of=last) == 3
     kept = [(row["query_id"], row["batch_id"]) for row in metrics_rows(warehouse)]
     assert kept == [("it's old", 9), ("q", 2), ("q", 3)]
     assert metrics_rows(warehouse)[1]["quarantined"] == [("bad_time", 1)]
@@ -109,7 +109,7 @@ def test_forgetting_goes_by_the_newest_row_and_keeps_each_querys_last(warehouse:
 
 def test_forgetting_in_an_empty_table_is_nothing(warehouse: Warehouse) -> None:
     warehouse.create(QUARANTINE)
-    assert hygiene.forget(warehouse, QUARANTINE, "first_seen", days=1) == 0
+    assert operations.forget(warehouse, QUARANTINE, "first_seen", days=1) == 0
 
 
 def test_a_shortened_log_reads_the_same(spark: SparkSession, warehouse: Warehouse) -> None:
@@ -124,7 +124,7 @@ def test_a_shortened_log_reads_the_same(spark: SparkSession, warehouse: Warehous
     going_on.touch()
     append_row(warehouse, figures(4), STREAM_METRICS)
     before = metrics_rows(warehouse)
-    hygiene.shorten_log(warehouse, STREAM_METRICS)
+    operations.shorten_log(warehouse, STREAM_METRICS)
     assert [file.name for file in log.iterdir() if file.name.lstrip(".") < f"{4:020}"] == []
     assert (killed.exists(), going_on.exists()) == (False, True)
     assert metrics_rows(warehouse) == before
@@ -134,7 +134,7 @@ def test_a_shortened_log_reads_the_same(spark: SparkSession, warehouse: Warehous
 def test_a_vacuum_finds_partitions_with_odd_names(spark: SparkSession, warehouse: Warehouse) -> None:
     for _ in range(2):
         warehouse.replace(frame(spark, EVENTS, [{"source": "a shop: 100%"}]), EVENTS)
-    assert hygiene.vacuum(warehouse, EVENTS, hours=0) == 1
+    assert operations.vacuum(warehouse, EVENTS, hours=0) == 1
     live = {Path(unquote(name)).name for name in DeltaTable(warehouse.path(EVENTS)).file_uris()}
     assert {file.name for file in data_files(warehouse, EVENTS.name) if file.suffix == ".parquet"} == live
     assert warehouse.read(EVENTS).count() == 1
@@ -145,7 +145,7 @@ def test_a_vacuum_leaves_nothing_of_a_replaced_spark_file(spark: SparkSession, w
         warehouse.replace(frame(spark, STREAM_METRICS, [figures(1)]), STREAM_METRICS)
     orphan = warehouse.folder / STREAM_METRICS.name / "part-of-a-killed-write.parquet"
     orphan.write_bytes(b"half")
-    assert hygiene.vacuum(warehouse, STREAM_METRICS, hours=0) == 3
+    assert operations.vacuum(warehouse, STREAM_METRICS, hours=0) == 3
     files = {file.name for file in data_files(warehouse, STREAM_METRICS.name)}
     live = {Path(name).name for name in DeltaTable(warehouse.path(STREAM_METRICS)).file_uris()}
     assert files == live | {f".{name}.crc" for name in live}
@@ -159,7 +159,7 @@ def test_a_vacuum_leaves_alone_what_says_which_rows_of_files_are_left_out(
     spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
     spark.sql(f"DELETE FROM delta.`{path}` WHERE batch_id < 2")
     vectors = list(Path(path).glob("deletion_vector_*.bin"))
-    assert hygiene.vacuum(warehouse, STREAM_METRICS, hours=0) == 0
+    assert operations.vacuum(warehouse, STREAM_METRICS, hours=0) == 0
     assert vectors
     assert all(file.exists() for file in vectors)
     assert sorted(row.batch_id for row in warehouse.read(STREAM_METRICS).collect()) == [2, 3, 4, 5]

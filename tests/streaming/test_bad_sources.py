@@ -17,7 +17,7 @@ from freshet.service.feeds import EventsTable
 from freshet.service.lists.history_store import HistoryStore
 from freshet.service.lists.history_updates import apply_events
 from freshet.service.lists.initial_histories import make_store, opened_store
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 from tests.factories import events_frame, moment
 from tests.stream_rows import HISTORY_EVENTS, entry, stream_rows
 from tests.streaming.service import click, feed_of, lists_now, put, rows_of, running, served_job, taken, until
@@ -63,8 +63,8 @@ def test_a_table_that_is_vacuumed_under_the_stream_ends_it_with_a_line_and_a_new
         put(feed.path, f"{n}.json", click(n, "ann", "i5"))
         with running(job, feed, ("events",)):
             until(lambda n=n: len(taken(job)) == n)  # type: ignore[misc]
-    assert hygiene.pack(job.warehouse, EVENTS, target_mb=64, from_files=2) == 3
-    assert hygiene.vacuum(job.warehouse, EVENTS, hours=0) == 3
+    assert operations.pack(job.warehouse, EVENTS, target_mb=64, from_files=2) == 3
+    assert operations.vacuum(job.warehouse, EVENTS, hours=0) == 3
     with pytest.raises(FreshetError, match="--rebuild"), running(job, EventsTable(), ("lists",)) as ended:
         ended()
 
@@ -75,8 +75,8 @@ def test_packing_and_vacuuming_as_the_service_does_it_disturbs_no_stream(spark: 
         for n in range(1, 4):
             put(feed.path, f"{n}.json", click(n, "ann", f"i{n}"), click(10 + n, "ann", "i7"))
             until(lambda n=n: len(taken(job)) == 2 * n)  # type: ignore[misc]
-        hygiene.pack(job.warehouse, EVENTS, target_mb=64, from_files=2)
-        hygiene.vacuum(job.warehouse, EVENTS, hours=job.settings.compaction.events_vacuum_hours)
+        operations.pack(job.warehouse, EVENTS, target_mb=64, from_files=2)
+        operations.vacuum(job.warehouse, EVENTS, hours=job.settings.compaction.events_vacuum_hours)
         put(feed.path, "z.json", click(20, "ann", "i9"))
         until(lambda: set(lists_now(job).get("ann", [])[:5]) == {"i1", "i2", "i3", "i7", "i9"})
         assert lists_now(job)["ann"][0] == "i7"

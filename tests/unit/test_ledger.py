@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.core import records as ledger
+from freshet.core import records
 from freshet.core.records import fingerprint, read_record, write_record
 
 
@@ -33,7 +33,7 @@ def test_a_write_that_fails_leaves_the_old_record_and_no_part(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((ledger.os, "fsync") if failing == "fsync" else (Path, "replace")), full)
+    monkeypatch.setattr(*((records.os, "fsync") if failing == "fsync" else (Path, "replace")), full)
     with pytest.raises(OSError, match="No space left"):
         write_record(tmp_path, "build", {"fingerprint": "new"})
     assert read_record(tmp_path, "build") == {"fingerprint": "old"}

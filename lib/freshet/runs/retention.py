@@ -12,7 +12,7 @@ from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, registry
 from freshet.runs.steps import TRAIN_RECOMMENDER
 from freshet.tables.leases import table_leases
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 
 _UNUSED = timedelta(days=1)
 """Age at which an unused file of unavailable items is removed. A stream touches its own at every check of states."""
@@ -38,9 +38,9 @@ def _drop_factors(job: Job) -> None:
     tables = (ITEM_FACTORS, USER_FACTORS)
     with suppress(BusyError), table_leases(job.home.locks, [table.name for table in tables]):
         for table in tables:
-            held = hygiene.partition_values(job.warehouse, table, "model_version")
+            held = operations.partition_values(job.warehouse, table, "model_version")
             old = [name for name in held if int(name.split(".")[0]) not in known]
-            hygiene.drop_values(job.warehouse, table, "model_version", old)
+            operations.drop_values(job.warehouse, table, "model_version", old)
 
 
 def _drop_fits(job: Job) -> None:

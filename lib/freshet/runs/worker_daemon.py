@@ -14,7 +14,7 @@ from freshet.numeric.top_k import put
 
 # Loaded for the workers: scoring and writing of files.
 from freshet.ranking import lists as _lists  # noqa: F401
-from freshet.tables.writers import worker_files as _worker_writes  # noqa: F401
+from freshet.tables.writers import worker_files as _worker_files  # noqa: F401
 
 if __name__ == "__main__":
     put(np.full(1, -np.inf, np.float32), np.zeros(1, np.int64), np.float32(0.0), 0)

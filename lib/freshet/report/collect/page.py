@@ -8,7 +8,7 @@ from freshet.contracts import EVENTS
 from freshet.core.records import read_record
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.recipe import Recipe as LearnedRecipe
-from freshet.report.collect import figures as report_figures
+from freshet.report.collect import figures
 from freshet.report.collect.shoppers import shoppers
 from freshet.report.collect.sources import Sources, naive
 from freshet.report.content import Intake, Missing, Model, Page, Recipe, RunWindows, StepFacts, Table
@@ -29,12 +29,12 @@ def collected(sources: Sources, steps: Sequence[Step], generated_at: datetime) -
         notes=tuple(sources.value(INGEST, "notes") or ()),
         intake=intake(sources),
         windows=run_windows,
-        quality=report_figures.tested_quality(sources),
-        validation=report_figures.validation_quality(sources),
+        quality=figures.tested_quality(sources),
+        validation=figures.validation_quality(sources),
         recipe=recipe(sources),
-        live=report_figures.live_part(sources, run_windows),
-        segments=report_figures.segments(sources),
-        propensity=report_figures.propensity(sources),
+        live=figures.live_part(sources, run_windows),
+        segments=figures.segments(sources),
+        propensity=figures.propensity(sources),
         shoppers=shoppers(sources, run_windows),
         lists=sources.value(RECOMMEND, "lists"),
         models=models(sources),

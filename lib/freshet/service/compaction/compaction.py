@@ -25,7 +25,7 @@ from freshet.service.compaction.list_table import write_lists_by_spark
 from freshet.service.lists.latest import latest_recommendations
 from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.leases import lease
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 from freshet.tables.maintenance.background import BackgroundTask, Packing
 from freshet.tables.maintenance.parameters import CompactionParameters
 from freshet.tables.warehouse import Warehouse
@@ -56,9 +56,9 @@ class Compaction:
     ) -> None:
         warehouse.create(RECOMMENDATION_UPDATES)
         self.warehouse, self.locks, self.parameters, self.now = warehouse, locks, parameters, now
-        self._epoch = hygiene.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") or 0
+        self._epoch = operations.highest_partition(warehouse, RECOMMENDATION_UPDATES, "epoch") or 0
         # Lists have waited since their file was written, also across a restart.
-        self._started = min(now(), hygiene.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
+        self._started = min(now(), operations.oldest_file(warehouse, RECOMMENDATION_UPDATES) or now())
         self._merged: int | None = None
         self._droppable: int | None = None
         self._process = MergeProcess()
@@ -93,7 +93,7 @@ class Compaction:
         """Moves on to the next epoch and merges the earlier ones in a thread of its own; without new lists it merges
         nothing."""
         self._started = self.now()
-        highest = hygiene.highest_partition(self.warehouse, RECOMMENDATION_UPDATES, "epoch")
+        highest = operations.highest_partition(self.warehouse, RECOMMENDATION_UPDATES, "epoch")
         if highest is None or (self._merged is not None and highest <= self._merged):
             # As much time has passed as before any other drop, so what the last compaction merged may be dropped.
             self._droppable = self._merged
@@ -132,8 +132,8 @@ class Compaction:
                 self.warehouse.create(RECOMMENDATIONS)
                 lists = self._written(epoch, lock)
                 self._droppable, self._merged = self._merged, epoch
-                hygiene.vacuum(self.warehouse, RECOMMENDATIONS, hours=self.parameters.vacuum_hours)
-                hygiene.shorten_log(self.warehouse, RECOMMENDATIONS)
+                operations.vacuum(self.warehouse, RECOMMENDATIONS, hours=self.parameters.vacuum_hours)
+                operations.shorten_log(self.warehouse, RECOMMENDATIONS)
         except BusyError:
             return CompactionReport(epoch, merged=False)
         return CompactionReport(epoch, True, lists, time.monotonic() - started)
@@ -151,7 +151,7 @@ class Compaction:
         """Drops the epochs that the compaction before the last one had merged; returns the number of files."""
         if self._droppable is None:
             return 0
-        return hygiene.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._droppable)
+        return operations.drop_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", up_to=self._droppable)
 
     def end(self) -> None:
         """Waits for a running packing; a running merge is ended without effect."""
@@ -164,7 +164,7 @@ class Compaction:
         return self.finish_if_ready(wait=True)
 
     def _tidy(self, dropped: int) -> None:
-        hygiene.vacuum(self.warehouse, RECOMMENDATION_UPDATES, hours=self.parameters.vacuum_hours)
-        hygiene.remove_empty_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", below=self._epoch)
+        operations.vacuum(self.warehouse, RECOMMENDATION_UPDATES, hours=self.parameters.vacuum_hours)
+        operations.remove_empty_partitions(self.warehouse, RECOMMENDATION_UPDATES, "epoch", below=self._epoch)
         if dropped:
-            hygiene.shorten_log(self.warehouse, RECOMMENDATION_UPDATES)
+            operations.shorten_log(self.warehouse, RECOMMENDATION_UPDATES)

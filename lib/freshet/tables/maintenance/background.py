@@ -5,7 +5,7 @@ from threading import Thread
 from typing import Generic, TypeVar
 
 from freshet.contracts import TableContract
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 from freshet.tables.maintenance.parameters import CompactionParameters
 from freshet.tables.warehouse import Warehouse
 
@@ -114,4 +114,4 @@ class Packing:
 
 def pack(warehouse: Warehouse, table: TableContract, parameters: CompactionParameters) -> int:
     """`operations.pack` with the parameters; returns the number of files that were replaced."""
-    return hygiene.pack(warehouse, table, target_mb=parameters.pack_mb, from_files=parameters.pack_from_files)
+    return operations.pack(warehouse, table, target_mb=parameters.pack_mb, from_files=parameters.pack_from_files)

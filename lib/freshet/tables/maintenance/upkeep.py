@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, QUARANTINE, STREAM_METRICS, TableContract
-from freshet.tables.maintenance import operations as hygiene
+from freshet.tables.maintenance import operations
 from freshet.tables.maintenance.background import Packing, pack
 from freshet.tables.maintenance.parameters import CompactionParameters
 from freshet.tables.warehouse import Warehouse
@@ -68,15 +68,15 @@ def tidy(warehouse: Warehouse, table: TableContract, parameters: CompactionParam
     forgotten = 0
     if table is STREAM_METRICS:
         # After a start the last row of a query says whether its micro-batch was written, and gives the event clock.
-        forgotten = hygiene.forget(
+        forgotten = operations.forget(
             warehouse, table, "finished_at", days=parameters.metrics_days, but_last_of=("query_id", "batch_id")
         )
     elif table is QUARANTINE:
-        forgotten = hygiene.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
+        forgotten = operations.forget(warehouse, table, "first_seen", days=parameters.quarantine_days)
     packed = pack(warehouse, table, parameters)
-    removed = hygiene.vacuum(warehouse, table, hours=_hours(table, parameters))
+    removed = operations.vacuum(warehouse, table, hours=_hours(table, parameters))
     if forgotten or packed or removed:
-        hygiene.shorten_log(warehouse, table)
+        operations.shorten_log(warehouse, table)
     return UpkeepReport(table.name, forgotten, packed, removed)
 
 
@@ -87,7 +87,7 @@ def remove_unread(warehouse: Warehouse, tables: Sequence[TableContract], paramet
     """
     for table in tables:
         if warehouse.exists(table):
-            hygiene.vacuum(warehouse, table, hours=_hours(table, parameters))
+            operations.vacuum(warehouse, table, hours=_hours(table, parameters))
 
 
 def forget_old_dates(
@@ -100,9 +100,9 @@ def forget_old_dates(
     """
     for table in tables:
         if "as_of" in table.partition_by:
-            dates = hygiene.partition_values(warehouse, table, "as_of")
+            dates = operations.partition_values(warehouse, table, "as_of")
             old = [date for date in dates[: -parameters.feature_dates] if date != current]
-            hygiene.drop_values(warehouse, table, "as_of", old)
+            operations.drop_values(warehouse, table, "as_of", old)
 
 
 def _hours(table: TableContract, parameters: CompactionParameters) -> int:

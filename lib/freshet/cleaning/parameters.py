@@ -7,8 +7,6 @@ from pydantic import Field
 
 from freshet.core.parameters import parameters
 
-OUTLIER_METHODS = ("robust_z", "iqr", "none")
-
 
 @parameters
 class CleaningParameters:

@@ -9,6 +9,9 @@ TEXT, NUMBER, COUNT, TIME = StringType(), DoubleType(), LongType(), TimestampTyp
 FEATURE_WINDOWS_DAYS = (30, 90, 365)
 """Windows of the feature tables, counted back from as_of."""
 
+POPULARITY_WINDOWS_DAYS = (7, 14, 30, 90, 365)
+"""Windows in which the shoppers of an item are counted, back from as_of."""
+
 
 def _number(name: str, meaning: str, unit: str = "", minimum: float | None = 0) -> Column:
     return Column(name, NUMBER, meaning, unit, minimum=minimum)
@@ -81,7 +84,7 @@ ITEM_FEATURES = TableContract(
         ITEM,
         *[
             _count(f"shoppers_{d}d", f"distinct shoppers with a target event in the last {d} days", "shoppers")
-            for d in (7, 14, 30, 90, 365)
+            for d in POPULARITY_WINDOWS_DAYS
         ],
         _count("shoppers", "distinct shoppers with a target event, all time", "shoppers"),
         _number(

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import ITEM_FEATURES
+from freshet.contracts.features import POPULARITY_WINDOWS_DAYS
 from freshet.features.arrays import (
     DAY,
     Bools,
@@ -27,7 +28,6 @@ from freshet.features.arrays import (
 )
 from freshet.features.basis import PURCHASE, REFUND, actions
 
-POPULARITY_WINDOWS_DAYS = (7, 14, 30, 90, 365)
 TREND_DAYS, TREND_BASE_DAYS = 14, 76
 """A trend compares the newest days with the days before them."""
 

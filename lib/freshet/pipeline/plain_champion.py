@@ -88,9 +88,10 @@ def plain_champion(job: Job, refused: ModelVersion, judging: Judging, *, decided
     """
     fingerprint = _fingerprint(refused, decided_by)
     methods = plain_methods(job)
-    chosen = _judged(job, refused, methods, judging)
+    shared = _recipe(job, methods)
+    chosen = _judged(job, refused, shared, methods, judging)
     weights = {policy: methods[policy][choice.method] for policy, choice in chosen.items()}
-    recipe = replace(_recipe(job), weights=weights).without_unused()
+    recipe = replace(shared, weights=weights).without_unused()
     decision = _decision(job, refused, chosen)
     version = registry(job).find(RECOMMENDER, fingerprint)
     if version is None:
@@ -110,12 +111,11 @@ def _fingerprint(refused: ModelVersion, decided_by: str) -> str:
     return f"{refused.fingerprint}-plain-{decided_by}"
 
 
-def _recipe(job: Job) -> Recipe:
+def _recipe(job: Job, methods: Methods) -> Recipe:
     """The recipe that all methods share; its weights contain every term that any of them uses."""
     bare = bare_recipe(job.record(BUILD)["target"], job)
     weights = {
-        policy: {term: 1.0 for terms in methods.values() for term in terms}
-        for policy, methods in plain_methods(job).items()
+        policy: {term: 1.0 for terms in of_policy.values() for term in terms} for policy, of_policy in methods.items()
     }
     return replace(bare, sparse_terms=own_terms(job.settings.evaluation.baseline_half_lives_days), weights=weights)
 
@@ -139,10 +139,10 @@ def _fitted(job: Job, recipe: Recipe, cut: datetime) -> Artifact:
         return fitted(recipe, data, settings=job.settings, by=factoriser(job)).artifact
 
 
-def _judged(job: Job, refused: ModelVersion, methods: Methods, judging: Judging) -> dict[str, _Choice]:
+def _judged(job: Job, refused: ModelVersion, shared: Recipe, methods: Methods, judging: Judging) -> dict[str, _Choice]:
     """The best method of each policy by the gate's metric on the validation days; the first one on ties."""
     gate, cut = job.settings.gate, job.windows().validation_cut
-    artifact = _fitted(job, _recipe(job), cut)
+    artifact = _fitted(job, shared, cut)
     names = list(dict.fromkeys(name for of_policy in methods.values() for name in of_policy))
     # This name lets a later step remove what a killed one has left.
     scratch = validation_folder(job.home, refused.fingerprint, "challenger-plain")

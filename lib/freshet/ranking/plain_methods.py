@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from freshet.contracts.features import POPULARITY_WINDOWS_DAYS
 from freshet.contracts.policies import NEXT_BASKETS, POLICIES
 from freshet.models.items.item_model import no_decay_at_zero
 from freshet.models.items.neighbours import Neighbours
 from freshet.ranking.recipe import Recipe
-from freshet.ranking.terms.item_vectors import POPULARITY_WINDOWS_DAYS
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from freshet.ranking.terms.registry import OWN_FREQUENCY, OWN_SEEN, POPULARITY_RANK
 

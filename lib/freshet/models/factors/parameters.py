@@ -6,7 +6,7 @@ from pydantic import Field
 
 from freshet.core.parameters import parameters
 
-MLLIB, NATIVE, AUTO = "mllib", "native", "auto"
+MLLIB, NATIVE = "mllib", "native"
 
 
 @parameters

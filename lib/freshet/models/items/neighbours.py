@@ -1,7 +1,7 @@
 """Item neighbours: the most similar items of each item, by cosine of their shoppers' strengths.
 
 The computation runs inside one Spark task on a sparse matrix that is built there from Arrow batches. Peak memory is
-about 55 bytes per interaction, plus 45 bytes and the id's text per neighbour that is kept.
+about 55 bytes per interaction, plus 49 bytes and the id's text per neighbour that is kept.
 """
 
 from typing import Annotated, Any

@@ -1,45 +1,58 @@
 """Item vectors: popular, rising and new items, from item features as of the cut."""
 
 import re
+from abc import abstractmethod
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.contracts.features import POPULARITY_WINDOWS_DAYS
 from freshet.contracts.policies import POLICIES
 from freshet.ranking.terms.reason import POPULAR_NOW
 from freshet.ranking.terms.term import ItemVector
 
-POPULARITY_WINDOWS_DAYS = (7, 14, 30, 90, 365)
 NEW_WITHIN_DAYS = (60, 120)
 
 
-class Popularity(ItemVector):
-    """Square root of distinct shoppers within a window of days, or of all time."""
+class _ShopperCounts(ItemVector):
+    """A value from the number of distinct shoppers of each item, within a window of days or of all time."""
 
-    name = "item_popular"
     reason = POPULAR_NOW
-    policies = POLICIES
+
+    @abstractmethod
+    def values(self, features: pa.Table, column: str) -> NDArray[np.float64]:
+        """[items] from the column of ITEM_FEATURES that has the counts of one window."""
 
     def member(self, days: int | None) -> str:
-        """The name by window in days, None for all time."""
+        """The name by window of POPULARITY_WINDOWS_DAYS, None for all time."""
         return f"{self.name}_all" if days is None else f"{self.name}_{days}d"
 
-    def describe(self, member: str) -> str:
-        found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
-        return f"Popular in the last {found[1]} days" if found else "Popular of all time"
-
     def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
-        columns = {days: f"shoppers_{days}d" for days in POPULARITY_WINDOWS_DAYS}
-        made = {self.member(days): np.sqrt(_numbers(features, column)) for days, column in columns.items()}
-        return {**made, self.member(None): np.sqrt(_numbers(features, "shoppers"))}
+        columns: dict[int | None, str] = {days: f"shoppers_{days}d" for days in POPULARITY_WINDOWS_DAYS}
+        columns[None] = "shoppers"
+        return {self.member(days): self.values(features, column) for days, column in columns.items()}
 
     def of_new_item(self, values: NDArray[np.float32]) -> float:
         return float(values.min())
 
 
-class PopularityRank(ItemVector):
+class Popularity(_ShopperCounts):
+    """Square root of distinct shoppers within a window of days, or of all time."""
+
+    name = "item_popular"
+    policies = POLICIES
+
+    def describe(self, member: str) -> str:
+        found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
+        return f"Popular in the last {found[1]} days" if found else "Popular of all time"
+
+    def values(self, features: pa.Table, column: str) -> NDArray[np.float64]:
+        return np.sqrt(_numbers(features, column))
+
+
+class PopularityRank(_ShopperCounts):
     """The share of the catalogue's distinct ranks that are below the rank of an item: from 0 to below 1.
 
     Items are ranked by shoppers within a window of days, or of all time; equal ones by those of 30 days, then of all
@@ -48,28 +61,14 @@ class PopularityRank(ItemVector):
     """
 
     name = "item_rank"
-    reason = POPULAR_NOW
     policies = ()
     is_standardised = False
-
-    def member(self, days: int | None) -> str:
-        """The name by window of POPULARITY_WINDOWS_DAYS, None for all time."""
-        return f"{self.name}_all" if days is None else f"{self.name}_{days}d"
 
     def describe(self, member: str) -> str:
         found = re.fullmatch(r"_(.+)d", member.removeprefix(self.name))
         return f"Rank by popularity in the last {found[1]} days" if found else "Rank by popularity of all time"
 
-    def vectors(self, features: pa.Table, *, as_of: datetime) -> dict[str, NDArray[np.float64]]:
-        windows: dict[int | None, str] = {days: f"shoppers_{days}d" for days in POPULARITY_WINDOWS_DAYS}
-        windows[None] = "shoppers"
-        return {self.member(days): self._ranks(features, column) for days, column in windows.items()}
-
-    def of_new_item(self, values: NDArray[np.float32]) -> float:
-        return float(values.min())
-
-    @staticmethod
-    def _ranks(features: pa.Table, column: str) -> NDArray[np.float64]:
+    def values(self, features: pa.Table, column: str) -> NDArray[np.float64]:
         keys = [_numbers(features, name) for name in ("shoppers", "shoppers_30d", column)]
         order = np.lexsort(keys)
         is_higher = np.zeros(len(order), dtype=np.bool_)

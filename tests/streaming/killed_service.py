@@ -79,7 +79,7 @@ def armed(deadly: Deadly) -> None:
                          (intake, "append_row"), (micro_batch, "append_row")):  # fmt: skip
         deadly.around(module, name, "writing")
     deadly.around(compaction.MergeProcess, "run", "compaction")
-    deadly.around(compaction.hygiene, "drop_partitions", "compaction")
+    deadly.around(compaction.operations, "drop_partitions", "compaction")
     lookup, last = list_stream.champion, list[str]()
 
     def champion(*arguments: Any) -> Any:

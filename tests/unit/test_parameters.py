@@ -10,10 +10,11 @@ import pytest
 from pydantic import Field
 
 from freshet.core.errors import SettingsError
-from freshet.core.parameters import ParameterError, parameters
+from freshet.core.parameters import ParameterError, in_words, one_of, parameters
 from freshet.runs.settings import load_settings
 
 BASE = Path(__file__).parents[2] / "conf" / "base.toml"
+COLOURS = ("red", "green", "blue")
 
 
 @parameters
@@ -24,9 +25,10 @@ class Example:
     shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(min_length=1)
     weights: dict[str, float] = Field()
     is_on: bool = Field()
+    colour: Annotated[str, one_of(COLOURS)] = Field(description=in_words(COLOURS))
 
 
-GOOD: dict[str, Any] = {"count": 2, "shares": (0.5,), "weights": {"a": 1.0}, "is_on": True}
+GOOD: dict[str, Any] = {"count": 2, "shares": (0.5,), "weights": {"a": 1.0}, "is_on": True, "colour": "red"}
 
 
 def test_whole_numbers_are_numbers_and_nothing_else_is_converted() -> None:
@@ -44,6 +46,8 @@ def test_whole_numbers_are_numbers_and_nothing_else_is_converted() -> None:
         ({"shares": ()}, "shares must be at least 1 long, is ()"),
         ({"weights": {"a": math.nan}}, "weights.a must be a finite number, is nan"),
         ({"depth": 3}, "depth is not a setting"),
+        ({"colour": "grey"}, "colour must be 'red', 'green' or 'blue', is 'grey'"),
+        ({"colour": 3}, "colour must be 'red', 'green' or 'blue', is 3"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_must_be(wrong: dict[str, Any], line: str) -> None:
@@ -54,7 +58,7 @@ def test_a_wrong_value_is_named_with_what_it_must_be(wrong: dict[str, Any], line
 
 def test_all_problems_are_found_at_once_also_of_values_given_by_place() -> None:
     with pytest.raises(ParameterError) as caught:
-        Example(0, (2.0,), {}, True)
+        Example(0, (2.0,), {}, True, "red")
     assert caught.value.problems == ["count must be 1 or more, is 0", "shares[0] must be below 1, is 2.0"]
 
 
@@ -65,6 +69,11 @@ def test_parameters_can_be_replaced_and_never_changed() -> None:
         example.count = 4  # type: ignore[misc]
     with pytest.raises(ParameterError):
         dataclasses.replace(example, count=0)
+
+
+def test_the_description_of_a_choice_lists_its_values() -> None:
+    fields: Any = vars(Example)["__pydantic_fields__"]
+    assert fields["colour"].description == "red, green or blue"
 
 
 def test_wrong_settings_of_several_sections_are_told_together() -> None:

@@ -6,10 +6,12 @@ except whole numbers for fields of type float. The description of a field is its
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, GetPydanticSchema, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import core_schema
 
 T = TypeVar("T")
 
@@ -39,6 +41,17 @@ def parameters(cls: type[T]) -> type[T]:
 
     checked.__init__ = construct_or_explain
     return checked
+
+
+def one_of(values: Sequence[str]) -> GetPydanticSchema:
+    """For a field of type `Annotated[str, one_of(VALUES)]`: only these texts are valid, and the error lists them."""
+    schema = core_schema.literal_schema(list(values))
+    return GetPydanticSchema(lambda source, handler: schema)
+
+
+def in_words(values: Sequence[str]) -> str:
+    """Two or more values, as a description lists them: `a, b or c`."""
+    return f"{', '.join(values[:-1])} or {values[-1]}"
 
 
 _BOUNDS = {

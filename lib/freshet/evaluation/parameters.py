@@ -1,11 +1,12 @@
 """Parameters of the evaluation and of the gate."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from freshet.contracts.events import GA4_EVENT_NAMES
-from freshet.core.parameters import parameters
+from freshet.core.parameters import in_words, one_of, parameters
+from freshet.evaluation.ranking import RANKING_METRICS
 
 
 @parameters
@@ -62,9 +63,7 @@ class GateParameters:
     """When a challenger becomes champion: `metric` at `k` is compared on the same shoppers, and the lower end of the
     interval of the difference may be below 0 by a tolerance, in units of the metric."""
 
-    metric: Literal["recall", "precision", "ndcg", "map", "hit"] = Field(
-        description="recall, precision, ndcg, map or hit"
-    )
+    metric: Annotated[str, one_of(RANKING_METRICS)] = Field(description=in_words(RANKING_METRICS))
     k: int = Field(ge=1, description="list length at which it is compared")
     champion_tolerance: float = Field(
         ge=0, lt=1, description="how far below 0 the lower end of the interval of challenger minus champion may be"

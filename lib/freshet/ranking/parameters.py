@@ -1,10 +1,14 @@
 """Parameters of lists."""
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from freshet.core.parameters import parameters
+from freshet.contracts.policies import NEW_ITEMS, NEXT_BASKETS, POLICIES
+from freshet.core.parameters import one_of, parameters
+
+AUTO = "auto"
+"""The value of `seen_policy` with which the data decide on the policy."""
 
 
 @parameters
@@ -12,13 +16,14 @@ class ListParameters:
     """Length and content of lists."""
 
     length: int = Field(ge=1, description="items in a shopper's list")
-    seen_policy: Literal["auto", "next_baskets", "new_items"] = Field(
-        description="next_baskets: may repeat a shopper's items; new_items: never does; auto: decided by repeat_share"
+    seen_policy: Annotated[str, one_of((AUTO, *POLICIES))] = Field(
+        description=f"{NEXT_BASKETS}: may repeat a shopper's items; {NEW_ITEMS}: never does; "
+        f"{AUTO}: decided by repeat_share"
     )
     repeat_share: float = Field(
         ge=0,
         le=1,
-        description="auto means next_baskets if at least this share of items taken in validation are repeats",
+        description=f"{AUTO} means {NEXT_BASKETS} if at least this share of items taken in validation are repeats",
     )
     anonymous_active_days: int = Field(
         description="anonymous shoppers get a batch list only if active in this many days before the cut"

@@ -1,5 +1,7 @@
 """The policy of lists: the one that serves, and the one that the batch lists were made with."""
 
+from freshet.contracts.policies import NEW_ITEMS, NEXT_BASKETS
+from freshet.ranking.parameters import AUTO
 from freshet.runs.job import Job
 from freshet.runs.steps import RECOMMEND, TRAIN_RECOMMENDER
 
@@ -7,10 +9,10 @@ from freshet.runs.steps import RECOMMEND, TRAIN_RECOMMENDER
 def served_policy(job: Job) -> str:
     """The policy of the lists: that of the settings; for auto, decided by the share of repeats among items taken."""
     policy = job.settings.lists.seen_policy
-    if policy != "auto":
+    if policy != AUTO:
         return policy
     share = job.record(TRAIN_RECOMMENDER).get("repeat_share")
-    return "next_baskets" if share is None or share >= job.settings.lists.repeat_share else "new_items"
+    return NEXT_BASKETS if share is None or share >= job.settings.lists.repeat_share else NEW_ITEMS
 
 
 def policy_of_lists(job: Job) -> str:

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from freshet.core.errors import DataTooSmallError, SetupError
 from freshet.models.factors.mllib_engine import mllib_factors
 from freshet.models.factors.native_engine import ITEM, REFUSED, USER, native_rows
-from freshet.models.factors.parameters import MLLIB, NATIVE, AlsParameters, FactorisationParameters
+from freshet.models.factors.parameters import AUTO, MLLIB, NATIVE, AlsParameters, FactorisationParameters
 
 _LARGEST_FLOAT = 3.4e38
 
@@ -80,7 +80,7 @@ class Factoriser(NamedTuple):
                 where="factorisation.memory_gb",
                 expected=f"at most {allowed}",
                 found=needed,
-                do='Allow more, lower search.ranks, or set factorisation.engine = "auto"',
+                do=f'Allow more, lower search.ranks, or set factorisation.engine = "{AUTO}"',
             )
         self.notify(f"training in one task needs {needed}, allowed are {allowed}: MLlib trains on all executors")
         return _by_mllib(positive, params)

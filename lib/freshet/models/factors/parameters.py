@@ -1,12 +1,14 @@
 """Parameters of the factor model and of the engine that fits it."""
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from freshet.core.parameters import parameters
+from freshet.core.parameters import one_of, parameters
 
-MLLIB, NATIVE = "mllib", "native"
+NATIVE, MLLIB, AUTO = "native", "mllib", "auto"
+ENGINES = (NATIVE, MLLIB, AUTO)
+"""The values of `engine`; with AUTO the size of the data decides between the two others."""
 
 
 @parameters
@@ -38,8 +40,8 @@ class AlsParameters:
 class FactorisationParameters:
     """Where and how factor models are trained."""
 
-    engine: Literal["native", "mllib", "auto"] = Field(
-        description="native: one task on all its cores; mllib: any size; auto: native if it fits into memory_gb"
+    engine: Annotated[str, one_of(ENGINES)] = Field(
+        description=f"{NATIVE}: one task on all its cores; {MLLIB}: any size; {AUTO}: native if it fits into memory_gb"
     )
     cg_steps: int = Field(
         ge=1,

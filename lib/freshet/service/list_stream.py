@@ -17,7 +17,7 @@ from freshet.service.compaction.compaction import Compaction
 from freshet.service.feeds import Feed, made_for, mapping_name
 from freshet.service.lifecycle.checkpoint import has_finished_batch, opened_checkpoint, query_folder
 from freshet.service.lifecycle.progress import backlog_of
-from freshet.service.lifecycle.running import RunningQuery, WithChores, started
+from freshet.service.lifecycle.running import RunningQuery, WithChores, ended_on_failure, started
 from freshet.service.lists.availability import Availability
 from freshet.service.lists.forgetting import Forgetting
 from freshet.service.lists.handover import live_events, live_rows, table_handover, topic_handover
@@ -75,17 +75,18 @@ def started_lists(job: Job, feed: Feed, notify: Callable[[str], None]) -> Runnin
     )  # fmt: skip
     upkeep = Upkeep(job.warehouse, (STREAM_METRICS,), settings.compaction, job.now)
     store = opened_store(folder, most=settings.interactions.max_events)
-    rest = timedelta(minutes=settings.compaction.tidy_minutes)
-    forgetting = Forgetting(store, settings.service, rest=rest, now=job.now)
-    updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", store, making)
-    chores = (
-        compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches,
-        forgetting.between_batches,
-    )  # fmt: skip
-    return started(
-        LISTS_PART, events, WithChores(updates, chores), checkpoint=checkpoint.query, every_seconds=0,
-        ended=(store.close, compaction.end, upkeep.end_packing),
-    )  # fmt: skip
+    ended = (store.close, compaction.end, upkeep.end_packing)
+    with ended_on_failure(ended):
+        rest = timedelta(minutes=settings.compaction.tidy_minutes)
+        forgetting = Forgetting(store, settings.service, rest=rest, now=job.now)
+        updates = ListUpdates(job.home.warehouse, f"{LISTS_PART}-{checkpoint.id}", store, making)
+        chores = (
+            compaction.between_batches, upkeep.between_batches, ItemRefresh(job).between_batches,
+            forgetting.between_batches,
+        )  # fmt: skip
+        return started(
+            LISTS_PART, events, WithChores(updates, chores), checkpoint=checkpoint.query, every_seconds=0, ended=ended
+        )
 
 
 def list_events(

@@ -136,6 +136,16 @@ def ended_together(*, within_seconds: float) -> Iterator[list[RunningQuery]]:
     _raise_first(_errors_of_stopping(running, within_seconds))
 
 
+@contextmanager
+def ended_on_failure(closers: tuple[Callable[[], None], ...]) -> Iterator[None]:
+    """Calls all of `closers` if the block raises; their own errors are logged."""
+    try:
+        yield
+    except BaseException:
+        _log_all(_errors_of(closers))
+        raise
+
+
 def _errors_of_stopping(running: list[RunningQuery], within_seconds: float) -> list[Exception]:
     for one in running:
         one.end_soon()

@@ -16,8 +16,6 @@ from freshet.evaluation.splitting import (
     known_before,
     run_windows,
     truth,
-    with_holdout_by_position,
-    with_holdout_by_user,
 )
 from tests.factories import event, events_frame, moment
 
@@ -147,35 +145,3 @@ def test_truth_is_the_distinct_products_of_known_shoppers(spark: SparkSession) -
     found = {row.user_id: row["items"] for row in truth(events_frame(spark, rows), target="purchase").collect()}
     assert found == {"u1": ["a", "b"], "anon:x": ["a"]}
     assert truth(events_frame(spark, []), target="purchase").collect() == []
-
-
-def test_holdout_by_position_takes_the_newest_events_of_each_shopper(spark: SparkSession) -> None:
-    rows = [
-        event(item="old", at="2020-01-01", event_id="e9"),
-        event(item="tie", at="2020-01-02", event_id="e1", item_position=0),
-        event(item="later position", at="2020-01-02", event_id="e1", item_position=1),
-        event(item="later id", at="2020-01-02", event_id="e2", item_position=0),
-        event(item="alone", user="u2"),
-        event(item="nobody", user=None),
-    ]
-    split = with_holdout_by_position(events_frame(spark, rows), newest=2).collect()
-    held = {row.item_id for row in split if row.held_out}
-    assert held == {"later id", "later position", "alone"}
-    assert {row.item_id for row in split if row.held_out is False} == {"old", "tie", "nobody"}
-
-
-def test_holdout_by_user_holds_whole_shoppers_by_share_and_seed(spark: SparkSession) -> None:
-    rows = [event(user=f"u{number % 300}", item=f"i{number}") for number in range(600)]
-    frame = events_frame(spark, [*rows, event(user=None)])
-
-    def held(share: float, seed: int) -> set[str]:
-        split = with_holdout_by_user(frame, share=share, seed=seed).collect()
-        chosen = {row.user_id for row in split if row.held_out}
-        assert chosen.isdisjoint({row.user_id for row in split if not row.held_out})
-        return chosen
-
-    third = held(0.3, 1)
-    assert 60 < len(third) < 120
-    assert third == held(0.3, 1) != held(0.3, 2)
-    assert third < held(0.6, 1)
-    assert (held(0.0, 1), len(held(1.0, 1))) == (set(), 300)

@@ -1,4 +1,4 @@
-"""Splits of events in time: the windows of a run, and holdouts for evaluating models.
+"""Splits of events in time: the windows of a run, and what was known before a cut.
 
 A run has one clock: `as_of`. Models are fitted on data before `cut`, their settings are chosen on the window
 [validation_cut, cut), and [cut, as_of) is kept for the test and for the live part.
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from pydantic import Field, model_validator
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts.shoppers import counts_as_taste, shopper_id
@@ -125,21 +125,3 @@ def truth(events: DataFrame, *, target: str) -> DataFrame:
         .groupBy("user_id")
         .agg(F.array_sort(F.collect_set("item_id")).alias("items"))
     )
-
-
-def with_holdout_by_position(events: DataFrame, *, newest: int) -> DataFrame:
-    """Adds `held_out`: true for each shopper's `newest` events (leave-last-out), ties by event_id, item_position.
-
-    False for events without a shopper.
-    """
-    order = Window.partitionBy(shopper_id()).orderBy(F.desc("event_time"), F.desc("event_id"), F.desc("item_position"))
-    return events.withColumn("held_out", shopper_id().isNotNull() & (F.row_number().over(order) <= newest))
-
-
-def with_holdout_by_user(events: DataFrame, *, share: float, seed: int) -> DataFrame:
-    """Adds `held_out`: true for all events of a `share` (0..1) of shoppers, chosen by a hash of id and seed.
-
-    False for events without a shopper.
-    """
-    bucket = F.pmod(F.xxhash64(shopper_id(), F.lit(seed)), F.lit(1_000_000)) / 1_000_000
-    return events.withColumn("held_out", shopper_id().isNotNull() & (bucket < share))

@@ -39,15 +39,21 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
 
 
-def settings_options(command: F) -> F:
-    """--env, --set and --master."""
+def environment_options(command: F) -> F:
+    """--env and --set."""
     command = click.option("--env", "environment", help="Settings file to add to base.toml: dev, test or prod.")(
         command
     )
-    command = click.option(
+    return click.option(
         "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run."
     )(command)
-    return click.option("--master", default="local[*]", show_default=True, help="Spark master.")(command)
+
+
+def settings_options(command: F) -> F:
+    """--env, --set and --master."""
+    return click.option("--master", default="local[*]", show_default=True, help="Spark master.")(
+        environment_options(command)
+    )
 
 
 def parsed_moment(text: str | None) -> datetime | None:

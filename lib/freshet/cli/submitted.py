@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from freshet.cli.errors import run_or_exit
-from freshet.cli.options import check_paths, home_option, job_fields, with_options
+from freshet.cli.options import check_paths, environment_options, home_option, job_fields, with_options
 from freshet.cli.output import Output
 from freshet.cli.progress import run_with_progress
 from freshet.cli.stream import feed_from_options, feed_options, run_parts, stop_on_signals
@@ -54,7 +54,7 @@ def _steps_command(script: JobScript) -> click.Command:
     @click.command(help=script.help + _example(script.name, options))
     @with_options(options)
     @home_option
-    @_with_settings
+    @environment_options
     def command(home: Path, environment: str | None, overrides: tuple[str, ...], **values: Any) -> None:
         fields, settings = job_fields(options, values)
         check_paths(script.steps, values)
@@ -74,23 +74,13 @@ def _service_command(script: JobScript) -> click.Command:
     @click.command(help=f"{script.help}{_example(script.name)} --from 127.0.0.1:9092 --topic events")
     @home_option
     @feed_options
-    @_with_settings
+    @environment_options
     def command(home: Path, environment: str | None, overrides: tuple[str, ...], **options: Any) -> None:
         feed, stop = feed_from_options(options, (script.part,)), stop_on_signals()
         with _submitted(script.part, home, load_settings(environment, overrides)) as job:
             run_parts(job, feed, (script.part,), rebuild=options["rebuild"], stop=stop)
 
     return command
-
-
-def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--env and --set; the launcher decides on the master."""
-    command = click.option("--env", "environment", help="Settings file to add to base.toml: dev, test or prod.")(
-        command
-    )
-    return click.option(
-        "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting for this run."
-    )(command)
 
 
 def _example(name: str, options: Iterable[Option] = ()) -> str:

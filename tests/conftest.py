@@ -40,7 +40,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.default.parallelism": "2",
         # Of the code of 100 plans, as Spark has it, that of the next test of a kind would be gone.
         "spark.sql.codegen.cache.maxEntries": "2000",
-        # Enough for the test frames, and small beside whatever else the machine runs.
+        # Enough for the test frames, and little compared with whatever else the machine runs.
         "spark.driver.memory": "1g",
         # Tables by name and Derby files stay out of the repository. One collector thread is enough.
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
@@ -67,7 +67,7 @@ def warehouse(spark: SparkSession, home: Home) -> Warehouse:
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """Where real data sets lie: FRESHET_TEST_DATA, else shared/data beside the repository. May be absent."""
+    """Where real data sets lie: FRESHET_TEST_DATA, else shared/data next to the repository. May be absent."""
     return Path(os.environ.get("FRESHET_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
 
 

@@ -63,8 +63,8 @@ def state_of(history: list[Entry], recipe: Recipe, known: list[str]) -> dict[str
     if "next_items" not in recipe.item_models:
         return {}
     params = recipe.item_models["next_items"]
-    wished = {event for event, weight in recipe.event_weights.items() if weight > 0}
-    last = last_times([entry for entry in history if entry[1] in known and entry[2] in wished])
+    positive_events = {event for event, weight in recipe.event_weights.items() if weight > 0}
+    last = last_times([entry for entry in history if entry[1] in known and entry[2] in positive_events])
     taken = [(time, item) for (item, _, _), time in last.items()]
     state: dict[str, float] = defaultdict(float)
     for back, moment in enumerate(sorted({time for time, _ in taken}, reverse=True)):
@@ -95,20 +95,20 @@ def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: date
         raw = [float(vector @ item) for item in factors]
         spread = math.sqrt(sum((value - sum(raw) / len(raw)) ** 2 for value in raw) / len(raw))
         add(weights["factors"], [(value - sum(raw) / len(raw)) / (spread if spread > 1e-9 else 1.0) for value in raw])
-    had = {
+    inputs = {
         name: strengths(getattr(configuration, "half_life_days", None))
         for name, configuration in recipe.item_models.items()
     }
-    if "linear_items" in had:
-        had["linear_items"] = {i: min(1.0, s) for i, s in had["linear_items"].items()}
+    if "linear_items" in inputs:
+        inputs["linear_items"] = {i: min(1.0, s) for i, s in inputs["linear_items"].items()}
     if "next_items" in artifact.item_weights:
         near = artifact.item_weights["next_items"].toarray()
         known = [item for n, item in enumerate(items) if near[n].any() or near[:, n].any()]
         state = state_of(history, recipe, known)
-        had["next_items"] = {items.index(item): value for item, value in state.items()}
+        inputs["next_items"] = {items.index(item): value for item, value in state.items()}
     for model, matrix in artifact.item_weights.items():
         if weights.get(model):
-            near, own = matrix.toarray(), had[model]
+            near, own = matrix.toarray(), inputs[model]
             values = [sum(value * near[i, j] for i, value in own.items()) for j in range(len(items))]
             add(weights[model], _to_one(values))
     for name, configuration in recipe.sparse_terms.items():
@@ -118,8 +118,8 @@ def scores_of(history: list[Entry], artifact: Artifact, policy: str, clock: date
     for name, vector in artifact.terms.items():
         add(weights.get(name, 0.0), [float(v) for v in vector])
     if policy == "new_items":
-        had = {item for _, item, event, _ in history if event == recipe.target}
-        scores = [-math.inf if items[n] in had else score for n, score in enumerate(scores)]
+        owned = {item for _, item, event, _ in history if event == recipe.target}
+        scores = [-math.inf if items[n] in owned else score for n, score in enumerate(scores)]
     return scores
 
 

@@ -306,7 +306,7 @@ def test_files_and_functions_are_short_and_explained(path: Path) -> None:
 
 def test_files_and_functions_of_tests_are_short_too() -> None:
     assert len(TESTS) > 100
-    assert [told for path in TESTS for told in too_long(path)] == []
+    assert [problem for path in TESTS for problem in too_long(path)] == []
 
 
 def too_long(path: Path) -> list[str]:

@@ -35,7 +35,7 @@ def texts() -> list[tuple[Path, int, str]]:
 
 
 @pytest.mark.parametrize("name", [*ITEM_MODELS.names, *TERMS.names])
-def test_the_name_of_a_model_or_term_stands_once(name: str) -> None:
+def test_the_name_of_a_model_or_term_is_written_once(name: str) -> None:
     found = [
         f"{path.relative_to(LIBRARY)}:{line}: {text}"
         for path, line, text in texts()
@@ -49,6 +49,6 @@ WORDS = {"events", "interactions"}
 
 
 @pytest.mark.parametrize("name", sorted({table.name for table in ALL_TABLES} - WORDS))
-def test_the_name_of_a_table_stands_once(name: str) -> None:
+def test_the_name_of_a_table_is_written_once(name: str) -> None:
     found = [f"{path.relative_to(LIBRARY)}:{line}" for path, line, text in texts() if text == name]
     assert len(found) == 1, found

@@ -61,9 +61,9 @@ class Mirror(ItemModel[MirrorSettings, MirrorConfiguration]):
         self, configuration: MirrorConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],
         known: NDArray[np.bool_],
     ) -> csr_matrix:  # fmt: skip
-        had = histories.strengths(event_weights, None).astype(np.float32)
-        had.data[:] = 1.0
-        return had
+        touched = histories.strengths(event_weights, None).astype(np.float32)
+        touched.data[:] = 1.0
+        return touched
 
     def describe(self, configuration: MirrorConfiguration) -> dict[str, Any]:
         return {"shift": configuration.shift}

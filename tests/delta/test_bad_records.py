@@ -1,4 +1,4 @@
-"""Input that can be read and of which no record can be used: told in one line, and nothing is written."""
+"""Input that can be read and of which no record can be used: reported in one line, and nothing is written."""
 
 import json
 from pathlib import Path

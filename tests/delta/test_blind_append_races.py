@@ -35,7 +35,7 @@ def cleaned_up(folder: Path, *names: str) -> None:
     assert len(list((folder / "_delta_log").glob("*.json"))) < 2
 
 
-def test_a_log_cleaned_up_while_the_rows_are_written_is_read_anew(
+def test_a_log_cleaned_up_while_the_rows_are_written_is_read_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
@@ -69,7 +69,9 @@ def test_a_log_cleaned_up_at_the_last_moment_ends_in_an_error_and_leaves_no_old_
     assert ids(folder) == ["a", "b", "c", "d", "e"]
 
 
-def test_an_old_version_that_others_still_hold_is_not_made_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_version_that_others_still_hold_is_not_created_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
     link, log = blind_append.os.link, folder / "_delta_log"
 

@@ -83,7 +83,7 @@ def test_spark_and_another_library_read_the_same_rows_and_skip_files_by_their_en
     assert {row["null_count.at"] for row in actions} == {0}
 
 
-def test_commits_of_others_stand_before_the_next_one(spark: SparkSession, warehouse: Warehouse, folder: Path) -> None:
+def test_commits_of_others_come_before_the_next_one(spark: SparkSession, warehouse: Warehouse, folder: Path) -> None:
     append_blind(folder, things(("a", "x", 0)), CONTRACT)
     warehouse.append(spark.createDataFrame(things(("b", "x", 0)).to_pandas(), CONTRACT.schema), CONTRACT)
     write_deltalake(folder, things(("c", "x", 0)), mode="append")
@@ -138,9 +138,9 @@ def test_a_failed_commit_leaves_the_log_as_it_was(folder: Path, monkeypatch: pyt
 
 def test_ends_that_are_long_are_cut_and_still_ends(spark: SparkSession, warehouse: Warehouse, folder: Path) -> None:
     append_blind(folder, things(("b" * 299, "x", 0), ("b" * 300, "x", 0)), CONTRACT)
-    told = pa.table(DeltaTable(folder).get_add_actions(flatten=True)).to_pylist()[0]
-    assert told["min.id"] == "b" * 256
-    assert "b" * 300 < told["max.id"] < "c"
+    stats = pa.table(DeltaTable(folder).get_add_actions(flatten=True)).to_pylist()[0]
+    assert stats["min.id"] == "b" * 256
+    assert "b" * 300 < stats["max.id"] < "c"
     assert warehouse.read(CONTRACT).where(f"id = '{'b' * 300}'").count() == 1
     assert DeltaTable(folder).to_pyarrow_table(filters=[("id", "=", "b" * 300)]).num_rows == 1
 
@@ -184,13 +184,13 @@ def test_values_that_make_no_folder_are_left_to_the_library(warehouse: Warehouse
     assert ids(Path(warehouse.path(flagged))) == ["a"]
 
 
-def test_a_checkpoint_is_written_as_often_as_the_table_wishes(folder: Path) -> None:
+def test_a_checkpoint_is_written_as_often_as_the_table_asks_for(folder: Path) -> None:
     for number in range(50):
         append_blind(folder, things((str(number), "x", 0)), CONTRACT)
     for thread in threading.enumerate():
         if thread.name == "checkpoint-things":
             thread.join()
     last = json.loads((folder / "_delta_log" / "_last_checkpoint").read_text())
-    # After the 50th entry of the log, version 49, beside the one that followed.
+    # After the 50th entry of the log, version 49, or after the one that followed.
     assert last["version"] in (49, 50)
     assert len(ids(folder)) == 50

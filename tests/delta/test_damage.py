@@ -86,11 +86,11 @@ def test_a_step_with_a_damaged_table_is_not_up_to_date(home: Home, kind: str) ->
     damage, what = DAMAGES[kind]
     table = home.warehouse / STREAM_METRICS.name
     file = damage(table)
-    with pytest.raises(StateError) as told:
+    with pytest.raises(StateError) as caught:
         run_step(noted(), job)
-    assert told.value.where == str(file)
-    assert what in told.value.what
-    assert told.value.do == f"Restore {table} from a copy, or remove this folder and run `freshet items` again"
+    assert caught.value.where == str(file)
+    assert what in caught.value.what
+    assert caught.value.do == f"Restore {table} from a copy, or remove this folder and run `freshet items` again"
 
 
 def test_a_step_is_not_run_on_a_damaged_input(home: Home) -> None:
@@ -112,7 +112,7 @@ def test_what_is_no_longer_read_may_be_gone(home: Home) -> None:
     assert table_damage(table) is None
 
 
-def test_a_damaged_checkpoint_is_told(home: Home) -> None:
+def test_a_damaged_checkpoint_is_reported(home: Home) -> None:
     with_metrics(warehouse_of(home), 3)
     table = home.warehouse / STREAM_METRICS.name
     DeltaTable(table).create_checkpoint()

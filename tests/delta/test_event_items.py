@@ -107,7 +107,7 @@ def test_files_of_earlier_events_alone_are_not_opened(
     assert len(opened) == len(found)
 
 
-def test_a_table_with_more_than_files_is_told(spark: SparkSession, warehouse: Warehouse) -> None:
+def test_a_table_with_more_than_files_is_reported(spark: SparkSession, warehouse: Warehouse) -> None:
     warehouse.replace(events_frame(spark, ROWS), EVENTS)
     spark.sql(f"ALTER TABLE delta.`{warehouse.path(EVENTS)}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
     with pytest.raises(NotPlainError):

@@ -46,11 +46,11 @@ def test_smallest_text_of_each_value_over_all_files(spark: SparkSession, warehou
     assert smallest_texts(warehouse, QUARANTINE, "message", by="reason_code", where=OURS) == {"r": "a", "s": "z"}
 
 
-def test_missing_table_has_no_rows_and_a_changed_one_is_told(warehouse: Warehouse) -> None:
+def test_missing_table_has_no_rows_and_a_changed_one_is_reported(warehouse: Warehouse) -> None:
     assert rows_where(warehouse, EVENTS, OURS) == 0
     with pytest.raises(StateError, match="does not exist yet"):
         extent(warehouse, EVENTS, "event_time")
-    kept = StructType([field for field in EVENTS.schema if field.name != "event_time"])
-    DeltaTable.create(warehouse.path(EVENTS), schema=Schema.from_json(kept.json()))
+    changed = StructType([field for field in EVENTS.schema if field.name != "event_time"])
+    DeltaTable.create(warehouse.path(EVENTS), schema=Schema.from_json(changed.json()))
     with pytest.raises(ContractError, match=r"event_time .* is missing"):
         extent(warehouse, EVENTS, "event_time")

@@ -102,8 +102,8 @@ def test_forgetting_goes_by_the_newest_row_and_keeps_each_querys_last(warehouse:
     last = ("query_id", "batch_id")
     assert operations.forget(warehouse, STREAM_METRICS, "finished_at", days=100, but_last_of=last) == 0
     assert operations.forget(warehouse, STREAM_METRICS, "finished_at", days=30, but_last_of=last) == 3
-    kept = [(row["query_id"], row["batch_id"]) for row in metrics_rows(warehouse)]
-    assert kept == [("it's old", 9), ("q", 2), ("q", 3)]
+    remaining = [(row["query_id"], row["batch_id"]) for row in metrics_rows(warehouse)]
+    assert remaining == [("it's old", 9), ("q", 2), ("q", 3)]
     assert metrics_rows(warehouse)[1]["quarantined"] == [("bad_time", 1)]
 
 

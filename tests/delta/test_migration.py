@@ -25,8 +25,8 @@ pytestmark = pytest.mark.delta
 
 def without(*names: str) -> TableContract:
     """The contract of a release that did not have these columns."""
-    kept = tuple(column for column in STREAM_METRICS.columns if column.name not in names)
-    return dataclasses.replace(STREAM_METRICS, columns=kept)
+    columns = tuple(column for column in STREAM_METRICS.columns if column.name not in names)
+    return dataclasses.replace(STREAM_METRICS, columns=columns)
 
 
 def row(batch: int, **other: Any) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_the_newest_dates_stay_and_that_of_the_last_build(spark: SparkSession, h
         built(job, day)
         assert run_step(scoring(day), job).status == DONE
     assert partition_values(job.warehouse, USER_SCORES, "as_of") == days[2:]
-    # Again as of an old day, by wish: it stays although it is the oldest.
+    # Again as of an old day, as requested: it stays although it is the oldest.
     built(job, days[0])
     assert [run_step(scoring(days[0]), job).status for _ in range(2)] == [DONE, UP_TO_DATE]
     for table in (USER_SCORES, USER_FEATURES):

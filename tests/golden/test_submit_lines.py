@@ -63,7 +63,7 @@ def test_environment_files_only_override_known_settings() -> None:
         load_settings(environment)
 
 
-def test_unknown_job_is_told_with_the_known_ones() -> None:
+def test_unknown_job_is_reported_with_the_known_ones() -> None:
     done = subprocess.run([str(REPO / "scripts/submit.sh"), "nightly"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no such job 'nightly'" in done.stderr

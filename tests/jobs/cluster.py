@@ -50,7 +50,7 @@ def cluster() -> Iterator[str]:
 
 
 def submitted(master: str, job: str, *arguments: str) -> str:
-    """What the job told."""
+    """What the job printed."""
     done = subprocess.run(
         [REPOSITORY / "scripts/submit.sh", job, "--master", master, *_quick_start(), *arguments],
         capture_output=True, text=True, check=False, timeout=600,

@@ -49,9 +49,9 @@ def test_all_steps_go_through(spark: SparkSession, tmp_path: Path, name: str) ->
         spark, home, load_settings("test"), source=REPO / "conf/sources" / f"{name}.toml", input_path=data
     )  # fmt: skip
     results = {step.name: run_step(step, job) for step in main_steps()}
-    told = {step: result.record["not_built"] for step, result in results.items() if result.status != DONE}
-    assert told.keys() == NOT_BUILT[name].keys()
-    assert [step for step, reason in NOT_BUILT[name].items() if reason not in told[step]] == []
+    reasons = {step: result.record["not_built"] for step, result in results.items() if result.status != DONE}
+    assert reasons.keys() == NOT_BUILT[name].keys()
+    assert [step for step, reason in NOT_BUILT[name].items() if reason not in reasons[step]] == []
     assert {folder.name for folder in home.warehouse.iterdir()} >= TABLES[name]
     # Whoever opens the report learns the same.
     page = (home.root / "report" / "index.html").read_text(encoding="utf-8")

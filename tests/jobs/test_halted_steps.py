@@ -68,7 +68,7 @@ def test_a_table_changed_by_hand_stops_a_step_before_its_first_write(spark: Spar
     assert read_record(job.home.steps, "ingest") is None
 
 
-def test_a_wished_moment_must_be_within_all_events_that_will_stand(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_given_as_of_must_be_within_all_events_that_will_be_stored(spark: SparkSession, tmp_path: Path) -> None:
     job = job_in(spark, tmp_path)
     job.warehouse.append(events_frame(spark, [event(at="2026-06-01", source="another")]), EVENTS)
     before, outside = job.warehouse.version(EVENTS), datetime(2026, 8, 1)

@@ -96,7 +96,7 @@ def test_lists_are_of_the_shoppers_own_half(finished: tuple[Job, list[StepResult
         assert [item["position"] for item in row["items"]] == list(range(1, len(row["items"]) + 1))
 
 
-def test_served_lists_are_judged_beside_popularity_and_are_better(finished: tuple[Job, list[StepResult]]) -> None:
+def test_served_lists_are_compared_with_popularity_and_are_better(finished: tuple[Job, list[StepResult]]) -> None:
     job, _ = finished
     test = [row for row in rows_of(job.home.root, "evaluation_results") if row["split"] == "test"]
     for task in TASKS[:2]:
@@ -146,7 +146,7 @@ def test_second_run_is_up_to_date_and_makes_no_commit_and_no_model(finished: tup
     assert _in_registry(job.home) == (runs, versions)
 
 
-def test_a_step_with_nothing_to_do_runs_beside_whoever_writes_its_tables(
+def test_a_step_with_nothing_to_do_runs_while_others_write_its_tables(
     finished: tuple[Job, list[StepResult]],
 ) -> None:
     job, _ = finished
@@ -154,11 +154,11 @@ def test_a_step_with_nothing_to_do_runs_beside_whoever_writes_its_tables(
         assert run_step(main_steps()[0], job).status == UP_TO_DATE
 
 
-def test_show_tells_the_newest_list_with_its_reasons(finished: tuple[Job, list[StepResult]]) -> None:
+def test_show_prints_the_newest_list_with_its_reasons(finished: tuple[Job, list[StepResult]]) -> None:
     words = ["c0", "--home", str(finished[0].home.root)]
-    told = CliRunner().invoke(show, [*words, "--json"])
-    assert told.exit_code == 0, told.output
-    known = json.loads(told.output)
+    result = CliRunner().invoke(show, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    known = json.loads(result.output)
     rows = rows_of(finished[0].home.root, "recommendation_updates")
     newest = max((row for row in rows if row["user_id"] == "c0"), key=lambda row: row["event_clock"])
     assert [item["item_id"] for item in known["now"]["items"]] == [item["item_id"] for item in newest["items"]]
@@ -209,8 +209,8 @@ def test_the_main_job_on_a_cluster_gives_the_tables_of_the_killed_local_run(
     subprocess.run([REPO / "scripts/package.sh"], check=True, capture_output=True)
     options += ["--source", str(mapping), "--input", str(data)]
     submitted(master, "ingest", *options)
-    told = submitted(master, "main_job", *options)
-    assert re.search(r"Ingest raw records +up to date", told), told
+    output = submitted(master, "main_job", *options)
+    assert re.search(r"Ingest raw records +up to date", output), output
     for name in COMPARED:
         ours, theirs = comparable(far, name), comparable(near, name)
         assert len(ours) == len(theirs) > 0, name

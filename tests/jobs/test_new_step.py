@@ -85,7 +85,7 @@ def shop(spark: SparkSession, home: Home, warehouse: Warehouse, monkeypatch: pyt
     return home
 
 
-def asked(*words: str) -> Result:
+def run_cli(*words: str) -> Result:
     done = CliRunner().invoke(freshet, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done
@@ -93,7 +93,7 @@ def asked(*words: str) -> Result:
 
 def test_it_is_a_command_that_writes_the_table_once(shop: Home, warehouse: Warehouse) -> None:
     options = ["--home", str(shop.root), "--env", "test", "--json"]
-    first, second = (json.loads(asked("count-items", *options).stdout)["count-items"] for _ in range(2))
+    first, second = (json.loads(run_cli("count-items", *options).stdout)["count-items"] for _ in range(2))
     assert (first["status"], second["status"]) == ("done", "up to date")
     assert first["read"]["tables"] == ["events", "item_totals"]
     table = DeltaTable(str(shop.warehouse / "item_totals"))
@@ -115,17 +115,17 @@ def test_it_is_a_job_of_spark_submit(
 
 
 def test_help_status_and_tables_know_it(shop: Home) -> None:
-    assert "count-items  Count the events of each item." in asked("--help").output
-    assert "freshet count-items --home .freshet" in asked("count-items", "--help").output
-    assert "events with this item" in asked("tables", "item_totals").output
-    before = json.loads(asked("status", "--home", str(shop.root), "--json").stdout)
+    assert "count-items  Count the events of each item." in run_cli("--help").output
+    assert "freshet count-items --home .freshet" in run_cli("count-items", "--help").output
+    assert "events with this item" in run_cli("tables", "item_totals").output
+    before = json.loads(run_cli("status", "--home", str(shop.root), "--json").stdout)
     assert (before["steps"]["count-items"], before["tables"]["item_totals"]) == (None, None)
-    done = asked("count-items", "--home", str(shop.root), "--env", "test")
+    done = run_cli("count-items", "--home", str(shop.root), "--env", "test")
     assert "2 items have events" in done.output
-    after = json.loads(asked("status", "--home", str(shop.root), "--json").stdout)
+    after = json.loads(run_cli("status", "--home", str(shop.root), "--json").stdout)
     assert after["tables"]["item_totals"]["rows"] == 2
     assert after["steps"]["count-items"]["items"] == 2
-    assert "Count the events of items" in asked("status", "--home", str(shop.root)).output
+    assert "Count the events of items" in run_cli("status", "--home", str(shop.root)).output
 
 
 def test_the_main_job_runs_it_after_what_it_needs_and_before_the_report() -> None:
@@ -143,7 +143,7 @@ def test_it_is_scheduled_with_its_resources() -> None:
         "--conf spark.executor.cores=1 --conf spark.executor.memory=2g --home HOME"
     )
     assert scheduled_jobs()["report"]["after"] == ["count-items", "recommend"]
-    assert "count-items" in asked("jobs", "--json").output
+    assert "count-items" in run_cli("jobs", "--json").output
 
 
 def test_a_name_is_registered_once() -> None:

@@ -68,8 +68,8 @@ def finished(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> t
                 with pytest.raises(KilledError):
                     run_step(step, job)
         if step is RECOMMEND:
-            told = job.windows().cut - timedelta(minutes=1)
-            state = {"item_id": "hit2", "valid_from": told, "known_at": told, "available": False}
+            just_before = job.windows().cut - timedelta(minutes=1)
+            state = {"item_id": "hit2", "valid_from": just_before, "known_at": just_before, "available": False}
             job.warehouse.append(frame(spark, ITEMS_HISTORY, [state]), ITEMS_HISTORY)
         results[step.name] = run_step(step, job)
     return job, results

@@ -21,7 +21,7 @@ from tests.jobs.small_shop import OVERRIDES, write_shop
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
 
 
-def test_popular_items_need_no_model_and_leave_out_what_cannot_be_had(spark: SparkSession, tmp_path: Path) -> None:
+def test_popular_items_need_no_model_and_leave_out_unavailable_ones(spark: SparkSession, tmp_path: Path) -> None:
     mapping, data = write_shop(tmp_path)
     home = Home(tmp_path / "home").prepare()
     job = Job(spark, home, load_settings("test", OVERRIDES), source=mapping, input_path=data)
@@ -34,8 +34,8 @@ def test_popular_items_need_no_model_and_leave_out_what_cannot_be_had(spark: Spa
     }  # fmt: skip
     shoppers = Counter(item for _, item in bought)
     expected = sorted(shoppers, key=lambda item: (-shoppers[item], item))
-    told = cut - timedelta(minutes=1)
-    state = {"item_id": expected[0], "valid_from": told, "known_at": told, "available": False}
+    just_before = cut - timedelta(minutes=1)
+    state = {"item_id": expected[0], "valid_from": just_before, "known_at": just_before, "available": False}
     # As in a home that a stream alone has filled: no step has made the table.
     shutil.rmtree(job.warehouse.path(ITEMS_HISTORY))
     assert run_step(RECOMMEND, job).status == NOT_BUILT

@@ -41,7 +41,9 @@ def files_of(job: Job) -> set[Path]:
 
 
 @pytest.mark.parametrize(("hours", "left"), [(0, 1), (6, 3)])
-def test_what_a_step_has_replaced_lies_on_for_its_hours(spark: SparkSession, home: Home, hours: int, left: int) -> None:
+def test_files_that_a_step_has_replaced_stay_for_their_hours(
+    spark: SparkSession, home: Home, hours: int, left: int
+) -> None:
     job = job_in(spark, home, hours=hours)
     assert [run_step(replacing(turn), job).status for turn in (1, 2, 3, 3)] == [DONE, DONE, DONE, UP_TO_DATE]
     assert len(files_of(job)) == left

@@ -79,8 +79,8 @@ def test_scores_are_those_of_the_model_for_customers_as_of_the_cut(spark: SparkS
 def test_models_made_of_columns_that_are_gone_are_named_and_the_rest_is_written(
     spark: SparkSession, home: Home
 ) -> None:
-    told: list[str] = []
-    job = Job(spark, home, load_settings("test"), notify=told.append)
+    messages: list[str] = []
+    job = Job(spark, home, load_settings("test"), notify=messages.append)
     moments = {name: f"{value:%Y-%m-%dT%H:%M:%S}" for name, value in
                (("as_of", WINDOWS.as_of), ("cut", CUT), ("validation_cut", BEFORE))}  # fmt: skip
     write_record(home.steps, "build", {"fingerprint": "none", "windows": {**moments, "shortened": []}})
@@ -100,6 +100,6 @@ def test_models_made_of_columns_that_are_gone_are_named_and_the_rest_is_written(
         PROPENSITY: "version 1.0 was trained on other columns than the data give. "
         "Run `freshet train` and `freshet promote` again",
     }
-    assert [line for line in told if "version 1.0 was trained on" in line] == [
+    assert [line for line in messages if "version 1.0 was trained on" in line] == [
         f"{name}: {reason}" for name, reason in result.record["not_written"].items()
     ]

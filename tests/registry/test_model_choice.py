@@ -84,11 +84,11 @@ def test_a_roll_back_goes_to_the_champion_before_and_the_next_returns(home: Home
     ]
 
 
-def test_states_tell_aliases_generations_and_decisions(home: Home) -> None:
+def test_states_show_aliases_generations_and_decisions(home: Home) -> None:
     serve_previous_champion(home, RECOMMENDER, reason="bad lists", now=NOW)
     states = version_states(home)
-    told = [(one.version.version, one.aliases, one.version.generation, len(one.decisions)) for one in states]
-    assert told == [(1, ("champion",), 3, 1), (2, (), 2, 0), (3, ("challenger",), 0, 0)]
+    summaries = [(one.version.version, one.aliases, one.version.generation, len(one.decisions)) for one in states]
+    assert summaries == [(1, ("champion",), 3, 1), (2, (), 2, 0), (3, ("challenger",), 0, 0)]
 
 
 def test_a_running_stream_uses_the_choice_at_its_next_look(home: Home) -> None:

@@ -60,8 +60,8 @@ def test_trials_are_finished_runs_below_their_training(registry: Registry) -> No
         experiment = run_of(registry, run.run_id).info.experiment_id
     found = registry._client.search_runs([experiment], f"tags.mlflow.parentRunId = '{run.run_id}'")
     assert {one.info.status for one in found} == {"FINISHED"}
-    told = sorted((one.data.params["rank"], one.data.params["kind"], one.data.metrics) for one in found)
-    assert told == [("32", "factors", {"ndcg_sum": 0.5}), ("64", "factors", {})]
+    trial_runs = sorted((one.data.params["rank"], one.data.params["kind"], one.data.metrics) for one in found)
+    assert trial_runs == [("32", "factors", {"ndcg_sum": 0.5}), ("64", "factors", {})]
     assert registry.versions(MODEL) == []
 
 

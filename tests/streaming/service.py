@@ -1,4 +1,4 @@
-"""A home with a champion, and the service run beside a test."""
+"""A home with a champion, and the service that runs during a test."""
 
 import json
 import threading

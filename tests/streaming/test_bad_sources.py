@@ -82,7 +82,7 @@ def test_packing_and_vacuuming_as_the_service_does_it_disturbs_no_stream(spark: 
         assert lists_now(job)["ann"][0] == "i7"
 
 
-def test_ten_thousand_unknown_items_are_taken_in_and_counted(spark: SparkSession, tmp_path: Path) -> None:
+def test_ten_thousand_unknown_items_are_ingested_and_counted(spark: SparkSession, tmp_path: Path) -> None:
     job, feed = served_job(spark, tmp_path / "home"), feed_of(tmp_path / "clicks")
     put(feed.path, "a.json", *[{**click(1, "ann", f"unknown{n}"), "event_id": f"e{n}"} for n in range(10_000)])
     with running(job, feed):

@@ -30,7 +30,7 @@ def send(broker: str, name: str, *records: dict[str, object]) -> None:
     sender.finish()
 
 
-def test_an_empty_topic_is_waited_on_and_one_made_anew_is_not_taken_for_the_old_one(
+def test_an_empty_topic_is_waited_on_and_one_created_again_is_not_taken_for_the_old_one(
     spark: SparkSession, tmp_path: Path, broker: str
 ) -> None:
     client = {"bootstrap.servers": broker}
@@ -53,14 +53,14 @@ def test_an_empty_topic_is_waited_on_and_one_made_anew_is_not_taken_for_the_old_
     assert taken(job) == ["e1", "e2", "e3"]
 
 
-def test_an_unknown_topic_and_a_broker_that_is_away_are_told(broker: str) -> None:
+def test_an_unknown_topic_and_a_broker_that_is_away_are_reported(broker: str) -> None:
     with pytest.raises(StateError, match="no such topic"):
         partitions_of(topic(broker, "nowhere"))
     with pytest.raises(TransientError, match="no Kafka broker answers"):
         partitions_of(topic("127.0.0.1:9", "nowhere"))
 
 
-def test_records_that_expired_unread_end_the_stream_and_a_new_beginning_tells_how_many(
+def test_records_that_expired_unread_end_the_stream_and_a_restart_reports_how_many(
     spark: SparkSession, tmp_path: Path, broker: str
 ) -> None:
     client = {"bootstrap.servers": broker}
@@ -79,11 +79,11 @@ def test_records_that_expired_unread_end_the_stream_and_a_new_beginning_tells_ho
         ended()
     assert taken(job) == ["e1", "e2"]
     forget_progress(job, PARTS)
-    told: list[str] = []
-    with running(job, feed, notify=told.append):
+    messages: list[str] = []
+    with running(job, feed, notify=messages.append):
         until(lambda: taken(job) == ["e1", "e2", "e6"])
         until(lambda: lists_now(job).get("ann", [])[:3] == ["i1", "i2", "i6"])
-    assert "3 records of topic expires, partition 0, expired before they were read" in told
+    assert "3 records of topic expires, partition 0, expired before they were read" in messages
     # Of the old ones none was read twice.
     assert [row["source_offset"] for row in rows_of(job, EVENTS) if row["event_id"] == "e6"] == [5]
 

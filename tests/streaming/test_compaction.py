@@ -83,7 +83,7 @@ def test_files_stay_few_over_many_batches(shop: Shop) -> None:
     assert len(list(Path(shop.warehouse.path(RECOMMENDATIONS)).glob("*.parquet"))) == live
 
 
-def test_a_compaction_runs_beside_the_batches_and_reports(shop: Shop) -> None:
+def test_a_compaction_runs_in_the_background_of_batches_and_reports(shop: Shop) -> None:
     shop.batch()
     assert not shop.compaction.due(shop.clock())
     shop.clock.later(10)

@@ -61,11 +61,11 @@ def test_of_each_item_the_newest_state_known_before_the_moment_counts(
         state("back", "2026-01-01", False), state("back", "2026-02-01", True),
         state("silent", "2026-01-01", None), state("soon", "2026-03-01", False),
         # The shop heard of it after the moment.
-        state("untold", "2026-01-01", False, known_at="2026-03-01"),
+        state("unheard", "2026-01-01", False, known_at="2026-03-01"),
     ]  # fmt: skip
     warehouse.replace(frame(spark, ITEMS_HISTORY, rows), ITEMS_HISTORY)
     assert unavailable_items(warehouse, moment("2026-02-02")).to_pylist() == ["gone"]
-    assert sorted(unavailable_items(warehouse, moment("2026-04-01")).to_pylist()) == ["gone", "soon", "untold"]
+    assert sorted(unavailable_items(warehouse, moment("2026-04-01")).to_pylist()) == ["gone", "soon", "unheard"]
 
 
 def test_the_file_follows_the_table(spark: SparkSession, warehouse: Warehouse, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_file_in_use_stays_however_old_it_is(spark: SparkSession, warehouse: W
     assert read_unavailable(file) == pa.array(["a"])
 
 
-def test_a_catalogue_is_taken_in_again_once_another_has_changed_the_states(
+def test_a_catalogue_is_ingested_again_once_another_has_changed_the_states(
     spark: SparkSession, home: Home, tmp_path: Path
 ) -> None:
     job = Job(spark, home, load_settings("test"))
@@ -117,7 +117,7 @@ def with_stock(job: Job, folder: Path, *lines: str) -> str:
     return run_step(ITEMS, job).status
 
 
-def test_what_cannot_be_had_leaves_the_lists_of_a_running_stream_and_comes_back(
+def test_an_unavailable_item_leaves_the_lists_of_a_running_stream_and_comes_back(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     job = served_job(spark, tmp_path / "home")
@@ -125,7 +125,7 @@ def test_what_cannot_be_had_leaves_the_lists_of_a_running_stream_and_comes_back(
     with running(job, feed):
         put(feed.path, "a.json", click(1, "ann", "i5"), click(2, "ann", "i7"), click(3, "ann", "i7"))
         until(lambda: lists_now(job).get("ann", [])[:3] == ["i7", "i5", "i0"])
-        # Sold out, by the number of pieces; another one is still there; of a third nothing is told.
+        # Sold out, by the number of pieces; another one is still there; of a third nothing is known.
         assert with_stock(job, tmp_path, "i7,0,3.5", "i5,17,2.0", "i0,,1.0") == DONE
         put(feed.path, "b.json", click(4, "bob", "i7"))
         until(lambda: "bob" in lists_now(job))
@@ -136,9 +136,9 @@ def test_what_cannot_be_had_leaves_the_lists_of_a_running_stream_and_comes_back(
         assert with_stock(job, tmp_path, "i7,1,3.5") == DONE
         put(feed.path, "d.json", click(6, "ann", "i7"))
         until(lambda: lists_now(job)["ann"][:2] == ["i7", "i5"])
-    told = {row["item_id"]: (row["price"], row["available"]) for row in job.warehouse.read(ITEMS_HISTORY)
+    current = {row["item_id"]: (row["price"], row["available"]) for row in job.warehouse.read(ITEMS_HISTORY)
             .where("valid_to is null").collect()}  # fmt: skip
-    assert told == {"i7": (3.5, True), "i5": (2.0, True), "i0": (1.0, None)}
+    assert current == {"i7": (3.5, True), "i5": (2.0, True), "i0": (1.0, None)}
 
 
 def test_a_step_with_patience_waits_for_a_table_that_another_process_has(
@@ -150,9 +150,9 @@ def test_a_step_with_patience_waits_for_a_table_that_another_process_has(
     naps = iter([lambda: None, held.close])
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: next(naps)())
     monkeypatch.setattr(waiting, "time", clock)
-    told: list[str] = []
-    assert with_stock(job.with_progress(told.append), tmp_path, "i7,0,3.5") == DONE
-    assert told == [f"table items_history is in use by process {os.getpid()}: waiting until it ends"]
+    messages: list[str] = []
+    assert with_stock(job.with_progress(messages.append), tmp_path, "i7,0,3.5") == DONE
+    assert messages == [f"table items_history is in use by process {os.getpid()}: waiting until it ends"]
     job.source, job.input_path = tmp_path / "shop.toml", tmp_path / "stock.csv"
     job.input_path.write_text("sku,stock,price\ni7,1,3.5\n")
     held.enter_context(lease(job.home.locks, "table", ITEMS_HISTORY.name))
@@ -182,7 +182,7 @@ def test_a_refund_and_a_removal_lower_what_was_wanted(spark: SparkSession, tmp_p
         until(lambda: lists_now(job)["ann"][:3] == ["i8", "i0", "i1"])
 
 
-def test_a_mapping_without_a_catalogue_and_a_missing_file_are_told(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_mapping_without_a_catalogue_and_a_missing_file_are_reported(spark: SparkSession, tmp_path: Path) -> None:
     job = served_job(spark, tmp_path / "home")
     (tmp_path / "shop.toml").write_text(MAPPING.split("[items", maxsplit=1)[0])
     job.source, job.input_path = tmp_path / "shop.toml", tmp_path / "stock.csv"

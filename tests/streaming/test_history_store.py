@@ -49,9 +49,9 @@ def test_many_micro_batches_make_the_histories_that_the_rule_says(tmp_path: Path
     store, ends = opened(tmp_path), sorted(draw.sample(range(60), 6))
     for number, (first, last) in enumerate(zip([0, *ends], [*ends, 60], strict=True)):
         batch = stream_rows(draw.sample(rows[first:last], last - first))
-        told = apply_events(store, batch, number)
+        applied = apply_events(store, batch, number)
         # Repeated after a crash, and sent again: neither changes anything.
-        assert apply_events(store, batch, number).due == told.due
+        assert apply_events(store, batch, number).due == applied.due
     expected = slow_histories(rows)
     assert keys(store, *expected) == list(expected.values())
     assert store.shoppers == len(expected)
@@ -77,13 +77,13 @@ def test_whose_list_is_due(tmp_path: Path) -> None:
         "bob",
     ]
     # A customer who logs in has a list though nothing else is new; the session has none while it is known.
-    told = apply_events(store, stream_rows([visit(3, user="ann", item=None)]), 1)
-    assert (due(told), told.shoppers) == (["ann"], 2)
+    applied = apply_events(store, stream_rows([visit(3, user="ann", item=None)]), 1)
+    assert (due(applied), applied.shoppers) == (["ann"], 2)
     # Logged out again.
     assert due(apply_events(store, stream_rows([visit(4)]), 2)) == ["anon:x"]
     # What arrives late and was done before the login is the customer's.
     late = visit(2)
-    told = apply_events(store, stream_rows([late]), 3)
+    applied = apply_events(store, stream_rows([late]), 3)
     assert keys(store, "ann", "anon:x") == [[2, 1], [4, 2, 1]]
     # Seen and known in one micro-batch, and what arrives late and was done before: the session has no list.
     first = [visit(10, device="z"), visit(12, device="z", user="dan", item=None)]
@@ -95,8 +95,8 @@ def test_whose_list_is_due(tmp_path: Path) -> None:
 
 def test_the_receipt_is_that_of_the_newest_event_of_the_micro_batch(tmp_path: Path) -> None:
     rows = [{**visit(1), "received_time": 70}, {**visit(2), "received_time": 50}]
-    told = apply_events(opened(tmp_path), stream_rows(rows), 0).due
-    assert told.column("newest_received_time").cast("int64").to_pylist() == [70]
+    applied = apply_events(opened(tmp_path), stream_rows(rows), 0).due
+    assert applied.column("newest_received_time").cast("int64").to_pylist() == [70]
 
 
 def test_an_event_that_is_sent_again_with_another_time_keeps_its_first(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_micro_batch_that_is_missing_is_noticed(tmp_path: Path) -> None:
         apply_events(store, stream_rows([visit(2)]), 2)
 
 
-def test_a_damaged_file_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"no database at all " * 1000)
     with pytest.raises(StateError, match="--rebuild"):
         opened(tmp_path)
@@ -138,7 +138,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
-def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_as_such(tmp_path: Path) -> None:
     store = opened(tmp_path)
     apply_events(store, stream_rows([visit(1)]), 0)
     base: sqlite3.Connection = vars(store)["_base"]
@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     assert (store.batch, store.shoppers) == (0, 1)
 
 
-def test_the_past_is_taken_in_with_its_logins(tmp_path: Path) -> None:
+def test_the_past_is_added_with_its_logins(tmp_path: Path) -> None:
     store = opened(tmp_path)
     # As the batch joins them: the session's entry stands under the customer too.
     joined = {**visit(1), "user_id": "ann", "session": "anon:x"}

@@ -153,7 +153,7 @@ def test_a_refresh_goes_by_the_cut_and_the_shoppers_of_the_model_that_serves(spa
     assert "y" not in solved(job)[1].items.to_pylist()
 
 
-def test_a_refresh_leaves_items_that_cannot_be_had_out_of_similar_items(spark: SparkSession, job: Job) -> None:
+def test_a_refresh_leaves_unavailable_items_out_of_similar_items(spark: SparkSession, job: Job) -> None:
     near = np.zeros((len(ITEMS), len(ITEMS)))
     near[[1, 2, 3], [0, 0, 1]] = [0.5, 0.4, 0.3]
     promoted(job, shop_artifact(neighbours=near), "with neighbours")

@@ -1,4 +1,4 @@
-"""What is told of items on a topic of its own: prices and stock as they change, each state once, and in the lists."""
+"""Changes of items on a topic of their own: prices and stock as they change, each state once, and in the lists."""
 
 import json
 import threading
@@ -64,7 +64,7 @@ def test_stock_and_prices_of_a_topic_are_in_the_table_once_and_in_the_lists(
         until(lambda: bool(states_of(job, "i7") and states_of(job, "i5")))
         send(feed, feed.name, click(1, "ann", "i7"), click(2, "ann", "i7"), click(3, "ann", "i5"))
         until(lambda: lists_now(job).get("ann", [])[:2] == ["i5", "i0"])
-        # What a record leaves out stays; what was told before changes nothing.
+        # What a record leaves out stays; what was sent before changes nothing.
         send(feed, feed.items, {"item_id": "i7", "available": 4})
         until(lambda: len(states_of(job, "i7")) == 2)
         before = job.warehouse.version(ITEMS_HISTORY)
@@ -112,7 +112,7 @@ def test_another_writer_of_the_table_is_waited_for(
         until(lambda: states_of(job, "i1") == [(None, 2.0, None)])
 
 
-def test_another_writer_that_does_not_end_is_told(tmp_path: Path) -> None:
+def test_another_writer_that_does_not_end_is_reported(tmp_path: Path) -> None:
     with (
         lease(tmp_path, "table", "x"),
         pytest.raises(TransientError, match=r"table x is in use by process \d+ for more than 0 s"),
@@ -121,7 +121,7 @@ def test_another_writer_that_does_not_end_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_a_mapping_that_knows_no_items_and_a_missing_topic_are_told(tmp_path: Path, feed: Topic) -> None:
+def test_a_mapping_that_knows_no_items_and_a_missing_topic_are_reported(tmp_path: Path, feed: Topic) -> None:
     plain = tmp_path / "plain.toml"
     plain.write_text(MAPPING.read_text().split("[items", maxsplit=1)[0])
     with pytest.raises(MappingError, match=r"\[items\.catalogue\]"):

@@ -40,9 +40,9 @@ def test_the_broker_does_not_hold_back_its_answer_while_nothing_comes(spark: Spa
 
 
 def test_an_option_of_the_user_wins(spark: SparkSession) -> None:
-    told = consumer_options(records_with(spark, **{"kafka.fetch.max.wait.ms": "7"}))
-    assert told["kafka.fetch.max.wait.ms"] == "7"
-    assert told["kafka.bootstrap.servers"] == BROKER
+    options = consumer_options(records_with(spark, **{"kafka.fetch.max.wait.ms": "7"}))
+    assert options["kafka.fetch.max.wait.ms"] == "7"
+    assert options["kafka.bootstrap.servers"] == BROKER
 
 
 def feed_of(*pairs: str) -> Topic:

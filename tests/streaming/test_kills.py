@@ -8,7 +8,7 @@ from tests.streaming.killed_service import POINTS
 pytestmark = [pytest.mark.streaming, pytest.mark.cluster]
 
 KILLS = 2 * len(ALL_POINTS)
-"""Two at each point: each takes a quarter of a minute and more beside other tests. `scripts/bench.sh kill` kills as
+"""Two at each point: each takes a quarter of a minute and more while other tests run. `scripts/bench.sh kill` kills as
 often as asked, and later in each run."""
 
 

@@ -123,7 +123,7 @@ def test_a_part_that_breaks_a_rule_leaves_the_table_and_its_folder_as_they_were(
     assert (shop.warehouse.version(RECOMMENDATIONS), sorted(folder.glob("*.parquet"))) == before
 
 
-def test_what_ended_the_other_process_is_told(tmp_path: Path) -> None:
+def test_what_ended_the_other_process_is_reported(tmp_path: Path) -> None:
     with lease(tmp_path, "table", "lists") as lock, pytest.raises(StateError, match=r"a compaction failed; found .+"):
         MergeProcess().run(tmp_path, up_to=0, lock=lock)
 

@@ -1,4 +1,4 @@
-"""The batch's lists: written by the workers, in one commit, beside what only a compaction holds."""
+"""The batch's lists: written by the workers, in one commit, next to what only a compaction holds."""
 
 from collections.abc import Iterator
 from datetime import timedelta

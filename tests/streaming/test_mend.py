@@ -1,4 +1,4 @@
-"""Refused records that a mended mapping makes events of: each once, whatever is killed, and told in quarantine."""
+"""Refused records that a mended mapping makes events of: each once, whatever is killed, and marked in quarantine."""
 
 from pathlib import Path
 
@@ -93,7 +93,7 @@ AFTER = [
 """Of the two records with one id the one that was received first became the event."""
 
 
-def test_what_a_mended_mapping_makes_events_of_is_taken_in_once_also_where_the_stream_begins_anew(
+def test_records_that_a_mended_mapping_accepts_are_ingested_once_also_where_the_stream_starts_over(
     job: Job, mapping: Path, tmp_path: Path
 ) -> None:
     mend_mapping(mapping)
@@ -130,7 +130,9 @@ def test_a_mend_that_was_killed_between_its_tables_is_finished_by_the_next(
     assert verdicts_of(job.warehouse) == AFTER
 
 
-def test_a_home_without_a_stream_and_a_missing_mapping_are_told(spark: SparkSession, home: Home, mapping: Path) -> None:
+def test_a_home_without_a_stream_and_a_missing_mapping_are_reported(
+    spark: SparkSession, home: Home, mapping: Path
+) -> None:
     with pytest.raises(StateError, match="does not exist yet"):
         run_step(MEND, Job(spark, home, load_settings("test"), source=mapping, topic="clicks"))
     with pytest.raises(InputError, match="--source"):

@@ -135,11 +135,11 @@ def test_empty_micro_batch_writes_nothing(spark: SparkSession, tables: Warehouse
 
 
 def test_one_model_makes_all_of_a_micro_batch(spark: SparkSession, tables: Warehouse, query: str) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
 
     def model() -> ServedModel:
-        asked.append(1)
-        return ServedModel(f"{len(asked)}.0", len(asked), Path("unused"), "next_baskets")
+        calls.append(1)
+        return ServedModel(f"{len(calls)}.0", len(calls), Path("unused"), "next_baskets")
 
     updates = list_updates(tables.folder, query, model=model)
     for batch_id in range(2):

@@ -44,8 +44,8 @@ def received(address: str, topic: str) -> list[Received]:
         assert some, f"{len(messages)} of {ends} came"
         messages += some
     consumer.close()
-    told = sorted(messages, key=lambda message: (message.partition(), message.offset()))
-    return [Received(one.partition(), one.key().decode(), json.loads(one.value())) for one in told]
+    ordered = sorted(messages, key=lambda message: (message.partition(), message.offset()))
+    return [Received(one.partition(), one.key().decode(), json.loads(one.value())) for one in ordered]
 
 
 def written(
@@ -77,8 +77,8 @@ def test_a_topic_holds_what_ingest_accepts_in_order_of_time_for_each_shopper(
     for message in messages:
         event = events[message.value["event_id"]]
         assert message.key == (event["user_id"] or f"anon:{event['anonymous_id']}")
-        told = datetime.fromisoformat(message.value.pop("received_time"))
-        assert begun <= told <= datetime.now(UTC)
+        sent_at = datetime.fromisoformat(message.value.pop("received_time"))
+        assert begun <= sent_at <= datetime.now(UTC)
         assert datetime.fromisoformat(message.value.pop("event_time")).replace(tzinfo=None) == event["event_time"]
         others = {"event_time", "received_time", *LEFT_OUT}
         assert message.value == {
@@ -96,11 +96,11 @@ def test_messages_are_in_order_of_time_and_each_shopper_is_in_one_partition(
     send_paced(Sender({"bootstrap.servers": broker}, "ordered"), messages, Pace(), clock=lambda: 0.0)
     times: dict[tuple[int, str], list[str]] = {}
     for message in received(broker, "ordered"):
-        assert message.value["received_time"] == message.value["event_time"]  # what the source tells, which is nothing
+        assert message.value["received_time"] == message.value["event_time"]  # the source has no receipt times
         assert len(message.value["event_time"]) == len("2010-01-10T21:51:00.000000Z")
         times.setdefault((message.partition, message.key), []).append(message.value["event_time"])
     assert len(times) == len({key for _, key in times}) > 10
-    assert all(told == sorted(told) for told in times.values())
+    assert all(moments == sorted(moments) for moments in times.values())
 
 
 def test_a_limit_takes_the_first_events(spark: SparkSession, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_limit_takes_the_first_events(spark: SparkSession, tmp_path: Path) -> 
     assert [message.after for message in written(spark, tmp_path / "few", limit=7)] == every[:7]
 
 
-def test_topics_are_made_told_and_deleted(broker: str) -> None:
+def test_topics_are_created_described_and_deleted(broker: str) -> None:
     options = {"bootstrap.servers": broker}
     assert not topic_exists(options, "fresh")
     with pytest.raises(InputError, match="no such topic"):
@@ -122,7 +122,7 @@ def test_topics_are_made_told_and_deleted(broker: str) -> None:
     assert not topic_exists(options, "fresh")
 
 
-def test_wrong_options_and_an_absent_broker_are_told(broker: str) -> None:
+def test_wrong_options_and_an_absent_broker_are_reported(broker: str) -> None:
     with pytest.raises(InputError, match=r"foo\.bar"):
         Sender({"bootstrap.servers": broker, "foo.bar": "1"}, "any")
     with pytest.raises(SetupError, match="no Kafka broker answers"):

@@ -142,7 +142,7 @@ def test_error_in_a_micro_batch_comes_out_as_itself_and_the_next_start_goes_on(
     assert tables_of(warehouse, QUERY) == tables_of(whole[1], QUERY)
 
 
-def test_other_fingerprint_begins_anew(spark: SparkSession, home: Home, warehouse: Warehouse) -> None:
+def test_other_fingerprint_starts_over(spark: SparkSession, home: Home, warehouse: Warehouse) -> None:
     with_events(spark, warehouse)
     for fingerprint in ("old", "new"):
         replay(home, warehouse, plan(fingerprint, slice_hours=24.0 * 365))

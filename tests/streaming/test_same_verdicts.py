@@ -112,15 +112,15 @@ def test_a_line_ends_as_the_same_by_both_paths(both: tuple[dict[int, Verdict], .
 def test_every_line_ends_once_and_what_is_kept_of_it_is_bounded(both: tuple[dict[int, Verdict], ...]) -> None:
     for found in both:
         assert sorted(found) == [2 * n for n in range(len(SHAPES))]
-        kept = [verdict.refused[2] for verdict in found.values() if verdict.refused]
-        assert max(len(raw) for raw in kept) == 10_000
-        assert "[]" in kept
+        raw_texts = [verdict.refused[2] for verdict in found.values() if verdict.refused]
+        assert max(len(raw) for raw in raw_texts) == 10_000
+        assert "[]" in raw_texts
     assert both[0][2].accepted == ("u2", "i2", None)
     assert both[0][4].accepted == ("u0", "i3", None)
     assert both[0][2 * list(SHAPES).index("an exact number")].accepted == ("u2", "i20", 11.0)
 
 
-def test_thousands_of_distinct_keys_are_taken_in(spark: SparkSession, home: Home, tmp_path: Path) -> None:
+def test_thousands_of_distinct_keys_are_ingested(spark: SparkSession, home: Home, tmp_path: Path) -> None:
     """Three thousand keys in three thousand records, each with a key of its own within a struct of its own."""
     records: list[Any] = [record(n % 60, event_id=f"e{n}", **{f"key{n}": {f"inner{n}": [n]}}) for n in range(3_003)]
     put(tmp_path / "in", "a.json", lines(*records))
@@ -133,8 +133,10 @@ def test_thousands_of_distinct_keys_are_taken_in(spark: SparkSession, home: Home
 
 def test_a_file_in_another_encoding_is_read(spark: SparkSession, home: Home, tmp_path: Path) -> None:
     source = tmp_path / "shop.toml"
-    told = MAPPING.read_text(encoding="utf-8")
-    source.write_text(told.replace("[columns]", '[options]\nencoding = "windows-1252"\n[columns]', 1), encoding="utf-8")
+    mapping_text = MAPPING.read_text(encoding="utf-8")
+    source.write_text(
+        mapping_text.replace("[columns]", '[options]\nencoding = "windows-1252"\n[columns]', 1), encoding="utf-8"
+    )
     one = json.dumps(record(1, item_id="caf\u00e9 \u20ac"), ensure_ascii=False)
     put(tmp_path / "in", "a.json", [one.encode("windows-1252")])
     ingest(

@@ -115,7 +115,7 @@ def test_a_setting_that_the_state_rests_on_may_not_change(
         ended()
 
 
-def test_a_source_that_is_not_the_checkpoints_is_told(job: Job, tmp_path: Path) -> None:
+def test_a_source_that_is_not_the_checkpoints_is_reported(job: Job, tmp_path: Path) -> None:
     feeds = [feed_of(tmp_path / name) for name in ("one", "other")]
     opened_checkpoint(tmp_path / "events", made_for(job, feeds[0], "events"))
     with pytest.raises(StateError, match="started with another source"):

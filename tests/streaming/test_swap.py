@@ -84,9 +84,9 @@ def test_no_row_mixes_two_models_and_a_roll_back_moves_back(spark: SparkSession,
     events = [row.asDict() for row in job.warehouse.read(EVENTS).collect()]
     for row in rows:
         row |= {name: row[name].replace(tzinfo=None) for name in ("caused_by_event_time", "event_clock")}
-        told = [(item["item_id"], round(item["score"], 4)) for item in row["items"]]
+        served = [(item["item_id"], round(item["score"], 4)) for item in row["items"]]
         other = "2.0" if row["model_version"] == "1.0" else "1.0"
-        assert told == made_again(events, row, models[row["model_version"]])
-        assert told != made_again(events, row, models[other])
+        assert served == made_again(events, row, models[row["model_version"]])
+        assert served != made_again(events, row, models[other])
     # What a reader sees last is the roll-back's, not the newer model's.
     assert len(lists_now(job)) == len(SHOPPERS)

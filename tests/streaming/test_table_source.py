@@ -57,7 +57,7 @@ def taken_in_as_a_file(spark: SparkSession, job: Job, feed: ShopTable) -> None:
     ingest(spark, job.home, source=feed.mapping, input_path=feed.path, params=params, now=moment("2026-03-01"))
 
 
-def test_what_is_appended_becomes_events_and_lists_and_laying_out_anew_adds_nothing(
+def test_appended_rows_become_events_and_lists_and_a_rewrite_of_files_adds_nothing(
     spark: SparkSession, tmp_path: Path, feed: ShopTable
 ) -> None:
     job = served_job(spark, tmp_path / "home")
@@ -129,34 +129,34 @@ def test_a_table_whose_files_are_old_and_new_is_streamed_from_what_was_ingested(
 
 
 def test_where_an_intake_begins(tmp_path: Path) -> None:
-    table, kept = tmp_path / "shop", tmp_path / "kept"
+    table, positions = tmp_path / "shop", tmp_path / "positions"
     for n in range(4):
         append(table, ("ann", f"i{n}", "10:00"))
-    assert first_version_to_read(kept, "shop", table) == 0
+    assert first_version_to_read(positions, "shop", table) == 0
     mine = newest(table).table_id
-    keep_position(kept, "shop", table, TableVersion(mine, 1))
-    assert first_version_to_read(kept, "shop", table) == 2
-    assert first_version_to_read(kept, "other", table) == 0
-    keep_position(kept, "shop", table, TableVersion(mine, 3))
-    keep_position(kept, "shop", table, TableVersion(mine, 2))  # a query that is behind an ingest
-    assert first_version_to_read(kept, "shop", table) == 3, "its rows are known by their places"
+    keep_position(positions, "shop", table, TableVersion(mine, 1))
+    assert first_version_to_read(positions, "shop", table) == 2
+    assert first_version_to_read(positions, "other", table) == 0
+    keep_position(positions, "shop", table, TableVersion(mine, 3))
+    keep_position(positions, "shop", table, TableVersion(mine, 2))  # a query that is behind an ingest
+    assert first_version_to_read(positions, "shop", table) == 3, "its rows are known by their places"
     DeltaTable(table).create_checkpoint()
     for n in range(3):
         (table / "_delta_log" / f"{n:020d}.json").unlink()
-    assert first_version_to_read(kept, "shop", table) == 3
+    assert first_version_to_read(positions, "shop", table) == 3
     with pytest.raises(StateError, match=r"no longer reaches back .* version 0\. Run freshet ingest"):
-        first_version_to_read(kept, "other", table)
+        first_version_to_read(positions, "other", table)
     DeltaTable(table).delete("item = 'i1'")
-    keep_position(kept, "shop", table, newest(table))
+    keep_position(positions, "shop", table, newest(table))
     with pytest.raises(StateError, match=r"changes rows.* after the next append"):
-        first_version_to_read(kept, "shop", table)
+        first_version_to_read(positions, "shop", table)
     append(table, ("ann", "i9", "10:00"))
-    assert first_version_to_read(kept, "shop", table) == 5
+    assert first_version_to_read(positions, "shop", table) == 5
     other = tmp_path / "elsewhere" / "shop"
     append(other, ("ann", "i1", "10:00"))
-    check_name(kept, "shop", table)
+    check_name(positions, "shop", table)
     with pytest.raises(InputError, match="another table of this name"):
-        check_name(kept, "shop", other)
+        check_name(positions, "shop", other)
 
 
 def test_a_stream_that_an_ingest_has_overtaken_says_so(spark: SparkSession, tmp_path: Path, feed: ShopTable) -> None:
@@ -198,7 +198,7 @@ def test_rows_that_are_changed_end_the_stream_in_one_line_or_are_passed_over(
     assert events_of(passing) == [("ann", "i5"), ("bob", "i5"), ("cid", "i5")]
 
 
-def test_files_that_are_gone_before_they_were_read_are_told(
+def test_files_that_are_gone_before_they_were_read_are_reported(
     spark: SparkSession, tmp_path: Path, feed: ShopTable
 ) -> None:
     job = served_job(spark, tmp_path / "home")
@@ -211,7 +211,7 @@ def test_files_that_are_gone_before_they_were_read_are_told(
     assert events_of(job) == []
 
 
-def test_columns_that_do_not_fit_are_told(spark: SparkSession, tmp_path: Path, feed: ShopTable) -> None:
+def test_columns_that_do_not_fit_are_reported(spark: SparkSession, tmp_path: Path, feed: ShopTable) -> None:
     job = served_job(spark, tmp_path / "home")
     write_deltalake(feed.path, pa.table({"customer": ["ann"], "thing": ["i5"], "time": ["2026-02-01"]}))
     with pytest.raises(MappingError, match="item"), running(job, feed, ("events",)) as ended:

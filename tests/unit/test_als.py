@@ -111,14 +111,14 @@ def test_a_native_training_without_room_is_refused_before_it_starts(spark: Spark
 
 
 def test_auto_trains_by_mllib_where_there_is_no_room_and_says_so(spark: SparkSession) -> None:
-    frame, said = _interactions(spark, ("u1", "a", 1, 1.0), ("u2", "b", 1, 1.0)), list[str]()
-    fitted = factoriser("auto", memory_gb=1e-9, notify=said.append).fit(
+    frame, messages = _interactions(spark, ("u1", "a", 1, 1.0), ("u2", "b", 1, 1.0)), list[str]()
+    fitted = factoriser("auto", memory_gb=1e-9, notify=messages.append).fit(
         frame, AlsParameters(2, 1, 0.1, 1.0, 1), with_users=False
     )
     assert fitted.engine == "mllib"
     assert set(_items(fitted)) == {"a", "b"}
-    assert len(said) == 1
-    assert "MLlib" in said[0]
+    assert len(messages) == 1
+    assert "MLlib" in messages[0]
 
 
 def test_mllib_refuses_another_power_of_the_regularisation_and_another_start(spark: SparkSession) -> None:

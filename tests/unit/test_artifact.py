@@ -109,7 +109,7 @@ def test_a_save_that_comes_second_keeps_the_first_one(tmp_path: Path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
-def test_a_missing_artifact_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_artifact_is_reported_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="freshet train"):
         Artifact.load(tmp_path / "gone")
 

@@ -17,18 +17,18 @@ from tests.oracles_recommendation import best_columns, scores_of
 def test_lists_are_those_of_the_formula_with_the_unavailable_taken_out(policy: str) -> None:
     rng = np.random.default_rng(5)
     model = random_artifact(rng, items=40, rank=4)
-    names, gone = model.items.to_pylist(), np.array([0, 3, 17, 39])
+    names, unavailable = model.items.to_pylist(), np.array([0, 3, 17, 39])
     shoppers = {f"u{n}": random_history(rng, names, 12) for n in range(6)}
-    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=40, policy=policy, unavailable=gone)
+    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=40, policy=policy, unavailable=unavailable)
     for row in found.to_pylist():
         scores = scores_of(shoppers[row["user_id"]], model, policy, CLOCK)
         expected = [names[column] for column, value in best_columns(scores, 40)
-                    if column not in gone and np.isfinite(value)]  # fmt: skip
+                    if column not in unavailable and np.isfinite(value)]  # fmt: skip
         assert [entry["item_id"] for entry in row["items"]] == expected
         assert [entry["position"] for entry in row["items"]] == list(range(1, len(expected) + 1))
 
 
-def test_when_nothing_can_be_had_lists_are_empty() -> None:
+def test_when_nothing_is_available_lists_are_empty() -> None:
     model = random_artifact(np.random.default_rng(5), items=4, rank=2)
     found = listed(batch({"u": []}), model, clock=CLOCK, length=3, policy="next_baskets", unavailable=np.arange(4))
     assert found.column("items").to_pylist() == [[]]

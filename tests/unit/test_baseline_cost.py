@@ -58,12 +58,12 @@ def _dense_similarity(vectors: NDArray[np.float64], kind: str, near: Nearness) -
     with np.errstate(invalid="ignore", divide="ignore"):
         close = np.where(scale > 1e-9, centred @ centred.T / (scale + near.shrinkage), 0.0)
     close = np.maximum(close, 0.0).astype(np.float32).astype(np.float64)
-    kept = np.zeros_like(close)
+    nearest = np.zeros_like(close)
     for row in range(len(close)):
         others = sorted((n for n in range(len(close)) if n != row), key=lambda n: (-close[row, n], n))
         for n in [row, *others[: near.count]]:
-            kept[row, n] = close[row, n]
-    return kept
+            nearest[row, n] = close[row, n]
+    return nearest
 
 
 def _dense_scores(dense: NDArray[np.float64], family: str) -> NDArray[np.float64]:
@@ -102,14 +102,14 @@ def test_lists_of_a_long_tail_equal_those_of_dense_matrices(seed: int, monkeypat
         row = int(user[1:])
         scores = _dense_scores(dense, family)[row].astype(np.float32).astype(np.float64) + bonus
         allowed = np.flatnonzero((dense[row] == 0) if task == NEW_ITEMS else np.ones(300, dtype=bool))
-        wished = sorted(allowed, key=lambda n: (-scores[n], n))[:k]
-        assert [score for _, score in entries] == pytest.approx(list(scores[wished]), rel=1e-6, abs=1e-12)
+        expected = sorted(allowed, key=lambda n: (-scores[n], n))[:k]
+        assert [score for _, score in entries] == pytest.approx(list(scores[expected]), rel=1e-6, abs=1e-12)
         # Which of two is first is exact where sums are; dense and sparse ones differ in their last digit.
-        _assert_same_order([item for item, _ in entries], wished, scores)
+        _assert_same_order([item for item, _ in entries], expected, scores)
         filled += sum(score <= 1e-9 for _, score in entries)
     assert filled > 100
 
 
-def _assert_same_order(found: list[int], wished: list[int], scores: NDArray[np.float64]) -> None:
-    for one, other in zip(found, wished, strict=True):
+def _assert_same_order(found: list[int], expected: list[int], scores: NDArray[np.float64]) -> None:
+    for one, other in zip(found, expected, strict=True):
         assert one == other or 0 < abs(scores[one] - scores[other]) < 1e-6 * scores[one]

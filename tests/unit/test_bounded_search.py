@@ -188,7 +188,7 @@ def test_clusters_are_learned_once_from_many_shoppers_and_are_of_use_for_few(siz
     assert min(numbers for numbers, _ in sizes) < 41
 
 
-def test_bounds_stand_in_the_order_of_the_shoppers_that_are_kept() -> None:
+def test_bounds_are_in_the_order_of_the_remaining_shoppers() -> None:
     left, items = _drawn(3, 4, 1.0, 1.0)
     rows, buffer = np.arange(len(left))[::-1], np.empty(len(left) * 96, dtype=np.float32)
     searching = bounded_search._Searching(rows, left[rows], items, rows.astype(np.float32), buffer)

@@ -10,8 +10,8 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.unit
 
 
-def told(folder: Path, **programs: str) -> tuple[int, str]:
-    """Exit code and words of the script where the PATH holds these programs alone, beside a few of the system's."""
+def script_outcome(folder: Path, **programs: str) -> tuple[int, str]:
+    """Exit code and words of the script where the PATH holds these programs alone, besides a few of the system's."""
     for name in ("bash", "env", "timeout", "mktemp", "rm", "tail", "grep"):
         programs.setdefault(name, f'exec /usr/bin/{name} "$@"')
     for name, text in programs.items():
@@ -25,12 +25,12 @@ def told(folder: Path, **programs: str) -> tuple[int, str]:
 
 
 def test_a_browser_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
-    assert told(tmp_path, chromium="exit 1", **{"apt-get": "exit 1"}) == (0, "")
+    assert script_outcome(tmp_path, chromium="exit 1", **{"apt-get": "exit 1"}) == (0, "")
 
 
 def test_root_gets_one_without_a_word(tmp_path: Path) -> None:
     installed = tmp_path / "installed"
-    assert told(tmp_path, id="echo 0", **{"apt-get": f'echo noise "$@"; echo "$@" >>{installed}'}) == (0, "")
+    assert script_outcome(tmp_path, id="echo 0", **{"apt-get": f'echo noise "$@"; echo "$@" >>{installed}'}) == (0, "")
     assert installed.read_text().splitlines()[-1].endswith("chromium")
 
 
@@ -43,7 +43,7 @@ def test_root_gets_one_without_a_word(tmp_path: Path) -> None:
     ],
 )
 def test_where_it_cannot_be_installed_one_line_says_why(tmp_path: Path, programs: dict[str, str], why: str) -> None:
-    code, words = told(tmp_path, **programs)
+    code, words = script_outcome(tmp_path, **programs)
     assert (code, len(words.splitlines())) == (0, 1)
     assert why in words
     assert "the report is not tested in a browser" in words

@@ -18,7 +18,7 @@ ITEM_COLUMNS = (
 )
 
 
-def told(day: int, name: str | None, price: float, kind: str = "purchase", item: str = "a", flags: tuple = ()) -> Row:
+def record(day: int, name: str | None, price: float, kind: str = "purchase", item: str = "a", flags: tuple = ()) -> Row:
     row = event(kind, item=item, at=DAY_0 + timedelta(days=day), price=price, flags=list(flags))
     return {**row, "item_name": name}
 
@@ -35,19 +35,19 @@ def states_of(spark: SparkSession, rows: list[Row]) -> dict[tuple[str, int], tup
     return {(row["item_id"], (row["valid_from"] - DAY_0).days): (row["name"], row["price"]) for row in states}
 
 
-def test_state_of_a_period_is_the_text_told_most_often_and_the_lower_median_price(spark: SparkSession) -> None:
+def test_state_of_a_period_is_the_most_frequent_text_and_the_lower_median_price(spark: SparkSession) -> None:
     rows = [
-        told(1, "Cup", 1.0), told(2, "Cup", 2.0), told(3, "CUP?", 4.0), told(4, "Cup", 3.0),
-        told(5, "Cup", 90.0, flags=("outlier_price",)), told(6, "Cup", 80.0, kind="refund"),
-        told(31, "Mug", 5.0), told(32, "Cup", 6.0), told(33, "Mug", 7.0),
-        told(2, "postage", 1.0, item="p", flags=("non_product",)),
-        told(40, None, 8.0, item="b"),
+        record(1, "Cup", 1.0), record(2, "Cup", 2.0), record(3, "CUP?", 4.0), record(4, "Cup", 3.0),
+        record(5, "Cup", 90.0, flags=("outlier_price",)), record(6, "Cup", 80.0, kind="refund"),
+        record(31, "Mug", 5.0), record(32, "Cup", 6.0), record(33, "Mug", 7.0),
+        record(2, "postage", 1.0, item="p", flags=("non_product",)),
+        record(40, None, 8.0, item="b"),
     ]  # fmt: skip
     assert states_of(spark, rows) == {("a", 1): ("Cup", 2.0), ("a", 31): ("Mug", 6.0), ("b", 40): (None, 8.0)}
 
 
 def test_equally_frequent_texts_are_decided_by_their_order(spark: SparkSession) -> None:
-    assert states_of(spark, [told(1, "A", 1.0), told(2, "B", 1.0)]) == {("a", 1): ("B", 1.0)}
+    assert states_of(spark, [record(1, "A", 1.0), record(2, "B", 1.0)]) == {("a", 1): ("B", 1.0)}
 
 
 def state(day: int, item: str = "a", **values: object) -> Row:
@@ -67,7 +67,7 @@ def history(spark: SparkSession, states: list[Row], stored: DataFrame | None = N
     ]  # fmt: skip
 
 
-def test_history_has_a_row_only_where_a_state_changes_and_keeps_what_is_not_told(spark: SparkSession) -> None:
+def test_history_has_a_row_only_where_a_state_changes_and_keeps_what_a_record_leaves_out(spark: SparkSession) -> None:
     states = [
         state(0, name="Cup", price=1.0), state(30, name="Cup"), state(60, price=2.0), state(90, name="Cup", price=2.0),
         state(120, name="Cup", price=2.0, attributes={"size": "l"}), state(5, item="b", name="Mug"),

@@ -73,7 +73,7 @@ def told_by_loop(*, own_ids: bool) -> list[str | None]:
 
 
 @pytest.mark.parametrize("own_ids", [True, False])
-def test_of_sound_records_with_one_key_the_first_stands(spark: SparkSession, own_ids: bool) -> None:
+def test_of_sound_records_with_one_key_the_first_is_accepted(spark: SparkSession, own_ids: bool) -> None:
     assert verdicts(spark, mapping_of(own_ids=own_ids)) == told_by_loop(own_ids=own_ids)
 
 
@@ -86,11 +86,11 @@ def test_what_is_not_kept_of_each_record_is_there_again_in_the_accepted(spark: S
     mapping = mapping_of(own_ids=True)
     row = {"source_partition": "f", "source_offset": 0, "id": "a", "who": "u1", "sku": "x", "at": AT}
     whole = parsed(local_frame(spark, RAW, [row]), mapping, now=NOW, params=PARAMS)
-    kept = narrowed(whole, mapping)
-    left_out = {"session_id", "item_id"} - set(kept.columns)
+    narrow = narrowed(whole, mapping)
+    left_out = {"session_id", "item_id"} - set(narrow.columns)
     assert len(left_out) == 1  # they have one rule
-    assert not {"received_time", "currency", "event_name", "source", "brand"} & set(kept.columns)
-    again = accepted(judged(kept, mapping, repeats=None, stored=None), mapping).select(*EVENTS.column_names)
+    assert not {"received_time", "currency", "event_name", "source", "brand"} & set(narrow.columns)
+    again = accepted(judged(narrow, mapping, repeats=None, stored=None), mapping).select(*EVENTS.column_names)
     assert again.collect() == whole.select(*EVENTS.column_names).collect()
     assert again.collect()[0]["currency"] == "EUR"
 

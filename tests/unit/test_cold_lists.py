@@ -44,7 +44,7 @@ NOTHING_KNOWN: dict[str, list[Entry] | None] = {
 
 
 def shop(**weights: float) -> Artifact:
-    """One of factors, an item model and popularity, whose item terms are weighed as told."""
+    """One of factors, an item model and popularity, whose item terms have the given weights."""
     near = np.eye(5)[::-1]
     return artifact(
         ITEMS,
@@ -73,7 +73,7 @@ def test_who_is_not_known_gets_what_was_popular_lately_whatever_its_weight(
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_lists_of_the_known_are_those_of_the_blend_beside_who_is_not_known(policy: str) -> None:
+def test_lists_of_known_shoppers_are_those_of_the_blend_also_among_unknown_ones(policy: str) -> None:
     model = shop(item_popular_30d=-0.5)
     known: dict[str, list[Entry] | None] = {"first": [bought("e")], "last": [bought("a", 9), bought("c")]}
     lists = items_listed(model, {"first": known["first"], **NOTHING_KNOWN, "last": known["last"]}, policy)
@@ -83,7 +83,7 @@ def test_lists_of_the_known_are_those_of_the_blend_beside_who_is_not_known(polic
         assert [entry["item_id"] for entry in lists[user]] == [ITEMS[column] for column, _ in expected]
 
 
-def test_an_item_that_cannot_be_had_is_not_in_the_list_of_who_is_not_known() -> None:
+def test_an_unavailable_item_is_not_in_the_list_of_an_unknown_shopper() -> None:
     lists = items_listed(shop(), NOTHING_KNOWN, length=5, unavailable=np.array([4, 1]))
     assert {tuple(entry["item_id"] for entry in items) for items in lists.values()} == {("d", "a", "c")}
 

@@ -31,7 +31,7 @@ def test_every_task_gets_the_same_sum_and_the_rows_in_order(tasks: int) -> None:
 
 
 @pytest.mark.unit
-def test_who_waits_for_a_lost_task_is_told() -> None:
+def test_who_waits_for_a_lost_task_is_reported() -> None:
     with Hub(bind="127.0.0.1", advertise="127.0.0.1") as hub:
         one, other = (hub.meeting.joined(rank, 2) for rank in range(2))
         other.close()

@@ -71,7 +71,7 @@ def test_conform_sorts_columns_and_raises_all_mismatches_in_one_error(spark: Spa
     assert caught.value.where == "table shelves"
 
 
-def test_a_column_that_stands_twice_is_named(spark: SparkSession) -> None:
+def test_a_duplicate_column_is_named(spark: SparkSession) -> None:
     frame = local_frame(spark, SHELVES.schema, [SOUND])
     with pytest.raises(ContractError, match="column kind occurs 2 times"):
         SHELVES.conform(frame.select("*", "kind"))

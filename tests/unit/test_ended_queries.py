@@ -33,7 +33,7 @@ def query_of(error: Exception | None, failure: Exception | None = None) -> Runni
 
 
 @pytest.mark.parametrize(
-    ("told", "line"),
+    ("message", "line"),
     [
         ("[INVALID_TIMEZONE] The timezone: Mars/Utopia", "of the mapping cannot be used"),
         ("[INVALID_PARAMETER_VALUE.PATTERN] [+", "of the mapping cannot be used"),
@@ -46,8 +46,8 @@ def query_of(error: Exception | None, failure: Exception | None = None) -> Runni
         ("[DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE] x", "created again since the stream started"),
     ],
 )
-def test_known_ends_are_told_in_words_wherever_they_came_to_light(told: str, line: str) -> None:
-    for query in (query_of(StreamingQueryException(told)), query_of(None, failure=PySparkException(told))):
+def test_known_ends_are_reported_in_words_wherever_they_came_to_light(message: str, line: str) -> None:
+    for query in (query_of(StreamingQueryException(message)), query_of(None, failure=PySparkException(message))):
         with pytest.raises(StateError, match=line):
             query.raise_failure()
 
@@ -56,14 +56,14 @@ def test_an_unknown_end_may_pass_and_our_own_errors_stay_as_they_were() -> None:
     with pytest.raises(TransientError, match=r"the stream stopped.*a wire came loose"):
         query_of(StreamingQueryException("a wire came loose")).raise_failure()
     ours = FreshetError("of ours, which quotes: No space left on device")
-    full = OSError(errno.ENOSPC, "No space left on device")  # told in the same words wherever it comes from
+    full = OSError(errno.ENOSPC, "No space left on device")  # reported in the same words wherever it comes from
     for failure in (ours, full, ValueError("not known")):
         with pytest.raises(type(failure)) as raised:
             query_of(None, failure=failure).raise_failure()
         assert raised.value is failure
 
 
-def test_a_query_that_was_told_to_end_has_not_failed() -> None:
+def test_a_query_that_was_asked_to_end_has_not_failed() -> None:
     query = query_of(StreamingQueryException("the micro-batch failed: EndingError"))
     query.end_soon()
     query.raise_failure()

@@ -1,4 +1,4 @@
-"""The end of several queries: an error in ending one leaves nothing open, and is told."""
+"""The end of several queries: an error in ending one leaves nothing open, and is raised."""
 
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ def test_what_ended_the_block_is_raised_and_not_what_went_wrong_afterwards(caplo
     assert "no answer" in caplog.text
 
 
-def test_all_queries_are_told_to_end_before_the_first_is_waited_for() -> None:
-    told: list[bool] = []
+def test_all_queries_are_asked_to_end_before_the_first_is_waited_for() -> None:
+    ending: list[bool] = []
     with ended_together(within_seconds=1) as queries:
         queries += [running("a", []), running("b", [])]
-        queries[0].query.stop = lambda: told.append(queries[1].batches.is_ending)
-    assert told == [True]
+        queries[0].query.stop = lambda: ending.append(queries[1].batches.is_ending)
+    assert ending == [True]

@@ -19,11 +19,11 @@ def ended(error: BaseException, capsys: pytest.CaptureFixture[str], *, home: Pat
 
     with pytest.raises(SystemExit) as stop:
         run_or_exit(work)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("\n") == 1, told.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1, output.err
     assert isinstance(stop.value.code, int)
-    return stop.value.code, told.err
+    return stop.value.code, output.err
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def ended(error: BaseException, capsys: pytest.CaptureFixture[str], *, home: Pat
     ],
     ids=["of Python", "of Spark"],
 )
-def test_a_full_disk_is_told_with_what_to_do(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_reported_with_what_to_do(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     code, line = ended(error, capsys)
     assert code == 1
     assert "the disk is full; no table was half-written" in line
@@ -59,7 +59,7 @@ def test_a_mistake_of_the_user_is_its_own_line(capsys: pytest.CaptureFixture[str
     ],
     ids=["no right", "not permitted", "read only", "of Spark"],
 )  # fmt: skip
-def test_a_home_that_cannot_be_written_is_told_with_what_to_do(
+def test_a_home_that_cannot_be_written_is_reported_with_what_to_do(
     error: Exception, where: str, found: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(error, capsys, home=Path("/data/home")) == (
@@ -74,8 +74,8 @@ def test_what_is_forbidden_outside_of_the_home_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     error = PermissionError(errno.EACCES, "Permission denied", "/data/homely")
-    told = (70, "freshet: /data/homely: Permission denied\n")
-    assert ended(error, capsys, home=Path("/data/home")) == ended(error, capsys) == told
+    outcome = (70, "freshet: /data/homely: Permission denied\n")
+    assert ended(error, capsys, home=Path("/data/home")) == ended(error, capsys) == outcome
     of_spark = RuntimeError("java.io.FileNotFoundException: /data/homely (Permission denied)\n\tat /data/home/x")
     code, line = ended(of_spark, capsys, home=Path("/data/home"))
     assert code == 70
@@ -110,7 +110,7 @@ def test_a_trace_that_can_be_left_nowhere_is_no_further_error(
     assert ended(ValueError("odd"), capsys) == (70, "freshet: unexpected ValueError: odd\n")
 
 
-def test_what_java_threw_and_why_is_told_in_the_line(
+def test_what_java_threw_and_why_is_reported_in_the_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,8 +124,8 @@ def test_what_java_threw_and_why_is_told_in_the_line(
         "\t... 3 more",
     ]
     _, line = ended(RuntimeError("\n".join(trace)), capsys)
-    told = "o7.transform.; java.lang.VirtualMachineError: Out of space; Caused by: java.io.EOFException: the root; the"
-    assert told in line
+    text = "o7.transform.; java.lang.VirtualMachineError: Out of space; Caused by: java.io.EOFException: the root; the"
+    assert text in line
 
 
 def test_a_break_from_the_keyboard_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,9 +41,9 @@ def _shoppers() -> list[Shopper]:
     shoppers: list[Shopper] = []
     for n in range(40):
         # a00 to a11 are places 0 to 11 of the catalogue.
-        had = [f"a{n % 6 * 2:02d}", f"a{(n * 5 + 1) % 6 * 2 + 1:02d}"]
-        past = [(CLOCK - timedelta(days=5.0 + (n + i) % 2), item, "purchase", f"o{i}") for i, item in enumerate(had)]
-        shoppers.append((f"u{n:02d}", past, [had[0], f"b{had[0][1:]}", f"b{had[1][1:]}", "z00"]))
+        bought = [f"a{n % 6 * 2:02d}", f"a{(n * 5 + 1) % 6 * 2 + 1:02d}"]
+        past = [(CLOCK - timedelta(days=5.0 + (n + i) % 2), item, "purchase", f"o{i}") for i, item in enumerate(bought)]
+        shoppers.append((f"u{n:02d}", past, [bought[0], f"b{bought[0][1:]}", f"b{bought[1][1:]}", "z00"]))
     return shoppers
 
 

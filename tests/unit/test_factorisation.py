@@ -159,7 +159,7 @@ def test_rows_are_numbered_by_first_appearance_whatever_order_and_size_they_come
     assert all(dense[users.index(user), items.index(item)] == value for user, item, _, value in rows)
 
 
-def test_a_training_takes_no_more_memory_than_was_reckoned() -> None:
+def test_a_training_takes_no_more_memory_than_estimated() -> None:
     strengths = random_sparse(20_000, 5_000, density=0.005, format="csr", dtype=np.float32, random_state=1)
     _trained(strengths[:50], _params(16))  # compiled outside of the measurement
     tracemalloc.start()

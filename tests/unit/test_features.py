@@ -116,11 +116,11 @@ def test_nothing_that_comes_or_is_received_later_moves_an_earlier_date(spark: Sp
     known = [row for row in rows if max(row["event_time"], row["received_time"]) < as_of]
     assert 0 < len(known) < len(rows)
     # So few events count that later ones, were they known, would take the place of earlier ones.
-    wishes = InteractionParameters(weights={"purchase": 1.0, "view_item": 0.25}, half_life_days=30.0, max_events=10)
+    params = InteractionParameters(weights={"purchase": 1.0, "view_item": 0.25}, half_life_days=30.0, max_events=10)
     for keys, made in (
         (["user_id"], lambda df: user_features_at(df, CUTS[:2])),
         (["item_id"], lambda df: item_features(df, as_of=as_of, target="purchase")),
-        (["user_id", "item_id"], lambda df: interactions(df, as_of=as_of, half_life_days=30.0, params=wishes)),
+        (["user_id", "item_id"], lambda df: interactions(df, as_of=as_of, half_life_days=30.0, params=params)),
     ):
         with_all, with_known = made(events_frame(spark, rows)), made(events_frame(spark, known))
         assert rows_by(with_all, "as_of", *keys) == rows_by(with_known, "as_of", *keys) != {}
@@ -135,7 +135,7 @@ def test_no_events_and_no_cuts(spark: SparkSession) -> None:
         user_features_at(nothing, [])
 
 
-def test_model_input_is_never_null_and_tells_what_was_missing(spark: SparkSession) -> None:
+def test_model_input_is_never_null_and_marks_what_was_missing(spark: SparkSession) -> None:
     only_seen = {"user_id": "seen", "tenure_days": 9.0, "monetary": 0.0}
     bought = {"user_id": "bought", "recency_days": 7.0, "monetary": -3.0, "mean_gap_days": 3.0, "return_rate": 0.5}
     features = frame(spark, USER_FEATURES, [only_seen, bought])

@@ -99,7 +99,7 @@ def test_without_factors_vectors_have_no_columns() -> None:
     assert vectors.shape == (2, 0)
 
 
-def test_an_equation_without_a_single_solution_is_told() -> None:
+def test_an_equation_without_a_single_solution_is_reported() -> None:
     factors = np.array([[1.0, 0.0]], dtype=np.float32)
     with pytest.raises(np.linalg.LinAlgError, match="reg_param"):
         folded_in(csr_matrix([[1.0]]), factors, gram_matrix(factors), _params(reg=0.0))

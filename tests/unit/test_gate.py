@@ -91,7 +91,7 @@ def test_while_nothing_serves_a_small_shop_gets_its_first_model() -> None:
     assert not gate_decision([], [], BETTER, GATE).accepted
 
 
-def test_every_reason_of_a_refusal_is_told_at_once() -> None:
+def test_every_reason_of_a_refusal_is_reported_at_once() -> None:
     worse = differences("champion", -0.1, -0.12, -0.08)
     decision = gate_decision(JUDGED, worse, differences("frequency/all", -0.1, -0.12, -0.08), GATE)
     assert len(decision.reasons) == 4

@@ -20,9 +20,9 @@ def test_events_of_machines_are_counted_and_said_to_be_left_out() -> None:
     mapping = source_mapping(VALUES, [])
     assert ingest_notes(mapping, counts, False, PARAMS) == (f"12,345 events are flagged bot, {LEFT_OUT}",)
     report = IngestReport("shop", 1, 20_009, 20_009, {}, counts.by_event_name, counts.flags, 3, 0, {}, ())
-    told = {row["check"]: (row["value"], row["detail"]) for row in quality_rows(report, moment("2026-01-01"), PARAMS)}
-    assert told["shop/flag/bot"] == (12_345.0, LEFT_OUT)
-    assert told["shop/flag/late"] == (2.0, None)
+    checks = {row["check"]: (row["value"], row["detail"]) for row in quality_rows(report, moment("2026-01-01"), PARAMS)}
+    assert checks["shop/flag/bot"] == (12_345.0, LEFT_OUT)
+    assert checks["shop/flag/late"] == (2.0, None)
 
 
 def test_without_machines_nothing_is_said_of_them() -> None:

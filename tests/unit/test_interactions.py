@@ -152,11 +152,11 @@ def test_the_cap_of_interactions_keeps_what_histories_keep(spark: SparkSession) 
     frame = events_frame(spark, rows).where(f"greatest(event_time, received_time) < timestamp'{AS_OF}'")
     # Sessions that log in are part of a history, but not of the table: no logins here.
     frame = frame.withColumn("anonymous_id", F.when(F.col("user_id").isNull(), F.col("anonymous_id")))
-    kept = histories(frame, max_events=7, event_names=parameters().event_names).selectExpr(
+    history_items = histories(frame, max_events=7, event_names=parameters().event_names).selectExpr(
         "user_id", "explode(history.item_id) AS item_id"
     )
     found = pairs(interactions(frame, as_of=AS_OF, half_life_days=None, params=parameters(7)))
-    assert set(found) == {(row.user_id, row.item_id) for row in kept.collect()}
+    assert set(found) == {(row.user_id, row.item_id) for row in history_items.collect()}
     assert {user for user, _ in found} == {"a", "b", "c", "d", "e", "anon:x", "anon:y"}
 
 

@@ -31,7 +31,7 @@ def test_every_step_and_every_part_of_the_service_is_in_one_script() -> None:
 
 
 @pytest.mark.parametrize("name", ["trian", ""])
-def test_a_name_that_no_job_has_is_told_with_the_known_ones(
+def test_a_name_that_no_job_has_is_reported_with_the_known_ones(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["jobs/step.py", *filter(None, [name])])
@@ -53,11 +53,11 @@ def test_help_of_a_script_has_an_example(
 ) -> None:
     monkeypatch.setattr("sys.argv", [str(script), "--help"])
     runpy.run_path(str(script))["main"]()
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     line = f"  scripts/submit.sh {script.stem} --master spark://127.0.0.1:7077 --home /data/freshet"
-    assert f"Example:\n  {line}" in told
+    assert f"Example:\n  {line}" in output
     # What an example gives, the script takes.
-    example = told.partition("Example:")[2].partition("Options:")[0]
+    example = output.partition("Example:")[2].partition("Options:")[0]
     options = {word for word in example.split() if word.startswith("--")} - {"--master"}
-    assert options <= {word for word in told.partition("Options:")[2].split() if word.startswith("--")}
+    assert options <= {word for word in output.partition("Options:")[2].split() if word.startswith("--")}
     assert ("--input" in example) == (script.stem in ("ingest", "items", "main_job"))

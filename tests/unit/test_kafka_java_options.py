@@ -11,11 +11,11 @@ pytestmark = pytest.mark.unit
 
 
 def test_a_login_becomes_one_of_java() -> None:
-    told = {
+    options = {
         "bootstrap.servers": "a:1,b:2", "security.protocol": "SASL_SSL", "sasl.mechanisms": "SCRAM-SHA-512",
         "sasl.username": "shop", "sasl.password": 'a"b\\c', "ssl.ca.location": "/etc/ca.pem",
     }  # fmt: skip
-    assert spark_options(told) == {
+    assert spark_options(options) == {
         "kafka.bootstrap.servers": "a:1,b:2",
         "kafka.security.protocol": "SASL_SSL",
         "kafka.sasl.mechanism": "SCRAM-SHA-512",

@@ -45,13 +45,13 @@ def test_a_secret_on_the_command_line_is_refused_and_not_shown(pair: str) -> Non
 
 
 @pytest.mark.parametrize("line", ["s3cret", "=s3cret", "pass word=s3cret", "acks=1\nacks=s3cret"])
-def test_what_is_no_pair_is_told_by_its_place_and_not_shown(tmp_path: Path, line: str) -> None:
+def test_what_is_no_pair_is_reported_by_its_place_and_not_shown(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputError, match=f"line {line.count(chr(10)) + 1}") as raised:
         kafka_options([], options_file(tmp_path, line), {})
     assert "s3cret" not in raised.value.line()
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         kafka_options([], tmp_path / "none", {})
 

@@ -58,7 +58,7 @@ def test_fewer_different_rows_than_centres_make_fewer_centres(spark: SparkSessio
     assert sorted(centre.tolist() for centre in fitted(same, 5).clusterCenters()) == [[0.0, 7.0], [1.0, 7.0]]
 
 
-def test_rows_that_cannot_be_parted_are_told(spark: SparkSession, rows: DataFrame) -> None:
+def test_rows_that_cannot_be_parted_are_reported(spark: SparkSession, rows: DataFrame) -> None:
     with pytest.raises(DataTooSmallError, match="no rows"):
         fitted(rows.limit(0), 2)
     broken = spark.createDataFrame([(Vectors.dense(float("inf"), 1.0),)], ["features"])

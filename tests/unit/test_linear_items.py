@@ -105,7 +105,7 @@ def test_a_frame_gives_weights_by_id_and_leaves_out_what_is_no_strength(spark: S
         }
 
 
-def test_what_does_not_fit_is_told_before_it_is_tried(spark: SparkSession) -> None:
+def test_what_does_not_fit_is_reported_before_it_is_tried(spark: SparkSession) -> None:
     frame = local_frame(spark, ROWS, [{"user_id": "u", "item_id": i, "strength": 1.0} for i in "ab"])
     params = LinearItemParameters(1.0, count=5, dense_items=5)
     with pytest.raises(SetupError, match=r"item_models.memory_gb: .*at most 0.001 GB; found 0.3 GB for 2 items"):
@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_told_before_it_is_tried(spark: SparkSession) -> No
     assert linear_item_weights(frame.where("false"), params, threads=1, memory_gb=1.0).num_rows == 0
 
 
-def test_a_damping_that_cannot_be_solved_is_told_as_a_setting(spark: SparkSession) -> None:
+def test_a_damping_that_cannot_be_solved_is_reported_as_a_setting(spark: SparkSession) -> None:
     twins = [{"user_id": u, "item_id": i, "strength": 1000.0} for u in "uv" for i in "abc"]
     params = LinearItemParameters(1e-9, count=5, dense_items=5)
     with pytest.raises(SettingsError, match="reg_param 1e-09: the damping is too small"):

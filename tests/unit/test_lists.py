@@ -56,14 +56,14 @@ def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formu
     model = random_artifact(rng, items=300, rank=4)
     model = replace(model, item_weights={}, terms={name: np.round(v, 1) for name, v in model.terms.items()})
     assert best_items.cut(model, policy, 1) == (3, 64, True)
-    names, gone = model.items.to_pylist(), np.array([150, 0, 299, 64, 63])
+    names, unavailable = model.items.to_pylist(), np.array([150, 0, 299, 64, 63])
     shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
-    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=1, policy=policy, unavailable=gone)
-    whole = listed(batch(dict(shoppers)), model, clock=CLOCK, length=300, policy=policy, unavailable=gone)
+    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=1, policy=policy, unavailable=unavailable)
+    whole = listed(batch(dict(shoppers)), model, clock=CLOCK, length=300, policy=policy, unavailable=unavailable)
     assert best_items.cut(model, policy, 300).items == 300
     for row, longest in zip(found.to_pylist(), whole.to_pylist(), strict=True):
         scores = scores_of(shoppers[row["user_id"]], model, policy, CLOCK)
-        expected = next(column for column, _ in best_columns(scores, 300) if column not in gone)
+        expected = next(column for column, _ in best_columns(scores, 300) if column not in unavailable)
         assert [entry["item_id"] for entry in row["items"]] == [names[expected]]
         assert row["items"] == longest["items"][:1]
 
@@ -90,7 +90,7 @@ def test_equal_scores_are_ordered_by_item_id() -> None:
     assert [entry["item_id"] for entry in items_listed(model, {"u": []}, length=4)["u"]] == ["b", "c", "a", "d"]
 
 
-def test_new_items_never_lists_a_had_item_and_may_be_shorter() -> None:
+def test_new_items_never_lists_an_item_of_the_past_and_may_be_shorter() -> None:
     model = artifact(["a", "b", "c"], terms={"item_popular": [3, 2, 1]}, weights=both(item_popular=1.0))
     lists = items_listed(model, {"u": [bought("a"), bought("b", 300)], "all": [bought(i) for i in "abc"]}, "new_items")
     assert [(entry["item_id"], entry["position"]) for entry in lists["u"]] == [("c", 1)]
@@ -196,15 +196,15 @@ def test_lists_of_item_models_that_reach_little_of_a_large_catalogue_hold_the_hi
     thin = {name: _thinned(weights, rng) for name, weights in model.item_weights.items()}
     model = replace(model, item_weights=thin)
     assert best_items.cut(model, policy, 1).is_search
-    names, gone = model.items.to_pylist(), np.array([150, 0, 999, 64, 63])
+    names, unavailable = model.items.to_pylist(), np.array([150, 0, 999, 64, 63])
     shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
-    found = items_listed(model, dict(shoppers), policy, length=1, unavailable=gone)
-    whole = items_listed(model, dict(shoppers), policy, length=1000, unavailable=gone)
+    found = items_listed(model, dict(shoppers), policy, length=1, unavailable=unavailable)
+    whole = items_listed(model, dict(shoppers), policy, length=1000, unavailable=unavailable)
     assert not best_items.cut(model, policy, 1000).is_search
     reasons = set()
     for user, items in found.items():
         scores = scores_of(shoppers[user], model, policy, CLOCK)
-        column, value = next((c, v) for c, v in best_columns(scores, 1000) if c not in gone)
+        column, value = next((c, v) for c, v in best_columns(scores, 1000) if c not in unavailable)
         assert [entry["item_id"] for entry in items] == [names[column]]
         np.testing.assert_allclose([entry["score"] for entry in items], [value], atol=2e-4)
         assert (items[0]["item_id"], items[0]["reason"]) == (whole[user][0]["item_id"], whole[user][0]["reason"])
@@ -214,5 +214,5 @@ def test_lists_of_item_models_that_reach_little_of_a_large_catalogue_hold_the_hi
 
 def _thinned(weights: csr_matrix, rng: np.random.Generator) -> csr_matrix:
     """One entry in a hundred."""
-    kept = weights.toarray() * (rng.random(weights.shape) < 0.01)
-    return csr_matrix(kept.astype(np.float32))
+    thinned = weights.toarray() * (rng.random(weights.shape) < 0.01)
+    return csr_matrix(thinned.astype(np.float32))

@@ -78,7 +78,7 @@ def test_sparse_vectors_are_read_like_dense_ones(spark: SparkSession) -> None:
     assert one.coefficients.toArray() == pytest.approx(other.coefficients.toArray(), abs=1e-7)
 
 
-def test_rows_that_cannot_be_learned_from_are_told(spark: SparkSession, rows: DataFrame) -> None:
+def test_rows_that_cannot_be_learned_from_are_reported(spark: SparkSession, rows: DataFrame) -> None:
     with pytest.raises(DataTooSmallError, match="no rows"):
         fitted(rows.where("label > 1"))
     broken = spark.createDataFrame([(Vectors.dense(1.0, float("nan")), 1.0)], ["features", "label"])

@@ -58,7 +58,7 @@ def test_an_untouched_item_is_like_its_brand_in_its_category_else_like_the_categ
     np.testing.assert_allclose(found, [[3, 0], [2, 2], [0, 0], [2, 2], [0, 0]])
 
 
-def test_new_items_stand_in_order_with_the_terms_of_new_ones() -> None:
+def test_new_items_are_in_order_with_the_terms_of_new_ones() -> None:
     model = artifact(
         ["b", "d"], factors=[[1, 0], [0, 1]], neighbours=[[0, 0.5], [0.25, 0]],
         terms={"item_popular_30d": [-1, 1], "item_new_60d": [-0.5, 2], "item_trend": [3, 4]},

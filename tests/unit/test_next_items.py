@@ -44,9 +44,9 @@ def _by_loops(rows: Sequence[Row], items: int, params: NextItemParameters) -> ND
             coming[sets[t]] = 1.0
             states.append(state)
             nexts.append(coming)
-        had = {item for _, item in own}
-        for i in had:
-            for j in had:
+        taken = {item for _, item in own}
+        for i in taken:
+            for j in taken:
                 together[i, j] += i != j
     x, y = np.array(states).reshape(-1, items), np.array(nexts).reshape(-1, items)
     left = x.T @ x + params.reg_param * np.eye(items)
@@ -114,7 +114,7 @@ def test_a_frame_gives_weights_by_id_and_leaves_out_rows_without_a_place(spark: 
         assert by_id == {f"i{i}": pytest.approx(value, rel=1e-3) for i, value in enumerate(expected[:, j]) if value}
 
 
-def test_what_does_not_fit_is_told_before_it_is_tried(spark: SparkSession) -> None:
+def test_what_does_not_fit_is_reported_before_it_is_tried(spark: SparkSession) -> None:
     frame = local_frame(spark, ROWS, [{"user_id": "u", "item_id": i, "position": float(n)} for n, i in enumerate("ab")])
     with pytest.raises(SetupError, match=r"item_models.memory_gb.*at most 0.001 GB; found 0.3 GB for 2 items"):
         next_item_weights(frame, PARAMS, threads=1, memory_gb=0.001)

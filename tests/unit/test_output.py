@@ -118,31 +118,33 @@ def test_errors_are_one_line_whatever_they_quote(text: str, capsys: pytest.Captu
 
     with pytest.raises(SystemExit):
         run_or_exit(work)
-    told = capsys.readouterr().err
-    assert harmless(told)
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert harmless(printed)
+    assert printed.count("\n") == 1
 
 
 def test_wrong_options_are_quoted_without_their_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         run_or_exit(lambda: command_line.main(["show", "--\x1b[31m\u202ex"], standalone_mode=False))
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert stop.value.code == 2
-    assert harmless(told)
-    assert "\\x1b[31m\\u202ex" in told
+    assert harmless(printed)
+    assert "\\x1b[31m\\u202ex" in printed
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A list of every hostile shopper, with items that are named likewise."""
     home, moment = tmp_path_factory.mktemp("hostile"), SOME_MOMENT.replace(tzinfo=UTC)
-    told = [text for text in HOSTILE if text != "\ud800"]  # no table can hold it
+    storable = [text for text in HOSTILE if text != "\ud800"]  # no table can hold it
     lists = [
         {"user_id": text, "generated_at": moment, "event_clock": moment, "generation": 1, "model_version": "1.0",
          "source": "batch", "items": [{"position": 1, "item_id": text, "score": 1.0, "reason": f"similar:{text}"}]}
-        for text in told
+        for text in storable
     ]  # fmt: skip
-    states = [{"item_id": text, "valid_from": moment, "known_at": moment, "name": text, "source": "s"} for text in told]
+    states = [
+        {"item_id": text, "valid_from": moment, "known_at": moment, "name": text, "source": "s"} for text in storable
+    ]
     for contract, rows in ((RECOMMENDATIONS, lists), (ITEMS_HISTORY, states)):
         write_deltalake(home / "warehouse" / contract.name, pa.Table.from_pylist(rows, schema=arrow_schema(contract)))
     return home

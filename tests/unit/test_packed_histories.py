@@ -19,11 +19,11 @@ entries = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 12)), max_size=12
 
 def slow(old: list[Entry], new: list[Entry], most: int) -> list[Entry]:
     """One entry after the other, by the words of the rule."""
-    kept = list(old)
+    result = list(old)
     for one in new:
-        if all(key != one[1] for _, key in kept):
-            kept = sorted([*kept, one], reverse=True)[:most]
-    return kept
+        if all(key != one[1] for _, key in result):
+            result = sorted([*result, one], reverse=True)[:most]
+    return result
 
 
 def rows(each: list[list[Entry]]) -> tuple[np.ndarray, np.ndarray]:

@@ -76,7 +76,7 @@ def test_the_description_of_a_choice_lists_its_values() -> None:
     assert fields["colour"].description == "red, green or blue"
 
 
-def test_wrong_settings_of_several_sections_are_told_together() -> None:
+def test_wrong_settings_of_several_sections_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(None, ("gate.k=0", "lists.length='ten'", "stream.speed=1"))
     for words in ("gate.k must be 1 or more, is 0", "lists.length must be integer", "stream.speed is not a setting"):

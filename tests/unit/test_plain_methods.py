@@ -166,7 +166,7 @@ def test_a_search_that_has_too_little_to_learn_from_says_so_and_leaves_the_model
 
     monkeypatch.setattr(recommender, "searched", too_little)
     monkeypatch.setattr(recommender, "factoriser", MagicMock())
-    told: list[str] = []
-    job = MagicMock(settings=load_settings("test"), notify=told.append)
+    messages: list[str] = []
+    job = MagicMock(settings=load_settings("test"), notify=messages.append)
     assert recommender._search(job, MagicMock(), MagicMock(), "purchase", tmp_path / "search.json") is None
-    assert told == ["no search: no interaction is strong enough to learn tastes from"]
+    assert messages == ["no search: no interaction is strong enough to learn tastes from"]

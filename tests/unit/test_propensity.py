@@ -114,7 +114,7 @@ def test_settings_are_judged_without_looking_ahead(spark: SparkSession) -> None:
     assert unsure < 1.0
 
 
-def test_too_few_buyers_are_told_in_one_sentence(spark: SparkSession) -> None:
+def test_too_few_buyers_are_reported_in_one_sentence(spark: SparkSession) -> None:
     rows = drawn(spark, 7, rule=lambda a, b, cut: np.full(len(a), -50.0), cuts=CUTS[-2:], shoppers=20)
     with pytest.raises(DataTooSmallError, match="0 of 40 training rows bought within 30 days; expected at least 10"):
         fit_propensity(rows, ["a"], cuts=CUTS[-2:], cut=CUT, params=PARAMETERS)

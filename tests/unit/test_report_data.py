@@ -98,16 +98,16 @@ def page(home: Home) -> Page:
 
 
 def test_an_empty_home_gives_a_page_that_names_the_step_each_part_waits_for(home: Home) -> None:
-    told = page(home)
+    made = page(home)
     parts = (
-        told.intake,
-        told.windows,
-        told.quality,
-        told.recipe,
-        told.live,
-        told.segments,
-        told.propensity,
-        told.shoppers,
+        made.intake,
+        made.windows,
+        made.quality,
+        made.recipe,
+        made.live,
+        made.segments,
+        made.propensity,
+        made.shoppers,
     )
     steps = (
         "ingest",
@@ -120,21 +120,21 @@ def test_an_empty_home_gives_a_page_that_names_the_step_each_part_waits_for(home
         "recommend",
     )
     assert parts == tuple(Missing(f"step {step} has not run in this home") for step in steps)
-    assert "step evaluate has not run in this home" in rendered(told)
+    assert "step evaluate has not run in this home" in rendered(made)
 
 
-def test_a_step_that_built_nothing_is_told_with_its_reason(shop: Home) -> None:
-    told = page(shop)
-    assert told.segments == Missing("no segments: 4 shoppers")
-    assert [(step.title, step.not_built) for step in told.not_built] == [
+def test_a_step_that_built_nothing_is_reported_with_its_reason(shop: Home) -> None:
+    made = page(shop)
+    assert made.segments == Missing("no segments: 4 shoppers")
+    assert [(step.title, step.not_built) for step in made.not_built] == [
         ("Train customer segments", "no segments: 4 shoppers")
     ]
 
 
-def test_a_shopper_stands_beside_the_newest_list_with_names_and_what_is_new(shop: Home) -> None:
-    told = page(shop).shoppers
-    assert not isinstance(told, Missing)
-    by_user = {one.user_id: one for one in told}
+def test_a_shopper_is_shown_next_to_the_newest_list_with_names_and_new_items(shop: Home) -> None:
+    shoppers = page(shop).shoppers
+    assert not isinstance(shoppers, Missing)
+    by_user = {one.user_id: one for one in shoppers}
     one = by_user["u1"]
     assert one.kind == "A regular customer"
     assert [(line.item_name, line.is_live) for line in one.history] == [("Tea", True), ("Mug <b>", False)]
@@ -143,16 +143,16 @@ def test_a_shopper_stands_beside_the_newest_list_with_names_and_what_is_new(shop
 
 
 def test_shoppers_of_each_kind_are_found_where_there_are_any(shop: Home) -> None:
-    told = page(shop).shoppers
-    assert not isinstance(told, Missing)
-    assert {one.kind: one.user_id for one in told} == {
+    shoppers = page(shop).shoppers
+    assert not isinstance(shoppers, Missing)
+    assert {one.kind: one.user_id for one in shoppers} == {
         "A regular customer": "u1",
         "A new customer": "u3",
         "First seen in the live days": "u9",
         "Not seen for a long time": "u2",
         "An anonymous visitor": "anon:v1",
     }
-    by_user = {one.user_id: one for one in told}
+    by_user = {one.user_id: one for one in shoppers}
     assert [line.item_id for line in by_user["u2"].history] == ["mug"]
     assert [line.item_id for line in by_user["anon:v1"].history] == ["mug"]
     assert not by_user["u9"].had_batch_list
@@ -168,14 +168,14 @@ def test_the_page_is_the_same_for_the_same_home(shop: Home) -> None:
     assert rendered(page(shop)) == rendered(page(shop))
 
 
-def test_what_serves_is_told_beside_what_was_trained(shop: Home) -> None:
+def test_the_serving_version_is_shown_next_to_the_trained_one(shop: Home) -> None:
     write_record(shop.steps, "train-recommender", {"version": 2, "recipe": {}, "not_built": "x", "fingerprint": "t"})
     write_record(shop.steps, "train-propensity", {"version": 3, "metrics": {}, "fingerprint": "p"})
     refused = {"freshet-propensity": {"accepted": False, "reasons": ["worse"]}}
     write_record(shop.steps, "promote", {"decisions": refused, "fingerprint": "q"})
-    told = collected(Sources(shop, {"freshet-propensity": 1}, 10), STEPS, MADE).models
-    assert not isinstance(told, Missing)
-    assert [(m.version, m.serves, m.accepted, m.reasons) for m in told] == [
+    models = collected(Sources(shop, {"freshet-propensity": 1}, 10), STEPS, MADE).models
+    assert not isinstance(models, Missing)
+    assert [(m.version, m.serves, m.accepted, m.reasons) for m in models] == [
         ("3.0", False, False, ("worse",)),
         ("1.0", True, None, ()),
     ]

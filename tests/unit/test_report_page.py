@@ -70,14 +70,14 @@ def test_texts_from_the_data_are_escaped_everywhere() -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_missing_part_is_told_with_its_reason_and_the_rest_stays(part: str) -> None:
+def test_a_missing_part_is_reported_with_its_reason_and_the_rest_stays(part: str) -> None:
     text = rendered(report_page(**{part: Missing("twelve shoppers are too few")}))
     assert text.count("twelve shoppers are too few") == 1
     assert text.count("<section") == 9
     assert Tags(text).open == []
 
 
-def test_a_page_without_any_part_tells_every_reason() -> None:
+def test_a_page_without_any_part_gives_every_reason() -> None:
     text = rendered(empty_page())
     assert all(f"there is no {part} because of &lt;reasons&gt;" in text for part in PARTS)
     assert "<svg" not in text

@@ -75,8 +75,8 @@ def test_what_is_said_for_a_column_and_by_whom_most_is_found_in_the_sense_of_the
 
 
 def test_of_columns_that_say_the_same_the_lower_is_named() -> None:
-    had, weights = csr_matrix(np.array([[0, 2, 1, 2]], np.float32)), np.array([[9], [1], [2], [1]], np.float32)
-    values, origins = column_contributions(had, csr_matrix(weights).tocsc(), np.array([[0]]), np.ones(1, np.float32))
+    owned, weights = csr_matrix(np.array([[0, 2, 1, 2]], np.float32)), np.array([[9], [1], [2], [1]], np.float32)
+    values, origins = column_contributions(owned, csr_matrix(weights).tocsc(), np.array([[0]]), np.ones(1, np.float32))
     assert (values.tolist(), origins.tolist()) == ([[6.0]], [[1]])
 
 

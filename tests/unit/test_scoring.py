@@ -49,15 +49,15 @@ def test_mean_and_deviation_of_factor_scores_equal_those_of_all_scores() -> None
 
 def test_a_refund_lowers_the_score_of_what_was_returned() -> None:
     model = artifact(["a", "b"], own_half_lives={"own_frequency_30d": 30.0}, weights=both(own_frequency_30d=1.0))
-    kept = [_bought("a", 1), _bought("a", 2), _bought("a", 3), _bought("b", 4), _bought("b", 5)]
-    returned = [*kept, _bought("b", 2, "refund")]
-    before, after = all_scores(_block(model, kept, returned), model, "next_baskets")
+    purchases = [_bought("a", 1), _bought("a", 2), _bought("a", 3), _bought("b", 4), _bought("b", 5)]
+    with_refund = [*purchases, _bought("b", 2, "refund")]
+    before, after = all_scores(_block(model, purchases, with_refund), model, "next_baskets")
     assert after[1] < before[1]
     assert after[0] == before[0] == 1.0
 
 
 @pytest.mark.parametrize("event", ["purchase", "view_item"])
-def test_new_items_leaves_out_what_had_the_target_event_even_without_a_weight(event: str) -> None:
+def test_new_items_leaves_out_items_with_the_target_event_even_without_a_weight(event: str) -> None:
     model = artifact(["a", "b", "c"], target=event, event_weights={"purchase": 1.0})
     history = [_bought("b", 1, event), _bought("c", 2, "refund")]
     scores = all_scores(_block(model, history), model, "new_items")

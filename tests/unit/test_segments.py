@@ -72,7 +72,7 @@ def test_groups_are_found_and_named_the_same_under_every_seed(spark: SparkSessio
         assert {name: {text for _, text in got} for name, got in found.items()} == {name: {name} for name in GROUPS}
 
 
-def test_without_prices_frequency_stands_for_value(spark: SparkSession) -> None:
+def test_without_prices_frequency_replaces_value(spark: SparkSession) -> None:
     roles = SegmentRoles("silence", "frequency", None, "tenure")
     rows = shoppers(spark).drop("value")
     params = dataclasses.replace(PARAMETERS, least_segments=3, most_segments=3)
@@ -94,7 +94,7 @@ def test_profiles_hold_sizes_and_means_that_leave_nulls_out(spark: SparkSession)
     assert sorted(map(tuple, found)) == [(0, "loyal", 2, 10.0), (1, "lost", 1, None)]
 
 
-def test_too_few_or_too_similar_shoppers_are_told(spark: SparkSession) -> None:
+def test_too_few_or_too_similar_shoppers_are_reported(spark: SparkSession) -> None:
     rows = shoppers(spark, each=4)
     with pytest.raises(DataTooSmallError, match="12 shoppers are too few for segments; expected 13"):
         fit_segments(rows, COLUMNS, roles=ROLES, params=dataclasses.replace(PARAMETERS, min_shoppers=13))

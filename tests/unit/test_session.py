@@ -27,8 +27,8 @@ spark.stop()
 """
 
 
-def asked(jars: Path, scratch: Path) -> tuple[str, str]:
-    """What a session with the jars of a folder tells of its JVM, on its output and beside it."""
+def jvm_output(jars: Path, scratch: Path) -> tuple[str, str]:
+    """What a session with the jars of a folder writes about its JVM: standard output and standard error."""
     done = subprocess.run(
         [sys.executable, "-c", ASKED, str(scratch)], capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib"), "FRESHET_JARS": str(jars)},
@@ -48,9 +48,9 @@ def jars(tmp_path: Path) -> Path:
 
 
 def test_jars_are_on_the_class_path_of_the_jvm_itself(jars: Path, tmp_path: Path) -> None:
-    told, _ = asked(jars, tmp_path / "scratch")
-    assert "ClassLoaders$AppClassLoader" in told
-    assert "SharedArchiveFile" not in told
+    output, _ = jvm_output(jars, tmp_path / "scratch")
+    assert "ClassLoaders$AppClassLoader" in output
+    assert "SharedArchiveFile" not in output
 
 
 @pytest.mark.parametrize("kind", ["damaged", "of other jars"])
@@ -64,11 +64,11 @@ def test_an_archive_of_classes_that_does_not_fit_is_passed_over_without_a_word(
         (jars / CLASS_ARCHIVE).symlink_to(made)
     else:
         pytest.skip(f"there is no {made}: scripts/setup.sh makes it")
-    told, beside = asked(jars, tmp_path / "scratch")
-    assert f"-XX:SharedArchiveFile={jars / CLASS_ARCHIVE}" in told
+    output, errors = jvm_output(jars, tmp_path / "scratch")
+    assert f"-XX:SharedArchiveFile={jars / CLASS_ARCHIVE}" in output
     # The JVM's own warnings would stand among what a program reads.
-    assert len(told.splitlines()) == 2, told
-    assert beside == ""
+    assert len(output.splitlines()) == 2, output
+    assert errors == ""
 
 
 def test_workers_begin_with_our_modules_loaded(spark: SparkSession) -> None:
@@ -81,7 +81,7 @@ def test_workers_begin_with_our_modules_loaded(spark: SparkSession) -> None:
 
 
 def test_options_that_java_refuses_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRESHET_JAVA_OPTIONS", "-XX:+UseSerialGC")  # beside the one that a local session has
+    monkeypatch.setenv("FRESHET_JAVA_OPTIONS", "-XX:+UseSerialGC")  # besides the one that a local session has
     (tmp_path / "steps").mkdir()
     words = [sys.executable, "-c", "from freshet.cli import main; main()", "build", "--home", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "lib")}

@@ -62,7 +62,7 @@ def set_up(folder: Path, stand_ins: dict[str, str], **environment: str) -> list[
 
 
 @pytest.mark.parametrize("user", [PLAIN_USER, ROOT], ids=["a plain user", "root"])
-def test_missing_java_is_told_with_the_command_that_installs_it(tmp_path: Path, user: str) -> None:
+def test_missing_java_is_reported_with_the_command_that_installs_it(tmp_path: Path, user: str) -> None:
     lines = set_up(tmp_path, {"id": user})
     assert lines[0] == (
         "freshet: Java 17 or newer is needed; none was found on PATH, and JAVA_HOME is not set. To install it:"
@@ -72,13 +72,13 @@ def test_missing_java_is_told_with_the_command_that_installs_it(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(("java", "version"), [(OLD_JAVA, "11"), (OLDEST_JAVA, "8")], ids=["11", "8"])
-def test_java_that_is_too_old_is_told_with_its_version(tmp_path: Path, java: str, version: str) -> None:
+def test_java_that_is_too_old_is_reported_with_its_version(tmp_path: Path, java: str, version: str) -> None:
     lines = set_up(tmp_path, {"id": PLAIN_USER, "java": java})
     assert lines[0].startswith(f"freshet: Java 17 or newer is needed; the one on PATH is Java {version}. ")
     assert lines[1:3] == JAVA_ADVICE
 
 
-def test_a_plain_user_has_nothing_installed_and_root_is_told_why_it_failed(tmp_path: Path) -> None:
+def test_a_plain_user_has_nothing_installed_and_root_sees_why_it_failed(tmp_path: Path) -> None:
     noted = tmp_path / "asked"
     apt = f'echo "$*" >>"{noted}"\necho "E: no such package" >&2\nexit 100'
     set_up(tmp_path / "plain", {"id": PLAIN_USER, "apt-get": apt})
@@ -102,19 +102,19 @@ def test_java_of_the_user_s_choice_is_not_replaced(tmp_path: Path) -> None:
     assert not noted.exists()
 
 
-def test_python_that_is_too_old_is_told_with_the_command_that_installs_it(tmp_path: Path) -> None:
+def test_python_that_is_too_old_is_reported_with_the_command_that_installs_it(tmp_path: Path) -> None:
     lines = set_up(tmp_path, {"id": PLAIN_USER, "java": NEW_JAVA, "python3": OLD_PYTHON, "python3.11": OLD_PYTHON})
     tried = "python3.11 python3.12 python3.13 python3"
     assert lines == [f"freshet: Python 3.11 or newer is needed, and {tried} is not it. To install it:", *PYTHON_ADVICE]
 
 
-def test_python_of_the_user_s_choice_that_is_too_old_is_told(tmp_path: Path) -> None:
+def test_python_of_the_user_s_choice_that_is_too_old_is_reported(tmp_path: Path) -> None:
     stand_ins = {"id": PLAIN_USER, "java": NEW_JAVA, "python3.11": PYTHON_WITHOUT_VENV, "mine": OLD_PYTHON}
     lines = set_up(tmp_path, stand_ins, PYTHON="mine")
     assert lines[0] == "freshet: Python 3.11 or newer is needed, and mine (from PYTHON) is not it. To install it:"
 
 
-def test_python_without_environments_is_told_with_the_package_that_it_lacks(tmp_path: Path) -> None:
+def test_python_without_environments_is_reported_with_the_package_that_it_lacks(tmp_path: Path) -> None:
     stand_ins = {"id": PLAIN_USER, "java": NEW_JAVA, "python3.12": PYTHON_WITHOUT_VENV, "python3": OLD_PYTHON}
     assert set_up(tmp_path, stand_ins) == [
         "freshet: python3.12 cannot create virtual environments; on Debian and Ubuntu:",

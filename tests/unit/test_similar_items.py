@@ -30,7 +30,7 @@ def test_the_nearest_come_first_and_equal_ones_by_id() -> None:
     assert near(1) == {"a": [(1, "c", 0.5)], "b": [(1, "a", 0.125)]}
 
 
-def test_what_cannot_be_had_is_nobodys_neighbour_and_has_neighbours_of_its_own() -> None:
+def test_an_unavailable_item_is_nobodys_neighbour_and_has_neighbours_of_its_own() -> None:
     assert near(2, "c", "not in the catalogue") == {"a": [(1, "d", 0.5), (2, "b", 0.25)], "b": [(1, "a", 0.125)]}
     assert near(2, "a") == {"a": [(1, "c", 0.5), (2, "d", 0.5)]}
 

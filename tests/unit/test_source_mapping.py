@@ -103,7 +103,7 @@ def test_wrong_key_is_named_with_what_was_expected(tmp_path: Path, old: str, new
     assert expected in message_of(tmp_path, SOUND.replace(old, new))
 
 
-def test_all_problems_of_a_mapping_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_mapping_are_reported_at_once(tmp_path: Path) -> None:
     text = SOUND.replace('"csv"', '"cvs"').replace('"purchase"', '"buy"').replace('"when"', '"when"\nzone = "Nowhere"')
     message = message_of(tmp_path, text)
     assert message.count("(1)") == 1

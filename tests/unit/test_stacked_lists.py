@@ -5,7 +5,7 @@ import pyarrow as pa
 from freshet.evaluation.stacked_lists import stacked_lists
 
 
-def test_columns_that_differ_in_what_can_be_null_stand_below_one_another() -> None:
+def test_columns_that_differ_in_nullability_are_stacked() -> None:
     never_null = pa.list_(pa.field("element", pa.string(), nullable=False))
     schema = pa.schema(
         [

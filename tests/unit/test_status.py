@@ -19,7 +19,7 @@ def shown(home: Home, *options: str) -> str:
     return " ".join(done.output.split())
 
 
-def kept(home: Home, *options: str) -> dict[str, int]:
+def retention(home: Home, *options: str) -> dict[str, int]:
     found: dict[str, Any] = json.loads(shown(home, "--json", *options))
     return found["kept"]
 
@@ -34,7 +34,7 @@ LAST = {"feature_dates": 7, "model_versions": 9, "metrics_days": 11, "quarantine
 
 
 def test_a_home_without_a_promotion_keeps_what_the_settings_file_says(home: Home) -> None:
-    assert kept(home) == {
+    assert retention(home) == {
         "feature_dates": 3, "model_versions": 5, "metrics_days": 30, "quarantine_days": 90, "vacuum_hours": 6
     }  # fmt: skip
     assert "Kept by the settings of conf/base.toml: 3 dates" in shown(home)
@@ -42,17 +42,17 @@ def test_a_home_without_a_promotion_keeps_what_the_settings_file_says(home: Home
 
 def test_the_last_promotion_says_how_much_is_kept(home: Home) -> None:
     promoted_with(home, **LAST, pack_mb=64)
-    assert kept(home) == LAST
+    assert retention(home) == LAST
     assert "Kept by the settings of the last promotion: 7 dates of features, scores and segments; 9 v" in shown(home)
 
 
 def test_given_settings_go_before_those_of_the_last_promotion(home: Home) -> None:
     promoted_with(home, **LAST)
-    assert kept(home, "--env", "test", "--set", "compaction.model_versions=2")["model_versions"] == 2
-    assert kept(home, "--env", "test")["feature_dates"] == 3
+    assert retention(home, "--env", "test", "--set", "compaction.model_versions=2")["model_versions"] == 2
+    assert retention(home, "--env", "test")["feature_dates"] == 3
     assert "Kept by the given settings: 4 dates" in shown(home, "--set", "compaction.feature_dates=4")
 
 
 def test_a_promotion_that_did_not_read_all_of_them_says_nothing(home: Home) -> None:
     promoted_with(home, model_versions=9)
-    assert kept(home)["model_versions"] == 5
+    assert retention(home)["model_versions"] == 5

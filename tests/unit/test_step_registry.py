@@ -38,7 +38,7 @@ def texts(path: Path) -> list[str]:
     return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
-def test_the_name_of_a_step_stands_once() -> None:
+def test_the_name_of_a_step_is_written_once() -> None:
     names = {step.name for step in all_steps()} - set(HOMONYMS)
     found = Counter((text, path.relative_to(REPOSITORY).as_posix()) for path in LIBRARY for text in texts(path))
     places = {name: [place for text, place in found.elements() if text == name] for name in names}

@@ -102,7 +102,7 @@ def test_the_view_shows_both_jobs(warehouse: Path) -> None:
     assert "no micro-batch" in printed(view([], BEGAN))
 
 
-def test_the_live_view_looks_anew_and_ends_with_ctrl_c(warehouse: Path) -> None:
+def test_the_live_view_refreshes_and_ends_with_ctrl_c(warehouse: Path) -> None:
     pauses = iter([None, KeyboardInterrupt])
 
     def pause(_: float) -> None:
@@ -137,9 +137,9 @@ def test_backlogs_are_kept_by_the_name_of_the_query() -> None:
     assert (backlogs.of("lists"), backlogs.of("events")) == (5, None)
 
 
-def test_spark_tells_of_each_micro_batch_as_the_object_of_its_json(spark: SparkSession, tmp_path: Path) -> None:
-    heard: list[dict[str, Any]] = []
-    listener = ProgressListener(heard.append)
+def test_spark_reports_each_micro_batch_as_the_object_of_its_json(spark: SparkSession, tmp_path: Path) -> None:
+    progress: list[dict[str, Any]] = []
+    listener = ProgressListener(progress.append)
     spark.streams.addListener(listener)
     try:
         for number in range(2):
@@ -147,12 +147,14 @@ def test_spark_tells_of_each_micro_batch_as_the_object_of_its_json(spark: SparkS
             folder.mkdir(exist_ok=True)
             (folder / f"{number}.txt").write_text("one\ntwo\n")
         rows = spark.readStream.option("maxFilesPerTrigger", 1).text(str(tmp_path / "in"))
-        writer = rows.writeStream.queryName("told").option("checkpointLocation", str(tmp_path / "checkpoint"))
+        writer = rows.writeStream.queryName("watched").option("checkpointLocation", str(tmp_path / "checkpoint"))
         writer.trigger(availableNow=True).foreachBatch(lambda batch, _: batch.count()).start().awaitTermination()
         deadline = time.monotonic() + 60
-        while len(heard) < 2 and time.monotonic() < deadline:
+        while len(progress) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
     finally:
         spark.streams.removeListener(listener)
-    assert [(one["name"], one["batchId"], one["numInputRows"]) for one in heard] == [("told", 0, 2), ("told", 1, 2)]
-    assert all(one["durationMs"]["triggerExecution"] > 0 for one in heard)
+    assert [(one["name"], one["batchId"], one["numInputRows"]) for one in progress] == [
+        ("watched", 0, 2), ("watched", 1, 2),
+    ]  # fmt: skip
+    assert all(one["durationMs"]["triggerExecution"] > 0 for one in progress)

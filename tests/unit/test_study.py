@@ -42,14 +42,14 @@ def test_a_study_goes_on_from_its_record_as_if_it_had_not_been_broken_off(
     whole = studied(SPACE, _value, effort=_effort(8), record=tmp_path / "whole.json", spark=spark)
     assert len(whole) == 8
     (tmp_path / "part.json").write_text(json.dumps(whole[:known]))
-    asked: list[Setting] = []
+    tried: list[Setting] = []
 
     def judge(setting: Setting) -> float:
-        asked.append(setting)
+        tried.append(setting)
         return _value(setting)
 
     assert studied(SPACE, judge, effort=_effort(8), record=tmp_path / "part.json", spark=spark) == whole
-    assert len(asked) == 8 - known
+    assert len(tried) == 8 - known
 
 
 def test_a_record_is_kept_after_each_round(spark: SparkSession, tmp_path: Path) -> None:
@@ -95,12 +95,13 @@ def test_the_seed_decides_what_is_proposed(spark: SparkSession, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("{", "cannot be read"), ("[1, 2]", "cannot be read"), ('[[{"x": 77}, 1.0]]', "another search")]
+    ("text", "message"),
+    [("{", "cannot be read"), ("[1, 2]", "cannot be read"), ('[[{"x": 77}, 1.0]]', "another search")],
 )
-def test_a_strange_record_is_refused(text: str, told: str, spark: SparkSession, tmp_path: Path) -> None:
+def test_a_strange_record_is_refused(text: str, message: str, spark: SparkSession, tmp_path: Path) -> None:
     record = tmp_path / "r.json"
     record.write_text(text)
-    with pytest.raises(StateError, match=told):
+    with pytest.raises(StateError, match=message):
         studied(SPACE, _value, effort=_effort(3), record=record, spark=spark)
 
 

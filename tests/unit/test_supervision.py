@@ -32,7 +32,7 @@ def params(**changes: float) -> ServiceParameters:
     return load_settings(None, tuple(f"service.{name}={value}" for name, value in quick.items())).service
 
 
-def test_waits_double_until_a_start_has_lasted_and_then_begin_anew() -> None:
+def test_waits_double_until_a_start_has_lasted_and_are_then_reset() -> None:
     restarts = Restarts(params(restart_seconds=2.0, settled_seconds=60.0))
     assert [restarts.wait_after(seconds) for seconds in (5, 59, 5)] == [2.0, 4.0, 8.0]
     assert restarts.wait_after(1) is None
@@ -43,7 +43,7 @@ def test_which_ends_are_crashes() -> None:
     assert [code for code in (0, 1, 2, 70, 75, 130, -9, -15) if is_crash(code)] == [70, 75, -9, -15]
 
 
-def test_a_worker_that_crashes_is_started_again_and_begins_anew_only_once(
+def test_a_worker_that_crashes_is_restarted_and_rebuilds_only_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counter = tmp_path / "starts"
@@ -51,8 +51,8 @@ def test_a_worker_that_crashes_is_started_again_and_begins_anew_only_once(
         run_supervised([sys.executable, "-c", NTH_START, str(counter), "-9,75,0", "--rebuild"], params())
     assert ended.value.code == 0
     assert counter.read_text() == "rss"
-    told = capsys.readouterr().err.splitlines()
-    assert [line.split(";")[0] for line in told] == [
+    messages = capsys.readouterr().err.splitlines()
+    assert [line.split(";")[0] for line in messages] == [
         "freshet: the stream was killed by signal 9", "freshet: the stream was ended with code 75",
     ]  # fmt: skip
 

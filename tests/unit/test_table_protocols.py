@@ -41,7 +41,7 @@ def test_lists_leave_out_what_is_known_and_only_users_with_truth_get_one() -> No
     assert lists_of(known, weights, Split(known, truth), 2).tolist() == [[2, 3], [2, 3]]
 
 
-def test_weights_stand_at_the_speaking_row_and_the_scored_column() -> None:
+def test_weights_are_at_the_row_of_the_history_and_the_column_of_the_scored_item() -> None:
     table = pa.table(
         {"item_id": ["c", "a"], "neighbours": [[{"item_id": "a", "weight": 2.0}, {"item_id": "b", "weight": -1.0}],
                                                [{"item_id": "c", "weight": 0.5}]]},

@@ -1,4 +1,4 @@
-"""A topic is the one that it was, or is refused; what has expired of it is passed over and told."""
+"""A topic is the one that it was, or is refused; what has expired of it is passed over and reported."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,12 +58,14 @@ def test_where_there_are_no_ids_a_topic_that_is_shorter_is_refused(job: Any, mon
         check_same(job, FEED, {0: 2})
 
 
-@pytest.mark.parametrize(("first", "begin", "told"), [(0, 4, []), (4, 4, []), (7, 7, ["3 records of topic clicks, "])])
+@pytest.mark.parametrize(
+    ("first", "begin", "messages"), [(0, 4, []), (4, 4, []), (7, 7, ["3 records of topic clicks, "])]
+)
 def test_expired_records_are_passed_over_and_counted(
-    monkeypatch: pytest.MonkeyPatch, first: int, begin: int, told: list[str]
+    monkeypatch: pytest.MonkeyPatch, first: int, begin: int, messages: list[str]
 ) -> None:
     broker(monkeypatch, ids=None, first=first)
-    said: list[str] = []
+    found: list[str] = []
     # Partition 1 has nothing in the tables: it begins with its oldest record, whichever that is.
-    assert topic._not_expired(FEED, {0: 4, 1: EARLIEST}, said.append) == {0: begin, 1: EARLIEST}
-    assert [line[:27] for line in said] == told
+    assert topic._not_expired(FEED, {0: 4, 1: EARLIEST}, found.append) == {0: begin, 1: EARLIEST}
+    assert [line[:27] for line in found] == messages

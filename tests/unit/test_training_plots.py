@@ -26,7 +26,7 @@ PLOTS = {
 }
 
 
-def told(drawn: str) -> list[str]:
+def texts(drawn: str) -> list[str]:
     found = ElementTree.fromstring(drawn).iter(f"{SVG}text")
     return [element.text or "" for element in found]
 
@@ -40,15 +40,15 @@ def test_a_plot_is_a_file_of_its_own_with_all_colours_that_it_uses(name: str) ->
     assert ".chart .bar" in style
 
 
-def test_silhouettes_stand_by_number_and_the_chosen_one_is_named() -> None:
-    assert told(PLOTS["silhouettes"]) == ["2 segments", "0.500", "chosen", "3 segments", "0.400"]
+def test_silhouettes_are_ordered_by_number_and_the_chosen_one_is_named() -> None:
+    assert texts(PLOTS["silhouettes"]) == ["2 segments", "0.500", "chosen", "3 segments", "0.400"]
 
 
-def test_trials_of_models_stand_in_order_with_their_settings_and_those_of_blends_do_not() -> None:
-    assert told(PLOTS["trials"]) == [
+def test_trials_of_models_are_listed_in_order_with_their_settings_and_those_of_blends_are_not() -> None:
+    assert texts(PLOTS["trials"]) == [
         "factors", "0.250", "rank 64, reg_param 0.1", "next_items", "0.300", "decay 0.5",
     ]  # fmt: skip
 
 
-def test_weights_stand_by_policy_the_heaviest_first() -> None:
-    assert told(PLOTS["blend"]) == ["item_trend", "-1", "next_baskets", "factors", "0.5", "next_baskets"]
+def test_weights_are_listed_by_policy_the_heaviest_first() -> None:
+    assert texts(PLOTS["blend"]) == ["item_trend", "-1", "next_baskets", "factors", "0.5", "next_baskets"]

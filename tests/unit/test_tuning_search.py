@@ -100,7 +100,7 @@ def test_a_policy_that_nobody_can_be_judged_on_is_missing(spark: SparkSession) -
 
 
 def _searched(
-    spark: SparkSession, shoppers: list[Shopper], record: Path, said: list[str], **settings: Any
+    spark: SparkSession, shoppers: list[Shopper], record: Path, messages: list[str], **settings: Any
 ) -> SearchResult:
     """A search over shoppers whose items are interactions of strength 1; settings of item models begin with items_."""
     of_items = {name.removeprefix("items_"): value for name, value in settings.items() if name.startswith("items_")}
@@ -133,21 +133,21 @@ def _searched(
         event_weights={"purchase": 1.0, "refund": -1.0},
         params=_search(**others),
         item_models=_items(**of_items),
-        factoriser=Factoriser(FactorisationParameters("native", 3, 1.0), 2, said.append),
+        factoriser=Factoriser(FactorisationParameters("native", 3, 1.0), 2, messages.append),
         record=record,
     )
 
 
 def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSession, tmp_path: Path) -> None:
-    said: list[str] = []
-    result = _searched(spark, _rebuyers(24), tmp_path / "search.json", said)
+    messages: list[str] = []
+    result = _searched(spark, _rebuyers(24), tmp_path / "search.json", messages)
     assert result.ndcg["next_baskets"] == pytest.approx(1.0)
     assert result.users == {"next_baskets": 24}
     # Nobody bought anything new: that task borrows the weights of the other.
     assert result.artifact.recipe.weights["new_items"] == result.artifact.recipe.weights["next_baskets"]
     assert set(result.artifact.recipe.sparse_terms) <= set(result.artifact.recipe.weights["next_baskets"])
     assert "own_frequency_30d" in result.artifact.recipe.sparse_terms
-    assert said
+    assert messages
 
 
 def _followers(count: int) -> list[Shopper]:
@@ -180,11 +180,13 @@ def test_a_search_finds_the_next_item_model_where_items_follow_each_other(spark:
     assert recipe.item_models["neighbours"].count == max(sums, key=lambda count: sums[count])
 
 
-def test_an_item_model_that_does_not_fit_is_left_out_and_told(spark: SparkSession, tmp_path: Path) -> None:
-    said: list[str] = []
-    result = _searched(spark, _followers(12), tmp_path / "search.json", said, items_linear=(1.0,), items_memory_gb=1e-9)
+def test_an_item_model_that_does_not_fit_is_left_out_and_reported(spark: SparkSession, tmp_path: Path) -> None:
+    messages: list[str] = []
+    result = _searched(
+        spark, _followers(12), tmp_path / "search.json", messages, items_linear=(1.0,), items_memory_gb=1e-9
+    )
     assert "linear_items" not in result.artifact.item_weights
-    assert any("linear_items is left out" in text and "memory" in text for text in said)
+    assert any("linear_items is left out" in text and "memory" in text for text in messages)
 
 
 def test_item_models_know_the_items_of_most_shoppers_ties_by_id(spark: SparkSession) -> None:
@@ -209,12 +211,12 @@ def test_a_search_that_goes_on_from_its_record_ends_as_one_without_a_break(spark
     assert len(known) == 4
     assert len({tuple(sorted(setting.items())) for setting, _ in known}) == 4
     (tmp_path / "broken.json").write_text(json.dumps(known[:2]))
-    said: list[str] = []
-    rest = _searched(spark, _rebuyers(12), tmp_path / "broken.json", said, **grid)
+    messages: list[str] = []
+    rest = _searched(spark, _rebuyers(12), tmp_path / "broken.json", messages, **grid)
     assert json.loads((tmp_path / "broken.json").read_text()) == known
     assert rest.artifact.recipe == whole.artifact.recipe
     # Two that were left to try, and the best again where it was among those that were known.
-    assert sum(text.startswith("factors with") for text in said) in (2, 3)
+    assert sum(text.startswith("factors with") for text in messages) in (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_impossible_parameters_of_models_are_refused(make: Callable[[], object])
         make()
 
 
-def test_own_terms_are_named_by_half_life_and_zero_stands_for_no_decay() -> None:
+def test_own_terms_are_named_by_half_life_and_zero_means_no_decay() -> None:
     assert sparse_options(_search(own_half_lives_days=(0.0, 7.5))) == {
         "own_frequency_0d": HalfLife(None),
         "own_frequency_7.5d": HalfLife(7.5),

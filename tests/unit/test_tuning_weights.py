@@ -98,8 +98,8 @@ def test_ndcg_of_candidates_that_cover_the_catalogue_equals_ndcg_of_whole_rows(p
     plain = model if policy == "next_baskets" else _without_own(model)
     expected = []
     for user, past, truth in shoppers:
-        had = {item for _, item, event, _ in past if event == "purchase"} if policy == "new_items" else set()
-        true = set(truth) - had
+        owned = {item for _, item, event, _ in past if event == "purchase"} if policy == "new_items" else set()
+        true = set(truth) - owned
         if not true:
             continue
         block = read_block(
@@ -135,8 +135,8 @@ def test_few_candidates_per_term_hold_the_best_items_of_each_term() -> None:
 
 def test_shoppers_with_nothing_to_find_are_not_judged_and_nobody_gives_none() -> None:
     model = artifact(["a", "b"], terms={"item_popular_7d": [1, 0]})
-    had = [(CLOCK - timedelta(days=1), "a", "purchase", "o1")]
-    rows = cases([("again", had, ["a"]), ("nothing", had, [])])
+    past = [(CLOCK - timedelta(days=1), "a", "purchase", "o1")]
+    rows = cases([("again", past, ["a"]), ("nothing", past, [])])
     assert candidates_of(iter([rows]), model, policy="new_items", clock=CLOCK, k=3, per_term=2) is None
     found = candidates_of(iter([rows]), model, policy="next_baskets", clock=CLOCK, k=3, per_term=2)
     assert found is not None
@@ -158,19 +158,19 @@ def test_candidates_are_the_best_of_each_term_by_dense_rows(policy: str) -> None
     of_all = {name: np.tile(values, (12, 1)) for name, values in model.terms.items()}
     alone = {name: _alone_scores(block, model, name) for name in found.terms if name not in of_all}
     dense = {name: of_all[name] if name in of_all else alone[name] for name in found.terms}
-    had = block.touched(model.recipe.target_code).toarray() > 0
+    owned = block.touched(model.recipe.target_code).toarray() > 0
     place = 0
     for n, (_, _, truth) in enumerate(shoppers):
-        out = had[n] & (policy == "new_items")
+        out = owned[n] & (policy == "new_items")
         if all(out[names.index(item)] for item in truth):
             continue
-        wished: set[int] = set()
+        best_items: set[int] = set()
         for name, values in dense.items():
             order = sorted(range(80), key=lambda c: (-values[n, c], c))
             # Those that all shoppers have in common are chosen before what a shopper had is taken out.
             best = order[:few] if name in of_all else [c for c in order if not out[c]][:few]
-            wished |= {c for c in best if not out[c] and (values[n, c] > 0 or name in ("factors", *of_all))}
-        expected = np.array([[values[n, c] for values in dense.values()] for c in sorted(wished)])
+            best_items |= {c for c in best if not out[c] and (values[n, c] > 0 or name in ("factors", *of_all))}
+        expected = np.array([[values[n, c] for values in dense.values()] for c in sorted(best_items)])
         given = np.array([values[place, found.allowed[place]] for values in found.terms.values()]).T
         assert given == pytest.approx(expected, abs=1e-5)
         place += 1

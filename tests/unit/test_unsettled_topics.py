@@ -22,14 +22,14 @@ class _Unsettled:
     def list_topics(self, timeout: float) -> Any:
         return SimpleNamespace(topics={"fresh": SimpleNamespace(partitions={0: None}, error=None)})
 
-    def list_offsets(self, asked: dict[TopicPartition, Any], request_timeout: float) -> dict[TopicPartition, Any]:
+    def list_offsets(self, partitions: dict[TopicPartition, Any], request_timeout: float) -> dict[TopicPartition, Any]:
         answer: Future[Any] = Future()
         if self.refusals > 0:
             answer.set_exception(KafkaException(KafkaError(self.error)))
         else:
             answer.set_result(SimpleNamespace(offset=7))
         self.refusals -= 1
-        return dict.fromkeys(asked, answer)
+        return dict.fromkeys(partitions, answer)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_topic_whose_leaders_are_being_chosen_is_waited_for(error: int, monkey
         end_offsets(options, "fresh")
 
 
-def test_another_refusal_of_a_broker_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_refusal_of_a_broker_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     refusing = _Unsettled(KafkaError.TOPIC_AUTHORIZATION_FAILED, refusals=2)
     monkeypatch.setattr(topics, "_admin", lambda options: refusing)
     with pytest.raises(InputError, match="Kafka refuses this"):

@@ -1,4 +1,4 @@
-"""MLflow is imported beside other work, in a process that has not imported it yet."""
+"""MLflow is imported in the background, in a process that has not imported it yet."""
 
 import os
 import subprocess

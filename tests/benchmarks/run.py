@@ -24,6 +24,7 @@ from tests.benchmarks.logreg import logreg
 from tests.benchmarks.main_job import main_job
 from tests.benchmarks.scale import scale
 from tests.benchmarks.search import search
+from tests.benchmarks.shops import shops
 from tests.benchmarks.stream_ageing import ageing
 from tests.benchmarks.stream_catchup import stream_catchup
 from tests.benchmarks.stream_latency import rates_of, stream_latency
@@ -47,6 +48,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "main-job": main_job,
     "scale": scale,
     "search": search,
+    "shops": shops,
     "kill": kill,
     "tables": tables,
     "floor": floor,
@@ -57,7 +59,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "only": (str, "the tables, or the kinds of shop, whose names begin so"),
+    "only": (str, "the tables, the sources, or the kinds of shop, whose names begin so"),
     "pairs": (int, "alternating pairs of what is compared"),
     "trials": (int, "settings tried on each source"),
     "kills": (int, "kills of the service"),

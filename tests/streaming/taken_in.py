@@ -11,6 +11,7 @@ from freshet.contracts import EVENTS, QUARANTINE
 from freshet.runs.settings import load_settings
 from freshet.service.intake.arrivals import arrivals
 from freshet.service.intake.event_intake import EventIntake, IntakeRules
+from freshet.service.lists.query import stream_session
 from freshet.service.streams.records import file_records
 from freshet.sources.rules import SourceMapping
 from freshet.tables.warehouse import Warehouse
@@ -46,7 +47,8 @@ def taken(
     """Everything that lies in `folder` now, in micro-batches of `files` files."""
     rules = IntakeRules(mapping.name, timedelta(hours=1), most_collected, lambda: WALL)
     intake = intake or EventIntake(tables.folder, "q", rules)
-    raw = file_records(spark, event_columns(mapping), folder=folder, files_per_trigger=files)
+    session = stream_session(spark, load_settings().stream)
+    raw = file_records(session, event_columns(mapping), folder=folder, files_per_trigger=files)
     stream = arrivals(raw, mapping, load_settings().cleaning)
     query = (
         stream.writeStream.option("checkpointLocation", str(checkpoint))

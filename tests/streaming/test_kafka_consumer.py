@@ -36,7 +36,7 @@ def records_with(spark: SparkSession, **options: str) -> DataFrame:
 
 
 def test_the_broker_does_not_hold_back_its_answer_while_nothing_comes(spark: SparkSession) -> None:
-    assert consumer_options(records_with(spark))["kafka.fetch.max.wait.ms"] == "20"
+    assert consumer_options(records_with(spark))["kafka.fetch.max.wait.ms"] == "5"
 
 
 def test_an_option_of_the_user_wins(spark: SparkSession) -> None:

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.contracts.inputs import MOST_RECORD_CHARACTERS
 from freshet.pipeline.ingest import ingest
 from freshet.runs.home import Home
 from freshet.runs.settings import conf_folder, load_settings
+from freshet.service.intake.arrivals import arrivals
+from freshet.service.lists.query import stream_session
+from freshet.service.streams.records import file_records
 from freshet.sources.mapping import read_mapping
 from freshet.tables.warehouse import Warehouse
 from tests.streaming.taken_in import lines, put, record, taken
@@ -107,6 +111,25 @@ def test_a_line_ends_as_the_same_by_both_paths(both: tuple[dict[int, Verdict], .
     assert by_batch == by_stream
     reason = SHAPES[shape][1]
     assert (by_batch.refused and by_batch.refused[0]) == reason
+
+
+def test_lists_are_made_from_the_lines_that_the_intake_accepts(
+    spark: SparkSession, both: tuple[dict[int, Verdict], ...], tmp_path: Path
+) -> None:
+    """The query of the lists filters by is_sound alone and reads no messages."""
+    put(tmp_path / "in", "a.json", [line for line, _ in SHAPES.values()])
+    mapping, settings = read_mapping(MAPPING), load_settings()
+    session = stream_session(spark, settings.stream)
+    rows = file_records(session, event_columns(mapping), folder=tmp_path / "in", files_per_trigger=1)
+    sound: list[int] = []
+
+    def collect(batch: DataFrame, _: int) -> None:
+        sound.extend(row["source_offset"] for row in batch.where("is_sound").select("source_offset").collect())
+
+    writer = arrivals(rows, mapping, settings.cleaning).writeStream.foreachBatch(collect)
+    writer.option("checkpointLocation", str(tmp_path / "checkpoint")).trigger(availableNow=True).start()\
+        .awaitTermination()  # fmt: skip
+    assert sorted(sound) == [n for n in range(len(SHAPES)) if both[1][2 * n].accepted]
 
 
 def test_every_line_ends_once_and_what_is_kept_of_it_is_bounded(both: tuple[dict[int, Verdict], ...]) -> None:

@@ -30,11 +30,11 @@ def narrowed(records: DataFrame, mapping: SourceMapping) -> DataFrame:
         {
             "reason_code": verdict["reason_code"],
             "field": verdict["field"],
-            "message": F.when(F.size("problems") > 0, message),
+            "message": F.when(~F.col("is_sound"), message),
         }
     )
     hash_is_id = () if _own_ids(mapping) else ("record_hash",)
-    return with_verdict.drop("problems", *hash_is_id, *restorable_columns(mapping))
+    return with_verdict.drop("problems", "is_sound", *hash_is_id, *restorable_columns(mapping))
 
 
 def repeated_records(records: DataFrame, mapping: SourceMapping) -> DataFrame | None:

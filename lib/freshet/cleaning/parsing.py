@@ -10,7 +10,7 @@ from freshet.cleaning.checks import record_checks
 from freshet.cleaning.event_names import event_name_of
 from freshet.cleaning.item_attributes import ITEM_COLUMNS, item_attribute_columns, text_map
 from freshet.cleaning.parameters import CleaningParameters
-from freshet.cleaning.problems import problems_of
+from freshet.cleaning.problems import has_problem, problems_of
 from freshet.cleaning.source_columns import used_columns
 from freshet.cleaning.times import moment_of
 from freshet.cleaning.values import (
@@ -42,10 +42,11 @@ def parsed(
     arrived: Column | None = None,
     carried: tuple[str, ...] = (),
 ) -> DataFrame:
-    """One row per raw record: EVENTS columns, ITEM_COLUMNS, record_hash and `problems`, and the columns `carried`.
+    """One row per raw record: EVENTS columns, ITEM_COLUMNS, record_hash, `problems` and `is_sound`, and `carried`.
 
     `raw` has the source columns, source_partition and source_offset. `problems` is an array of (reason_code, field,
-    message), the most serious first, empty for a sound record; values that cannot be read are null. `now` (UTC) is
+    message), the most serious first, empty for a sound record; `is_sound` is cheaper for who needs no messages: a
+    stream plans its query again in every micro-batch. Values that cannot be read are null. `now` (UTC) is
     the run's time: later events are problems. Quantities of refunds become positive. Events about pieces count one
     piece when the mapping has no quantity. `record_hash` is equal for records whose source columns are all equal.
     `arrived` is the receipt time of records without one of their own; if it is None, their event time is used.
@@ -60,9 +61,13 @@ def parsed(
     checks = record_checks(mapping, schema, earliest=params.earliest_event_date, latest=latest)
     late = F.col("received_time") > F.col("event_time") + F.lit(timedelta(hours=params.late_after_hours))
     judged = whole.withColumns(
-        {"problems": problems_of(checks), "flags": flag_array([("non_product", _non_product(mapping)), ("late", late)])}
+        {
+            "problems": problems_of(checks),
+            "is_sound": ~has_problem(checks),
+            "flags": flag_array([("non_product", _non_product(mapping)), ("late", late)]),
+        }
     )
-    return judged.select(*EVENTS.column_names, *ITEM_COLUMNS, "record_hash", "problems", *carried)
+    return judged.select(*EVENTS.column_names, *ITEM_COLUMNS, "record_hash", "problems", "is_sound", *carried)
 
 
 def flag_array(flags: list[tuple[str, Column]]) -> Column:

@@ -46,17 +46,26 @@ class Check:
         return problem(self.condition, self.reason, self.field, self.message)
 
 
+def has_problem(checks: list[Check]) -> Column:
+    """Whether a record has any of the problems; never null."""
+    return F.coalesce(reduce(lambda one, other: one | other, [check.condition for check in checks]), F.lit(False))
+
+
 def problems_of(checks: list[Check]) -> Column:
     """The problems of a record as an array. Almost every record has none, and then only conditions are evaluated."""
-    is_any = reduce(lambda one, other: one | other, [check.condition for check in checks])
     every = F.array_compact(F.array(*[check.problem() for check in checks])).cast(f"array<{PROBLEM_TYPE}>")
-    return F.when(is_any, every).otherwise(F.array().cast(f"array<{PROBLEM_TYPE}>"))
+    return F.when(has_problem(checks), every).otherwise(F.array().cast(f"array<{PROBLEM_TYPE}>"))
 
 
 def refused_as_too_large(records: DataFrame, is_large: Column) -> DataFrame:
-    """Records with `problems`; for records that are too large to be read this is the only problem."""
+    """Records with `problems` and `is_sound`; for records that are too large to be read this is the only problem."""
     large = F.array(problem(F.lit(True), "too_large", None, TOO_LARGE)).cast(f"array<{PROBLEM_TYPE}>")
-    return records.withColumn("problems", F.when(is_large, large).otherwise(F.col("problems")))
+    return records.withColumns(
+        {
+            "problems": F.when(is_large, large).otherwise(F.col("problems")),
+            "is_sound": F.col("is_sound") & ~is_large,
+        }
+    )
 
 
 def problem(condition: Column, reason: str | Column, field: str | None, message: str | Column) -> Column:

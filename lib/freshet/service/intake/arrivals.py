@@ -1,7 +1,7 @@
 """Parses and checks the raw records of a stream, by the same rules as those of files."""
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.cleaning.parameters import CleaningParameters
@@ -14,7 +14,7 @@ from freshet.sources.rules import SourceMapping
 
 
 def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters) -> DataFrame:
-    """EVENTS columns, problems and CARRIED of streaming records (streams.records).
+    """EVENTS columns, problems, is_sound and CARRIED of streaming records (streams.records).
 
     A record without a receipt time was received when it arrived at the broker. Times after the micro-batch's own, by
     more than the tolerance, are problems. Flags that need many records (outliers, bots) are set by the batch only.
@@ -25,11 +25,6 @@ def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters)
     return refused_as_too_large(read, F.col("too_large"))
 
 
-def is_sound() -> Column:
-    """True for records of `arrivals` without a problem."""
-    return F.size("problems") == 0
-
-
 def verdicts(records: DataFrame) -> DataFrame:
     """EVENTS columns, raw, began, reason_code, field and message of `arrivals`; the last three are null for sound
     records."""
@@ -37,7 +32,7 @@ def verdicts(records: DataFrame) -> DataFrame:
     message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
     return records.select(
         *EVENTS.column_names, "raw", "began", first["reason_code"].alias("reason_code"),
-        first["field"].alias("field"), F.when(~is_sound(), message).alias("message"),
+        first["field"].alias("field"), F.when(~F.col("is_sound"), message).alias("message"),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE
 from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS, QUARANTINE
-from freshet.service.intake.arrivals import arrivals, is_sound
+from freshet.service.intake.arrivals import arrivals
 from freshet.service.streams.records import kept_records
 from freshet.sources.rules import SourceMapping
 
@@ -35,7 +35,7 @@ def mended_events(
     holds are left out; the first of several records with one id, by receipt and place, is used.
     """
     read = arrivals(kept_records(refused, event_columns(mapping)), mapping, params)
-    sound = read.where(is_sound()).select(*EVENTS.column_names)
+    sound = read.where("is_sound").select(*EVENTS.column_names)
     earlier = Window.partitionBy(*EVENTS.key).orderBy("received_time", *PLACE)
     first = sound.withColumn("_nth", F.row_number().over(earlier)).where("_nth = 1").drop("_nth")
     return first.join(events.select(*EVENTS.key), on=list(EVENTS.key), how="left_anti").select(*EVENTS.column_names)

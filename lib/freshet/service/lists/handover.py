@@ -19,7 +19,6 @@ from freshet.cleaning.parsing import PLACE
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.core.errors import StateError
 from freshet.core.records import read_record, write_record
-from freshet.service.intake.arrivals import is_sound
 from freshet.service.lists.history_events import stream_events
 from freshet.tables.appends import appended_rows
 from freshet.tables.warehouse import Warehouse
@@ -108,7 +107,7 @@ def next_offsets(events: DataFrame, *, source: str, topic: str, partitions: int)
 
 def live_events(arrived: DataFrame, event_names: Sequence[str]) -> DataFrame:
     """STREAM_EVENT of the sound records among `intake.arrivals`."""
-    return stream_events(arrived.where(is_sound()), event_names)
+    return stream_events(arrived.where("is_sound"), event_names)
 
 
 def live_rows(

@@ -40,13 +40,13 @@ NO_LISTS, NO_EVALUATION = "no lists", "no evaluation"
 
 
 def judged_home(job: Job) -> dict[str, Any]:
-    """What serves, and by task the figures of `_task`; without any, `reason` in two words and `told` in full."""
+    """What serves, and by task the figures of `_task`; without any, `reason` in two words and `message` in full."""
     version = champion(job, RECOMMENDER)
     evaluated = read_record(job.home.steps, EVALUATE.name) or {"not_built": "step evaluate has not run"}
     if version is None or "not_built" in evaluated:
         reason = NO_LISTS if version is None else NO_EVALUATION
         serves = None if version is None else _kind(job)
-        return {"serves": serves, "reason": reason, "told": evaluated["not_built"], "tasks": {}}
+        return {"serves": serves, "reason": reason, "message": evaluated["not_built"], "tasks": {}}
     windows, settings = job.windows(), job.settings.evaluation
     target, length = job.record(BUILD)["target"], max(settings.ks)
     cases = _cases(job, windows.cut, windows.as_of)
@@ -56,15 +56,16 @@ def judged_home(job: Job) -> dict[str, Any]:
     judged = per_user(made, truth, ks=[K], by=("task", "model"))
     earlier = _means(_judged_before(job))
     tasks = {task: _task(job, judged, earlier, task) for task in POLICIES}
-    told = _differing(tasks, evaluated["figures"])
-    return {"serves": _kind(job), "target": target, "reason": "", "told": told, "tasks": tasks}
+    message = _differing(tasks, evaluated["figures"])
+    return {"serves": _kind(job), "target": target, "reason": "", "message": message, "tasks": tasks}
 
 
 def _differing(tasks: dict[str, dict[str, Any]], figures: list[dict[str, Any]]) -> str:
     """The tasks whose served lists step evaluate has judged otherwise, in words; empty as it should be."""
     ours = {"model": SERVED, "metric": METRIC, "k": K}
-    said = {row["task"]: row["value"] for row in figures if ours.items() <= row.items()}
-    wrong = [task for task, found in tasks.items() if abs(found.get("served", 0.0) - said.get(task, 0.0)) > _ROUNDING]
+    recorded = {row["task"]: row["value"] for row in figures if ours.items() <= row.items()}
+    wrong = [task for task, of_task in tasks.items()
+             if abs(of_task.get("served", 0.0) - recorded.get(task, 0.0)) > _ROUNDING]  # fmt: skip
     return f"step evaluate has other figures of {' and '.join(wrong)}" if wrong else ""
 
 

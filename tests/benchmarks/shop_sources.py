@@ -43,7 +43,7 @@ class ShopSource(NamedTuple):
     """
 
     name: str
-    told: str
+    description: str
     needs: tuple[Path, ...]
     make: Callable[[Path], tuple[Path, Path]]
 
@@ -53,13 +53,13 @@ class ShopSource(NamedTuple):
         return [path for path in self.needs if not path.is_file()]
 
 
-def _raw(name: str, told: str, file: str, mappings: Path, folder: str = "") -> ShopSource:
+def _raw(name: str, description: str, file: str, mappings: Path, folder: str = "") -> ShopSource:
     """A data set as it is."""
     data = DATA / (folder or name) / file
-    return ShopSource(name, told, (data,), lambda scratch: (mappings / f"{name}.toml", data))
+    return ShopSource(name, description, (data,), lambda scratch: (mappings / f"{name}.toml", data))
 
 
-def _reshaped(name: str, told: str, file: str, reshape: Callable[[pa.Table], pa.Table]) -> ShopSource:
+def _reshaped(name: str, description: str, file: str, reshape: Callable[[pa.Table], pa.Table]) -> ShopSource:
     """A data set that a mapping cannot read as it is."""
     data = DATA / file
 
@@ -67,14 +67,14 @@ def _reshaped(name: str, told: str, file: str, reshape: Callable[[pa.Table], pa.
         pq.write_table(reshape(pq.read_table(data)), scratch / "shop.parquet")
         return OWN / f"{name}.toml", scratch / "shop.parquet"
 
-    return ShopSource(name, told, (data,), make)
+    return ShopSource(name, description, (data,), make)
 
 
-def _drawn(write: Callable[..., Path], told: str, mapping: str = "drawn_shop") -> ShopSource:
+def _drawn(write: Callable[..., Path], description: str, mapping: str = "drawn_shop") -> ShopSource:
     def make(scratch: Path) -> tuple[Path, Path]:
         return OWN / f"{mapping}.toml", write(scratch)
 
-    return ShopSource(write.__name__, told, (), make)
+    return ShopSource(write.__name__, description, (), make)
 
 
 def music_reviews(folds: pa.Table) -> pa.Table:

@@ -1,8 +1,8 @@
-"""`freshet run` with nothing but a mapping on every shop at hand: served lists beside the best plain methods.
+"""`freshet run` with nothing but a mapping on every shop at hand: served lists and the best plain methods.
 
-A plain method is one of evaluation.baseline_strengths.baseline_candidates. Two of them stand beside the served lists of
-a task: the best one on the test days, which nobody could have known, and the one that was best on the validation days,
-which a shop would have served without us.
+A plain method is one of evaluation.baseline_strengths.baseline_candidates. Two of them are compared with the served
+lists of a task: the best one on the test days, which nobody could have known, and the one that was best on the
+validation days, which a shop would have served without us.
 """
 
 import json
@@ -57,7 +57,7 @@ def shops(quick: bool, only: str = "") -> dict[str, Any]:
         raise SystemExit(f"no source begins with {only}: there are {', '.join(one.name for one in shop_sources())}")
     found: dict[str, dict[str, Any]] = {}
     for number, source in enumerate(sources, start=1):
-        _say(f"[{number} of {len(sources)}] {source.name}: {source.told}")
+        _say(f"[{number} of {len(sources)}] {source.name}: {source.description}")
         if source.absent:
             _say(f"skipped: {source.absent[0]} is not there; FRESHET_TEST_DATA names the folder of the data sets")
             continue
@@ -72,7 +72,7 @@ def shops(quick: bool, only: str = "") -> dict[str, Any]:
 
 
 def pairs_of(found: dict[str, dict[str, Any]], days: str) -> list[Pair]:
-    """The served lists of every source and task with figures, beside the plain method that was best on those days."""
+    """The served lists of every source and task with figures, and the plain method that was best on those days."""
     return [
         pair for name, one in found.items() for task in POLICIES
         if (pair := _pair(name, task, one["tasks"].get(task), days)) is not None
@@ -117,11 +117,11 @@ def _run(source: ShopSource, quick: bool) -> dict[str, Any]:
         try:
             seconds, _ = watched_run(mapping, data, home, quick=quick)
         except SystemExit as failure:
-            return {"seconds": None, "serves": None, "reason": "run failed", "told": str(failure), "tasks": {}}
+            return {"seconds": None, "serves": None, "reason": "run failed", "message": str(failure), "tasks": {}}
         command = [sys.executable, "-m", "tests.benchmarks.shop_judging", str(home), str(file)]
         done = subprocess.run(command, cwd=REPOSITORY, stdout=sys.stderr, check=False)
         if done.returncode:
-            judged = {"serves": None, "reason": "judging failed", "told": f"code {done.returncode}", "tasks": {}}
+            judged = {"serves": None, "reason": "judging failed", "message": f"code {done.returncode}", "tasks": {}}
         else:
             judged = json.loads(file.read_text(encoding="utf-8"))
         return {"seconds": round(seconds, 1), **judged}
@@ -140,8 +140,8 @@ def _print(found: dict[str, dict[str, Any]], where: Any) -> None:
             table.add_row(name, task, *cells[0], *cells[1][2:], one["serves"], seconds)
         if not one["tasks"]:
             table.add_row(name, *["-"] * 7, f"{one['serves'] or '-'}, {one['reason']}", seconds)
-        if one["told"]:
-            table.caption = f"{table.caption or ''}{name}: {one['told']}\n"
+        if one["message"]:
+            table.caption = f"{table.caption or ''}{name}: {one['message']}\n"
     Console(width=200, file=where).print(table)
 
 

@@ -145,18 +145,18 @@ def test_the_best_plain_method_is_that_of_the_days_that_are_asked_for() -> None:
     assert pairs_of({"shop": {"tasks": {"new_items": unknown}}}, VALIDATION) == []
 
 
-def test_losses_and_wins_are_intervals_beside_0_and_means_are_geometric() -> None:
+def test_losses_and_wins_are_intervals_without_0_and_means_are_geometric() -> None:
     def pair(task: str, served: float, plain: float, low: float | None, high: float | None) -> Pair:
         return Pair("shop", task, 5, served, "m", plain, served - plain, low, high)
 
-    told = summary([
+    found = summary([
         pair("next_baskets", 0.4, 0.1, 0.2, 0.4),  # a win
         pair("next_baskets", 0.1, 0.1, 0.0, 0.0),  # neither
         pair("next_baskets", 0.0, 0.1, -0.2, -0.05),  # a loss, without a ratio
         pair("new_items", 0.1, 0.2, -0.3, 0.1),
         pair("new_items", 0.2, 0.0, None, None),
     ])  # fmt: skip
-    assert told == {
+    assert found == {
         "pairs": 5, "losses": 1, "wins": 1, "served over plain, next_baskets": 2.0, "served over plain, new_items": 0.5,
     }  # fmt: skip
     assert set(summary([]).values()) == {0, None}

@@ -21,8 +21,8 @@ _WRONG_BYTE = "\ufffd"
 _CONSUMER = {
     # A consumer requests the records after those it has read in advance. While there are none, the broker holds back
     # its answer, for 500 ms by Kafka's own default, and Spark's next request on that connection waits for it. At one
-    # event a second each micro-batch took 0.55 s. The job that reads one record takes 46 ms with 20 ms here, 33 ms with 5
-    # or 1. This causes more requests only during micro-batches: between them Spark's consumers send none.
+    # event a second each micro-batch took 0.55 s. The job that reads one record takes 46 ms with 20 ms here, and 33 ms
+    # with 5 or 1. This causes more requests only during micro-batches: between them Spark's consumers send none.
     "kafka.fetch.max.wait.ms": "5",
 }
 """Options of Spark's Kafka source, unless the caller sets them."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from click.testing import CliRunner
 from freshet.cli.main import freshet as command_line
 from freshet.contracts import MODEL_DECISIONS
 from freshet.core.errors import FreshetError, StateError
+from freshet.evaluation.gate import GateDecision
+from freshet.pipeline.promote import respecting_choice
 from freshet.registry.versions import Registry
 from freshet.runs.home import Home
 from freshet.runs.job import Job
@@ -82,6 +85,25 @@ def test_a_roll_back_goes_to_the_champion_before_and_the_next_returns(home: Home
         ("1.0", "2.0", True, ["bad lists"]),
         ("2.0", "1.0", True, ["it was not the lists"]),
     ]
+
+
+def test_a_replaced_version_is_not_promoted_again_by_the_gate_until_somebody_chooses_it(home: Home) -> None:
+    accepted = GateDecision(accepted=True, reasons=("better",), metrics={"value": 0.1})
+
+    def decisions_of_gate() -> list[bool]:
+        return [respecting_choice(one, accepted).accepted for one in Registry(home.mlflow).versions(RECOMMENDER)]
+
+    assert decisions_of_gate() == [True, True, True]
+    serve_previous_champion(home, RECOMMENDER, reason="bad lists", now=NOW)
+    assert decisions_of_gate() == [True, False, True]
+    replaced = Registry(home.mlflow).versions(RECOMMENDER)[1]
+    (reason,) = respecting_choice(replaced, accepted).reasons
+    assert "version 2 was replaced by hand (bad lists)" in reason
+    assert "freshet promote --version 2" in reason
+    refused = replace(accepted, accepted=False, reasons=("worse",))
+    assert respecting_choice(replaced, refused) == refused
+    serve_version(home, RECOMMENDER, 2, reason="it was not the lists", now=NOW.replace(hour=1))
+    assert decisions_of_gate() == [False, True, True]
 
 
 def test_states_show_aliases_generations_and_decisions(home: Home) -> None:

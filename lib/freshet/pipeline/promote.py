@@ -1,6 +1,7 @@
 """Step promote: the gate. It judges each challenger on the validation days and promotes or refuses it, with reasons."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -45,18 +46,30 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         if version is None:
             continue
         if name == RECOMMENDER:
-            decided[name], baselines, judging = _recommender_decision(job, version, fingerprint)
+            decision, baselines, judging = _recommender_decision(job, version, fingerprint)
+            decided[name] = respecting_choice(version, decision)
             _apply(job, version, decided[name])
             if not decided[name].accepted and is_needed(job, version):
                 plain = {"plain": _plain_champion(job, version, judging, fingerprint)}
         else:
-            decided[name] = model_decision(job, version)
+            decided[name] = respecting_choice(version, model_decision(job, version))
             _apply(job, version, decided[name])
     if not decided:
         raise DataTooSmallError("no model was trained, so there is none to promote")
     retire_old_versions(job)
     outcomes = {name: {"accepted": one.accepted, "reasons": one.reasons} for name, one in decided.items()}
     return {"decisions": outcomes, "baselines": baselines, **plain}
+
+
+def respecting_choice(version: ModelVersion, decision: GateDecision) -> GateDecision:
+    """A refusal if somebody has replaced this version, as by a roll-back: the gate does not undo that decision."""
+    if not (decision.accepted and version.replaced_by_hand):
+        return decision
+    reason = (
+        f"version {version.version} was replaced by hand ({version.replaced_by_hand}): the gate waits for a newer one, "
+        f"`freshet promote --version {version.version}` serves this one"
+    )
+    return replace(decision, accepted=False, reasons=(reason,))
 
 
 def _plain_champion(job: Job, refused: ModelVersion, judging: Judging, fingerprint: str) -> dict[str, Any]:

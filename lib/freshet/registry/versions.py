@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _GENERATION, _PATH, _MINOR = "freshet.generation", "freshet.path", "freshet.minor"
+_REPLACED = "freshet.replaced_by_hand"
 _MINORS = "scoring"
 """Folder of the artifacts of minor versions."""
 
@@ -29,6 +30,7 @@ class ModelVersion:
     """One registered version. `folder` holds its artifact; `generation` is 0 if it was never champion.
 
     `minor` counts the artifacts made from it later, with the same model and more items; 0: as registered.
+    `replaced_by_hand`: why somebody served another version in its place, until somebody chooses it again; else empty.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ModelVersion:
     folder: Path
     generation: int
     minor: int = 0
+    replaced_by_hand: str = ""
 
     @property
     def model_version(self) -> str:
@@ -150,6 +153,14 @@ class Registry:
         assert promoted is not None  # the alias was just set
         return promoted
 
+    def choose(self, name: str, version: int, *, reason: str) -> ModelVersion:
+        """`promote` on somebody's decision: the champion that it replaces is marked with the reason."""
+        before = self.champion(name)
+        self.set_version_tag(name, version, _REPLACED, "")
+        if before is not None and before.version != version:
+            self.set_version_tag(name, before.version, _REPLACED, reason)
+        return self.promote(name, version)
+
     def minor_folder(self, name: str, version: int, minor: int) -> Path:
         """The folder for the artifact of a minor version, which is written completely before it is published."""
         return self.folder / _MINORS / name / f"{version}.{minor}"
@@ -219,6 +230,7 @@ class Registry:
             folder=self.minor_folder(found.name, version, minor) if minor else first,
             generation=int(found.tags.get(_GENERATION, 0)),
             minor=minor,
+            replaced_by_hand=found.tags.get(_REPLACED, ""),
         )
 
     def _store_errors(self) -> Any:

@@ -64,7 +64,8 @@ def serve_version(home: Home, name: str, version: int, *, reason: str, now: date
     """Makes a version champion and adds the decision to `model_decisions`; does nothing and returns None if it already
     is champion.
 
-    Its generation becomes one more than the highest so far, also for a version that served before. Raises StateError if
+    Its generation becomes one more than the highest so far, also for a version that served before. The gate does not
+    promote the replaced version again. Raises StateError if
     there is no such version or its files were removed, BusyError while the gate decides.
     """
     store = _opened(home)
@@ -81,7 +82,7 @@ def serve_version(home: Home, name: str, version: int, *, reason: str, now: date
         if not chosen.folder.is_dir():
             raise StateError(f"the files of {name} version {version} are gone", where=str(chosen.folder))
         _record(home, chosen, champion, reason, now)
-        return store.promote(name, version)
+        return store.choose(name, version, reason=reason)
 
 
 def serve_previous_champion(home: Home, name: str, *, reason: str, now: datetime) -> ModelVersion:

@@ -15,12 +15,13 @@ from freshet.cli.main import freshet as command_line
 from freshet.contracts import MODEL_DECISIONS
 from freshet.core.errors import FreshetError, StateError
 from freshet.evaluation.gate import GateDecision
+from freshet.pipeline import promote
 from freshet.pipeline.promote import respecting_choice
 from freshet.registry.versions import Registry
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.model_choice import serve_previous_champion, serve_version, version_states
-from freshet.runs.registered_models import RECOMMENDER, SCORING
+from freshet.runs.registered_models import RECOMMENDER, SCORING, SEGMENTS
 from freshet.service.list_stream import Champion
 from freshet.tables.lookups.snapshot import rows_where
 
@@ -104,6 +105,20 @@ def test_a_replaced_version_is_not_promoted_again_by_the_gate_until_somebody_cho
     assert respecting_choice(replaced, refused) == refused
     serve_version(home, RECOMMENDER, 2, reason="it was not the lists", now=NOW.replace(hour=1))
     assert decisions_of_gate() == [False, True, True]
+
+
+def test_the_gate_step_refuses_a_replaced_version(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve_previous_champion(home, RECOMMENDER, reason="bad lists", now=NOW)
+    replaced = Registry(home.mlflow).versions(RECOMMENDER)[1]
+    accepted = GateDecision(accepted=True, reasons=("better",), metrics={})
+    applied: list[GateDecision] = []
+    monkeypatch.setattr(promote, "_trained", lambda job, name: replaced if name == SEGMENTS else None)
+    monkeypatch.setattr(promote, "model_decision", lambda job, version: accepted)
+    monkeypatch.setattr(promote, "_apply", lambda job, version, decision: applied.append(decision))
+    monkeypatch.setattr(promote, "retire_old_versions", lambda job: None)
+    record = promote.work(cast(Job, SimpleNamespace()), "f")
+    assert [decision.accepted for decision in applied] == [False]
+    assert record["decisions"][SEGMENTS]["accepted"] is False
 
 
 def test_states_show_aliases_generations_and_decisions(home: Home) -> None:

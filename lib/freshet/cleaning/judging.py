@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from freshet.cleaning.item_attributes import ITEM_COLUMNS
 from freshet.cleaning.parsing import PLACE, restorable_columns
-from freshet.cleaning.problems import problem
+from freshet.cleaning.problems import problem, verdict
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.contracts.events import SCHEMA_VERSION
 from freshet.contracts.inputs import BROKEN_RECORD, RAW_TEXT, kept_text
@@ -24,17 +24,8 @@ def narrowed(records: DataFrame, mapping: SourceMapping) -> DataFrame:
     The VERDICT columns replace `problems`; they are null for sound records: reason_code and field of the most
     serious problem, and all messages.
     """
-    verdict = F.try_element_at("problems", F.lit(1))
-    message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
-    with_verdict = records.withColumns(
-        {
-            "reason_code": verdict["reason_code"],
-            "field": verdict["field"],
-            "message": F.when(~F.col("is_sound"), message),
-        }
-    )
     hash_is_id = () if _own_ids(mapping) else ("record_hash",)
-    return with_verdict.drop("problems", "is_sound", *hash_is_id, *restorable_columns(mapping))
+    return records.withColumns(verdict()).drop("problems", "is_sound", *hash_is_id, *restorable_columns(mapping))
 
 
 def repeated_records(records: DataFrame, mapping: SourceMapping) -> DataFrame | None:

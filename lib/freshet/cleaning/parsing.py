@@ -45,12 +45,12 @@ def parsed(
     """One row per raw record: EVENTS columns, ITEM_COLUMNS, record_hash, `problems` and `is_sound`, and `carried`.
 
     `raw` has the source columns, source_partition and source_offset. `problems` is an array of (reason_code, field,
-    message), the most serious first, empty for a sound record; `is_sound` is cheaper for who needs no messages: a
-    stream plans its query again in every micro-batch. Values that cannot be read are null. `now` (UTC) is
-    the run's time: later events are problems. Quantities of refunds become positive. Events about pieces count one
-    piece when the mapping has no quantity. `record_hash` is equal for records whose source columns are all equal.
-    `arrived` is the receipt time of records without one of their own; if it is None, their event time is used.
-    Columns `carried` are not part of the record.
+    message), the most serious first, empty for a sound record. `is_sound` says only whether it is empty, for queries
+    that need no messages, whose plans it makes smaller. Values that cannot be read are null. `now` (UTC) is the run's
+    time: later events are problems. Quantities of refunds become positive. Events about pieces count one piece when the
+    mapping has no quantity. `record_hash` is equal for records whose source columns are all equal. `arrived`
+    is the receipt time of records without one of their own; if it is None, their event time is used. Columns `carried`
+    are not part of the record.
     """
     schema = StructType([field for field in raw.schema if field.name not in (*PLACE, *carried)])
     names = [*schema.names, *[name for _, name in used_columns(mapping)]]

@@ -57,6 +57,19 @@ def problems_of(checks: list[Check]) -> Column:
     return F.when(has_problem(checks), every).otherwise(F.array().cast(f"array<{PROBLEM_TYPE}>"))
 
 
+def verdict() -> dict[str, Column]:
+    """reason_code, field and message from column `problems`: the most serious problem, and the messages of all; null
+    for a sound record."""
+    first = F.try_element_at("problems", F.lit(1))
+    messages = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
+    return {
+        "reason_code": first["reason_code"],
+        "field": first["field"],
+        # By the array that is there already: is_sound would evaluate all conditions once more.
+        "message": F.when(F.size("problems") > 0, messages),
+    }
+
+
 def refused_as_too_large(records: DataFrame, is_large: Column) -> DataFrame:
     """Records with `problems` and `is_sound`; for records that are too large to be read this is the only problem."""
     large = F.array(problem(F.lit(True), "too_large", None, TOO_LARGE)).cast(f"array<{PROBLEM_TYPE}>")

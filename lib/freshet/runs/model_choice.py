@@ -65,8 +65,8 @@ def serve_version(home: Home, name: str, version: int, *, reason: str, now: date
     is champion.
 
     Its generation becomes one more than the highest so far, also for a version that served before. The gate does not
-    promote the replaced version again. Raises StateError if
-    there is no such version or its files were removed, BusyError while the gate decides.
+    promote the replaced version again. Raises StateError if there is no such version or its files were removed,
+    BusyError while the gate decides.
     """
     store = _opened(home)
     with leases(home.locks, JOB, [MODEL_DECISIONS.name]):

@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import PLACE, parsed
-from freshet.cleaning.problems import refused_as_too_large
+from freshet.cleaning.problems import refused_as_too_large, verdict
 from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import entry_key
 from freshet.service.streams.records import CARRIED
@@ -28,12 +28,8 @@ def arrivals(raw: DataFrame, mapping: SourceMapping, params: CleaningParameters)
 def verdicts(records: DataFrame) -> DataFrame:
     """EVENTS columns, raw, began, reason_code, field and message of `arrivals`; the last three are null for sound
     records."""
-    first = F.try_element_at("problems", F.lit(1))
-    message = F.array_join(F.transform("problems", lambda one: one["message"]), "; ")
-    return records.select(
-        *EVENTS.column_names, "raw", "began", first["reason_code"].alias("reason_code"),
-        first["field"].alias("field"), F.when(~F.col("is_sound"), message).alias("message"),
-    )  # fmt: skip
+    found = [column.alias(name) for name, column in verdict().items()]
+    return records.select(*EVENTS.column_names, "raw", "began", *found)
 
 
 def places_of(records: DataFrame) -> pa.Table:

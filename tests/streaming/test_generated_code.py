@@ -1,4 +1,4 @@
-"""A stream compiles no code: it interprets its expressions."""
+"""A stream compiles no code for its plan: it interprets its expressions."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def compiled_classes(spark: SparkSession) -> int:
     return int(jvm.org.apache.spark.metrics.source.CodegenMetrics.METRIC_COMPILATION_TIME().getCount())
 
 
-def test_no_micro_batch_compiles_code(spark: SparkSession, tmp_path: Path) -> None:
+def test_no_micro_batch_compiles_the_plan(spark: SparkSession, tmp_path: Path) -> None:
     mapping = read_mapping(conf_folder().joinpath("sources/shop_events.toml"))
     (tmp_path / "in").mkdir()
     for number in range(4):
@@ -47,4 +47,6 @@ def test_no_micro_batch_compiles_code(spark: SparkSession, tmp_path: Path) -> No
     stream.option("checkpointLocation", str(tmp_path / "checkpoint")).trigger(availableNow=True).start()\
         .awaitTermination()  # fmt: skip
     assert [events for events, _ in found] == [1, 1, 1, 1]
-    assert [compiled for _, compiled in found] == [before] * 4
+    # One class is compiled once in an application, here or by an earlier stream; with compiled expressions it is 12.
+    assert found[0][1] - before <= 1
+    assert [compiled for _, compiled in found[1:]] == [found[0][1]] * 3

@@ -4,10 +4,12 @@ from datetime import datetime
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from freshet.cleaning.judging import accepted, judged, narrowed, repeated_records
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.cleaning.parsing import parsed
+from freshet.cleaning.problems import PROBLEM_TYPE, refused_as_too_large
 from freshet.contracts import EVENTS
 from freshet.runs.settings import load_settings
 from freshet.sources.mapping import source_mapping
@@ -115,3 +117,19 @@ def test_what_arrives_later_than_the_limit_is_kept_and_flagged(spark: SparkSessi
     assert [row["problems"] for row in read] == [[]] * 4
     assert [row["flags"] for row in read] == [[], ["late"], [], []]
     assert [row["received_time"] >= row["event_time"] for row in read] == [True] * 4
+
+
+def test_a_record_that_is_too_large_has_this_problem_alone(spark: SparkSession) -> None:
+    schema = f"name string, is_large boolean, is_sound boolean, problems array<{PROBLEM_TYPE}>"
+    other = [{"reason_code": "missing_time", "field": "event_time", "message": "there is no time"}]
+    rows = [
+        {"name": f"{is_large} {is_sound}", "is_large": is_large, "is_sound": is_sound,
+         "problems": [] if is_sound else other}
+        for is_large in (True, False) for is_sound in (True, False)
+    ]  # fmt: skip
+    read = refused_as_too_large(local_frame(spark, schema, rows), F.col("is_large")).collect()
+    found = {row["name"]: (row["is_sound"], [one["reason_code"] for one in row["problems"]]) for row in read}
+    assert found == {
+        "True True": (False, ["too_large"]), "True False": (False, ["too_large"]),
+        "False True": (True, []), "False False": (False, ["missing_time"]),
+    }  # fmt: skip

@@ -81,6 +81,19 @@ def baseline_scores(
     return {item: sum(table[v][n] * value for v, value in close.items()) for n, item in enumerate(items)}
 
 
+def own_item_scores(
+    known: Strengths, own: dict[str, float], family: str, *, count: int, shrinkage: float, asymmetry: float
+) -> dict[str, float]:
+    """Scores by neighbours of items that are learned from `known` alone, for a shopper who is not in it."""
+    kind = family.rsplit("_", maxsplit=1)[-1]
+    items = sorted({item for one in known.values() for item in one})
+    columns = [[one.get(item, 0.0) for _, one in sorted(known.items())] for item in items]
+    near = [
+        neighbours(columns, n, kind, count=count, shrinkage=shrinkage, asymmetry=asymmetry) for n in range(len(items))
+    ]
+    return {item: sum(own.get(items[j], 0.0) * value for j, value in near[n].items()) for n, item in enumerate(items)}
+
+
 def baseline_list(scores: dict[str, float], popularity: dict[str, float], *, k: int, without: set[str]) -> list[str]:
     """The k best items by score, then popularity, then id; `scores` are taken as equal to five digits."""
     candidates = [item for item in scores if item not in without]

@@ -17,7 +17,7 @@ from freshet.contracts.policies import NEXT_BASKETS, POLICIES
 from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData
 from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.terms.reason import Reason
-from freshet.ranking.terms.term import ItemVector, OwnHalfLives, SparseRows
+from freshet.ranking.terms.term import ItemVector, OwnItemSettings, SparseRows
 
 WEIGHTS = pa.list_(pa.struct([("item_id", pa.string()), ("weight", pa.float32())]))
 
@@ -87,7 +87,7 @@ class Even(SparseRows):
     def describe(self, member: str) -> str:
         return "Own items at even places"
 
-    def options(self, settings: OwnHalfLives) -> dict[str, EvenConfiguration]:
+    def options(self, settings: OwnItemSettings) -> dict[str, EvenConfiguration]:
         return {"even": EvenConfiguration(1.0)}
 
     def rows(

@@ -22,7 +22,7 @@ from freshet.evaluation.baseline_strengths import baseline_candidates
 from freshet.evaluation.ranking import paired_difference, per_user
 from freshet.evaluation.splitting import known_before
 from freshet.pipeline.list_judging import SERVED, collected, plain_lists, served_lists, truths
-from freshet.pipeline.recommender_fits import events_until, judged_cases
+from freshet.pipeline.recommender_fits import Cases, events_until, judged_cases
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion
 from freshet.runs.steps import BUILD, EVALUATE, PROMOTE, TRAIN_RECOMMENDER
@@ -49,15 +49,16 @@ def judged_home(job: Job) -> dict[str, Any]:
         return {"serves": serves, "reason": reason, "message": evaluated["not_built"], "tasks": {}}
     windows, settings = job.windows(), job.settings.evaluation
     target, length = job.record(BUILD)["target"], max(settings.ks)
-    cases = _cases(job, windows.cut, windows.as_of)
+    protocol, cases = _cases(job, windows.cut, windows.as_of)
     truth = truths(cases, target=target, seed=settings.seed)
     served = served_lists(cases, artifact=version.folder, clock=windows.cut, length=length, model=SERVED)
-    made = collected(served, _plain(job, cases, windows.cut))
+    made = collected(served, _plain(job, cases, protocol, windows.cut))
     judged = per_user(made, truth, ks=[K], by=("task", "model"))
     earlier = _means(_judged_before(job))
     tasks = {task: _task(job, judged, earlier, task) for task in POLICIES}
     message = _differing(tasks, evaluated["figures"])
-    return {"serves": _kind(job), "target": target, "reason": "", "message": message, "tasks": tasks}
+    facts = {"serves": _kind(job), "target": target, "protocol": protocol}
+    return {**facts, "reason": "", "message": message, "tasks": tasks}
 
 
 def _differing(tasks: dict[str, dict[str, Any]], figures: list[dict[str, Any]]) -> str:
@@ -75,19 +76,19 @@ def _kind(job: Job) -> str:
     return BLEND if job.record(TRAIN_RECOMMENDER)["ndcg"] else UNSEARCHED
 
 
-def _cases(job: Job, start: datetime, end: datetime) -> DataFrame:
+def _cases(job: Job, start: datetime, end: datetime) -> Cases:
     target, most = job.record(BUILD)["target"], job.settings.evaluation.max_users
     return judged_cases(job, job.windows(), start=start, end=end, target=target, at_most=most)
 
 
-def _plain(job: Job, cases: DataFrame, cut: datetime) -> DataFrame:
+def _plain(job: Job, cases: DataFrame, protocol: str, cut: datetime) -> DataFrame:
     """The lists of all plain methods that the gate knows, from what was known before the cut."""
     settings = job.settings.evaluation
     candidates = baseline_candidates(
         half_lives_days=settings.baseline_half_lives_days, windows_days=settings.baseline_windows_days
     )
     return plain_lists(
-        known_before(events_until(job, job.windows()), cut), cases, baselines=candidates, as_of=cut,
+        known_before(events_until(job, job.windows()), cut), cases, protocol=protocol, baselines=candidates, as_of=cut,
         target=job.record(BUILD)["target"], length=max(settings.ks), params=settings,
     )  # fmt: skip
 
@@ -95,9 +96,11 @@ def _plain(job: Job, cases: DataFrame, cut: datetime) -> DataFrame:
 def _judged_before(job: Job) -> pa.Table:
     """The plain methods on the validation days."""
     windows = job.windows()
-    cases = _cases(job, windows.validation_cut, windows.cut)
+    protocol, cases = _cases(job, windows.validation_cut, windows.cut)
     truth = truths(cases, target=job.record(BUILD)["target"], seed=job.settings.evaluation.seed)
-    return per_user(collected(_plain(job, cases, windows.validation_cut)), truth, ks=[K], by=("task", "model"))
+    return per_user(
+        collected(_plain(job, cases, protocol, windows.validation_cut)), truth, ks=[K], by=("task", "model")
+    )
 
 
 def _means(judged: pa.Table) -> dict[tuple[str, str], float]:

@@ -130,16 +130,16 @@ def _run(source: ShopSource, quick: bool) -> dict[str, Any]:
 def _print(found: dict[str, dict[str, Any]], where: Any) -> None:
     title = "served lists and the best plain methods, NDCG@10 on the test days; served minus plain with 95 % interval"
     table = Table(title=title, title_justify="left", caption_justify="left")
-    for name in ("source", "task", "shoppers", "served", "plain, best on test", "difference",
+    for name in ("source", "task", "protocol", "shoppers", "served", "plain, best on test", "difference",
                  "plain, best on validation", "difference", "serves", "s"):  # fmt: skip
         table.add_column(name)
     for name, one in found.items():
         seconds = "-" if one["seconds"] is None else f"{one['seconds']:.0f}"
         for task in POLICIES if one["tasks"] else ():
             cells = [_of_task(name, one, task, days) for days in (TEST, VALIDATION)]
-            table.add_row(name, task, *cells[0], *cells[1][2:], one["serves"], seconds)
+            table.add_row(name, task, one["protocol"], *cells[0], *cells[1][2:], one["serves"], seconds)
         if not one["tasks"]:
-            table.add_row(name, *["-"] * 7, f"{one['serves'] or '-'}, {one['reason']}", seconds)
+            table.add_row(name, *["-"] * 8, f"{one['serves'] or '-'}, {one['reason']}", seconds)
         if one["message"]:
             table.caption = f"{table.caption or ''}{name}: {one['message']}\n"
     Console(width=200, file=where).print(table)

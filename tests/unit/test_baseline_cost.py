@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.evaluation import kernels
-from freshet.evaluation.baselines import FAMILIES, NEW_ITEMS, NEXT_BASKETS, Baseline, list_batches
+from freshet.evaluation.baselines import FAMILIES, NEW_ITEMS, Baseline, list_batches
 from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.strength_matrix import StrengthMatrices
 
@@ -22,7 +22,7 @@ def _matrices(dense: NDArray[np.float64], recent: NDArray[np.float64], wanted: l
     )
     return StrengthMatrices(
         users, items, csr_matrix((dense > 0).astype(float)), {"all": csr_matrix(dense), "recent": csr_matrix(recent)},
-        np.array(wanted, dtype=np.int64),
+        np.array(wanted, dtype=np.int64), np.ones(len(users), dtype=np.bool_),
     )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def _lists(matrices: StrengthMatrices, k: int) -> dict[tuple[str, str, str], lis
     """Columns and scores by task, family and shopper."""
     made = list_batches(
         matrices, [Baseline(family, "all") for family in FAMILIES], k=k, near_items=NEAR_ITEMS, near_users=NEAR_USERS,
-        fill="recent", tasks=(NEXT_BASKETS, NEW_ITEMS),
+        fill="recent",
     )  # fmt: skip
     return {
         (row["task"], row["model"].removesuffix("/all"), row["user_id"]):

@@ -17,7 +17,7 @@ from freshet.evaluation.kernels import Nearness
 from freshet.pipeline.list_judging import plain_lists
 from freshet.runs.settings import load_settings
 from tests.factories import local_frame
-from tests.oracles_ranking import Strengths, baseline_list, baseline_scores, neighbours
+from tests.oracles_ranking import Strengths, baseline_list, baseline_scores, neighbours, own_item_scores
 
 PLAIN = Nearness(count=100, shrinkage=0.0, asymmetry=1.0)
 
@@ -39,6 +39,7 @@ def lists_of(
     *,
     k: int,
     near: Nearness = PLAIN,
+    own: Strengths | None = None,
 ) -> dict[tuple[str, str, str], list[tuple[int, str, float]]]:
     """Lists by task, family and shopper."""
     wanted = local_frame(spark, "user_id string", [{"user_id": user} for user in users])
@@ -52,6 +53,7 @@ def lists_of(
         near_items=near,
         near_users=near_users,
         fill="all",
+        own=None if own is None else pairs_frame(spark, own),
     )
     return {
         (row["task"], row["model"].removesuffix("/all"), row["user_id"]): [tuple(entry) for entry in row["items"]]
@@ -86,6 +88,32 @@ def test_lists_of_every_baseline_equal_the_oracle(spark: SparkSession, seed: int
         assert [score for *_, score in entries] == pytest.approx(
             [scores[item] for _, item, _ in entries], rel=1e-5, abs=2e-9
         )
+
+
+@pytest.mark.parametrize("seed", [21, 22])
+def test_own_interactions_replace_those_to_learn_from(spark: SparkSession, seed: int) -> None:
+    """Each judged shopper against the oracle, as one more shopper of the others, whom nobody learns from."""
+    known = random_strengths(seed)
+    items = {item for own in known.values() for item in own}
+    drawn = {user: {i: own[i] for i in own if i in items} for user, own in random_strengths(seed + 100).items()}
+    now = {user: own for user, own in drawn.items() if own}
+    judged = sorted(now)[:4]
+    near = Nearness(count=3, shrinkage=1.5, asymmetry=1.3)
+    lists = lists_of(spark, known, judged, k=6, near=near, own={user: now[user] for user in judged})
+    popularity = baseline_scores(known, sorted(known)[0], "popularity", count=3)
+    assert len(lists) == 2 * len(FAMILIES) * len(judged)
+    for (task, family, user), entries in lists.items():
+        # The oracle's other shoppers are those to learn from; u99 is the judged one, of the highest id, as ties go to
+        # the lower one. Popularity and neighbours of items do not include it.
+        mine = {"u99": now[user]}
+        if family == "popularity":
+            scores = popularity
+        elif family.startswith("item"):
+            scores = own_item_scores(known, now[user], family, count=3, shrinkage=1.5, asymmetry=1.3)
+        else:
+            scores = baseline_scores(known | mine, "u99", family, count=3)
+        without = set(now[user]) if task == NEW_ITEMS else set()
+        assert [item for _, item, _ in entries] == baseline_list(scores, popularity, k=6, without=without)
 
 
 def test_checkerboard_neighbours_find_the_withheld_item(spark: SparkSession) -> None:
@@ -153,8 +181,8 @@ def test_without_cases_no_event_is_read(spark: SparkSession) -> None:
     nobody = local_frame(spark, "user_id string", [])
     params = load_settings().evaluation
     made = plain_lists(
-        unread, nobody, baselines=[Baseline("popularity", "all")], as_of=datetime(2020, 1, 1), target="purchase",
-        length=3, params=params,
+        unread, nobody, protocol="time_split", baselines=[Baseline("popularity", "all")], as_of=datetime(2020, 1, 1),
+        target="purchase", length=3, params=params,
     )  # fmt: skip
     assert made.collect() == []
 

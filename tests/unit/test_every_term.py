@@ -36,7 +36,11 @@ from freshet.runs.settings import Settings, load_settings
 from tests.artifacts import CLOCK, all_scores, batch, both, bought, histories, listed, packed, random_artifact
 from tests.catalogues import features
 
-WARM = {"u": [bought("i0000", 3), bought("i0002", 1), bought("i0002", 9)], "one": [bought("i0001", 200)]}
+WARM = {
+    "u": [bought("i0000", 3), bought("i0002", 1), bought("i0002", 9)],
+    "one": [bought("i0001", 200)],
+    "often": [bought("i0003", days) for days in range(1, 6)],
+}
 COLD: dict[str, Any] = {"empty": [], "null": None, "unknown": [bought("gone")]}
 EQUAL = {f"u{n}": [bought("i0001", 5)] for n in range(3)}
 

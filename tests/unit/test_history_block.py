@@ -103,9 +103,28 @@ def test_a_state_weighs_each_item_by_how_many_moments_ago_it_was_taken() -> None
     assert found.toarray().tolist() == [[0] * 6, [1.0, 1.5, 0.25, 0, 0, 0], [0, 0, 0, 1.0, 0, 0]]
 
 
+def test_each_step_has_the_items_of_one_moment() -> None:
+    history = [
+        (_ago(1), "i0", "purchase", "o1"),
+        (_ago(1), "i1", "purchase", "o1"),
+        (_ago(2), "i5", "refund", "o2"),  # counts not, and makes no step
+        (_ago(4), "i1", "purchase", "o4"),
+        (_ago(4), "i1", "purchase", "o5"),
+        (_ago(9), "i2", "purchase", "o6"),
+    ]
+    block = _block([], history, [(_ago(7), "i3", "purchase", "o1")])
+    found = [block.at_step(np.array([True, False]), step) for step in range(4)]
+    assert {each.dtype for each in found} == {np.dtype(np.float32)}
+    assert [np.argwhere(each.toarray() == 1).tolist() for each in found] == [
+        [[1, 0], [1, 1], [2, 3]], [[1, 1]], [[1, 2]], [],
+    ]  # fmt: skip
+    assert all(each.sum() == each.nnz for each in found)
+
+
 def test_without_events_that_count_a_state_is_empty() -> None:
     for block in (_block(), _block([]), _block([(_ago(1), "i0", "refund", "o1")])):
         assert block.states(np.array([True, False]), np.ones(6, dtype=bool), decay=0.5, steps=2).nnz == 0
+        assert block.at_step(np.array([True, False]), 0).nnz == 0
 
 
 @pytest.mark.parametrize("shoppers", [[], [None], [[], None, []]])

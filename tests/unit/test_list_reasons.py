@@ -28,6 +28,23 @@ def test_reasons_name_the_part_that_lifts_an_item_most() -> None:
     }
 
 
+def test_an_item_that_was_never_bought_was_looked_at() -> None:
+    model = artifact(
+        ["basket", "both", "look", "other"],
+        own_half_lives={"own_seen": None},
+        weights=both(own_seen=1.0),
+        event_weights={"purchase": 1.0, "view_item": 0.5},
+    )
+    views = [(moment, item, "view_item", f"view-{item}") for moment, item, *_ in (bought("look"), bought("both", 5))]
+    listed = items_listed(model, {"u": [bought("basket"), bought("both"), *views]}, length=4)["u"]
+    assert {entry["item_id"]: entry["reason"] for entry in listed} == {
+        "basket": "bought_before",
+        "both": "bought_before",
+        "look": "viewed_before",
+        "other": "popular_now",
+    }
+
+
 def test_similar_to_names_the_item_that_says_most_ties_by_item_id() -> None:
     near = np.zeros((5, 5))
     near[0, 3], near[1, 3], near[2, 3] = 0.2, 0.9, 0.3

@@ -39,7 +39,7 @@ def _search(**changes: Any) -> SearchParameters:
         "trials": 1, "trials_at_once": 1, "patience": 1,
         "ranks": (2,), "max_iters": (2,), "reg_params": (0.1,), "reg_power": 1.0, "alphas": (1.0,), "seed": 1,
         "item_half_lives_days": (0.0,), "min_strengths": (0.0,), "user_half_lives_days": (0.0, 30.0),
-        "own_half_lives_days": (30.0,), "candidates_per_term": 10, "rounds": 2, "min_gain": 0.0002,
+        "own_half_lives_days": (30.0,), "own_steps": (), "candidates_per_term": 10, "rounds": 2, "min_gain": 0.0002,
         "max_validation_users": 100, "min_validation_users": 1,
     }  # fmt: skip
     return SearchParameters(**{**values, **changes})

@@ -22,6 +22,8 @@ GA4_EVENT_NAMES = (
 )  # fmt: skip
 """Event names of the GA4 e-commerce specification; every source maps its own names to these."""
 
+PURCHASE, REFUND = "purchase", "refund"
+
 IMPRESSIONS = ("view_item_list", "view_promotion")
 """Events that the shop has shown, not actions of a shopper: they are no views and do not count in features."""
 

@@ -18,6 +18,9 @@ TEXT, WHOLE, COUNT, NUMBER, TIME = StringType(), IntegerType(), LongType(), Doub
 TASKS = ("next_baskets", "new_items", "propensity", "segments", "live")
 """next_baskets: repeats allowed; new_items: items that a shopper had before are neither candidates nor truth."""
 
+PROTOCOLS = ("time_split", "leave_last_basket")
+"""How lists are judged: on what a shopper had in a window after all that is known, or in the window's last basket."""
+
 EVALUATION_RESULTS = TableContract(
     name="evaluation_results",
     row="one figure",
@@ -32,6 +35,7 @@ EVALUATION_RESULTS = TableContract(
         Column("high", NUMBER, "upper end of that interval"),
         Column("users", COUNT, "shoppers judged", "shoppers", required=True, minimum=0),
         Column("split", TEXT, "validation, test or live", required=True, allowed=("validation", "test", "live")),
+        Column("protocol", TEXT, "how next_baskets and new_items were judged; null for other tasks", allowed=PROTOCOLS),
     ),
     key=("run_id", "task", "model", "metric", "k", "split"),
 )

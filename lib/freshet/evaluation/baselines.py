@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, identity
 
@@ -46,6 +46,10 @@ LISTS_SCHEMA = (
 _TIE = 1e-9
 """Weight of popularity in every score: it orders equal scores and fills lists that would be too short."""
 
+_JUDGED, _KNOWN = "judged:", "known::"
+"""Prefixes of equal length that tell shoppers with interactions of their own from those to learn from, who may have
+the same ids."""
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -69,24 +73,24 @@ def baseline_lists(
     near_items: kernels.Nearness,
     near_users: kernels.Nearness,
     fill: str,
-    tasks: Sequence[str] = (NEXT_BASKETS, NEW_ITEMS),
+    own: DataFrame | None = None,
 ) -> DataFrame:
     """(task, model, user_id, items array<struct<position, item_id, score>>): a list per task, baseline and shopper.
 
     `interactions` holds (user_id, item_id, and a double column >= 0 per strength), a row per pair; null counts as 0
     and repeated pairs add up. `users` (user_id) are the shoppers who get lists; one without interactions gets the
-    most popular items. `model` is the baseline's name, `position` counts from 1. Candidates are all items of
-    `interactions`; for the task new_items without those that the shopper has a row of. Lists have k entries, or as
-    many as there are candidates.
+    most popular items. `own`, of the form of `interactions`, holds what these shoppers had if it differs from what
+    others learn from: popularity and neighbours come from `interactions` alone. `model` is the baseline's name,
+    `position` counts from 1. Candidates are all items; for the task new_items without those that the shopper has a row
+    of. Lists have k entries, or as many as there are candidates.
 
     Scores: popularity: shoppers with a strength above 0; frequency: the own strength; item_knn: over the item and
     its nearest items the sum of similarity times own strength; user_knn: over the shopper and the nearest shoppers the
     sum of similarity times their strength. To each is added 1e-9 times the item's popularity by column `fill` as a
-    share of the highest. Equal scores are ordered by item_id. Raises InputError for an unknown family, strength or
-    task.
+    share of the highest. Equal scores are ordered by item_id. Raises InputError for an unknown family or strength.
     """
     strengths = sorted({baseline.strength for baseline in baselines} | {fill})
-    _check(interactions, baselines, strengths, tasks, k)
+    _check(interactions, baselines, strengths, k)
 
     shares = _shares(baselines)
 
@@ -94,21 +98,34 @@ def baseline_lists(
         first = next(batches, None)
         if first is None:
             return
-        own = shares[first.column("share")[0].as_py()]
-        matrices = strength_matrices(itertools.chain([first], batches), sorted({b.strength for b in own} | {fill}))
-        yield from list_batches(
-            matrices, own, k=k, near_items=near_items, near_users=near_users, fill=fill, tasks=tasks
-        )
+        share = shares[first.column("share")[0].as_py()]
+        matrices = strength_matrices(itertools.chain([first], batches), sorted({b.strength for b in share} | {fill}))
+        yield from list_batches(matrices, share, k=k, near_items=near_items, near_users=near_users, fill=fill)
 
-    columns = [F.coalesce(F.col(name).cast("double"), F.lit(0.0)).alias(name) for name in strengths]
-    known = interactions.select("user_id", "item_id", F.lit(False).alias("is_wanted"), *columns)
-    no_item = F.lit(None).cast("string").alias("item_id")
+    key = known_key = F.col("user_id")
+    if own is not None:
+        key, known_key = (F.concat(F.lit(kind), "user_id").alias("user_id") for kind in (_JUDGED, _KNOWN))
+    known = _rows(interactions, strengths, known_key)
     nothing = [F.lit(0.0).alias(name) for name in strengths]
-    wanted = users.select("user_id").distinct().select("user_id", no_item, F.lit(True).alias("is_wanted"), *nothing)
+    shoppers = users.select("user_id").distinct().select("*", F.lit(None).cast("string").alias("item_id"), *nothing)
+    wanted = _rows(shoppers, strengths, key, is_wanted=True, is_evidence=own is None)
+    if own is not None:
+        mine = own.join(shoppers.select("user_id"), "user_id", how="left_semi")
+        wanted = wanted.unionByName(_rows(mine, strengths, key, is_evidence=False))
     # A task needs all pairs at once. Partitioned by number, not by hash: each share has a task of its own.
     numbers = F.array(*[F.lit(number) for number in range(len(shares))])
     shared = known.unionByName(wanted).withColumn("share", F.explode(numbers))
-    return shared.repartitionById(len(shares), F.col("share")).mapInArrow(made, LISTS_SCHEMA)
+    lists = shared.repartitionById(len(shares), F.col("share")).mapInArrow(made, LISTS_SCHEMA)
+    return lists if own is None else lists.withColumn("user_id", F.expr(f"substring(user_id, {len(_JUDGED) + 1})"))
+
+
+def _rows(
+    pairs: DataFrame, strengths: list[str], key: Column, *, is_wanted: bool = False, is_evidence: bool = True
+) -> DataFrame:
+    """Rows for `strength_matrices`."""
+    flags = [F.lit(is_wanted).alias("is_wanted"), F.lit(is_evidence).alias("is_evidence")]
+    columns = [F.coalesce(F.col(name).cast("double"), F.lit(0.0)).alias(name) for name in strengths]
+    return pairs.select(key, "item_id", *flags, *columns)
 
 
 def list_batches(
@@ -119,14 +136,13 @@ def list_batches(
     near_items: kernels.Nearness,
     near_users: kernels.Nearness,
     fill: str,
-    tasks: Sequence[str],
 ) -> Iterator[pa.RecordBatch]:
     """The lists of `baseline_lists` from matrices in memory, as batches of LISTS_SCHEMA."""
     if not len(matrices.wanted):
         return
     for baseline, block, best in _best_blocks(matrices, baselines, fill, k, near_items, near_users):
-        for task in tasks:
-            yield _lists(matrices, block, best[task], task, baseline.name)
+        for task, found in best.items():
+            yield _lists(matrices, block, found, task, baseline.name)
 
 
 def _shares(baselines: Sequence[Baseline]) -> list[list[Baseline]]:
@@ -148,14 +164,11 @@ def _cost(group: Sequence[Baseline]) -> int:
     return sum(1 if baseline.family in (POPULARITY, FREQUENCY) else 5 for baseline in group)
 
 
-def _check(
-    interactions: DataFrame, baselines: Sequence[Baseline], strengths: list[str], tasks: Sequence[str], k: int
-) -> None:
+def _check(interactions: DataFrame, baselines: Sequence[Baseline], strengths: list[str], k: int) -> None:
     problems = [
         f"{name} is not a strength of the interactions" for name in strengths if name not in interactions.columns
     ]
     problems += [f"{b.family} is not a baseline" for b in baselines if b.family not in FAMILIES]
-    problems += [f"{task} is not a task" for task in tasks if task not in (NEXT_BASKETS, NEW_ITEMS)]
     if k < 1:
         problems.append(f"k must be 1 or more, is {k}")
     if problems:
@@ -171,19 +184,19 @@ def _best_blocks(
     for_users: kernels.Nearness,
 ) -> Iterator[tuple[Baseline, slice, dict[str, Found[np.float64]]]]:
     """Per baseline and block of wanted shoppers, the best columns and scores by task."""
-    bonus = _bonus(matrices.by_name[fill])
+    bonus = _bonus(matrices.evidence(fill))
     filled = kernels.Fill.of(bonus)
     for strength in sorted({baseline.strength for baseline in baselines}):
-        matrix = matrices.by_name[strength]
+        matrix, evidence = matrices.by_name[strength], matrices.evidence(strength)
         families = tuple(b.family for b in baselines if b.strength == strength)
-        near_items = _near_items(families, matrix, matrices.wanted, for_items)
-        near_users = _nearest(USER_KNN, families, matrix, matrices.wanted, for_users)
+        near_items = _near_items(families, matrix, evidence, matrices.wanted, for_items)
+        near_users = _nearest(USER_KNN, families, matrix, matrices.wanted, for_users, matrices.is_evidence)
         for family in dict.fromkeys(families):
             for block in kernels.blocks(len(matrices.wanted), 2 * k):
                 shoppers = matrices.wanted[block]
                 own, owned = matrix[shoppers], matrices.pairs[shoppers]
                 if family == POPULARITY:
-                    popular = kernels.Fill.of(_popularity(matrix) + bonus)
+                    popular = kernels.Fill.of(_popularity(evidence) + bonus)
                     best = kernels.best(csr_matrix(own.shape), csr_matrix((own.shape[1],) * 2), popular, owned, k)
                 elif family == FREQUENCY:
                     best = kernels.best(own, identity(own.shape[1], format="csr"), filled, owned, k)
@@ -195,13 +208,17 @@ def _best_blocks(
 
 
 def _near_items(
-    families: Sequence[str], matrix: csr_matrix, wanted: NDArray[np.int64], nearness: kernels.Nearness
+    families: Sequence[str],
+    matrix: csr_matrix,
+    evidence: csr_matrix,
+    wanted: NDArray[np.int64],
+    nearness: kernels.Nearness,
 ) -> dict[str, csr_matrix]:
     """By family, [items, items]: the weight of each item for the items that the wanted shoppers can reach."""
     if not any(family.startswith(ITEM_KNN) for family in families):
         return {}
     targets = kernels.reachable(matrix, wanted)
-    found = _nearest(ITEM_KNN, families, matrix.T.tocsr(), targets, nearness)
+    found = _nearest(ITEM_KNN, families, evidence.T.tocsr(), targets, nearness)
     return {family: kernels.by_neighbour(near, targets) for family, near in found.items()}
 
 
@@ -211,12 +228,13 @@ def _nearest(
     vectors: csr_matrix,
     wanted: NDArray[np.int64],
     nearness: kernels.Nearness,
+    is_neighbour: NDArray[np.bool_] | None = None,
 ) -> dict[str, csr_matrix]:
     """Neighbours by family, for the families of this kind; their dot products are computed once."""
     similarities = tuple(s for s in (kernels.COSINE, kernels.PEARSON) if f"{kind}_{s}" in families)
     if not similarities:
         return {}
-    found = kernels.nearest(vectors, wanted, similarities=similarities, nearness=nearness)
+    found = kernels.nearest(vectors, wanted, similarities=similarities, nearness=nearness, is_neighbour=is_neighbour)
     return {f"{kind}_{similarity}": matrix for similarity, matrix in found.items()}
 
 

@@ -39,9 +39,16 @@ class Nearness:
 
 
 def nearest(
-    vectors: csr_matrix, wanted: NDArray[np.int64], *, similarities: tuple[str, ...], nearness: Nearness
+    vectors: csr_matrix,
+    wanted: NDArray[np.int64],
+    *,
+    similarities: tuple[str, ...],
+    nearness: Nearness,
+    is_neighbour: NDArray[np.bool_] | None = None,
 ) -> dict[str, csr_matrix]:
     """By similarity, a matrix [wanted, all]: each row holds its `count` nearest other rows of `vectors`, and itself.
+
+    `is_neighbour`: the rows that may be neighbours of others; None means all.
 
     With x a wanted row and y any row, both of length n: cosine = x.y / (|x||y|);
     pearson = (x.y - sum(x) sum(y) / n) / (sd(x) sd(y)), where sd(x)^2 = x.x - sum(x)^2 / n: the correlation over all
@@ -58,6 +65,7 @@ def nearest(
     shifts, lengths = (np.array(each) for each in zip(*[_measure(vectors, name) for name in similarities], strict=True))
     count = max(0, min(nearness.count, vectors.shape[0] - 1))
     parts: dict[str, list[csr_matrix]] = {name: [] for name in similarities}
+    may_be = np.ones(vectors.shape[0], dtype=np.bool_) if is_neighbour is None else is_neighbour
     for block in blocks(len(wanted), count + 1):
         rows = wanted[block]
         part = vectors[rows]
@@ -66,7 +74,7 @@ def nearest(
         own = np.zeros((len(similarities), len(rows)), dtype=np.float32)
         best_neighbours(
             part.indptr, part.indices, part.data, transposed.indptr, transposed.indices, transposed.data, rows,
-            shifts, lengths ** (2.0 - nearness.asymmetry), lengths**nearness.asymmetry, nearness.shrinkage,
+            shifts, lengths ** (2.0 - nearness.asymmetry), lengths**nearness.asymmetry, nearness.shrinkage, may_be,
             columns, values, own,
         )  # fmt: skip
         for n, name in enumerate(similarities):

@@ -187,11 +187,17 @@ def paired_difference(
 
 
 def evaluation_rows(
-    figures: Figures, *, run_id: str, split: str, task: str | None = None, model: str | None = None
+    figures: Figures,
+    *,
+    run_id: str,
+    split: str,
+    protocol: str | None = None,
+    task: str | None = None,
+    model: str | None = None,
 ) -> Figures:
     """Rows of `evaluation_results`. `task` and `model` None mean that `figures` have these columns themselves."""
     named = {name: value for name, value in (("task", task), ("model", model)) if value is not None}
-    return [{**figure, **named, "run_id": run_id, "split": split} for figure in figures]
+    return [{**figure, **named, "run_id": run_id, "split": split, "protocol": protocol} for figure in figures]
 
 
 def _check_ks(ks: Sequence[int]) -> None:

@@ -20,13 +20,13 @@ def best_neighbours(  # noqa: PLR0913 - a kernel takes plain arrays
     left_ends: NDArray[np.int32], left_columns: NDArray[np.int32], left_values: NDArray[np.float64],
     right_ends: NDArray[np.int32], right_columns: NDArray[np.int32], right_values: NDArray[np.float64],
     rows: NDArray[np.int64], shifts: NDArray[np.float64], own_lengths: NDArray[np.float64],
-    other_lengths: NDArray[np.float64], shrinkage: float,
+    other_lengths: NDArray[np.float64], shrinkage: float, is_neighbour: NDArray[np.bool_],
     columns: NDArray[np.int64], values: NDArray[np.float32], own: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """For each of `rows`, whose vectors are the rows of left, the best other rows and the value of the row itself.
 
     The columns of right are all rows. shifts, own_lengths, other_lengths [measures, all rows]; columns, values
-    [measures, rows, count], filled as by `put`; own [measures, rows]. See kernels.nearest.
+    [measures, rows, count], filled as by `put`; own [measures, rows]; is_neighbour [all rows]. See kernels.nearest.
     """
     width = shifts.shape[1]
     sums, written = np.empty(width, np.float64), np.empty(width, np.int64)
@@ -49,7 +49,7 @@ def best_neighbours(  # noqa: PLR0913 - a kernel takes plain arrays
                 value = np.float32(close / (scale + shrinkage))
                 if other == mine:
                     own[measure, row] = value
-                elif value > 0.0 and count and value >= values[measure, row, -1]:
+                elif is_neighbour[other] and value > 0.0 and count and value >= values[measure, row, -1]:
                     put(values[measure, row], columns[measure, row], value, other)
 
 

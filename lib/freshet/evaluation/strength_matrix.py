@@ -16,6 +16,7 @@ class StrengthMatrices:
 
     `users` and `items` are ids in rising order, so that lower rows and columns are lower ids. `pairs` has a 1 for
     each shopper and item with any row, `by_name` the strengths, `wanted` the rows of the shoppers who get lists.
+    `is_evidence`, by shopper: false for those who learn from others, but from whom others do not.
     """
 
     users: pa.Array
@@ -23,12 +24,19 @@ class StrengthMatrices:
     pairs: csr_matrix
     by_name: dict[str, csr_matrix]
     wanted: NDArray[np.int64]
+    is_evidence: NDArray[np.bool_]
+
+    def evidence(self, name: str) -> csr_matrix:
+        """The strengths `name` of the shoppers from whom others learn."""
+        matrix = self.by_name[name]
+        return matrix if self.is_evidence.all() else matrix[self.is_evidence]
 
 
 def strength_matrices(batches: Iterator[pa.RecordBatch], strengths: Sequence[str]) -> StrengthMatrices:
-    """From batches of (user_id, item_id, is_wanted, and a double per strength).
+    """From batches of (user_id, item_id, is_wanted, is_evidence, and a double per strength).
 
-    A row without item_id only says that a shopper exists, one with is_wanted that the shopper gets a list. The
+    A row without item_id only says that a shopper exists, one with is_wanted that the shopper gets a list, and one
+    without is_evidence that nobody learns from the shopper. The
     texts of ids are held once; repeated pairs add up; without any batch the matrices have no rows and columns.
     """
     users, items = _Numbers(), _Numbers()
@@ -36,9 +44,11 @@ def strength_matrices(batches: Iterator[pa.RecordBatch], strengths: Sequence[str
     columns: list[NDArray[np.int32]] = []
     values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in strengths}
     wanted: list[NDArray[np.int32]] = []
+    unused: list[NDArray[np.int32]] = []
     for batch in batches:
         numbers = users.of(batch.column("user_id"))
         wanted.append(numbers[batch.column("is_wanted").to_numpy(zero_copy_only=False)])
+        unused.append(numbers[~batch.column("is_evidence").to_numpy(zero_copy_only=False)])
         is_pair = batch.column("item_id").is_valid()
         pairs = batch.filter(is_pair)
         rows.append(numbers[is_pair.to_numpy(zero_copy_only=False)])
@@ -52,7 +62,9 @@ def strength_matrices(batches: Iterator[pa.RecordBatch], strengths: Sequence[str
     by_name = {name: _matrix(_joined(values.pop(name), np.float64), place, shape) for name in strengths}
     pair_matrix = _matrix(np.ones(len(place[0]), dtype=np.float64), place, shape)
     chosen = np.unique(user_place[_joined(wanted, np.int32)]).astype(np.int64)
-    return StrengthMatrices(user_ids, item_ids, pair_matrix, by_name, chosen)
+    is_evidence = np.ones(len(user_ids), dtype=np.bool_)
+    is_evidence[user_place[_joined(unused, np.int32)]] = False
+    return StrengthMatrices(user_ids, item_ids, pair_matrix, by_name, chosen, is_evidence)
 
 
 class _Numbers:

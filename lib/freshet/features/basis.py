@@ -6,10 +6,9 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from freshet.contracts.events import IMPRESSIONS
+from freshet.contracts.events import IMPRESSIONS, PURCHASE, REFUND
 from freshet.contracts.shoppers import counts_as_taste, entry_key, is_left_out, order_id, shopper_id
 
-PURCHASE, REFUND = "purchase", "refund"
 VIEWS = ("view_item", "select_item")
 CARTS = ("add_to_cart", "begin_checkout", "add_to_wishlist")
 

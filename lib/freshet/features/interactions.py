@@ -8,11 +8,11 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from freshet.contracts import INTERACTIONS
-from freshet.contracts.events import GA4_EVENT_NAMES
+from freshet.contracts.events import GA4_EVENT_NAMES, PURCHASE, REFUND
 from freshet.contracts.identity import with_joined_sessions
 from freshet.contracts.shoppers import counts_as_taste, history_entry, newest_history, shopper_id
 from freshet.core.parameters import parameters
-from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS, days_between, item_events
+from freshet.features.basis import CARTS, VIEWS, days_between, item_events
 
 _REVERSALS = ("refund", "remove_from_cart")
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from freshet.contracts import ITEM_FEATURES
+from freshet.contracts.events import PURCHASE, REFUND
 from freshet.contracts.features import POPULARITY_WINDOWS_DAYS
 from freshet.features.arrays import (
     DAY,
@@ -26,7 +27,7 @@ from freshet.features.arrays import (
     micros_of,
     ratio,
 )
-from freshet.features.basis import PURCHASE, REFUND, actions
+from freshet.features.basis import actions
 
 TREND_DAYS, TREND_BASE_DAYS = 14, 76
 """A trend compares the newest days with the days before them."""

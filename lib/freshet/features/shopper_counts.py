@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.contracts.events import PURCHASE, REFUND
 from freshet.contracts.features import FEATURE_WINDOWS_DAYS
 from freshet.features.arrays import (
     DAY,
@@ -21,7 +22,7 @@ from freshet.features.arrays import (
     micros_of,
     ratio,
 )
-from freshet.features.basis import CARTS, PURCHASE, REFUND, VIEWS
+from freshet.features.basis import CARTS, VIEWS
 
 
 class ShopperCounts:

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from freshet.contracts import EVENTS, INTERACTIONS, ITEM_FEATURES, USER_FEATURES
+from freshet.contracts.events import PURCHASE, REFUND
 from freshet.core.errors import StateError
 from freshet.evaluation.splitting import Windows, check_as_of, run_windows
-from freshet.features.basis import PURCHASE, REFUND
 from freshet.features.currency import check_currencies
 from freshet.features.interactions import interactions
 from freshet.features.items import item_features

@@ -30,15 +30,17 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     if not windows.has_live_part:
         raise DataTooSmallError("live_days is 0, so no days were held out for a test")
     events, cut = events_until(job, windows), windows.cut
-    cases = judged_cases(job, windows, start=cut, end=windows.as_of, target=target, at_most=evaluation.max_users)
+    protocol, cases = judged_cases(
+        job, windows, start=cut, end=windows.as_of, target=target, at_most=evaluation.max_users
+    )
     if cases.isEmpty():
-        raise DataTooSmallError("no known shopper comes back in the test days, so lists cannot be judged")
+        raise DataTooSmallError("no shopper of the test days did anything before, so lists cannot be judged")
     length = max(evaluation.ks)
     lists = [served_lists(cases, artifact=version.folder, clock=cut, length=length, model=SERVED)]
     chosen = [Baseline(family, strength) for family, strength in job.record(PROMOTE)["baselines"]]
     if chosen:
         plain = plain_lists(
-            known_before(events, cut), cases,
+            known_before(events, cut), cases, protocol=protocol,
             baselines=chosen, as_of=cut, target=target, length=length, params=evaluation,
         )  # fmt: skip
         lists.append(plain)
@@ -49,6 +51,6 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     items = known_before(events, cut).where("item_id is not null").select("item_id").distinct().count()
     for k in evaluation.ks:
         figures += coverage(made, k=k, catalogue_size=items, by=by)
-    rows = evaluation_rows(figures, run_id=fingerprint, split="test")
+    rows = evaluation_rows(figures, run_id=fingerprint, split="test", protocol=protocol)
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
-    return {"figures": rows}
+    return {"figures": rows, "protocol": protocol}

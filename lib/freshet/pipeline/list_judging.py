@@ -5,7 +5,7 @@ Cases are collected to the driver to be judged: at most `max_users` shoppers, so
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from freshet.evaluation.baselines import LISTS_SCHEMA, Baseline, baseline_lists
 from freshet.evaluation.bootstrap import user_hash
 from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
+from freshet.evaluation.protocols import LEAVE_LAST_BASKET
 from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.pipeline.recommender_fits import had_items
 from freshet.ranking.lists import recommended
@@ -54,10 +55,17 @@ def served_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: i
     return reduce(DataFrame.unionByName, parts)
 
 
+def _own_orders(cases: DataFrame, target: str) -> DataFrame:
+    """(user_id, item_id, order_id, event_time): the target events in the histories of the cases."""
+    entries = cases.select("user_id", F.explode("history").alias("entry")).where(F.col("entry.event_name") == target)
+    return entries.select("user_id", "entry.item_id", "entry.order_id", "entry.event_time")
+
+
 def plain_lists(
     known: DataFrame,
     cases: DataFrame,
     *,
+    protocol: str,
     baselines: Sequence[Baseline],
     as_of: datetime,
     target: str,
@@ -66,22 +74,25 @@ def plain_lists(
 ) -> DataFrame:
     """(task, model, user_id, items): the lists of the baselines, from target events known before `as_of`.
 
-    Without cases the result is empty and no events are read.
+    Where last baskets are judged, the strengths of the judged shoppers are those of their histories in `cases`, which
+    go on after `as_of`; for all others only what was known then counts, as for a model. Without cases the result is
+    empty and no events are read.
     """
     if cases.isEmpty():
         return cases.sparkSession.createDataFrame([], LISTS_SCHEMA)
     orders = known.where(counts_as_taste() & (F.col("event_name") == target)).select(
         shopper_id().alias("user_id"), "item_id", order_id().alias("order_id"), "event_time"
     )
-    strengths = baseline_strengths(
-        orders,
+    strengths = partial(
+        baseline_strengths,
         as_of=as_of,
         half_lives_days=params.baseline_half_lives_days,
         windows_days=sorted({*params.baseline_windows_days, params.fill_window_days}),
     )
     return baseline_lists(
-        strengths,
+        strengths(orders),
         cases,
+        own=strengths(_own_orders(cases, target)) if protocol == LEAVE_LAST_BASKET else None,
         baselines=baselines,
         k=length,
         near_items=Nearness(params.item_neighbours, params.item_shrinkage, params.item_asymmetry),

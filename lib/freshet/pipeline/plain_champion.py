@@ -51,8 +51,10 @@ _TAG = "freshet.plain_method"
 
 @dataclass(frozen=True)
 class Judging:
-    """Cases (user_id, history, truth) of the validation days, and their ground truth by task as in list_judging."""
+    """Cases (user_id, history, truth) of the validation days by a protocol of evaluation/protocols.py, and their ground
+    truth by task as in list_judging."""
 
+    protocol: str
     cases: DataFrame
     truth: pa.Table
 

@@ -40,6 +40,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     """Decides on every challenger; records the decisions and the best baselines."""
     decided: dict[str, GateDecision] = {}
     baselines: list[list[str]] = []
+    protocol = None
     plain: dict[str, Any] = {}
     for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
         version = _trained(job, name)
@@ -47,6 +48,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
             continue
         if name == RECOMMENDER:
             decision, baselines, judging = _recommender_decision(job, version, fingerprint)
+            protocol = judging.protocol
             decided[name] = respecting_choice(version, decision)
             _apply(job, version, decided[name])
             if not decided[name].accepted and is_needed(job, version):
@@ -58,7 +60,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("no model was trained, so there is none to promote")
     retire_old_versions(job)
     outcomes = {name: {"accepted": one.accepted, "reasons": one.reasons} for name, one in decided.items()}
-    return {"decisions": outcomes, "baselines": baselines, **plain}
+    return {"decisions": outcomes, "baselines": baselines, "protocol": protocol, **plain}
 
 
 def respecting_choice(version: ModelVersion, decision: GateDecision) -> GateDecision:
@@ -95,7 +97,9 @@ def _recommender_decision(
     windows, settings, target = job.windows(), job.settings, job.record(BUILD)["target"]
     evaluation = settings.evaluation
     events, cut = events_until(job, windows), windows.validation_cut
-    cases = judged_cases(job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users)
+    protocol, cases = judged_cases(
+        job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users
+    )
     fit = validation_folder(job.home, version.fingerprint, CHALLENGER)
     lists = [served_lists(cases, artifact=fit, clock=cut, length=max(evaluation.ks), model=CHALLENGER)]
     before = validation_folder(job.home, version.fingerprint, CHAMPION)
@@ -105,15 +109,15 @@ def _recommender_decision(
         half_lives_days=evaluation.baseline_half_lives_days, windows_days=evaluation.baseline_windows_days
     )
     plain = plain_lists(
-        known_before(events, cut), cases, baselines=candidates, as_of=cut, target=target,
+        known_before(events, cut), cases, protocol=protocol, baselines=candidates, as_of=cut, target=target,
         length=max(evaluation.ks), params=evaluation,
     )  # fmt: skip
     truth = truths(cases, target=target, seed=evaluation.seed)
     judged = per_user(collected(*lists, plain), truth, ks=evaluation.ks, by=_BY)
     best = _best_baselines(judged, settings.gate)
-    figures = _figures(job, judged, best, run_id)
+    figures = _figures(job, judged, best, protocol, run_id)
     decision = _decision(job, judged, figures, best, before.is_dir())
-    return decision, [[b.family, b.strength] for b in best], Judging(cases, truth)
+    return decision, [[b.family, b.strength] for b in best], Judging(protocol, cases, truth)
 
 
 def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, ...]:
@@ -122,12 +126,12 @@ def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, .
     return best_of_families({row["model"]: row[f"{gate.metric}_mean"] for row in means.to_pylist()})
 
 
-def _figures(job: Job, judged: pa.Table, best: tuple[Baseline, ...], run_id: str) -> Figures:
+def _figures(job: Job, judged: pa.Table, best: tuple[Baseline, ...], protocol: str, run_id: str) -> Figures:
     """Writes the validation metrics. Returns those with the gate's metric and k."""
     evaluation, gate = job.settings.evaluation, job.settings.gate
     shown = _of_models(judged, [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]])
     figures = summary(shown, samples=evaluation.bootstrap_samples, by=_BY)
-    rows = evaluation_rows(figures, run_id=run_id, split="validation")
+    rows = evaluation_rows(figures, run_id=run_id, split="validation", protocol=protocol)
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{run_id}'")
     return [row for row in rows if row["metric"] == gate.metric and row["k"] == gate.k]
 

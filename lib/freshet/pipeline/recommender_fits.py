@@ -17,7 +17,8 @@ from freshet.core.errors import DataTooSmallError
 from freshet.core.session import task_cores
 from freshet.core.threads import side_by_side
 from freshet.evaluation.parameters import EvaluationParameters
-from freshet.evaluation.splitting import Windows, between, known_before, truth
+from freshet.evaluation.protocols import LEAVE_LAST_BASKET, TIME_SPLIT, last_basket_cases, time_split_cases
+from freshet.evaluation.splitting import Windows, known_before
 from freshet.features.currency import in_one_currency
 from freshet.features.interactions import (
     InteractionParameters,
@@ -56,21 +57,37 @@ def histories_before(job: Job, windows: Windows, moment: datetime) -> KeptRows:
     return job.kept(name, lambda: histories(known, max_events=most, event_names=names))
 
 
-def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int) -> DataFrame:
-    """(user_id, history, truth) of shoppers with a target event before `start` and one in [start, end); persisted.
+class Cases(NamedTuple):
+    """The cases of a window, (user_id, history, truth), persisted, and the protocol that made them."""
+
+    protocol: str
+    frame: DataFrame
+
+
+def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, target: str, at_most: int) -> Cases:
+    """The cases of the window [start, end) by the protocol that suits it; the clock of their histories is `start`.
 
     About `at_most` of them at most, chosen by a hash of the id, so that a larger sample contains a smaller one.
     """
-    events, earlier = events_until(job, windows), histories_before(job, windows, start).frame
+    events = events_until(job, windows)
 
-    def cases() -> DataFrame:
-        with_target = earlier.where(F.exists("history", lambda entry: entry["event_name"] == target))
-        later = truth(between(events, start, end), target=target).withColumnRenamed("items", "truth")
-        return with_target.join(later, "user_id", how="inner")
+    def returning() -> DataFrame:
+        earlier = histories_before(job, windows, start).frame
+        return time_split_cases(earlier, events, target=target, start=start, end=end)
+
+    def last_baskets() -> DataFrame:
+        known = histories_before(job, windows, end).frame
+        return last_basket_cases(known, target=target, start=start, clock=start)
 
     whole = f"with {target} from {start} to {end} of events {job.warehouse.version(EVENTS)} until {windows.as_of}"
     whole = f"shoppers {whole}, newest {job.settings.interactions.max_events}"
-    return job.shared(f"{at_most} {whole}", lambda: sample_of_shoppers(job.shared(whole, cases), at_most))
+    params, protocol = job.settings.protocols, TIME_SPLIT
+    every = job.shared(f"{TIME_SPLIT} {whole}", returning)
+    if params.wants_more(came_back := every.count()):
+        baskets = job.shared(f"{LEAVE_LAST_BASKET} {whole}", last_baskets)
+        protocol = params.chosen(came_back, baskets.count())
+        every = baskets if protocol == LEAVE_LAST_BASKET else every
+    return Cases(protocol, job.shared(f"{at_most} {protocol} {whole}", lambda: sample_of_shoppers(every, at_most)))
 
 
 def sample_of_shoppers(rows: DataFrame, at_most: int) -> DataFrame:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVALUATION_RESULTS, EVENTS, USER_FEATURES, USER_SCORES
+from freshet.contracts.events import PURCHASE
 from freshet.contracts.shoppers import ANONYMOUS_PREFIX
 from freshet.core.errors import DataTooSmallError
 from freshet.evaluation.classification import best_f1_threshold, calibration, probability_figures
@@ -30,8 +31,6 @@ from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, champion, registry, trained_on_other_columns
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_rows
-
-PURCHASE = "purchase"
 
 COLUMNS = (*PROPENSITY_COLUMNS, SEASON_COLUMN)
 """The features of the model."""

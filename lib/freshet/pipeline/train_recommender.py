@@ -98,12 +98,13 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
             lambda: catalogue(known, as_of=cut, target=target),
             signals.compute,
         ]
-        cases, features, _ = side_by_side(operator.call, inputs, spark=job.spark, at_once=len(inputs))
+        (protocol, cases), features, _ = side_by_side(operator.call, inputs, spark=job.spark, at_once=len(inputs))
         data = TrainingData(signals.strengths, signals.sequences(), features, cut)
         judged = cases.count()
         result = None
+        job.notify(f"{judged:,} shoppers are judged by protocol {protocol}")
         if judged < settings.search.min_validation_users:
-            job.notify("too few shoppers come back for a search of settings")
+            job.notify("too few shoppers can be judged for a search of settings")
         else:
             result = _search(job, cases, data, target, _search_record(job, fingerprint))
         if result is None:

@@ -9,15 +9,17 @@ from scipy.sparse import csr_matrix
 from freshet.numeric.row_kernels import column_contributions, picked
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.scoring import ScoredBlock
-from freshet.ranking.terms.reason import POPULAR_NOW, SIMILAR_TO, TASTE
+from freshet.ranking.terms.reason import BOUGHT_BEFORE, POPULAR_NOW, SIMILAR_TO, TASTE, VIEWED_BEFORE
 
 
 def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], total: NDArray[np.float32]) -> pa.Array:
-    """Per shopper and chosen column, row after row, the code of the reason: bought_before, similar_to:<item>, taste,
-    popular_now or that of an extension's term; as texts, or as codes of a dictionary if there are only few texts.
+    """Per shopper and chosen column, row after row, the code of the reason: bought_before, viewed_before,
+    similar_to:<item>, taste, popular_now or that of an extension's term; as texts, or as codes of a dictionary if there
+    are only few texts.
 
     `total`: the scores of the chosen items. The parts of a score are the sums of the terms with one reason. A decisive
-    reason, such as bought_before, is given if its part raises the score; otherwise the reason of the largest part. The
+    reason, such as bought_before, is given if its part raises the score; otherwise the reason of the largest part. An
+    item that the shopper has but never bought is viewed_before. The
     part of the item vectors counts by its distance above the mean of the catalogue, as it raises all items of all
     shoppers; shoppers without known items have no other part. similar_to names the item of the shopper's history that
     contributes most in the item model that contributes most.
@@ -44,6 +46,9 @@ def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], 
     for reason, values in sparse.items():
         if reason.is_decisive:
             words[values > 0] = codes[reason]
+    is_own = words == codes[BOUGHT_BEFORE]
+    if is_own.any():
+        words[is_own & (_picked(result.bought, chosen) == 0)] = codes[VIEWED_BEFORE]
     if result.cold is not None:
         words[result.cold] = codes[POPULAR_NOW]
     origins = np.full(chosen.shape, -1)

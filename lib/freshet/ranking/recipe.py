@@ -58,7 +58,11 @@ class Recipe:
     @property
     def target_code(self) -> int:
         """The target's event code."""
-        return self.event_names.index(self.target)
+        return self.event_code(self.target)
+
+    def event_code(self, name: str) -> int:
+        """The event code of a name; -1 for one that the recipe does not use."""
+        return self.event_names.index(name) if name in self.event_names else -1
 
     @property
     def weights_by_code(self) -> NDArray[np.float64]:

@@ -9,12 +9,14 @@ terms, or 0. Recent popularity replaces them, whatever its weight.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.events import PURCHASE
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.numeric.row_kernels import add_rows, add_scaled_product, scaled_product
 from freshet.ranking.artifact import Artifact
@@ -60,6 +62,13 @@ class ScoredBlock:
     buffer: NDArray[np.float32]
     cold: NDArray[np.bool_] | None
     popularity: NDArray[np.float32]
+    block: HistoryBlock
+    purchase_code: int
+
+    @cached_property
+    def bought(self) -> csr_matrix:
+        """[shoppers, items]: 1 where the shopper has bought the item. Only reasons need it."""
+        return self.block.touched(self.purchase_code)
 
     def rows(self) -> NDArray[np.float32]:
         """Scores [shoppers, items]. Call it once, since it adds up in `buffer`, and not for a block for a search."""
@@ -152,7 +161,7 @@ def scored(
     cold, popularity = _cold(block, artifact)
     return ScoredBlock(
         left, right, order, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts, by_models,
-        sparse_parts, left_out, np.sort(unavailable), buffer, cold, popularity,
+        sparse_parts, left_out, np.sort(unavailable), buffer, cold, popularity, block, recipe.event_code(PURCHASE),
     )  # fmt: skip
 
 

@@ -20,10 +20,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of lists and of plain methods on held-out days. `ours` is the name of Freshet's own model."""
+    """Figures of lists and of plain methods on held-out days. `ours` is the name of Freshet's own model; `protocol`:
+    column protocol of evaluation_results, None in homes of earlier releases."""
 
     figures: tuple[Figure, ...]
     ours: str
+    protocol: str | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -42,6 +42,11 @@ _TASK_QUESTIONS = {
     "next_baskets": "What will a shopper take next, including items they had before?",
     "new_items": "Which items that they never had will a shopper take next?",
 }
+_PROTOCOLS = {
+    "time_split": "Judged: all that known shoppers took in these days, from what was known before the first of them.",
+    "leave_last_basket": "Judged: the last basket of each shopper in these days, or the last click of each session, "
+    "from everything before it.",
+}
 _FAMILIES = {
     "popularity": "Best sellers",
     "frequency": "What the shopper takes most",
@@ -143,6 +148,11 @@ def _reasons(code: str) -> tuple[Reason, ...]:
     from freshet.ranking.terms.registry import all_reasons
 
     return all_reasons()
+
+
+def protocol(name: str | None) -> str:
+    """How lists were judged, in a sentence; empty for None, as in homes of earlier releases."""
+    return _PROTOCOLS[name] if name else ""
 
 
 def segment(name: str) -> str:

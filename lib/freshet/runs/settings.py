@@ -16,6 +16,7 @@ from freshet.core.conf_files import conf_folder
 from freshet.core.errors import SettingsError, listed
 from freshet.core.parameters import ParameterError
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
+from freshet.evaluation.protocols import ProtocolParameters
 from freshet.evaluation.splitting import WindowParameters
 from freshet.features.currency import MoneyParameters
 from freshet.features.interactions import InteractionParameters
@@ -43,6 +44,7 @@ class Settings:
     item_models: ItemModelParameters
     factorisation: FactorisationParameters
     lists: ListParameters
+    protocols: ProtocolParameters
     evaluation: EvaluationParameters
     gate: GateParameters
     propensity: PropensityParameters

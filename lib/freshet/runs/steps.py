@@ -94,7 +94,17 @@ TRAIN_RECOMMENDER = Step(
     after=(BUILD.name,),
     reads=(EVENTS, ITEM_FEATURES),
     writes=(ITEM_FACTORS, USER_FACTORS),
-    sections=("windows", "interactions", "search", "item_models", "factorisation", "gate", "extensions", "money"),
+    sections=(
+        "windows",
+        "interactions",
+        "protocols",
+        "search",
+        "item_models",
+        "factorisation",
+        "gate",
+        "extensions",
+        "money",
+    ),
     inputs=lazy("freshet.pipeline.train_recommender:inputs"),
     work=lazy("freshet.pipeline.train_recommender:work"),
 )
@@ -132,7 +142,7 @@ PROMOTE = Step(
     also_reads=(ITEM_FACTORS, USER_FACTORS),  # rows of versions that are gone are removed
     writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
     # The last two are for plain methods, which serve if the challenger is refused.
-    sections=("evaluation", "gate", "interactions", "money", "item_models", "factorisation"),
+    sections=("protocols", "evaluation", "gate", "interactions", "money", "item_models", "factorisation"),
     # How many old versions of the models are kept; how many models of a fit run in parallel.
     also_sections=("compaction", "search"),
     inputs=lazy("freshet.pipeline.promote:inputs"),
@@ -176,7 +186,7 @@ EVALUATE = Step(
     after=(PROMOTE.name,),
     reads=(EVENTS,),
     writes=(EVALUATION_RESULTS,),
-    sections=("evaluation", "interactions", "money"),
+    sections=("protocols", "evaluation", "interactions", "money"),
     inputs=lazy("freshet.pipeline.evaluate:inputs"),
     work=lazy("freshet.pipeline.evaluate:work"),
     # After a build with live days.

@@ -46,6 +46,9 @@ class SearchParameters:
         min_length=1, description="half-life of the strengths that are folded in"
     )
     own_half_lives_days: Choices[NotNegative] = Field(min_length=1, description="half-life of the frequency terms")
+    own_steps: Choices[AtLeastOne] = Field(
+        description="steps ago, 1 being the newest: terms for the items of these baskets or clicks; empty: none"
+    )
     candidates_per_term: int = Field(
         ge=1, description="best items of each term, per shopper, that the search of weights ranks"
     )
@@ -59,7 +62,7 @@ class SearchParameters:
     @model_validator(mode="after")
     def _values_differ(self) -> Self:
         grids = {**self.space, "user_half_lives_days": self.user_half_lives_days,
-                 "own_half_lives_days": self.own_half_lives_days}  # fmt: skip
+                 "own_half_lives_days": self.own_half_lives_days, "own_steps": self.own_steps}  # fmt: skip
         if repeated := [name for name, values in grids.items() if len(set(values)) < len(values)]:
             raise ValueError(f"the values of a grid must differ, not so for {', '.join(repeated)}")
         return self

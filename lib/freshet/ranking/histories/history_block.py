@@ -67,18 +67,31 @@ class HistoryBlock:
         `events`, by event code, and `items`, by column, select the elements that count as steps. Events with the same
         time are one step, and an item that occurs twice in a step counts once.
         """
-        counted = np.flatnonzero(events[self.event] & items[self.item])
+        order, step, is_first = self._steps(np.flatnonzero(events[self.event] & items[self.item]))
+        keep = (step < steps) & is_first
+        value = np.zeros(len(self.row))
+        value[order[keep]] = decay ** step[keep]
+        total = np.add.reduceat(value, self._pairs) if len(value) else value
+        return self._matrix(total.astype(np.float32), total > 0)
+
+    def at_step(self, events: NDArray[np.bool_], step: int) -> csr_matrix:
+        """float32 [shoppers, items]: 1 at the items of one of the steps of `states`, 0 being the newest."""
+        order, steps, _ = self._steps(np.flatnonzero(events[self.event]))
+        is_chosen = np.zeros(len(self.row), dtype=np.bool_)
+        is_chosen[order[steps == step]] = True
+        found = np.logical_or.reduceat(is_chosen, self._pairs) if len(is_chosen) else is_chosen
+        return self._matrix(np.ones(len(found), dtype=np.float32), found)
+
+    def _steps(self, counted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """The `counted` elements, newest first within each shopper; the step of each; whether it is the first of its
+        item in the step."""
         # Elements are sorted by shopper and item: equal items of a step are adjacent after a stable sort.
         order = counted[np.lexsort((self.age_days[counted], self.row[counted]))]
         row, age, item = self.row[order], self.age_days[order], self.item[order]
         opens_row, opens_moment = changes(row), changes(row, age)
         moment = np.cumsum(opens_moment) - 1
         step = moment - np.repeat(moment[opens_row], np.diff(np.append(np.flatnonzero(opens_row), len(row))))
-        keep = (step < steps) & changes(row, age, item)
-        value = np.zeros(len(self.row))
-        value[order[keep]] = decay ** step[keep]
-        total = np.add.reduceat(value, self._pairs) if len(value) else value
-        return self._matrix(total.astype(np.float32), total > 0)
+        return order, step, changes(row, age, item)
 
     def touched(self, event_code: int) -> csr_matrix:
         """[shoppers, items]: 1 where the shopper has an entry of this event; nothing for code -1."""

@@ -13,9 +13,9 @@ from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.factors import Factors
 from freshet.ranking.terms.item_models import ItemModelTerm
 from freshet.ranking.terms.item_vectors import Newness, Popularity, PopularityRank, Trend
-from freshet.ranking.terms.own_items import OwnFrequency, OwnSeen
+from freshet.ranking.terms.own_items import OwnFrequency, OwnSeen, OwnStep
 from freshet.ranking.terms.reason import BUILT_IN, Reason
-from freshet.ranking.terms.term import ItemVector, OwnHalfLives, SparseRows, Term
+from freshet.ranking.terms.term import ItemVector, OwnItemSettings, SparseRows, Term
 
 FACTORS = Factors()
 OWN_FREQUENCY = OwnFrequency()
@@ -24,7 +24,7 @@ POPULARITY = Popularity()
 POPULARITY_RANK = PopularityRank()
 
 TERMS: NameRegistry[Term] = NameRegistry(
-    "term", FACTORS, OWN_FREQUENCY, OWN_SEEN, POPULARITY, Trend(), Newness(), POPULARITY_RANK
+    "term", FACTORS, OWN_FREQUENCY, OWN_SEEN, OwnStep(), POPULARITY, Trend(), Newness(), POPULARITY_RANK
 )
 """In the order in which a search weighs them. Item models are terms too: see `term_of`."""
 
@@ -59,7 +59,7 @@ def item_vector(name: str) -> ItemVector:
     return term
 
 
-def sparse_options(settings: OwnHalfLives) -> dict[str, Any]:
+def sparse_options(settings: OwnItemSettings) -> dict[str, Any]:
     """The configurations of all terms of kind SparseRows that a search may weigh, by name."""
     every = [term.options(settings) for term in TERMS if isinstance(term, SparseRows)]
     return {name: configuration for options in every for name, configuration in options.items()}

@@ -44,12 +44,17 @@ class Term(Protocol):
         ...
 
 
-class OwnHalfLives(Protocol):
+class OwnItemSettings(Protocol):
     """The settings that terms of kind SparseRows may use: section search."""
 
     @property
     def own_half_lives_days(self) -> tuple[float, ...]:
         """Half-lives in days, 0 means no decay."""
+        ...
+
+    @property
+    def own_steps(self) -> tuple[int, ...]:
+        """Numbers of steps ago, 1 being the newest."""
         ...
 
 
@@ -79,7 +84,7 @@ class SparseRows(Term, Protocol):
 
     configuration: type
 
-    def options(self, settings: OwnHalfLives) -> dict[str, Any]:
+    def options(self, settings: OwnItemSettings) -> dict[str, Any]:
         """The configuration of each member that a search weighs, by the member's name."""
         ...
 

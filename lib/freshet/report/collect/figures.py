@@ -26,11 +26,11 @@ def _of_run(sources: Sources, run_id: str) -> tuple[Figure, ...]:
     return _figures(sources.rows(EVALUATION_RESULTS, _FIGURE, equals("run_id", run_id), _MANY))
 
 
-def _quality(figures: Iterable[Figure], ours: str) -> Quality | None:
+def _quality(figures: Iterable[Figure], ours: str, protocol: str | None) -> Quality | None:
     """The figures of lists, next baskets first; None if no shopper was judged."""
     known = [figure for figure in figures if figure.task in _LIST_TASKS]
     known.sort(key=lambda figure: _LIST_TASKS.index(figure.task))
-    return Quality(tuple(known), ours) if known else None
+    return Quality(tuple(known), ours, protocol) if known else None
 
 
 def tested_quality(sources: Sources) -> Quality | Missing:
@@ -38,8 +38,8 @@ def tested_quality(sources: Sources) -> Quality | Missing:
     record = sources.record(EVALUATE)
     if isinstance(record, Missing):
         return record
-    found = _quality(_figures(record.get("figures", [])), "served")
-    return found or Missing("no shopper came back in the test days")
+    found = _quality(_figures(record.get("figures", [])), "served", record.get("protocol"))
+    return found or Missing("no shopper of the test days could be judged")
 
 
 def validation_quality(sources: Sources) -> Quality | Missing:
@@ -47,7 +47,7 @@ def validation_quality(sources: Sources) -> Quality | Missing:
     record = sources.record(PROMOTE)
     if isinstance(record, Missing):
         return record
-    found = _quality(_of_run(sources, record["fingerprint"]), "challenger")
+    found = _quality(_of_run(sources, record["fingerprint"]), "challenger", record.get("protocol"))
     return found or Missing("no lists were judged on the validation days")
 
 

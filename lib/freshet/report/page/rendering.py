@@ -37,6 +37,7 @@ _WORDS = (
     words.term,
     words.reason,
     words.segment,
+    words.protocol,
 )
 _LIVE_METRICS = {
     "ndcg": "NDCG, how well the list is ordered",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.contracts.policies import NEXT_BASKETS, POLICIES
-from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData
+from freshet.models.items.item_model import FitLimits, FittedWeights, Histories, ItemModel, TrainingData
 from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.terms.reason import Reason
 from freshet.ranking.terms.term import ItemVector, OwnItemSettings, SparseRows
@@ -59,7 +59,7 @@ class Mirror(ItemModel[MirrorSettings, MirrorConfiguration]):
 
     def inputs(
         self, configuration: MirrorConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],
-        known: NDArray[np.bool_],
+        fitted: FittedWeights,
     ) -> csr_matrix:  # fmt: skip
         touched = histories.strengths(event_weights, None).astype(np.float32)
         touched.data[:] = 1.0

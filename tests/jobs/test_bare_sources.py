@@ -1,10 +1,13 @@
 """All steps on sources that lack something: what can be built is built, what cannot is named with its reason."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
+from freshet.contracts import EVALUATION_RESULTS
+from freshet.evaluation.protocols import LEAVE_LAST_BASKET
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registry import main_steps
@@ -29,7 +32,6 @@ NOT_BUILT = {
     "eshop_clothing_2008": {
         "train-propensity": "all shoppers are anonymous",
         "train-segments": "29 shoppers are too few",
-        "evaluate": "no known shopper comes back in the test days",
     },
 }
 """By source the steps that end without a table, and why: no items; two hours; anonymous sessions without purchases."""
@@ -37,8 +39,21 @@ NOT_BUILT = {
 TABLES = {
     "cdnow": {"user_segments", "segment_profiles"},
     "taobao_userbehavior_2h": {"recommendations", "recommendation_updates", "similar_items", "popular_items"},
-    "eshop_clothing_2008": {"recommendations", "recommendation_updates", "similar_items", "popular_items"},
+    "eshop_clothing_2008": {
+        "recommendations",
+        "recommendation_updates",
+        "similar_items",
+        "popular_items",
+        "evaluation_results",
+    },
 }
+
+
+def _figures(job: Job) -> list[dict[str, Any]]:
+    """All rows of evaluation_results, of which a source without items has none."""
+    if not job.warehouse.exists(EVALUATION_RESULTS):
+        return []
+    return [row.asDict() for row in job.warehouse.read(EVALUATION_RESULTS).collect()]
 
 
 @pytest.mark.parametrize("name", sorted(NOT_BUILT))
@@ -53,6 +68,8 @@ def test_all_steps_go_through(spark: SparkSession, tmp_path: Path, name: str) ->
     assert reasons.keys() == NOT_BUILT[name].keys()
     assert [step for step, reason in NOT_BUILT[name].items() if reason not in reasons[step]] == []
     assert {folder.name for folder in home.warehouse.iterdir()} >= TABLES[name]
+    judged = {"validation", "test"} if name == "eshop_clothing_2008" else set()
+    assert {row["split"] for row in _figures(job) if row["protocol"] == LEAVE_LAST_BASKET} == judged
     # Whoever opens the report learns the same.
     page = (home.root / "report" / "index.html").read_text(encoding="utf-8")
     assert [step for step, reason in NOT_BUILT[name].items() if reason not in page] == []

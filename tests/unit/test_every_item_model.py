@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from freshet.models.items.item_model import ITEMS as SOURCE_ITEMS
 from freshet.models.items.item_model import FitLimits, ItemModel, TrainingData
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
@@ -83,19 +84,20 @@ def _blocks(model: Artifact, *shoppers: Any) -> tuple[HistoryBlock, HistoryBlock
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("case", CASES)
-def test_a_fit_gives_finite_weights_between_different_items_that_are_known(
-    spark: SparkSession, name: str, case: str
-) -> None:
+def test_a_fit_gives_finite_weights_of_known_sources_for_known_items(spark: SparkSession, name: str, case: str) -> None:
     found = _fitted(spark, name, case)
     assert found.column_names == ["item_id", "neighbours"]
     assert found.schema.field("item_id").type == pa.string()
-    known = {item for items in CASES[case] for item in items}
+    known, is_by_item = {item for items in CASES[case] for item in items}, ITEM_MODELS[name].sources == SOURCE_ITEMS
     assert set(found.column("item_id").to_pylist()) <= known
     for row in found.to_pylist():
         for entry in row["neighbours"]:
             assert np.isfinite(entry["weight"])
-            assert entry["item_id"] in known - {row["item_id"]}
-    if len(known) < 2:
+            if is_by_item:
+                assert entry["item_id"] in known - {row["item_id"]}
+            else:
+                assert row["item_id"] in CASES[case][int(entry["item_id"])]
+    if is_by_item and len(known) < 2:
         assert found.num_rows == 0
 
 
@@ -117,7 +119,7 @@ def test_a_fitted_model_is_saved_loaded_and_served_by_batch_and_stream_alike(
     block, of_stream = _blocks(loaded, *shoppers.values())
     found, again = (model_inputs(name, each, loaded) for each in (block, of_stream))
     assert found.dtype == np.float32
-    assert found.shape == (3, len(ITEMS))
+    assert found.shape == (3, saved.item_weights[name].shape[0])
     assert (found.data > 0).all()
     np.testing.assert_array_equal(found.toarray(), again.toarray())
     assert found[2].nnz == 0
@@ -129,7 +131,7 @@ def test_a_model_without_weights_and_histories_without_entries_are_read(name: st
     nothing = pa.table({"item_id": pa.array([], pa.string()), "neighbours": pa.array([], toys.WEIGHTS)})
     model = _artifact(name, nothing, items)
     for block in _blocks(model, [], None, [bought("a00")]):
-        assert model_inputs(name, block, model).shape == (3, len(items))
+        assert model_inputs(name, block, model).shape == (3, model.item_weights[name].shape[0])
     found = listed(batch({"u": [bought("a00")]}), model, clock=CLOCK, length=2, policy="next_baskets")
     assert len(found.to_pylist()[0]["items"]) == min(2, len(items))
 

@@ -121,6 +121,23 @@ def test_each_step_has_the_items_of_one_moment() -> None:
     assert all(each.sum() == each.nnz for each in found)
 
 
+def test_the_newest_event_of_an_item_decays() -> None:
+    history = [
+        (_ago(30), "i0", "purchase", "o1"),
+        (_ago(60), "i0", "purchase", "o2"),
+        (_ago(0), "i1", "refund", "o3"),  # counts not
+        (_ago(60), "i1", "purchase", "o4"),
+        (_ago(90_000), "i2", "purchase", "o5"),  # so old that nothing is left
+    ]
+    block = _block([], history)
+    events = np.array([True, False])
+    found = block.newest(events, 30.0)
+    assert found.dtype == np.float32
+    assert found.toarray().tolist() == [[0] * 6, [0.5, 0.25, 0, 0, 0, 0]]
+    assert block.newest(events, None).toarray().tolist() == [[0] * 6, [1, 1, 1, 0, 0, 0]]
+    assert _block().newest(events, 30.0).shape == (0, 6)
+
+
 def test_without_events_that_count_a_state_is_empty() -> None:
     for block in (_block(), _block([]), _block([(_ago(1), "i0", "refund", "o1")])):
         assert block.states(np.array([True, False]), np.ones(6, dtype=bool), decay=0.5, steps=2).nnz == 0

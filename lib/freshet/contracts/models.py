@@ -31,7 +31,7 @@ LIST_ITEM = StructType(
 
 NEIGHBOUR = StructType(LIST_ITEM.fields[:3])
 
-REASONS = ("bought_before", "viewed_before", "similar_to", "taste", "popular_now")
+REASONS = ("bought_before", "viewed_before", "similar_to", "similar_shoppers", "taste", "popular_now")
 """Starts of reasons; similar_to is followed by a colon and the item of the shopper's history."""
 
 _FACTORS = Column("factors", ArrayType(FloatType()), "the vector; its length is the rank of the model", required=True)

@@ -3,7 +3,7 @@
 recipe.json      the recipe that the search has chosen
 items.arrow      item_id, in rising order: an item's position in it is its column in every array below
 factors.npy      float32 [items, rank]; no rows of rank 0 where there is no factor model
-<model>_*.npy    for each item model: sparse float32 [items, items], entry [i, j]: the weight of item i in j's score
+<model>_*.npy    for each item model: sparse float32 [sources, items], entry [s, j]: the weight of source s in j's score
 terms.npy        float32 [terms, items]: the terms of kind ItemVector, in the order of terms.json
 """
 
@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 
 from freshet.core.errors import StateError
+from freshet.models.items.item_model import FittedWeights
+from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.fold_in import gram_matrix
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.search.order import SearchOrder, search_order
@@ -131,25 +133,9 @@ class Artifact:
         return next((self.terms[name] for name in RECENT_POPULARITY if name in self.terms), None)
 
     @cached_property
-    def weights_by_target(self) -> dict[str, csc_matrix]:
-        """`item_weights` by scored item; for each the source items in rising order."""
-        return {name: weights.tocsc() for name, weights in self.item_weights.items()}
-
-    @cached_property
-    def reach(self) -> dict[str, float]:
-        """By item model, the number of items that a source item has weights for: the mean over all pairs, so that
-        items with many weights, which are the popular ones, count accordingly."""
-        lengths = {name: np.diff(weights.indptr).astype(np.float64) for name, weights in self.item_weights.items()}
-        return {name: float((each**2).sum() / max(1.0, each.sum())) for name, each in lengths.items()}
-
-    @cached_property
-    def known_items(self) -> dict[str, NDArray[np.bool_]]:
-        """By item model and item, whether the model has any weight for the item."""
-        found = {}
-        for name, weights in self.item_weights.items():
-            found[name] = np.diff(weights.indptr) > 0
-            found[name][weights.indices] = True
-        return found
+    def fitted(self) -> dict[str, FittedWeights]:
+        """`item_weights` as the models read them."""
+        return {name: FittedWeights(weights, ITEM_MODELS[name].sources) for name, weights in self.item_weights.items()}
 
     def save(self, folder: Path, *, like: Path | None = None) -> None:
         """Writes the whole folder or nothing; an existing folder is left unchanged (artifacts are immutable).
@@ -226,4 +212,4 @@ def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 def _mapped(folder: Path, model: str, items: int) -> csr_matrix:
     parts = [np.load(folder / f"{model}_{name}.npy", mmap_mode="r") for name in _SPARSE_PARTS]
-    return csr_matrix(tuple(parts), shape=(items, items), copy=False)
+    return csr_matrix(tuple(parts), shape=(len(parts[2]) - 1, items), copy=False)

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.models.items.item_model import ITEMS
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.recipe import Recipe
@@ -20,7 +21,8 @@ def assembled(
     """The artifact of a catalogue: all items of `features` (contract ITEM_FEATURES), in rising item_id order.
 
     `factors`: (item_id, factors), None for no factor model; items without factors get zero vectors. `item_weights`, by
-    item model: (item_id, neighbours array<item_id, weight>). Raises StateError for an unknown model.
+    item model: (item_id, neighbours array<item_id, weight>), as ItemModel.fit gives it. Raises StateError for an
+    unknown model.
     """
     for model in item_weights:
         ITEM_MODELS[model]
@@ -33,7 +35,9 @@ def assembled(
         items=items.cast(pa.string()),
         factors=_aligned_factors(items, factors),
         item_weights={
-            model: _aligned_weights(items, item_weights[model]) for model in ITEM_MODELS.names if model in item_weights
+            model: _aligned_weights(items, item_weights[model], ITEM_MODELS[model].sources)
+            for model in ITEM_MODELS.names
+            if model in item_weights
         },
         terms=item_vectors(ordered, as_of=as_of, weights=recipe.weights),
     )
@@ -55,15 +59,16 @@ def _aligned_factors(items: pa.Array, factors: pa.Table | None) -> NDArray[np.fl
     return aligned
 
 
-def _aligned_weights(items: pa.Array, neighbours: pa.Table) -> csr_matrix:
-    """Entry [i, j]: the weight of item i in the score of item j, so that inputs times this matrix are scores."""
-    shape = (len(items), len(items))
+def _aligned_weights(items: pa.Array, neighbours: pa.Table, kind: str) -> csr_matrix:
+    """Entry [s, j]: the weight of source s in the score of item j, so that inputs times this matrix are scores."""
     if neighbours.num_rows == 0:
-        return csr_matrix(shape, dtype=np.float32)
+        return csr_matrix((len(items) if kind == ITEMS else 0, len(items)), dtype=np.float32)
     lists = neighbours.column("neighbours").combine_chunks()
     lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
     scored = np.repeat(_places(neighbours.column("item_id"), items), lengths)
-    sources = _places(lists.flatten().field("item_id"), items)
+    names = lists.flatten().field("item_id")
+    sources = _places(names, items) if kind == ITEMS else names.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    shape = (len(items) if kind == ITEMS else int(sources.max(initial=-1)) + 1, len(items))
     values = lists.flatten().field("weight").to_numpy(zero_copy_only=False).astype(np.float32)
     known = (scored >= 0) & (sources >= 0)
     return csr_matrix((values[known], (sources[known], scored[known])), shape=shape)

@@ -47,7 +47,7 @@ def similar_items(artifact: Artifact, *, length: int, unavailable: pa.Array) -> 
     count = len(artifact.items)
     nothing = csc_matrix((count, count), dtype=np.float32)
     names = (model.name for model in ITEM_MODELS if model.is_similar_items)
-    by_item = next((artifact.weights_by_target[name] for name in names if name in artifact.item_weights), nothing)
+    by_item = next((artifact.fitted[name].by_target for name in names if name in artifact.item_weights), nothing)
     can_be_had = np.ones(count, dtype=np.bool_)
     can_be_had[places_of(unavailable, artifact.items)] = False
     kept = can_be_had[by_item.indices]

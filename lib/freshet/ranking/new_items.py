@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.models.items.item_model import ITEMS, FittedWeights
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in
 from freshet.ranking.terms.registry import item_vector
@@ -70,16 +71,19 @@ def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.f
     }
     return dataclasses.replace(
         artifact, items=every.take(pa.array(order)), factors=factors, terms=terms,
-        item_weights={model: _spread(weights, order) for model, weights in artifact.item_weights.items()},
+        item_weights={name: _spread(fitted, order) for name, fitted in artifact.fitted.items()},
     )  # fmt: skip
 
 
-def _spread(weights: csr_matrix, order: NDArray[np.int64]) -> csr_matrix:
+def _spread(fitted: FittedWeights, order: NDArray[np.int64]) -> csr_matrix:
     """The same entries after sorting the items by `order`; rows and columns of new items are empty."""
     position = np.empty(len(order), dtype=np.int64)
     position[order] = np.arange(len(order))
-    entries = weights.tocoo()
-    return csr_matrix((entries.data, (position[entries.row], position[entries.col])), shape=(len(order), len(order)))
+    entries = fitted.matrix.tocoo()
+    is_by_item = fitted.sources == ITEMS
+    rows = position[entries.row] if is_by_item else entries.row
+    height = len(order) if is_by_item else fitted.matrix.shape[0]
+    return csr_matrix((entries.data, (rows, position[entries.col])), shape=(height, len(order)))
 
 
 def _groups(contents: pa.Table, columns: tuple[str, ...]) -> NDArray[np.int64]:

@@ -6,16 +6,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.models.items.item_model import ITEMS
 from freshet.numeric.row_kernels import column_contributions, picked
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.scoring import ScoredBlock
-from freshet.ranking.terms.reason import BOUGHT_BEFORE, POPULAR_NOW, SIMILAR_TO, TASTE, VIEWED_BEFORE
+from freshet.ranking.terms.reason import (
+    BOUGHT_BEFORE,
+    POPULAR_NOW,
+    SIMILAR_SHOPPERS,
+    SIMILAR_TO,
+    TASTE,
+    VIEWED_BEFORE,
+)
 
 
 def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], total: NDArray[np.float32]) -> pa.Array:
     """Per shopper and chosen column, row after row, the code of the reason: bought_before, viewed_before,
-    similar_to:<item>, taste, popular_now or that of an extension's term; as texts, or as codes of a dictionary if there
-    are only few texts.
+    similar_to:<item>, similar_shoppers, taste, popular_now or that of an extension's term; as texts, or as codes of a
+    dictionary if there are only few texts.
 
     `total`: the scores of the chosen items. The parts of a score are the sums of the terms with one reason. A decisive
     reason, such as bought_before, is given if its part raises the score; otherwise the reason of the largest part. An
@@ -26,19 +34,22 @@ def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], 
     """
     codes = {reason: code for code, reason in enumerate(artifact.reasons)}
     sparse = {reason: _picked(part, chosen) for reason, part in result.sparse_parts.items()}
-    contributions = [
-        column_contributions(part.inputs, artifact.weights_by_target[model], chosen, part.factors)
-        for model, part in result.model_parts.items()
-    ]  # fmt: skip
+    contributions, shoppers = [], np.zeros(chosen.shape, np.float32)
+    for model, part in result.model_parts.items():
+        found = column_contributions(part.inputs, artifact.fitted[model].by_target, chosen, part.factors)
+        if artifact.fitted[model].sources == ITEMS:
+            contributions.append(found)
+        else:
+            shoppers = shoppers + found[0]
     models = [values for values, _ in contributions]
     similar = np.sum(models, axis=0) if models else np.zeros(chosen.shape, np.float32)
     taste = total - result.item_part[chosen]
-    for values in (*sparse.values(), similar):
+    for values in (*sparse.values(), similar, shoppers):
         taste = taste - values
     parts = {reason: _lift(part)[chosen] for reason, part in result.item_parts.items()}
     parts |= {reason: values for reason, values in sparse.items() if not reason.is_decisive}
     # Of equal parts the last: reasons about the shopper take precedence over those about all shoppers.
-    parts |= {TASTE: taste, SIMILAR_TO: similar}
+    parts |= {TASTE: taste, SIMILAR_SHOPPERS: shoppers, SIMILAR_TO: similar}
     best = np.maximum.reduce([np.zeros(chosen.shape, np.float32), *parts.values()])
     words = np.full(chosen.shape, codes[POPULAR_NOW])
     for reason, values in parts.items():

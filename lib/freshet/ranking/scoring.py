@@ -30,7 +30,7 @@ NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 class ModelPart(NamedTuple):
-    """The contribution of an item model: inputs [shoppers, items] times its weights, times a factor by shopper."""
+    """The contribution of an item model: inputs [shoppers, sources] times its weights, times a factor by shopper."""
 
     inputs: csr_matrix
     factors: NDArray[np.float32]
@@ -94,9 +94,6 @@ class ScoredBlock:
         return [*self.sparse_parts.values(), *([] if self.left_out is None else [self.left_out])]
 
 
-_USUAL_ITEMS = 16
-"""Items of a typical history, for estimating how many items the item models reach from it."""
-
 _REACHED_COST = 10
 """Items of a product of whole rows in the time of one that an item model reaches, which is scored individually: at rank
 64 some 4 ns against 40."""
@@ -110,7 +107,10 @@ def has_whole_rows(artifact: Artifact, policy: str) -> bool:
 
 def reached_items(artifact: Artifact, policy: str) -> float:
     """About how many items the weighted item models reach from a shopper's history; 0 without such models."""
-    return _USUAL_ITEMS * sum(artifact.reach[model] for model in _weighted_models(artifact, policy))
+    return sum(
+        ITEM_MODELS[model].usual_inputs(artifact.recipe.item_models[model]) * artifact.fitted[model].reach
+        for model in _weighted_models(artifact, policy)
+    )
 
 
 def _weighted_models(artifact: Artifact, policy: str) -> list[str]:
@@ -197,11 +197,11 @@ def factor_rows(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
 
 
 def model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:
-    """[shoppers, items]: the inputs of an item model from the histories. The term is their product with the weights,
+    """[shoppers, sources]: the inputs of an item model from the histories. The term is their product with the weights,
     with each row scaled so that its largest absolute value is 1."""
     recipe = artifact.recipe
     return ITEM_MODELS[model].inputs(
-        recipe.item_models[model], block, event_weights=recipe.weights_by_code, known=artifact.known_items[model]
+        recipe.item_models[model], block, event_weights=recipe.weights_by_code, fitted=artifact.fitted[model]
     )
 
 

@@ -1,14 +1,16 @@
-"""The interface of item models, which predict from one item of a shopper how likely another one is.
+"""The interface of item models, which predict from the items of a shopper how likely another one is.
 
-The weights of a model are a sparse matrix [items, items]. A shopper's scores are the model's inputs from the shopper's
-history (`inputs`) times that matrix. A new item model is a class with the methods of `ItemModel` and one line in
-models/items/registry.py, or in a module that the setting extensions.modules names. Everything else (settings, search,
-recipe, artifact, lists in batch and stream, reasons, report) uses it through the registry.
+The weights of a model are a sparse matrix [sources, items]. A shopper's scores are the model's inputs from the
+shopper's history (`inputs`) times that matrix. Sources are the items of the catalogue, or shoppers that the model
+keeps. A new item model is a class with the methods of `ItemModel` and one line in models/items/registry.py, or in a
+module that the setting extensions.modules names. Everything else (settings, search, recipe, artifact, lists in batch
+and stream, reasons, report) uses it through the registry.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -17,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.core.errors import StateError
 
@@ -67,6 +69,51 @@ class FitLimits:
     threads: int
 
 
+ITEMS, SHOPPERS = "items", "shoppers"
+"""What the sources of a model's weights are."""
+
+USUAL_ITEMS = 16
+"""Items of a typical history."""
+
+
+@dataclass(frozen=True)
+class FittedWeights:
+    """The weights of a fitted model, float32 [sources, items]: entry [s, j] is the weight of source s in j's score.
+
+    `sources` is ITEMS, in the order of the catalogue, or SHOPPERS.
+    """
+
+    matrix: csr_matrix
+    sources: str = ITEMS
+
+    @cached_property
+    def by_target(self) -> csc_matrix:
+        """The weights by scored item; for each the sources in rising order."""
+        return self.matrix.tocsc()
+
+    @cached_property
+    def known_items(self) -> NDArray[np.bool_]:
+        """Whether the model has any weight for an item."""
+        found = np.zeros(self.matrix.shape[1], dtype=np.bool_)
+        if self.sources == ITEMS:
+            found |= np.diff(self.matrix.indptr) > 0
+        found[self.matrix.indices] = True
+        return found
+
+    @cached_property
+    def reach(self) -> float:
+        """The number of items that a source has weights for: the mean over all pairs, so that sources with many
+        weights, which are the popular items, count accordingly."""
+        lengths = np.diff(self.matrix.indptr).astype(np.float64)
+        return float((lengths**2).sum() / max(1.0, lengths.sum()))
+
+    @cached_property
+    def source_lengths(self) -> NDArray[np.float32]:
+        """The Euclidean length of each source's weights."""
+        squares = self.matrix.multiply(self.matrix).sum(axis=1)
+        return np.sqrt(np.asarray(squares)).ravel().astype(np.float32)
+
+
 class Histories(Protocol):
     """The part of a block of histories that item models may use: ranking/histories/history_block.py."""
 
@@ -80,6 +127,10 @@ class Histories(Protocol):
         """float32 [shoppers, items]: decay^step of the newest steps; `events` is by event code, `items` by column."""
         ...
 
+    def newest(self, events: NDArray[np.bool_], half_life_days: float | None) -> csr_matrix:
+        """float32 [shoppers, items]: 0.5^(age / half-life) of the newest event of each item; `events` is by code."""
+        ...
+
 
 @runtime_checkable
 class ItemModel(Protocol[P_contra, C]):
@@ -90,6 +141,7 @@ class ItemModel(Protocol[P_contra, C]):
     configuration: the frozen dataclass of all values that determine a fitted model, of types that JSON supports; a
     search chooses among several configurations.
     is_similar_items: whether table similar_items is built from its weights; it is then fitted even with weight 0.
+    sources: ITEMS or SHOPPERS, see FittedWeights.
     """
 
     name: str
@@ -97,6 +149,7 @@ class ItemModel(Protocol[P_contra, C]):
     settings: type
     configuration: type[C]
     is_similar_items: bool = False
+    sources: str = ITEMS
 
     def options(self, settings: P_contra) -> list[C]:
         """The configurations from which a search may choose under these settings; without any the model is left out."""
@@ -107,20 +160,22 @@ class ItemModel(Protocol[P_contra, C]):
         ...
 
     def fit(self, configuration: C, data: TrainingData, limits: FitLimits) -> pa.Table:
-        """(item_id, neighbours array<item_id, weight>): the items that contribute to each item's score. Item-sized.
+        """(item_id, neighbours array<item_id, weight>): the sources that contribute to each item's score.
 
+        Item-sized, as it is collected to the driver. Shoppers are named by whole numbers from 0.
         Raises SetupError if it would need more memory than allowed, SettingsError if it cannot be solved.
         """
         ...
 
     def inputs(
-        self, configuration: C, histories: Histories, *, event_weights: NDArray[np.float64], known: NDArray[np.bool_]
+        self, configuration: C, histories: Histories, *, event_weights: NDArray[np.float64], fitted: FittedWeights
     ) -> csr_matrix:
-        """float32 [shoppers, items], above 0: multiplied with the weights, whose rows have the same order of items.
-
-        `event_weights` is by event code; `known`, by item, is true where the fitted model has any weight of the item.
-        """
+        """float32 [shoppers, sources], above 0: multiplied with the weights. `event_weights` is by event code."""
         ...
+
+    def usual_inputs(self, configuration: C) -> int:
+        """About how many sources the inputs from a history have. For choosing the cheaper way to score."""
+        return USUAL_ITEMS
 
     def describe(self, configuration: C) -> dict[str, Any]:
         """Names and values for the list of trials, MLflow and the report; a half-life of 0 means no decay."""

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from freshet.core import errors
 from freshet.core.errors import FreshetError, SetupError
+from freshet.models.items.item_model import ITEMS
 from freshet.numeric.coded_rows import CodedRows, coded_rows
 
 SCHEMA = "item_id string, neighbours array<struct<item_id: string, weight: float>>, refused string"
@@ -35,21 +36,24 @@ def check_memory(needed: int, memory_gb: float, *, items: int, setting: str) -> 
         )
 
 
-def fitted_weights(rows: DataFrame, fit: Fit, *, threads: int) -> pa.Table:
+def fitted_weights(rows: DataFrame, fit: Fit, *, threads: int, sources: str = ITEMS) -> pa.Table:
     """(item_id, neighbours array<item_id, weight>) of scored items, highest weight first; items without any are absent.
 
-    `rows` is (user_id, item_id, value); `fit` runs in one task on `threads` BLAS threads. The table has a row per item
-    and is on the driver. Errors of ours that `fit` raises are raised here unchanged.
+    `rows` is (user_id, item_id, value); `fit` runs in one task on `threads` BLAS threads. `sources`: what the columns
+    of its result are, items or shoppers, who are named by their numbers. The table has a row per item and is on the
+    driver. Errors of ours that `fit` raises are raised here unchanged.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from weight_batches(batches, fit, threads=threads)
+        yield from weight_batches(batches, fit, threads=threads, sources=sources)
 
     # repartition and not coalesce, so that all cores still compute the steps before it.
     return without_refusal(rows.repartition(1).mapInArrow(run, SCHEMA).toArrow())
 
 
-def weight_batches(batches: Iterator[pa.RecordBatch], fit: Fit, *, threads: int) -> Iterator[pa.RecordBatch]:
+def weight_batches(
+    batches: Iterator[pa.RecordBatch], fit: Fit, *, threads: int, sources: str = ITEMS
+) -> Iterator[pa.RecordBatch]:
     """The work of the task: from batches (user_id, item_id, value) to one batch of SCHEMA, none without rows."""
     coded = coded_rows(batches)
     if not len(coded.value):
@@ -61,7 +65,8 @@ def weight_batches(batches: Iterator[pa.RecordBatch], fit: Fit, *, threads: int)
         # As a row: an error that a task raises reaches the driver as a stack trace.
         yield _refusal(json.dumps({"type": type(error).__name__, **vars(error)}))
     else:
-        yield _batch(weights, coded.item_ids)
+        names = coded.item_ids if sources == ITEMS else pa.array(np.arange(weights.shape[1])).cast(pa.string())
+        yield _batch(weights, coded.item_ids, names)
 
 
 def without_refusal(found: pa.Table) -> pa.Table:
@@ -80,13 +85,13 @@ def _refusal(reason: str) -> pa.RecordBatch:
 _LISTS = pa.list_(pa.struct([("item_id", pa.string()), ("weight", pa.float32())]))
 
 
-def _batch(weights: csr_matrix, items: pa.Array) -> pa.RecordBatch:
+def _batch(weights: csr_matrix, items: pa.Array, names: pa.Array) -> pa.RecordBatch:
     scored = np.flatnonzero(np.diff(weights.indptr))
     compact = weights[scored]
     rows = np.repeat(np.arange(len(scored)), np.diff(compact.indptr))
     # Columns rise within a row, and the sort is stable: equal weights stay in the order of their ids.
     highest_first = np.lexsort((-compact.data, rows))
-    sources = items.take(pa.array(compact.indices[highest_first]))
+    sources = names.take(pa.array(compact.indices[highest_first]))
     values = pa.array(compact.data[highest_first], pa.float32())
     entries = pa.StructArray.from_arrays([sources, values], ["item_id", "weight"])
     lists = pa.ListArray.from_arrays(pa.array(compact.indptr.astype(np.int32)), entries)

@@ -18,7 +18,14 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
 from freshet.core.parameters import parameters
-from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
+from freshet.models.items.item_model import (
+    FitLimits,
+    FittedWeights,
+    Histories,
+    ItemModel,
+    TrainingData,
+    no_decay_at_zero,
+)
 from freshet.models.items.item_weights import check_memory, fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
@@ -122,7 +129,7 @@ class LinearItems(ItemModel[LinearItemSettings, LinearItemConfiguration]):
 
     def inputs(
         self, configuration: LinearItemConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],
-        known: NDArray[np.bool_],
+        fitted: FittedWeights,
     ) -> csr_matrix:  # fmt: skip
         strengths = histories.strengths(event_weights, configuration.half_life_days).astype(np.float32)
         strengths.data = np.minimum(strengths.data, np.float32(1.0))

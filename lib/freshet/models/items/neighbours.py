@@ -14,7 +14,14 @@ from pyspark.sql import DataFrame
 from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.core.parameters import parameters
-from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData, no_decay_at_zero
+from freshet.models.items.item_model import (
+    FitLimits,
+    FittedWeights,
+    Histories,
+    ItemModel,
+    TrainingData,
+    no_decay_at_zero,
+)
 from freshet.models.items.item_weights import fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled
@@ -141,7 +148,7 @@ class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
 
     def inputs(
         self, configuration: NeighbourConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],
-        known: NDArray[np.bool_],
+        fitted: FittedWeights,
     ) -> csr_matrix:  # fmt: skip
         return histories.strengths(event_weights, configuration.half_life_days).astype(np.float32)
 

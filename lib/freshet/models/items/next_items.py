@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
 from freshet.core.parameters import parameters
-from freshet.models.items.item_model import FitLimits, Histories, ItemModel, TrainingData
+from freshet.models.items.item_model import FitLimits, FittedWeights, Histories, ItemModel, TrainingData
 from freshet.models.items.item_weights import check_memory, fitted_weights
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
@@ -180,9 +180,11 @@ class NextItems(ItemModel[NextItemSettings, NextItemParameters]):
 
     def inputs(
         self, configuration: NextItemParameters, histories: Histories, *, event_weights: NDArray[np.float64],
-        known: NDArray[np.bool_],
+        fitted: FittedWeights,
     ) -> csr_matrix:  # fmt: skip
-        return histories.states(event_weights > 0, known, decay=configuration.decay, steps=configuration.steps)
+        return histories.states(
+            event_weights > 0, fitted.known_items, decay=configuration.decay, steps=configuration.steps
+        )
 
     def describe(self, configuration: NextItemParameters) -> dict[str, Any]:
         return asdict(configuration)

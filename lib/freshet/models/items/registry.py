@@ -7,6 +7,9 @@ from freshet.models.items.item_model import ItemModel
 from freshet.models.items.linear_items import LinearItems
 from freshet.models.items.neighbours import Neighbours
 from freshet.models.items.next_items import NextItems
+from freshet.models.items.user_neighbours import UserNeighbours
 
-ITEM_MODELS: NameRegistry[ItemModel[Any, Any]] = NameRegistry("item model", Neighbours(), LinearItems(), NextItems())
+ITEM_MODELS: NameRegistry[ItemModel[Any, Any]] = NameRegistry(
+    "item model", Neighbours(), LinearItems(), NextItems(), UserNeighbours()
+)
 """In the order in which their contributions are added up."""

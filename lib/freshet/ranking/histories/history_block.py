@@ -61,6 +61,14 @@ class HistoryBlock:
         total = np.add.reduceat(value, self._pairs) if len(value) else value
         return self._matrix(total, (total > 0) & (total >= at_least))
 
+    def newest(self, events: NDArray[np.bool_], half_life_days: float | None) -> csr_matrix:
+        """float32 [shoppers, items]: 0.5^(age / half_life) of the newest of an item's `events`, by event code."""
+        value = np.where(events[self.event], 1.0, 0.0)
+        if half_life_days is not None:
+            value = value * np.exp2(-self.age_days / half_life_days)
+        highest = np.maximum.reduceat(value, self._pairs) if len(value) else value
+        return self._matrix(highest.astype(np.float32), highest > np.finfo(np.float32).tiny)
+
     def states(self, events: NDArray[np.bool_], items: NDArray[np.bool_], *, decay: float, steps: int) -> csr_matrix:
         """float32 [shoppers, items]: sum over a shopper's `steps` newest moments, step 0 the newest, of decay^step.
 

@@ -16,13 +16,14 @@ class Reason(NamedTuple):
     is_decisive: bool = False
 
 
-_BOUGHT, _VIEWED, _SIMILAR, _TASTE, _POPULAR = REASONS
+_BOUGHT, _VIEWED, _SIMILAR, _SHOPPERS, _TASTE, _POPULAR = REASONS
 
 BOUGHT_BEFORE = Reason(_BOUGHT, "bought before", is_decisive=True)
 VIEWED_BEFORE = Reason(_VIEWED, "looked at before", is_decisive=True)
 """In place of BOUGHT_BEFORE for an item that the shopper has not bought: viewed, put in a cart, rated."""
 SIMILAR_TO = Reason(_SIMILAR, "goes with")
+SIMILAR_SHOPPERS = Reason(_SHOPPERS, "taken by similar shoppers")
 TASTE = Reason(_TASTE, "fits the taste")
 POPULAR_NOW = Reason(_POPULAR, "popular now")
 
-BUILT_IN = (BOUGHT_BEFORE, VIEWED_BEFORE, SIMILAR_TO, TASTE, POPULAR_NOW)
+BUILT_IN = (BOUGHT_BEFORE, VIEWED_BEFORE, SIMILAR_TO, SIMILAR_SHOPPERS, TASTE, POPULAR_NOW)

@@ -47,7 +47,7 @@ def _drawn(seed: int) -> list[tuple[str, str, float]]:
 
 
 def _kept(events: Events, configuration: UserNeighbourConfiguration) -> list[dict[str, float]]:
-    """The rows of the kept shoppers, by rising id."""
+    """The rows of the kept shoppers, the most recent first, ties by rising id."""
     newest: dict[str, dict[str, float]] = {}
     for user, item, days in events:
         own = newest.setdefault(user, {})
@@ -57,7 +57,7 @@ def _kept(events: Events, configuration: UserNeighbourConfiguration) -> list[dic
     return [
         {item: 0.5 ** (days / half_life)
          for item, days in sorted(newest[user].items(), key=lambda pair: (pair[1], pair[0]))[: configuration.items]}
-        for user in sorted(chosen)
+        for user in chosen
     ]  # fmt: skip
 
 
@@ -67,9 +67,10 @@ def _scores(own: dict[str, float], kept: list[dict[str, float]], configuration: 
     def length(row: dict[str, float]) -> float:
         return math.sqrt(sum(value**2 for value in row.values()))
 
+    looked_at = {item: [n for n, row in enumerate(kept) if item in row][: configuration.per_item] for item in own}
     near = []
     for place, row in enumerate(kept):
-        dot = sum(value * row.get(item, 0.0) for item, value in own.items())
+        dot = sum(value * row[item] for item, value in own.items() if place in looked_at[item])
         if dot:
             near.append((-round(dot / (length(own) * length(row) + configuration.shrinkage), 6), place))
     found = {item: 0.0 for item in ITEMS}
@@ -84,11 +85,12 @@ def _scores(own: dict[str, float], kept: list[dict[str, float]], configuration: 
 @pytest.mark.parametrize(
     "configuration",
     [
-        UserNeighbourConfiguration(3, 0.0, 100, 100, None),
-        UserNeighbourConfiguration(4, 0.7, 100, 100, 20.0),
-        UserNeighbourConfiguration(100, 0.0, 5, 2, 20.0),
+        UserNeighbourConfiguration(3, 100, 0.0, 100, 100, None),
+        UserNeighbourConfiguration(4, 100, 0.7, 100, 100, 20.0),
+        UserNeighbourConfiguration(100, 100, 0.0, 5, 2, 20.0),
+        UserNeighbourConfiguration(100, 2, 0.0, 100, 100, 20.0),
     ],
-    ids=["plain", "shrunk-and-decayed", "few-kept"],
+    ids=["plain", "shrunk-and-decayed", "few-kept", "few-looked-at"],
 )
 def test_scores_equal_plain_loops(spark: SparkSession, seed: int, configuration: UserNeighbourConfiguration) -> None:
     events, kept = _drawn(seed), _kept(_drawn(seed), configuration)
@@ -124,12 +126,20 @@ def test_the_newest_shoppers_are_kept_ties_by_id(spark: SparkSession) -> None:
 def test_of_equally_near_shoppers_the_first_are_neighbours() -> None:
     fitted = FittedWeights(csr_matrix(np.array([[1, 1], [1, 0], [1, 1], [0, 1]], dtype=np.float32)), SHOPPERS)
     own = csr_matrix(np.array([[1, 1], [0, 1], [0, 0]], dtype=np.float32))
-    found = nearest_shoppers(own, fitted, count=2, shrinkage=0.0).toarray()
+    found = nearest_shoppers(own, fitted, count=2, per_item=9, shrinkage=0.0).toarray()
     assert found == pytest.approx(np.array([[1, 0, 1, 0], [math.sqrt(0.5), 0, 0, 1], [0, 0, 0, 0]]), abs=1e-6)
+
+
+def test_values_too_small_to_multiply_give_no_neighbours() -> None:
+    tiny = np.full((3, 4), 1e-30, dtype=np.float32)
+    found = nearest_shoppers(
+        csr_matrix(tiny), FittedWeights(csr_matrix(tiny), SHOPPERS), count=2, per_item=9, shrinkage=0
+    )
+    assert found.nnz == 0
 
 
 def test_similar_shoppers_are_the_reason(spark: SparkSession) -> None:
     events = [("u", "i0", 3.0), ("u", "i1", 3.0), ("v", "i2", 3.0)]
-    model = _artifact(spark, events, UserNeighbourConfiguration(5, 0.0, 10, 10, None))
+    model = _artifact(spark, events, UserNeighbourConfiguration(5, 10, 0.0, 10, 10, None))
     (listed,) = items_listed(model, {"s": [bought("i0")]}, "new_items", length=1).values()
     assert [(entry["item_id"], entry["reason"]) for entry in listed] == [("i1", "similar_shoppers")]

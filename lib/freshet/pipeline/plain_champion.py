@@ -18,11 +18,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from freshet.contracts import EVENTS, ITEM_FEATURES
-from freshet.contracts.policies import POLICIES
+from freshet.contracts.policies import NEXT_BASKETS, POLICIES
 from freshet.evaluation.gate import GateDecision
 from freshet.evaluation.ranking import per_user
 from freshet.evaluation.splitting import known_before
 from freshet.models.items.item_model import TrainingData
+from freshet.models.items.user_neighbours import UserNeighbours
 from freshet.pipeline.list_judging import collected, served_lists
 from freshet.pipeline.recommender_fits import (
     SignalsAt,
@@ -106,7 +107,11 @@ def plain_methods(job: Job) -> Methods:
     evaluation = job.settings.evaluation
     days = evaluation.baseline_half_lives_days
     windows = evaluation.baseline_windows_days
-    return {policy: plain_weights(policy, half_lives_days=days, windows_days=windows) for policy in POLICIES}
+    similar = UserNeighbours.name in job.settings.item_models.options()
+    return {
+        policy: plain_weights(policy, half_lives_days=days, windows_days=windows, similar_shoppers=similar)
+        for policy in POLICIES
+    }
 
 
 def _fingerprint(refused: ModelVersion, decided_by: str) -> str:
@@ -119,7 +124,10 @@ def _recipe(job: Job, methods: Methods) -> Recipe:
     weights = {
         policy: {term: 1.0 for terms in of_policy.values() for term in terms} for policy, of_policy in methods.items()
     }
-    return replace(bare, sparse_terms=own_terms(job.settings.evaluation.baseline_half_lives_days), weights=weights)
+    options = job.settings.item_models.options()
+    models = {name: options[name][0] for name in weights[NEXT_BASKETS] if name in options}
+    own = own_terms(job.settings.evaluation.baseline_half_lives_days)
+    return replace(bare, item_models={**bare.item_models, **models}, sparse_terms=own, weights=weights)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 The fitted model keeps the most recent shoppers, each with the newest items, as rows u of a matrix [shoppers, items]:
 u_i = 0.5^(age / half-life) of the newest event of item i. A history has the same form x. Its neighbours are the `count`
 shoppers of highest cosine x.u / (|x||u| + shrinkage), and an item's score is the sum of these cosines times u_i. Over
-sessions this is session-based kNN (Jannach and Ludewig 2017); to keep only recent ones loses little there and bounds
-the cost. Ids of shoppers are not kept.
+sessions this is session-based kNN (Jannach and Ludewig 2017, where keeping only recent sessions lost little).
+
+To bound the time of a list, only the `per_item` most recent shoppers of each item of the history are looked at: a dot
+product leaves out items for which a shopper is not among them. Ids of shoppers are not kept.
 """
 
 from datetime import datetime
@@ -31,7 +33,6 @@ from freshet.models.items.item_model import (
 from freshet.models.items.item_weights import fitted_weights
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.compiled import compiled
-from freshet.numeric.row_kernels import add_up_row
 from freshet.numeric.top_k import nothing_found, put
 
 _DAY_SECONDS = 86_400.0
@@ -42,6 +43,7 @@ class UserNeighbourConfiguration:
     """As in the module's text; a half-life of None means no decay. `shoppers` and `items` bound what is kept."""
 
     count: int = Field(ge=1)
+    per_item: int = Field(ge=1)
     shrinkage: float = Field(ge=0)
     shoppers: int = Field(ge=1)
     items: int = Field(ge=1)
@@ -62,7 +64,8 @@ def recent_shoppers(sequences: DataFrame, shoppers: int) -> DataFrame:
 
 
 def shopper_matrix(rows: CodedRows, *, as_of: datetime, items: int, half_life_days: float | None) -> csr_matrix:
-    """float32 [shoppers, items]: the rows u of the module's text; of each shopper the `items` newest, ties by item.
+    """float32 [shoppers, items]: the rows u of the module's text, the most recent shopper first, ties by user_id; of
+    each shopper the `items` newest, ties by item_id.
 
     `rows.value` is the position in epoch seconds, one row per pair. Positions after `as_of` count as of age 0.
     """
@@ -77,14 +80,19 @@ def shopper_matrix(rows: CodedRows, *, as_of: datetime, items: int, half_life_da
         value = np.exp2(-age / half_life_days)
     # A value that single precision cannot hold would be a stored zero.
     value = np.maximum(value, np.finfo(np.float32).tiny).astype(np.float32)
-    return csr_matrix((value, (user[keep], item[keep])), shape=(rows.users, len(rows.item_ids)))
+    by_recency = np.lexsort((user[starts], -position[starts]))
+    place_of = np.empty(rows.users, dtype=np.int64)
+    place_of[user[starts][by_recency]] = np.arange(len(starts))
+    return csr_matrix((value, (place_of[user[keep]], item[keep])), shape=(rows.users, len(rows.item_ids)))
 
 
 def _epoch_seconds(moment: datetime) -> float:
     return float(np.datetime64(moment, "us").astype(np.int64)) / 1e6
 
 
-def nearest_shoppers(own: csr_matrix, fitted: FittedWeights, *, count: int, shrinkage: float) -> csr_matrix:
+def nearest_shoppers(
+    own: csr_matrix, fitted: FittedWeights, *, count: int, per_item: int, shrinkage: float
+) -> csr_matrix:
     """float32 [histories, shoppers], above 0: the similarities of the `count` nearest shoppers, ties to the lower row.
 
     `own`: the rows x [histories, items]. A history without an item that any shopper has, has no neighbours.
@@ -95,7 +103,7 @@ def nearest_shoppers(own: csr_matrix, fitted: FittedWeights, *, count: int, shri
     if shoppers:
         _nearest(
             own.indptr, own.indices, own.data.astype(np.float32, copy=False), by_item.indptr, by_item.indices,
-            by_item.data, fitted.source_lengths, np.float32(shrinkage), nearest, values,
+            by_item.data, fitted.source_lengths, np.float32(shrinkage), per_item, nearest, values,
         )  # fmt: skip
     found = values > 0
     ends = np.concatenate([[0], np.cumsum(found.sum(axis=1))]).astype(np.int32)
@@ -108,19 +116,26 @@ def nearest_shoppers(own: csr_matrix, fitted: FittedWeights, *, count: int, shri
 def _nearest(  # noqa: PLR0913 - a kernel takes plain arrays
     own_ends: NDArray[np.int32], own_items: NDArray[np.int32], own_values: NDArray[np.float32],
     item_ends: NDArray[np.int32], item_shoppers: NDArray[np.int32], item_values: NDArray[np.float32],
-    lengths: NDArray[np.float32], shrinkage: np.float32,
+    lengths: NDArray[np.float32], shrinkage: np.float32, per_item: int,
     nearest: NDArray[np.int64], values: NDArray[np.float32],
 ) -> None:  # fmt: skip
     shoppers = len(lengths)
     dots, written = np.empty(shoppers, dtype=np.float32), np.empty(shoppers, dtype=np.int64)
     marked = np.full(shoppers, -1, dtype=np.int64)
     for row in range(len(own_ends) - 1):
-        found = add_up_row(
-            row, own_ends, own_items, own_values, item_ends, item_shoppers, item_values, dots, marked, written
-        )
-        square = np.float32(0.0)
+        square, found = np.float32(0.0), 0
         for n in range(own_ends[row], own_ends[row + 1]):
-            square += own_values[n] * own_values[n]
+            item, own = own_items[n], own_values[n]
+            square += own * own
+            for m in range(item_ends[item], min(item_ends[item + 1], item_ends[item] + per_item)):
+                shopper = item_shoppers[m]
+                # Not by the sum: a product of two small values may be 0.
+                if marked[shopper] != row:
+                    marked[shopper] = row
+                    written[found] = shopper
+                    found += 1
+                    dots[shopper] = np.float32(0.0)
+                dots[shopper] += own * item_values[m]
         length = np.sqrt(square)
         for n in range(found):
             other = written[n]
@@ -137,6 +152,7 @@ class UserNeighbourSettings:
         description="half-life of a shopper's items since their newest event; 0: no decay"
     )
     count: int = Field(ge=1, description="neighbours whose items are added up")
+    per_item: int = Field(ge=1, description="most recent shoppers of an item of the history that may be neighbours")
     shrinkage: float = Field(ge=0, description="added to the divisor of the cosine: damps short histories")
     shoppers: int = Field(ge=1, description="most recent shoppers that are kept in the model")
     items: int = Field(ge=1, description="newest items kept of each")
@@ -154,7 +170,12 @@ class UserNeighbours(ItemModel[UserNeighbourSettings, UserNeighbourConfiguration
     def options(self, settings: UserNeighbourSettings) -> list[UserNeighbourConfiguration]:
         return [
             UserNeighbourConfiguration(
-                settings.count, settings.shrinkage, settings.shoppers, settings.items, no_decay_at_zero(days)
+                settings.count,
+                settings.per_item,
+                settings.shrinkage,
+                settings.shoppers,
+                settings.items,
+                no_decay_at_zero(days),
             )
             for days in settings.half_lives_days
         ]
@@ -177,7 +198,10 @@ class UserNeighbours(ItemModel[UserNeighbourSettings, UserNeighbourConfiguration
         fitted: FittedWeights,
     ) -> csr_matrix:  # fmt: skip
         own = histories.newest(event_weights > 0, configuration.half_life_days)
-        return nearest_shoppers(own, fitted, count=configuration.count, shrinkage=configuration.shrinkage)
+        return nearest_shoppers(
+            own, fitted, count=configuration.count, per_item=configuration.per_item,
+            shrinkage=configuration.shrinkage,
+        )  # fmt: skip
 
     def usual_inputs(self, configuration: UserNeighbourConfiguration) -> int:
         return configuration.count

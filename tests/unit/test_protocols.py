@@ -104,6 +104,20 @@ def test_who_cannot_be_judged_is_no_case(spark: SparkSession, events: list[Row])
     assert _last_baskets(spark, events) == {}
 
 
+def test_long_histories_are_read_once(spark: SparkSession) -> None:
+    """The plan computes the basket once per shopper: 20,000 entries would otherwise be read 20,000 times."""
+    entry = (
+        "named_struct('event_time', timestamp'2020-03-15' - make_interval(0,0,0,0,0,0,n), 'entry_key', n, 'item_id', "
+    )
+    entry += "concat('i', n), 'event_name', 'purchase', 'order_id', concat('o', n))"
+    long = spark.sql(f"select 'u' as user_id, transform(sequence(0L, 19999L), n -> {entry}) as history")
+    ((history, true),) = [
+        (row["history"], row["truth"])
+        for row in last_basket_cases(long, target="purchase", start=START, clock=START).collect()
+    ]
+    assert (len(history), true) == (19_999, ["i0"])
+
+
 _EVENTS = st.lists(
     st.tuples(
         st.sampled_from("uv"), st.sampled_from("abc"), st.sampled_from(NAMES), st.integers(0, 12),

@@ -119,6 +119,19 @@ def test_shoppers_who_are_alike_are_of_one_cluster_and_have_likely_items_of_thei
         assert len(set(likely.tolist()) & set(np.argsort(-scores)[:10].tolist())) >= 8
 
 
+def test_nobody_is_of_no_cluster() -> None:
+    """A block in which nobody is searched, such as a micro-batch of shoppers who are not known."""
+    rng = np.random.default_rng(9)
+    left, items = _leaning(8), rng.standard_normal((ITEMS, 33)).astype(np.float32)
+    known = balance(items[:, :-1])
+    assert known is not None
+    found = clusters(left, items, known, length=5)
+    assert found is not None
+    nobody = left[:0, :-1]
+    assert [rows.tolist() for rows, _ in found.starts(nobody)] == []
+    assert {len(rows) for rows, _ in found.kinds(nobody)} <= {0}
+
+
 def test_of_fewer_directions_than_clusters_each_has_one() -> None:
     rng = np.random.default_rng(9)
     left, items = np.zeros((SHOPPERS, 33), np.float32), rng.standard_normal((ITEMS, 33)).astype(np.float32)

@@ -106,6 +106,8 @@ def clusters(left: Matrix, vectors: Matrix, known: Balance, *, length: int) -> C
 
 def _by_centre(vectors: Matrix, centres: Matrix) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Numbers of centres, each with the rows that are nearest to it by direction; centres without rows are skipped."""
+    if not len(vectors):
+        return  # np.split would give one part of no rows
     nearest = np.argmax(vectors @ centres.T, axis=1)
     order = np.argsort(nearest, kind="stable")
     numbers, starts = np.unique(nearest[order], return_index=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -153,6 +154,19 @@ def test_no_rows_add_nothing(store: Store) -> None:
     store.append([good("a")])
     store.append([])
     assert store.rows == [good("a")]
+
+
+def test_workers_may_make_batches_without_rows(warehouse: Warehouse) -> None:
+    def with_empty(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield batch.slice(0, 0)
+            yield batch.filter(pc.equal(batch.column("id"), "a"))
+
+    for name, kept in (("b", []), ("a", [good("a")])):
+        frame = warehouse.spark.createDataFrame(arrow([good(name)]))
+        rows = WorkerRows(frame, with_empty, frame, by="id", per_file=100)
+        WorkerWriter(warehouse.folder).append(rows, contract=CONTRACT)
+        assert Store(warehouse, WORKERS).rows == kept
 
 
 def test_broken_rows_are_refused_in_the_same_words_and_leave_no_file(store: Store) -> None:

@@ -125,6 +125,8 @@ def _cutting(work: Work, contract: TableContract, by: str, ends: list[str]) -> W
         bounds = np.array(ends, dtype=object)
         held: list[pa.RecordBatch] = []
         for batch in work(batches):
+            if not batch.num_rows:
+                continue
             held.append(batch)
             if sum(one.num_rows for one in held) >= _ROWS_AT_ONCE:
                 yield _blocks(held, schema, by, bounds)

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVALUATION_RESULTS
-from freshet.evaluation.protocols import LEAVE_LAST_BASKET
+from freshet.evaluation.protocols import NEXT_IN_SESSION
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registry import main_steps
@@ -69,7 +69,7 @@ def test_all_steps_go_through(spark: SparkSession, tmp_path: Path, name: str) ->
     assert [step for step, reason in NOT_BUILT[name].items() if reason not in reasons[step]] == []
     assert {folder.name for folder in home.warehouse.iterdir()} >= TABLES[name]
     judged = {"validation", "test"} if name == "eshop_clothing_2008" else set()
-    assert {row["split"] for row in _figures(job) if row["protocol"] == LEAVE_LAST_BASKET} == judged
+    assert {row["split"] for row in _figures(job) if row["protocol"] == NEXT_IN_SESSION} == judged
     # Whoever opens the report learns the same.
     page = (home.root / "report" / "index.html").read_text(encoding="utf-8")
     assert [step for step, reason in NOT_BUILT[name].items() if reason not in page] == []

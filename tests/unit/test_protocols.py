@@ -1,6 +1,7 @@
 """Protocols of the evaluation: which shoppers of a window are cases, from which histories, with which items."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
+from freshet.contracts.operations import PROTOCOLS
 from freshet.core.errors import SettingsError
 from freshet.evaluation.protocols import (
     LEAVE_LAST_BASKET,
+    NEXT_IN_SESSION,
     TIME_SPLIT,
     ProtocolParameters,
     last_basket_cases,
@@ -29,9 +32,13 @@ def _histories(spark: SparkSession, events: list[Row], *, before: datetime) -> D
     return histories(known_before(events_frame(spark, events), before), max_events=50, event_names=NAMES)
 
 
-def _last_baskets(spark: SparkSession, events: list[Row], target: str = "purchase") -> dict[str, tuple[list, list]]:
+def _last_baskets(
+    spark: SparkSession, events: list[Row], target: str = "purchase", visit_minutes: float | None = None
+) -> dict[str, tuple[list, list]]:
     """By shopper the history, as (item, event, time), newest first, and the truth."""
-    made = last_basket_cases(_histories(spark, events, before=END), target=target, start=START, clock=START)
+    made = last_basket_cases(
+        _histories(spark, events, before=END), target=target, start=START, clock=START, visit_minutes=visit_minutes
+    )
     return {
         row["user_id"]: (
             [(entry["item_id"], entry["event_name"], entry["event_time"]) for entry in row["history"]], row["truth"],
@@ -80,6 +87,24 @@ def test_the_last_basket_is_left_out_with_all_of_its_order_and_moment(spark: Spa
     }
 
 
+def test_all_of_the_visit_of_the_last_basket_is_left_out(spark: SparkSession) -> None:
+    events = [
+        event("view_item", item="earlier", at="2020-03-12 10:00"),
+        event("view_item", item="a", at="2020-03-12 11:00"),
+        event("view_item", item="b", at="2020-03-12 11:30"),
+        event(item="b", at="2020-03-12 11:59", order="o1"),
+    ]
+    found = {minutes: _last_baskets(spark, events, visit_minutes=minutes) for minutes in (20.0, 30.0, 60.0)}
+    ((twenty, _),), ((thirty, true),) = found[20.0].values(), found[30.0].values()
+    assert [(item, at) for item, _, at in twenty] == [
+        ("b", START - timedelta(minutes=29)), ("a", START - timedelta(minutes=59)),
+        ("earlier", START - timedelta(minutes=119)),
+    ]  # fmt: skip
+    # The visit began at 11:00.
+    assert ([(item, at) for item, _, at in thirty], true) == ([("earlier", START - timedelta(hours=1))], ["b"])
+    assert found[60.0] == {}
+
+
 def test_a_session_is_judged_by_its_last_click(spark: SparkSession) -> None:
     clicks = [
         event("view_item", user=None, anonymous_id="s", item=item, at=f"2020-03-11 10:0{n}")
@@ -104,7 +129,8 @@ def test_who_cannot_be_judged_is_no_case(spark: SparkSession, events: list[Row])
     assert _last_baskets(spark, events) == {}
 
 
-def test_long_histories_are_read_once(spark: SparkSession) -> None:
+@pytest.mark.parametrize("minutes", [None, 0.01])
+def test_long_histories_are_read_once(spark: SparkSession, minutes: float | None) -> None:
     """The plan computes the basket once per shopper: 20,000 entries would otherwise be read 20,000 times."""
     entry = (
         "named_struct('event_time', timestamp'2020-03-15' - make_interval(0,0,0,0,0,0,n), 'entry_key', n, 'item_id', "
@@ -113,7 +139,7 @@ def test_long_histories_are_read_once(spark: SparkSession) -> None:
     long = spark.sql(f"select 'u' as user_id, transform(sequence(0L, 19999L), n -> {entry}) as history")
     ((history, true),) = [
         (row["history"], row["truth"])
-        for row in last_basket_cases(long, target="purchase", start=START, clock=START).collect()
+        for row in last_basket_cases(long, target="purchase", start=START, clock=START, visit_minutes=minutes).collect()
     ]
     assert (len(history), true) == (19_999, ["i0"])
 
@@ -142,7 +168,7 @@ def test_last_baskets_equal_a_plain_loop(
     found = {
         row["user_id"]: (sorted((e["item_id"], e["event_time"]) for e in row["history"]), row["truth"])
         for row in last_basket_cases(
-            _histories(spark, events, before=end), target="purchase", start=START, clock=START
+            _histories(spark, events, before=end), target="purchase", start=START, clock=START, visit_minutes=None
         ).collect()
     }
     expected = {}
@@ -169,22 +195,37 @@ def test_last_baskets_equal_a_plain_loop(
 
 @pytest.mark.unit
 @pytest.mark.parametrize(
-    ("returning", "last_baskets", "protocol"),
-    [(200, 10_000, TIME_SPLIT), (199, 10_000, LEAVE_LAST_BASKET), (199, 398, TIME_SPLIT), (0, 1, LEAVE_LAST_BASKET),
-     (0, 0, TIME_SPLIT)],
-)  # fmt: skip
-def test_last_baskets_are_judged_where_few_come_back_and_there_are_many_more(
-    returning: int, last_baskets: int, protocol: str
+    ("counts", "read", "chosen"),
+    [
+        ([200, 900, 900], 1, TIME_SPLIT),
+        ([199, 399, 900], 2, LEAVE_LAST_BASKET),
+        ([199, 398, 398], 3, TIME_SPLIT),
+        ([10, 30, 61], 3, NEXT_IN_SESSION),
+        ([10, 30, 60], 3, LEAVE_LAST_BASKET),
+        ([0, 0, 1], 3, NEXT_IN_SESSION),
+        ([0, 0, 0], 3, TIME_SPLIT),
+    ],
+)
+def test_the_next_protocol_is_used_where_cases_are_few_and_it_has_many_more(
+    counts: list[int], read: int, chosen: str
 ) -> None:
-    assert ProtocolParameters(min_returning=200).chosen(returning, last_baskets) == protocol
+    seen: list[str] = []
+
+    def cases() -> Iterator[tuple[str, int]]:
+        for protocol, count in zip(PROTOCOLS, counts, strict=True):
+            seen.append(protocol)
+            yield protocol, count
+
+    assert ProtocolParameters(min_cases=200, visit_minutes=30.0).chosen(cases()) == chosen
+    assert len(seen) == read
 
 
 @pytest.mark.unit
 def test_zero_always_means_a_time_split() -> None:
-    assert ProtocolParameters(min_returning=0).chosen(0, 10_000) == TIME_SPLIT
+    assert ProtocolParameters(min_cases=0, visit_minutes=30.0).chosen([(TIME_SPLIT, 0), ("other", 9)]) == TIME_SPLIT
 
 
 @pytest.mark.unit
 def test_a_negative_number_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"protocols\.min_returning"):
-        load_settings(overrides=("protocols.min_returning=-1",))
+    with pytest.raises(SettingsError, match=r"protocols\.min_cases"):
+        load_settings(overrides=("protocols.min_cases=-1",))

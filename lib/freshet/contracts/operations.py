@@ -18,8 +18,9 @@ TEXT, WHOLE, COUNT, NUMBER, TIME = StringType(), IntegerType(), LongType(), Doub
 TASKS = ("next_baskets", "new_items", "propensity", "segments", "live")
 """next_baskets: repeats allowed; new_items: items that a shopper had before are neither candidates nor truth."""
 
-PROTOCOLS = ("time_split", "leave_last_basket")
-"""How lists are judged: on what a shopper had in a window after all that is known, or in the window's last basket."""
+PROTOCOLS = ("time_split", "leave_last_basket", "next_in_session")
+"""How lists are judged: on what a shopper had in a window, from what was known before it; on the window's last basket,
+from what was known before its visit; or on that, from what was known before the basket."""
 
 EVALUATION_RESULTS = TableContract(
     name="evaluation_results",

@@ -19,7 +19,7 @@ from freshet.evaluation.baselines import LISTS_SCHEMA, Baseline, baseline_lists
 from freshet.evaluation.bootstrap import user_hash
 from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
-from freshet.evaluation.protocols import LEAVE_LAST_BASKET
+from freshet.evaluation.protocols import TIME_SPLIT
 from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.pipeline.recommender_fits import had_items
 from freshet.ranking.lists import recommended
@@ -92,7 +92,7 @@ def plain_lists(
     return baseline_lists(
         strengths(orders),
         cases,
-        own=strengths(_own_orders(cases, target)) if protocol == LEAVE_LAST_BASKET else None,
+        own=strengths(_own_orders(cases, target)) if protocol != TIME_SPLIT else None,
         baselines=baselines,
         k=length,
         near_items=Nearness(params.item_neighbours, params.item_shrinkage, params.item_asymmetry),

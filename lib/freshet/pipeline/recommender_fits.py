@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, ITEM_FEATURES
+from freshet.contracts.operations import PROTOCOLS
 from freshet.contracts.shoppers import shopper_id
 from freshet.core.errors import DataTooSmallError
 from freshet.core.session import task_cores
@@ -71,23 +72,24 @@ def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, 
     """
     events = events_until(job, windows)
 
-    def returning() -> DataFrame:
-        earlier = histories_before(job, windows, start).frame
-        return time_split_cases(earlier, events, target=target, start=start, end=end)
+    params = job.settings.protocols
 
-    def last_baskets() -> DataFrame:
+    def cases(protocol: str) -> DataFrame:
+        if protocol == TIME_SPLIT:
+            earlier = histories_before(job, windows, start).frame
+            return time_split_cases(earlier, events, target=target, start=start, end=end)
         known = histories_before(job, windows, end).frame
-        return last_basket_cases(known, target=target, start=start, clock=start)
+        gap = params.visit_minutes if protocol == LEAVE_LAST_BASKET else None
+        return last_basket_cases(known, target=target, start=start, clock=start, visit_minutes=gap)
 
     whole = f"with {target} from {start} to {end} of events {job.warehouse.version(EVENTS)} until {windows.as_of}"
     whole = f"shoppers {whole}, newest {job.settings.interactions.max_events}"
-    params, protocol = job.settings.protocols, TIME_SPLIT
-    every = job.shared(f"{TIME_SPLIT} {whole}", returning)
-    if params.wants_more(came_back := every.count()):
-        baskets = job.shared(f"{LEAVE_LAST_BASKET} {whole}", last_baskets)
-        protocol = params.chosen(came_back, baskets.count())
-        every = baskets if protocol == LEAVE_LAST_BASKET else every
-    return Cases(protocol, job.shared(f"{at_most} {protocol} {whole}", lambda: sample_of_shoppers(every, at_most)))
+
+    def every(protocol: str) -> DataFrame:
+        return job.shared(f"{protocol} {whole}", partial(cases, protocol))
+
+    chosen = params.chosen((protocol, every(protocol).count()) for protocol in PROTOCOLS)
+    return Cases(chosen, job.shared(f"{at_most} {chosen} {whole}", lambda: sample_of_shoppers(every(chosen), at_most)))
 
 
 def sample_of_shoppers(rows: DataFrame, at_most: int) -> DataFrame:

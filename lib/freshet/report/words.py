@@ -44,8 +44,8 @@ _TASK_QUESTIONS = {
 }
 _PROTOCOLS = {
     "time_split": "Judged: all that known shoppers took in these days, from what was known before the first of them.",
-    "leave_last_basket": "Judged: the last basket of each shopper in these days, or the last click of each session, "
-    "from everything before it.",
+    "leave_last_basket": "Judged: the last basket of each shopper in these days, from all earlier visits.",
+    "next_in_session": "Judged: the last basket or click of each shopper in these days, from everything before it.",
 }
 _FAMILIES = {
     "popularity": "Best sellers",

@@ -140,8 +140,8 @@ def test_plain_weights_name_methods_with_known_windows_only() -> None:
     found = plain_weights("new_items", half_lives_days=[180.0], windows_days=[30])
     assert list(found) == ["item_neighbours", "popularity_all", "popularity_30d"]
     found = plain_weights("new_items", half_lives_days=[180.0], windows_days=[], similar_shoppers=True)
-    assert list(found) == ["item_neighbours", "user_neighbours", "popularity_all"]
-    assert found["user_neighbours"] == {"user_neighbours": 1.0, "item_rank_30d": 1e-5}
+    assert list(found) == ["item_neighbours", "similar_shoppers", "popularity_all"]
+    assert found["similar_shoppers"] == {"user_neighbours": 1.0, "item_rank_30d": 1e-5}
 
 
 def test_ranks_are_shares_of_the_catalogue_and_equal_items_are_equal() -> None:

@@ -48,7 +48,7 @@ def plain_weights(
         near[frequency(half_lives_days[0])] = 1.0
     methods["item_neighbours"] = {**near, **fill}
     if similar_shoppers:
-        methods["user_neighbours"] = {UserNeighbours.name: 1.0, **fill}
+        methods["similar_shoppers"] = {UserNeighbours.name: 1.0, **fill}
     windows = [None, *(days for days in windows_days if days in POPULARITY_WINDOWS_DAYS)]
     return methods | {
         f"popularity{rank(days).removeprefix(POPULARITY_RANK.name)}": {rank(days): 1.0} for days in windows

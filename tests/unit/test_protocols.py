@@ -37,7 +37,7 @@ def _last_baskets(
 ) -> dict[str, tuple[list, list]]:
     """By shopper the history, as (item, event, time), newest first, and the truth."""
     made = last_basket_cases(
-        _histories(spark, events, before=END), target=target, start=START, clock=START, visit_minutes=visit_minutes
+        _histories(spark, events, before=END), target=target, start=START, visit_minutes=visit_minutes
     )
     return {
         row["user_id"]: (
@@ -139,7 +139,7 @@ def test_long_histories_are_read_once(spark: SparkSession, minutes: float | None
     long = spark.sql(f"select 'u' as user_id, transform(sequence(0L, 19999L), n -> {entry}) as history")
     ((history, true),) = [
         (row["history"], row["truth"])
-        for row in last_basket_cases(long, target="purchase", start=START, clock=START, visit_minutes=minutes).collect()
+        for row in last_basket_cases(long, target="purchase", start=START, visit_minutes=minutes).collect()
     ]
     assert (len(history), true) == (19_999, ["i0"])
 
@@ -168,7 +168,7 @@ def test_last_baskets_equal_a_plain_loop(
     found = {
         row["user_id"]: (sorted((e["item_id"], e["event_time"]) for e in row["history"]), row["truth"])
         for row in last_basket_cases(
-            _histories(spark, events, before=end), target="purchase", start=START, clock=START, visit_minutes=None
+            _histories(spark, events, before=end), target="purchase", start=START, visit_minutes=None
         ).collect()
     }
     expected = {}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from freshet.evaluation.row_products import best_neighbours, best_sums
-from freshet.numeric.top_k import Found, nothing_found
+from freshet.numeric.top_k import Found, found_matrix, nothing_found
 
 COSINE, PEARSON = "cosine", "pearson"
 
@@ -79,7 +79,7 @@ def nearest(
         )  # fmt: skip
         for n, name in enumerate(similarities):
             with_own = (np.column_stack([columns[n], rows]), np.column_stack([values[n], own[n]]))
-            parts[name].append(_sparse(*with_own, vectors.shape[0]))
+            parts[name].append(found_matrix(*with_own, vectors.shape[0]).astype(np.float64))
     empty = csr_matrix((0, vectors.shape[0]))
     return {name: vstack(found or [empty], format="csr") for name, found in parts.items()}
 
@@ -93,15 +93,6 @@ def _measure(vectors: csr_matrix, similarity: str) -> tuple[NDArray[np.float64],
     spread = squares - shift * shift
     # The spread of a constant row is only cancellation error.
     return shift, np.sqrt(np.where(spread > 1e-12 * squares, spread, 0.0))
-
-
-def _sparse(columns: NDArray[np.int64], values: NDArray[np.floating], width: int) -> csr_matrix:
-    """[rows, width] with the positive values at their columns."""
-    keep = values > 0
-    starts = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
-    matrix = csr_matrix((values[keep].astype(np.float64), columns[keep], starts), shape=(len(columns), width))
-    matrix.sort_indices()
-    return matrix
 
 
 def reachable(vectors: csr_matrix, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -62,20 +62,18 @@ def time_split_cases(
     return with_target.join(later, "user_id", how="inner")
 
 
-def last_basket_cases(
-    histories: DataFrame, *, target: str, start: datetime, clock: datetime, visit_minutes: float | None
-) -> DataFrame:
+def last_basket_cases(histories: DataFrame, *, target: str, start: datetime, visit_minutes: float | None) -> DataFrame:
     """(user_id, history, truth): shoppers whose newest `target` event is not before `start`, and who did something
     before that basket, or before its visit.
 
     `histories`: (user_id, history) from what was known before the end of the window, newest entry first. The basket is
     the newest target entry with all of the same order or moment; truth: its distinct items, in order. Its visit began
     after the last time that nothing happened for more than `visit_minutes`; None: with the basket. history: the entries
-    before the visit, with their times shifted so that it would begin at `clock`. So one clock serves all cases: the
+    before the visit, with their times shifted so that it would begin at `start`. So one clock serves all cases: the
     ages of entries are those that a list made just before the visit would see.
     """
     targets = F.filter("history", lambda entry: entry["event_name"] == target)
-    found = _let(F.try_element_at(targets, F.lit(1)), lambda newest: _left_out(newest, target, clock, visit_minutes))
+    found = _let(F.try_element_at(targets, F.lit(1)), lambda newest: _left_out(newest, target, start, visit_minutes))
     cases = histories.select("user_id", found.alias("found")).where(F.col("found.newest_time") >= F.lit(start))
     return cases.select("user_id", "found.history", "found.truth").where(F.size("history") > 0)
 

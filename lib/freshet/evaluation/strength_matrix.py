@@ -36,8 +36,8 @@ def strength_matrices(batches: Iterator[pa.RecordBatch], strengths: Sequence[str
     """From batches of (user_id, item_id, is_wanted, is_evidence, and a double per strength).
 
     A row without item_id only says that a shopper exists, one with is_wanted that the shopper gets a list, and one
-    without is_evidence that nobody learns from the shopper. The
-    texts of ids are held once; repeated pairs add up; without any batch the matrices have no rows and columns.
+    without is_evidence that nobody learns from the shopper. The texts of ids are held once; repeated pairs add up;
+    without any batch the matrices have no rows and columns.
     """
     users, items = _Numbers(), _Numbers()
     rows: list[NDArray[np.int32]] = []

@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from freshet.numeric.compiled import compiled
 
@@ -48,6 +49,15 @@ def top_k(scores: NDArray[Float], k: int) -> Found[Float]:
 def nothing_found(rows: int, k: int, dtype: np.dtype[Float]) -> Found[Float]:
     """The initial state of a search with `put`: no columns, and values of minus infinity."""
     return np.full((rows, k), np.iinfo(np.int64).max), np.full((rows, k), -np.inf, dtype=dtype)
+
+
+def found_matrix(columns: NDArray[np.int64], values: NDArray[Float], width: int) -> csr_matrix:
+    """[rows, width] with the positive values of a search at their columns, which rise in each row."""
+    keep = values > 0
+    ends = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
+    matrix = csr_matrix((values[keep], columns[keep], ends), shape=(len(columns), width))
+    matrix.sort_indices()
+    return matrix
 
 
 def _refuse_nan(values: NDArray[Float]) -> None:

@@ -70,9 +70,7 @@ def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, 
 
     About `at_most` of them at most, chosen by a hash of the id, so that a larger sample contains a smaller one.
     """
-    events = events_until(job, windows)
-
-    params = job.settings.protocols
+    events, params = events_until(job, windows), job.settings.protocols
 
     def cases(protocol: str) -> DataFrame:
         if protocol == TIME_SPLIT:
@@ -80,7 +78,7 @@ def judged_cases(job: Job, windows: Windows, *, start: datetime, end: datetime, 
             return time_split_cases(earlier, events, target=target, start=start, end=end)
         known = histories_before(job, windows, end).frame
         gap = params.visit_minutes if protocol == LEAVE_LAST_BASKET else None
-        return last_basket_cases(known, target=target, start=start, clock=start, visit_minutes=gap)
+        return last_basket_cases(known, target=target, start=start, visit_minutes=gap)
 
     whole = f"with {target} from {start} to {end} of events {job.warehouse.version(EVENTS)} until {windows.as_of}"
     whole = f"shoppers {whole}, newest {job.settings.interactions.max_events}"

@@ -27,10 +27,10 @@ def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], 
 
     `total`: the scores of the chosen items. The parts of a score are the sums of the terms with one reason. A decisive
     reason, such as bought_before, is given if its part raises the score; otherwise the reason of the largest part. An
-    item that the shopper has but never bought is viewed_before. The
-    part of the item vectors counts by its distance above the mean of the catalogue, as it raises all items of all
-    shoppers; shoppers without known items have no other part. similar_to names the item of the shopper's history that
-    contributes most in the item model that contributes most.
+    item that the shopper has but never bought is viewed_before. The part of the item vectors counts by its distance
+    above the mean of the catalogue, as it raises all items of all shoppers; shoppers without known items have no other
+    part. similar_to names the item of the shopper's history that contributes most in the item model that contributes
+    most.
     """
     codes = {reason: code for code, reason in enumerate(artifact.reasons)}
     sparse = {reason: _picked(part, chosen) for reason, part in result.sparse_parts.items()}

@@ -45,7 +45,8 @@ class ScoredBlock:
     part plus the contributions of item models, if it was computed; `by_models`: these contributions for a search.
     `sparse_parts`: the contributions of terms of kind SparseRows, by their reason. `left_out`: minus infinity where an
     item is excluded for a shopper; `unavailable`: columns that are excluded for all shoppers, in rising order. `buffer`
-    receives the sums. Scores of rows `cold` (None: no such rows) are not that sum but `popularity` [items].
+    receives the sums. Scores of rows `cold` (None: no such rows) are not that sum but `popularity` [items]. `block`:
+    the histories; `purchase_code`: the event code of a purchase, -1 if the recipe does not use it.
     """
 
     left: NDArray[np.float32]

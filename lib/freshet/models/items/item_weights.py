@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -49,6 +50,16 @@ def fitted_weights(rows: DataFrame, fit: Fit, *, threads: int, sources: str = IT
 
     # repartition and not coalesce, so that all cores still compute the steps before it.
     return without_refusal(rows.repartition(1).mapInArrow(run, SCHEMA).toArrow())
+
+
+def numbered_positions(sequences: DataFrame) -> DataFrame:
+    """(user_id string, item_id string, position double): the rows of a sequence without a null or NaN; times become
+    epoch seconds."""
+    position = F.col("position").cast("double")
+    usable = F.col("user_id").isNotNull() & F.col("item_id").isNotNull() & position.isNotNull() & ~F.isnan(position)
+    return sequences.where(usable).select(
+        F.col("user_id").cast("string"), F.col("item_id").cast("string"), position.alias("position")
+    )
 
 
 def weight_batches(

@@ -26,7 +26,7 @@ from freshet.models.items.item_weights import fitted_weights
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled
 from freshet.numeric.row_kernels import add_up_row
-from freshet.numeric.top_k import nothing_found, put
+from freshet.numeric.top_k import found_matrix, nothing_found, put
 
 
 @parameters
@@ -57,11 +57,7 @@ def similar_items_matrix(strengths: csr_matrix, params: NeighbourParameters) -> 
         strengths.data.astype(np.float64), norms**params.asymmetry, norms ** (2.0 - params.asymmetry),
         float(params.shrinkage), nearest, values,
     )  # fmt: skip
-    found = values > 0
-    ends = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
-    matrix = csr_matrix((values[found], nearest[found], ends), shape=(items, items), dtype=np.float32)
-    matrix.sort_indices()
-    return matrix
+    return found_matrix(nearest, values, items)
 
 
 @compiled

@@ -16,12 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix, vstack
 
 from freshet.core.parameters import parameters
 from freshet.models.items.item_model import FitLimits, FittedWeights, Histories, ItemModel, TrainingData
-from freshet.models.items.item_weights import check_memory, fitted_weights
+from freshet.models.items.item_weights import check_memory, fitted_weights, numbered_positions
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
 from freshet.numeric.sparse_products import add_product, largest
@@ -135,10 +134,7 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
         check_memory(needed, memory_gb, items=items, setting="item_models.memory_gb")
         return next_item_matrix(found, params)
 
-    position = F.col("position").cast("double")
-    usable = F.col("user_id").isNotNull() & F.col("item_id").isNotNull() & position.isNotNull() & ~F.isnan(position)
-    wanted = sequences.where(usable).select(F.col("user_id").cast("string"), F.col("item_id").cast("string"), position)
-    return fitted_weights(wanted, fit, threads=threads)
+    return fitted_weights(numbered_positions(sequences), fit, threads=threads)
 
 
 @parameters

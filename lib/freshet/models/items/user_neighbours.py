@@ -30,10 +30,10 @@ from freshet.models.items.item_model import (
     TrainingData,
     no_decay_at_zero,
 )
-from freshet.models.items.item_weights import fitted_weights
+from freshet.models.items.item_weights import fitted_weights, numbered_positions
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.compiled import compiled
-from freshet.numeric.top_k import nothing_found, put
+from freshet.numeric.top_k import found_matrix, nothing_found, put
 
 _DAY_SECONDS = 86_400.0
 
@@ -55,9 +55,7 @@ def recent_shoppers(sequences: DataFrame, shoppers: int) -> DataFrame:
 
     Ties by user_id. `position` as epoch seconds, a double; rows with a null are left out.
     """
-    position = F.col("position").cast("double")
-    usable = F.col("user_id").isNotNull() & F.col("item_id").isNotNull() & position.isNotNull() & ~F.isnan(position)
-    pairs = sequences.where(usable).groupBy("user_id", "item_id").agg(F.max(position).alias("position"))
+    pairs = numbered_positions(sequences).groupBy("user_id", "item_id").agg(F.max("position").alias("position"))
     newest = pairs.groupBy("user_id").agg(F.max("position").alias("newest"))
     chosen = newest.orderBy(F.desc("newest"), "user_id").limit(shoppers).select("user_id")
     return pairs.join(F.broadcast(chosen), "user_id", how="left_semi").select("user_id", "item_id", "position")
@@ -105,11 +103,7 @@ def nearest_shoppers(
             own.indptr, own.indices, own.data.astype(np.float32, copy=False), by_item.indptr, by_item.indices,
             by_item.data, fitted.source_lengths, np.float32(shrinkage), per_item, nearest, values,
         )  # fmt: skip
-    found = values > 0
-    ends = np.concatenate([[0], np.cumsum(found.sum(axis=1))]).astype(np.int32)
-    matrix = csr_matrix((values[found], nearest[found].astype(np.int32), ends), shape=(rows, shoppers))
-    matrix.sort_indices()
-    return matrix
+    return found_matrix(nearest, values, shoppers)
 
 
 @compiled

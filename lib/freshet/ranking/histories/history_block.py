@@ -84,11 +84,22 @@ class HistoryBlock:
 
     def at_step(self, events: NDArray[np.bool_], step: int) -> csr_matrix:
         """float32 [shoppers, items]: 1 at the items of one of the steps of `states`, 0 being the newest."""
-        order, steps, _ = self._steps(np.flatnonzero(events[self.event]))
+        order, steps = self._all_steps(events)
         is_chosen = np.zeros(len(self.row), dtype=np.bool_)
         is_chosen[order[steps == step]] = True
         found = np.logical_or.reduceat(is_chosen, self._pairs) if len(is_chosen) else is_chosen
         return self._matrix(np.ones(len(found), dtype=np.float32), found)
+
+    def _all_steps(self, events: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The elements of these events and their steps. Computed once, as several terms ask for a step each."""
+        key = events.tobytes()
+        if key not in self._known_steps:
+            self._known_steps[key] = self._steps(np.flatnonzero(events[self.event]))[:2]
+        return self._known_steps[key]
+
+    @cached_property
+    def _known_steps(self) -> dict[bytes, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        return {}
 
     def _steps(self, counted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """The `counted` elements, newest first within each shopper; the step of each; whether it is the first of its

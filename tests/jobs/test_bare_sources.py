@@ -73,3 +73,5 @@ def test_all_steps_go_through(spark: SparkSession, tmp_path: Path, name: str) ->
     # Whoever opens the report learns the same.
     page = (home.root / "report" / "index.html").read_text(encoding="utf-8")
     assert [step for step, reason in NOT_BUILT[name].items() if reason not in page] == []
+    # On validation and on the test days.
+    assert page.count("from everything before it") == len(judged)

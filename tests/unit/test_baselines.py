@@ -10,13 +10,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.shoppers import HISTORY
 from freshet.core.errors import InputError
 from freshet.evaluation import kernels
 from freshet.evaluation.baselines import FAMILIES, NEW_ITEMS, NEXT_BASKETS, Baseline, baseline_lists
 from freshet.evaluation.kernels import Nearness
 from freshet.pipeline.list_judging import plain_lists
 from freshet.runs.settings import load_settings
-from tests.factories import local_frame
+from tests.factories import event, events_frame, local_frame, moment
 from tests.oracles_ranking import Strengths, baseline_list, baseline_scores, neighbours, own_item_scores
 
 PLAIN = Nearness(count=100, shrinkage=0.0, asymmetry=1.0)
@@ -185,6 +186,32 @@ def test_without_cases_no_event_is_read(spark: SparkSession) -> None:
         target="purchase", length=3, params=params,
     )  # fmt: skip
     assert made.collect() == []
+
+
+@pytest.mark.parametrize(("protocol", "listed"), [("time_split", ["old", "hit"]), ("next_in_session", ["new", "hit"])])
+def test_who_is_judged_by_a_last_basket_has_the_items_of_the_case(
+    spark: SparkSession, protocol: str, listed: list[str]
+) -> None:
+    """u had `old` before the cut, and `new` in the history of the case."""
+    cut = moment("2020-03-10")
+    known = events_frame(
+        spark,
+        [
+            event(user="u", item="old", at="2020-03-01"),
+            *[event(user=f"v{n}", item="hit", at="2020-03-02") for n in "12"],
+        ],
+    )
+    entry = {"event_time": cut, "entry_key": 1, "item_id": "new", "event_name": "purchase", "order_id": "o"}
+    view = {**entry, "item_id": "seen", "event_name": "view_item"}
+    earlier = [{**one, "event_time": moment("2020-03-09")} for one in (entry, view)]
+    schema = f"user_id string, history {HISTORY.simpleString()}, truth array<string>"
+    cases = local_frame(spark, schema, [{"user_id": "u", "history": earlier, "truth": ["x"]}])
+    made = plain_lists(
+        known, cases, protocol=protocol, baselines=[Baseline("frequency", "all")], as_of=cut, target="purchase",
+        length=2, params=load_settings().evaluation,
+    )  # fmt: skip
+    found = {(row["task"], row["user_id"]): [item["item_id"] for item in row["items"]] for row in made.collect()}
+    assert found[NEXT_BASKETS, "u"] == listed
 
 
 @pytest.mark.unit

@@ -119,6 +119,9 @@ def test_each_step_has_the_items_of_one_moment() -> None:
         [[1, 0], [1, 1], [2, 3]], [[1, 1]], [[1, 2]], [],
     ]  # fmt: skip
     assert all(each.sum() == each.nnz for each in found)
+    # The same histories by other events: steps are computed once for each selection.
+    assert np.argwhere(block.at_step(np.array([False, True]), 0).toarray()).tolist() == [[1, 5]]
+    assert np.argwhere(block.at_step(np.array([True, True]), 1).toarray()).tolist() == [[1, 5]]
 
 
 def test_the_newest_event_of_an_item_decays() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from freshet.core.errors import DataTooSmallError
 from freshet.models.items.neighbours import NeighbourConfiguration, Neighbours
+from freshet.pipeline import plain_champion
 from freshet.pipeline import train_recommender as recommender
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
@@ -173,3 +174,12 @@ def test_a_search_that_has_too_little_to_learn_from_says_so_and_leaves_the_model
     job = MagicMock(settings=load_settings("test"), notify=messages.append)
     assert recommender._search(job, MagicMock(), MagicMock(), "purchase", tmp_path / "search.json") is None
     assert messages == ["no search: no interaction is strong enough to learn tastes from"]
+
+
+def test_the_recipe_of_plain_methods_has_every_model_that_they_use() -> None:
+    job = MagicMock(settings=load_settings("test"))
+    job.record.return_value = {"target": "purchase"}
+    made = plain_champion._recipe(job, plain_champion.plain_methods(job))
+    assert set(made.item_models) == {"neighbours", "user_neighbours"}
+    without = load_settings("test", ("item_models.user_neighbours.half_lives_days=[]",))
+    assert "similar_shoppers" not in plain_champion.plain_methods(MagicMock(settings=without))["new_items"]

@@ -135,6 +135,9 @@ def test_figures_become_rows_of_the_results_table() -> None:
     judged = per_user(lists, truth_table({"u": ["a"], "v": ["a"]}), ks=[1])
     rows = evaluation_rows(summary(judged, samples=200), run_id="r", split="test", task="next_baskets", model="m")
     assert set(rows[0]) == set(EVALUATION_RESULTS.column_names)
+    assert {row["protocol"] for row in rows} == {None}
+    rows = evaluation_rows(rows, run_id="r", split="test", protocol="time_split")
+    assert {row["protocol"] for row in rows} == {"time_split"}
     assert {row["metric"]: row["value"] for row in rows} == pytest.approx(dict.fromkeys(RANKING_METRICS, 0.5))
     assert {(row["users"], row["low"], row["high"]) for row in rows} == {(2, 0.0, 1.0)}
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
@@ -19,6 +20,8 @@ from freshet.models.items.user_neighbours import (
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.histories.history_block import read_block
+from freshet.ranking.new_items import with_new_items
+from freshet.ranking.scoring import reached_items
 from tests.artifacts import CLOCK, Entry, all_scores, both, bought, histories, items_listed, recipe
 from tests.catalogues import features
 from tests.factories import local_frame
@@ -136,6 +139,23 @@ def test_values_too_small_to_multiply_give_no_neighbours() -> None:
         csr_matrix(tiny), FittedWeights(csr_matrix(tiny), SHOPPERS), count=2, per_item=9, shrinkage=0
     )
     assert found.nnz == 0
+
+
+def test_items_that_come_later_leave_the_neighbours_and_their_items(spark: SparkSession) -> None:
+    events = [("u", "i0", 3.0), ("u", "i5", 3.0), ("v", "i2", 2.0), ("v", "i5", 2.0)]
+    model = _artifact(spark, events, UserNeighbourConfiguration(5, 10, 0.0, 10, 10, None))
+    wider = with_new_items(model, pa.array(["a", "i3a"]), np.zeros((2, 0), np.float32))
+    shopper = {"s": [bought("i0"), bought("i2", 9)]}
+    before, after = (items_listed(one, shopper, "new_items", length=1)["s"] for one in (model, wider))
+    assert [(entry["item_id"], entry["score"]) for entry in after] == [("i5", 1.0)]
+    assert after == before
+    assert wider.item_weights["user_neighbours"].shape == (2, len(ITEMS) + 2)
+
+
+def test_as_many_items_are_reached_as_the_neighbours_have(spark: SparkSession) -> None:
+    events = [(f"u{n}", f"i{item}", 3.0) for n in range(4) for item in range(5)]
+    model = _artifact(spark, events, UserNeighbourConfiguration(3, 10, 0.0, 10, 10, None))
+    assert reached_items(model, "next_baskets") == 3 * 5
 
 
 def test_similar_shoppers_are_the_reason(spark: SparkSession) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.core.errors import DataTooSmallError, SettingsError, SetupError
+from freshet.models.factors import als
 from freshet.models.factors.als import Factoriser, FittedAls
 from freshet.models.factors.mllib_engine import indexed
 from freshet.models.factors.parameters import AlsParameters, FactorisationParameters
@@ -102,6 +103,29 @@ def test_ids_above_32_bits_and_huge_strengths_are_fitted(spark: SparkSession) ->
     items, users = _fit(spark, "native", AlsParameters(2, 3, 0.1, 1.0, 1), *rows)
     assert set(items) == {str(2**63 + n) for n in range(3)}
     assert all(np.isfinite(factors).all() for _, factors in [*items.values(), *users.values()])
+
+
+def test_item_vectors_are_the_same_in_one_result_or_in_several(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    rows = [(f"u{n % 9}", f"i{rng.integers(0, 30)}", float(n), 1.0) for n in range(100)]
+    params = AlsParameters(4, 2, 0.1, 2.0, 7)
+    unique = list({(user, item): (user, item, day, strength) for user, item, day, strength in rows}.values())
+    whole = factoriser().fit(_interactions(spark, *unique), params, with_users=False).items
+    monkeypatch.setattr(als, "_RESULT_BYTES", 100)
+    numbers: list[int] = []
+    repartition = type(spark.range(1)).repartition
+
+    def counted(frame: DataFrame, number: int) -> DataFrame:
+        numbers.append(number)
+        return repartition(frame, number)
+
+    monkeypatch.setattr(type(spark.range(1)), "repartition", counted)
+    parts = factoriser().fit(_interactions(spark, *unique), params, with_users=False).items
+    assert numbers == [1, -(-len(whole) * 4 * 4 // 100)]
+    assert parts.column("item_index").to_pylist() == list(range(len(whole)))
+    assert parts.equals(whole)
 
 
 def test_a_native_training_without_room_is_refused_before_it_starts(spark: SparkSession) -> None:

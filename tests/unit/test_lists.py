@@ -65,7 +65,9 @@ def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formu
         scores = scores_of(shoppers[row["user_id"]], model, policy, CLOCK)
         expected = next(column for column, _ in best_columns(scores, 300) if column not in unavailable)
         assert [entry["item_id"] for entry in row["items"]] == [names[expected]]
-        assert row["items"] == longest["items"][:1]
+        # The last digit of a sum depends on how the processor's BLAS cuts a product.
+        best = longest["items"][0]
+        assert row["items"] == [best | {"score": pytest.approx(best["score"], rel=1e-6)}]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -111,3 +111,37 @@ def test_what_java_writes_is_in_its_log_alone_unless_it_does_not_start(
     with pytest.raises(SetupError):
         fails()
     assert capfd.readouterr().err == "Error: no memory\n"
+
+
+EXHAUSTING = """
+import sys
+from pathlib import Path
+import pyarrow as pa
+from freshet.cli.errors import run_or_exit
+from freshet.cli.opening import opened_job
+
+def rows(batches):
+    for _ in batches:
+        pass
+    for _ in range(60):
+        yield pa.RecordBatch.from_pydict({"filling": [bytes(20_000_000)]})
+
+def work():
+    with opened_job(Path(sys.argv[1]), None, (), "local[1]") as job:
+        job.spark.range(1).repartition(1).mapInArrow(rows, "filling binary").persist().toArrow()
+
+run_or_exit(work)
+"""
+
+
+def test_java_without_memory_ends_with_one_line(tmp_path: Path) -> None:
+    # Without the option of the session, Spark loses a thread here and the command may wait forever.
+    done = subprocess.run(
+        [sys.executable, "-c", EXHAUSTING, str(tmp_path / "home")], capture_output=True, text=True, check=False,
+        timeout=180, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "lib"), "FRESHET_DRIVER_MEMORY": "512m"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "freshet: FRESHET_DRIVER_MEMORY: Java ran out of memory; found 512m of heap. Set FRESHET_DRIVER_MEMORY to "
+        "more, for example to twice as much, and run again: no table is half-written"
+    ]

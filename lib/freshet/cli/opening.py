@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from freshet.core.logs import log_to
-from freshet.core.session import local_session
+from freshet.core.session import ended_java, local_session
 from freshet.registry.store import import_mlflow_in_background
 from freshet.runs.home import Home
 from freshet.runs.job import Job
@@ -41,5 +41,9 @@ def opened_job(  # noqa: PLR0913  # one parameter per option of a command
     job = Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of, topic=topic)
     try:
         yield job
+    except Exception:
+        if (failure := ended_java()) is not None:
+            raise failure from None
+        raise
     finally:
         job.close()

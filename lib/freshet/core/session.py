@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -73,6 +74,27 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
     _check_local_files(jars)
     with _java_errors_to(scratch / JAVA_LOG):
         return spark_session(app, jars=jars, master=master, options={**options, **_LOCAL_FILES})
+
+
+def ended_java() -> SetupError | None:
+    """Why the Java process of this process's session has ended; None if it runs, or was not started here."""
+    process = getattr(SparkContext._gateway, "proc", None)
+    if process is None:
+        return None
+    try:
+        # Python sees the closed connection a moment before the process has ended.
+        code = process.wait(timeout=_JAVA_ENDS_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    if code != _OUT_OF_MEMORY_CODE:
+        return SetupError(
+            "Java has ended", found=f"exit code {code}", do=f"See {JAVA_LOG} in the home's scratch folder"
+        )
+    given = os.environ.get(_MEMORY_VARIABLE, _USUAL_MEMORY)
+    return SetupError(
+        "Java ran out of memory", where=_MEMORY_VARIABLE, found=f"{given} of heap",
+        do=f"Set {_MEMORY_VARIABLE} to more, for example to twice as much, and run again: no table is half-written",
+    )  # fmt: skip
 
 
 @contextmanager
@@ -172,6 +194,8 @@ def check_java() -> None:
 
 _OLDEST_JAVA = 17
 
+_JAVA_ENDS_SECONDS = 2.0
+
 JAVA_LOG = "java.log"
 """File among Spark's temporary files with the standard error of Java."""
 
@@ -179,6 +203,11 @@ CLASS_ARCHIVE = "classes.jsa"
 """File next to the jars with the classes that a session loads, in their in-memory form; see class_archive.py."""
 
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+
+_MEMORY_VARIABLE, _USUAL_MEMORY = "FRESHET_DRIVER_MEMORY", "2g"
+
+_OUT_OF_MEMORY_CODE = 3
+"""Java's exit code with -XX:+ExitOnOutOfMemoryError."""
 
 _UMASK = "spark.hadoop.fs.permissions.umask-mode"
 """Hadoop ignores the umask of the process and uses this setting, by default 022."""
@@ -203,10 +232,12 @@ _LOCAL_FILES = {
 
 _LOCAL_OPTIONS = {
     # Driver and executors are one process here. 2 GB suffice for two years of a shop; raise it for larger data.
-    "spark.driver.memory": os.environ.get("FRESHET_DRIVER_MEMORY", "2g"),
+    "spark.driver.memory": os.environ.get(_MEMORY_VARIABLE, _USUAL_MEMORY),
     # Times are read and written in UTC, whatever the machine's zone is.
-    # The parallel collector: on two cores, the concurrent one took 7 % of the time from the work itself.
-    _JAVA_OPTIONS: "-Duser.timezone=UTC -XX:+UseParallelGC",
+    # The parallel collector: on two cores, the concurrent one took 7 % of the time from the work itself. Without
+    # memory Java ends: Spark goes on when one of its own threads is lost, and waits forever for what it should have
+    # done.
+    _JAVA_OPTIONS: "-Duser.timezone=UTC -XX:+UseParallelGC -XX:+ExitOnOutOfMemoryError",
 }
 
 _BASE_OPTIONS = {

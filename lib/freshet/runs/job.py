@@ -3,11 +3,13 @@
 import copy
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, SparkSession
 
 from freshet.core.errors import StateError
@@ -101,7 +103,8 @@ class Job:
 
     def close(self) -> None:
         """Stops the session and removes what was kept for the steps."""
-        self.spark.stop()
+        with suppress(OSError, Py4JError):  # without a Java process there is no session to stop
+            self.spark.stop()
         self._keeper.close()
         self._keeper.forget_others(self.now() - _ABANDONED_AFTER)
 

@@ -22,6 +22,9 @@ from freshet.models.factors.parameters import AUTO, MLLIB, NATIVE, AlsParameters
 
 _LARGEST_FLOAT = 3.4e38
 
+_RESULT_BYTES = 32_000_000
+"""Vectors that a task returns to the driver."""
+
 
 class FittedAls(NamedTuple):
     """Factors by id, and the engine that made them.
@@ -58,7 +61,7 @@ class Factoriser(NamedTuple):
             positive, params, cg_steps=self.settings.cg_steps, threads=self.threads,
             memory_gb=self.settings.memory_gb, with_users=with_users,
         ).persist()  # fmt: skip
-        items = made.where(F.col("side") != USER).select("side", "id", "index", "factors").toArrow()
+        items = _collected(made.where(F.col("side") != USER).select("side", "id", "index", "factors"), params.rank)
         if not items.num_rows:
             made.unpersist()
             raise DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
@@ -84,6 +87,13 @@ class Factoriser(NamedTuple):
             )
         self.notify(f"training in one task needs {needed}, allowed are {allowed}: MLlib trains on all executors")
         return _by_mllib(positive, params)
+
+
+def _collected(items: DataFrame, rank: int) -> pa.Table:
+    """All rows in the order of their index. Spark holds the result of a task several times in the driver's heap: a
+    single one of 256 MB, 500,000 items at rank 128, took more than 2 GB."""
+    parts = -(-items.count() * rank * 4 // _RESULT_BYTES)
+    return (items.repartition(parts) if parts > 1 else items).toArrow().sort_by("index")
 
 
 def _by_mllib(positive: DataFrame, params: AlsParameters) -> FittedAls:

@@ -1,4 +1,4 @@
-"""Item features for tests: rows of contract ITEM_FEATURES those of the catalogue without as_of and last_seen."""
+"""Item features for tests: rows of contract ITEM_FEATURES without as_of."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,5 +19,13 @@ def features(items: Sequence[str], *, is_even: bool = False) -> pa.Table:
     return pa.table({
         "item_id": pa.array(items, pa.string()),
         "first_seen": pa.array(first_seen, pa.timestamp("us")),
+        "last_seen": pa.array(first_seen, pa.timestamp("us")),
         **{name: pa.array(numbers) for name in figures},
     })  # fmt: skip
+
+
+def with_unknown_facts(known: pa.Table) -> pa.Table:
+    """The table with nulls in the columns that an item without a purchase has no value for."""
+    for name in ("price", "return_rate", "repeat_rate"):
+        known = known.append_column(name, pa.nulls(known.num_rows, pa.float64()))
+    return known.append_column("last_seen", pa.nulls(known.num_rows, pa.timestamp("us")))

@@ -62,6 +62,7 @@ ONLY_IN = {
     "deltalake": ("tables",),
     "confluent_kafka": ("sources",),
     "mlflow": ("registry",),
+    "lightgbm": ("tuning",),
     "optuna": ("tuning",),
     "click": ("cli",),
     "rich": ("cli",),

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from freshet.models.factors.factorisation import Factors, factorised
 from freshet.ranking.best_items import best_items, cut
+from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.scoring import NOTHING, ScoredBlock
 from tests.benchmarks.foldin import GOWALLA_PARAMS
 from tests.benchmarks.tables.gowalla_data import ITEMS, gowalla_data
@@ -128,6 +129,12 @@ def _product_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], r
     return time.perf_counter() - started
 
 
+def no_histories(shoppers: int, items: int) -> HistoryBlock:
+    """A block of shoppers without entries."""
+    whole, real = np.empty(0, np.int64), np.empty(0)
+    return HistoryBlock(shoppers, items, whole, whole, whole, real, np.zeros(shoppers, np.int64))
+
+
 def _list_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], seen: csr_matrix) -> float:
     """From a model that has just been loaded: what a search learns of shoppers is part of it."""
     artifact = factors_alone(items)
@@ -140,9 +147,12 @@ def _list_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], seen
         left = np.ones((len(vectors[start : start + size]), order.vectors.shape[1]), np.float32)
         left[:, :-1] = vectors[start : start + size]
         mine = seen[start : start + size]
-        best_items(
-            ScoredBlock(left, None, order, terms, {}, None, {}, None, {}, mine, NOTHING, buffer, None, terms), width, K
-        )
+        result = ScoredBlock(
+            left=left, right=None, order=order, item_part=terms, item_parts={}, whole=None, model_parts={},
+            by_models=None, sparse_rows={}, sparse_parts={}, left_out=mine, unavailable=NOTHING, buffer=buffer,
+            cold=None, popularity=terms, block=no_histories(len(left), len(items)), purchase_code=-1,
+        )  # fmt: skip
+        best_items(result, width, K)
     return time.perf_counter() - started
 
 

@@ -21,6 +21,7 @@ from freshet.ranking.new_items import with_new_items
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from tests.artifacts import CLOCK, artifact, batch, listed, random_artifact, random_history, recipe
+from tests.catalogues import with_unknown_facts
 
 
 def _features(*items: str) -> pa.Table:
@@ -29,7 +30,7 @@ def _features(*items: str) -> pa.Table:
     popular = [f"shoppers_{days}d" for days in (7, 14, 30, 90, 365)]
     for name in ("trend", "shoppers", *popular):
         columns[name] = pa.array(range(count), pa.float64())
-    return pa.table(columns)
+    return with_unknown_facts(pa.table(columns))
 
 
 def test_a_saved_artifact_loads_as_it_was_and_gives_the_same_lists(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from freshet.ranking.extensions import extended, loaded_extensions
 from freshet.ranking.lists import recommended, recommended_in_process
 from freshet.report import words
 from freshet.runs.settings import Settings, load_settings
-from freshet.tuning.search import Judging, SearchResult, searched
+from freshet.tuning.search import Judging, SearchResult, SearchSettings, searched
 from tests.artifacts import CLOCK, batch, history_rows, packed
+from tests.catalogues import with_unknown_facts
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry
 
@@ -61,17 +62,18 @@ def result(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ite
         strengths = local_frame(spark, "user_id string, item_id string, first_time timestamp, strength double", pairs)
         items = [f"{letter}{n:02d}" for letter in "abz" for n in range(12 if letter < "z" else 1)]
         windows = [f"shoppers_{days}d" for days in (7, 14, 30, 90, 365)]
-        features = pa.table({
+        features = with_unknown_facts(pa.table({
             "item_id": items, "first_seen": pa.array([CLOCK - timedelta(days=200)] * len(items), pa.timestamp("us")),
             **{name: pa.array([1.0] * len(items)) for name in ("trend", "shoppers", *windows)},
-        })  # fmt: skip
+        }))  # fmt: skip
         data = TrainingData(
             lambda half_life, at_least: strengths.where(F.col("strength") >= at_least),
             strengths.withColumnRenamed("first_time", "position"), features, CLOCK,
         )  # fmt: skip
         yield searched(
-            Judging(cases, 5), data, target="purchase", event_weights={"purchase": 1.0}, params=settings.search,
-            item_models=settings.item_models, record=tmp_path_factory.mktemp("search") / "search.json",
+            Judging(cases, 5), data, target="purchase", event_weights={"purchase": 1.0},
+            settings=SearchSettings(settings.search, settings.item_models, settings.ranker),
+            record=tmp_path_factory.mktemp("search") / "search.json",
             factoriser=Factoriser(FactorisationParameters("native", 3, 1.0), 2, print),
         )  # fmt: skip
 

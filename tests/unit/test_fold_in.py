@@ -18,6 +18,7 @@ from freshet.ranking.fold_in import folded_in, gram_matrix
 from freshet.ranking.histories.history_block import read_block
 from freshet.ranking.scoring import shopper_factors
 from tests.artifacts import recipe
+from tests.catalogues import with_unknown_facts
 from tests.factories import days, event, events_frame, local_frame
 from tests.oracles_recommendation import folded_in_one
 
@@ -157,7 +158,7 @@ def test_the_whole_path_from_history_to_vector_equals_the_trained_one(spark: Spa
     )  # fmt: skip
     model = assembled(
         recipe(als=PARAMS, user_half_life_days=60.0),
-        features=features.toArrow(),
+        features=with_unknown_facts(features.toArrow()),
         factors=fitted.items,
         item_weights={},
         as_of=AS_OF,

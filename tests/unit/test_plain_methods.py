@@ -26,6 +26,7 @@ from freshet.ranking.terms.registry import item_vectors
 from freshet.report import words
 from freshet.runs.settings import load_settings
 from tests.artifacts import CLOCK, batch, bought, items_listed, packed, recipe
+from tests.catalogues import with_unknown_facts
 from tests.oracles_recommendation import Entry, last_times
 
 pytestmark = pytest.mark.unit
@@ -45,7 +46,7 @@ def features(shoppers: list[dict[str, int]]) -> pa.Table:
         {"item_id": item, "trend": 0.0, "first_seen": FIRST_SEEN} | nothing | counts
         for item, counts in zip(item_names(len(shoppers)), shoppers, strict=True)
     ]
-    return pa.Table.from_pylist(rows)
+    return with_unknown_facts(pa.Table.from_pylist(rows))
 
 
 def unsearched(counts: list[dict[str, int]], neighbours: list[dict[str, Any]] | None = None) -> Artifact:

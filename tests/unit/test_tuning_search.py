@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ from freshet.models.items.next_items import NextItemSettings
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from freshet.ranking.terms.registry import sparse_options
-from freshet.tuning.parameters import ItemModelParameters, SearchParameters
-from freshet.tuning.search import Judging, SearchResult, searched
-from freshet.tuning.trials import blend_trials, by_policy, collected
+from freshet.tuning.parameters import ItemModelParameters, RankerParameters, SearchParameters
+from freshet.tuning.rankers import searched_rankers
+from freshet.tuning.search import Judging, SearchResult, SearchSettings, searched
+from freshet.tuning.trials import blend_trials, collected
 from freshet.tuning.weights import Trial
-from tests.artifacts import CLOCK, artifact, history_rows
+from tests.artifacts import CLOCK, artifact, both, history_rows, items_listed
+from tests.catalogues import with_unknown_facts
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry
 
@@ -43,6 +46,14 @@ def _search(**changes: Any) -> SearchParameters:
         "max_validation_users": 100, "min_validation_users": 1,
     }  # fmt: skip
     return SearchParameters(**{**values, **changes})
+
+
+def _ranker(**changes: Any) -> RankerParameters:
+    values: dict[str, Any] = {
+        "trees": (40,), "candidates": 10, "min_shoppers": 50, "folds": 3, "learning_rate": 0.3, "leaves": 4,
+        "min_leaf_rows": 10, "truncation": 5, "feature_share": 1.0, "row_share": 1.0, "seed": 1,
+    }  # fmt: skip
+    return RankerParameters(**{**values, **changes})
 
 
 def _items(
@@ -85,7 +96,7 @@ def test_each_policy_gets_all_cases_in_a_task_of_its_own_in_the_order_of_shopper
         users = [user for batch in batches for user in batch.column("user_id").to_pylist()]
         return len(users), [Trial({policy: float(users == sorted(users))}, 0.0)]
 
-    found = collected(by_policy(frame, work))
+    found = collected(frame, work)
     assert found == {policy: (5000, [Trial({policy: 1.0}, 0.0)]) for policy in POLICIES}
 
 
@@ -114,12 +125,12 @@ def _searched(
     windows = [f"shoppers_{days}d" for days in (7, 14, 30, 90, 365)]
     names = ", ".join(f"{name} double" for name in ("shoppers", "trend", *windows))
     items = sorted({row["item_id"] for row in pairs} | {item for _, _, truth in shoppers for item in truth})
-    features = local_frame(
+    features = with_unknown_facts(local_frame(
         spark,
         f"item_id string, first_seen timestamp, {names}",
         [{"item_id": item, "first_seen": CLOCK - timedelta(days=200), "trend": 0.0, "shoppers": float(n % 3)}
          | dict.fromkeys(windows, 1.0) for n, item in enumerate(items)],
-    ).toArrow()  # fmt: skip
+    ).toArrow())  # fmt: skip
     data = TrainingData(
         lambda half_life, at_least: strengths.where(F.col("strength") >= at_least),
         strengths.withColumnRenamed("first_time", "position"),
@@ -131,8 +142,7 @@ def _searched(
         data,
         target="purchase",
         event_weights={"purchase": 1.0, "refund": -1.0},
-        params=_search(**others),
-        item_models=_items(**of_items),
+        settings=SearchSettings(_search(**others), _items(**of_items), _ranker()),
         factoriser=Factoriser(FactorisationParameters("native", 3, 1.0), 2, messages.append),
         record=record,
     )
@@ -148,6 +158,43 @@ def test_a_search_finds_that_newest_purchases_are_bought_again(spark: SparkSessi
     assert set(result.artifact.recipe.sparse_terms) <= set(result.artifact.recipe.weights["next_baskets"])
     assert "own_frequency_30d" in result.artifact.recipe.sparse_terms
     assert messages
+
+
+def _punctual(count: int) -> list[Shopper]:
+    """Shoppers who had four items three times, the newest ten days ago, and buy what they buy every ten days."""
+    shoppers: list[Shopper] = []
+    for n in range(count):
+        gaps = {f"i{(n + place) % 8}": gap for place, gap in enumerate((10, 2, 4, 30))}
+        past = [
+            (CLOCK - timedelta(days=10.0 + gap * time), item, "purchase", f"{item}{time}")
+            for item, gap in gaps.items() for time in range(3)
+        ]  # fmt: skip
+        shoppers.append((f"u{n:03d}", past, [f"i{n % 8}"]))
+    return shoppers
+
+
+def test_a_ranker_finds_that_items_are_due_which_no_term_says(spark: SparkSession) -> None:
+    terms = {"own_seen": NoConfiguration()}
+    model = artifact([f"i{n}" for n in range(8)], sparse_terms=terms, weights=both(own_seen=1.0))
+    found = searched_rankers(_cases(spark, _punctual(80)), model, clock=CLOCK, k=5, params=_ranker())
+    assert found["new_items"] == ([], None, "")  # nobody buys anything new
+    trials, ranker, problem = found["next_baskets"]
+    assert problem == ""
+    assert [trial.trees for trial in trials] == [40]
+    assert trials[0].gain > 0.1
+    assert ranker is not None
+    assert set(ranker.features) & {"own_due", "own_gap_days"}
+    ordered = replace(model, recipe=replace(model.recipe, rankers={"next_baskets": ranker}))
+    shoppers = {user: past for user, past, _ in _punctual(80)[40:48]}
+    for n, items in enumerate(items_listed(ordered, dict(shoppers), length=1).values()):
+        assert [entry["item_id"] for entry in items] == [f"i{n % 8}"]
+
+
+@pytest.mark.parametrize("changes", [{"trees": ()}, {"min_shoppers": 81}])
+def test_no_trees_are_tried_where_settings_say_so(spark: SparkSession, changes: dict[str, Any]) -> None:
+    model = artifact([f"i{n}" for n in range(8)], weights=both())
+    found = searched_rankers(_cases(spark, _punctual(80)), model, clock=CLOCK, k=5, params=_ranker(**changes))
+    assert all(trials == [] and ranker is None for trials, ranker, _ in found.values())
 
 
 def _followers(count: int) -> list[Shopper]:

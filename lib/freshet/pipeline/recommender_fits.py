@@ -163,11 +163,13 @@ def bare_recipe(target: str, job: Job) -> Recipe:
 def recipe_params(recipe: Recipe) -> dict[str, Any]:
     """A recipe as the parameters of a run; the values of each task and each item model have their own name."""
     values = recipe.to_values()
-    weights, models = values.pop("weights"), values.pop("item_models")
+    weights, models, rankers = values.pop("weights"), values.pop("item_models"), recipe.rankers
+    del values["rankers"]
     return {
         **values,
         **{f"weights.{policy}": chosen for policy, chosen in weights.items()},
         **{f"item_models.{name}": configuration for name, configuration in models.items()},
+        **{f"rankers.{policy}": ranker.description for policy, ranker in rankers.items()},
     }
 
 

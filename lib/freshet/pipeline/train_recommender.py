@@ -37,7 +37,7 @@ from freshet.report.charts.training import blend_svg, trials_svg
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, SCORING, champion, registry, validation_folder
 from freshet.runs.steps import BUILD
-from freshet.tuning.search import Judging, SearchResult, searched, searched_half_lives
+from freshet.tuning.search import Judging, SearchResult, SearchSettings, searched, searched_half_lives
 
 
 def inputs(job: Job) -> dict[str, Any]:
@@ -127,7 +127,8 @@ def _search(job: Job, cases: DataFrame, data: TrainingData, target: str, record:
     try:
         return searched(
             Judging(cases, settings.gate.k), data, target=target, event_weights=settings.interactions.weights,
-            params=settings.search, item_models=settings.item_models, factoriser=factoriser(job), record=record,
+            settings=SearchSettings(settings.search, settings.item_models, settings.ranker),
+            factoriser=factoriser(job), record=record,
         )  # fmt: skip
     except DataTooSmallError as reason:
         job.notify(f"no search: {reason}")

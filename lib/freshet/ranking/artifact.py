@@ -5,13 +5,14 @@ items.arrow      item_id, in rising order: an item's position in it is its colum
 factors.npy      float32 [items, rank]; no rows of rank 0 where there is no factor model
 <model>_*.npy    for each item model: sparse float32 [sources, items], entry [s, j]: the weight of source s in j's score
 terms.npy        float32 [terms, items]: the terms of kind ItemVector, in the order of terms.json
+facts.npy        float32 [facts, items]: the facts of items that rankers read, in the order of facts.json
 """
 
 import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,14 @@ _SPARSE_PARTS = ("data", "indices", "indptr")
 @dataclass(frozen=True)
 class Artifact:
     """Arrays as in the module's text, `item_weights` by item model, in the registry's order, `terms` those of kind
-    ItemVector. Items without factors have zero rows."""
+    ItemVector, `facts` those of ranker/item_facts.py. Items without factors have zero rows."""
 
     recipe: Recipe
     items: pa.Array
     factors: NDArray[np.float32]
     item_weights: dict[str, csr_matrix]
     terms: dict[str, NDArray[np.float32]]
+    facts: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @cached_property
     def item_factors(self) -> ItemFactors:
@@ -167,9 +169,10 @@ class Artifact:
         for model, weights in self.item_weights.items():
             for name in _SPARSE_PARTS:
                 _save_array(part, f"{model}_{name}.npy", getattr(weights, name), like)
-        (part / "terms.json").write_text(json.dumps(list(self.terms)), encoding="utf-8")
-        values = np.array(list(self.terms.values()), dtype=np.float32)
-        _save_array(part, "terms.npy", values.reshape(len(self.terms), len(self.items)), like)
+        for name, vectors in (("terms", self.terms), ("facts", self.facts)):
+            (part / f"{name}.json").write_text(json.dumps(list(vectors)), encoding="utf-8")
+            values = np.array(list(vectors.values()), dtype=np.float32)
+            _save_array(part, f"{name}.npy", values.reshape(len(vectors), len(self.items)), like)
 
     @staticmethod
     def load(folder: Path) -> "Artifact":
@@ -178,10 +181,9 @@ class Artifact:
             raise StateError("the scoring artifact is missing", where=str(folder), do="Run `freshet train` again")
         with pa.memory_map(str(folder / "items.arrow")) as source:
             items = pa.ipc.open_file(source).read_all().column("item_id").combine_chunks()
-        names = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
-        terms = np.load(folder / "terms.npy", mmap_mode="r")
+        terms = _vectors(folder, "terms")
         recipe = Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8"))
-        for name in names:
+        for name in terms:
             item_vector(name)
         return Artifact(
             recipe=recipe,
@@ -192,8 +194,16 @@ class Artifact:
                 for model in recipe.item_models
                 if (folder / f"{model}_{_SPARSE_PARTS[0]}.npy").is_file()
             },
-            terms={name: terms[n] for n, name in enumerate(names)},
+            terms=terms,
+            # Artifacts of earlier versions have none.
+            facts=_vectors(folder, "facts") if (folder / "facts.json").is_file() else {},
         )
+
+
+def _vectors(folder: Path, name: str) -> dict[str, NDArray[np.float32]]:
+    """Rows of a mapped array by the names in the JSON file next to it."""
+    names = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return dict(zip(names, np.load(folder / f"{name}.npy", mmap_mode="r"), strict=True))
 
 
 def _save_array(folder: Path, name: str, array: NDArray[Any], like: Path | None) -> None:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from freshet.models.items.item_model import ITEMS
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
+from freshet.ranking.ranker.item_facts import item_facts
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.registry import item_vectors
 
@@ -40,6 +41,7 @@ def assembled(
             if model in item_weights
         },
         terms=item_vectors(ordered, as_of=as_of, weights=recipe.weights),
+        facts=item_facts(ordered, as_of=as_of),
     )
 
 

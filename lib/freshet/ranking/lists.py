@@ -17,12 +17,13 @@ from threadpoolctl import ThreadpoolController
 from freshet.contracts.models import LIST_ITEM
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.availability import places_of, read_unavailable
-from freshet.ranking.best_items import best_items, cut
+from freshet.ranking.best_items import cut
 from freshet.ranking.histories.entry_columns import with_entry_columns, without_entry_columns
 from freshet.ranking.histories.history_block import HistoryBlock, packed_block, read_entries
 from freshet.ranking.histories.packed_histories import PackedHistories
 from freshet.ranking.reasons import reasons
-from freshet.ranking.scoring import NOTHING, ScoredBlock, scored
+from freshet.ranking.reranking import candidates_for, ranked
+from freshet.ranking.scoring import NOTHING, scored
 
 _ITEMS = to_arrow_type(ArrayType(LIST_ITEM))
 _MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items", LongType())]
@@ -135,23 +136,20 @@ def _listed(
     unavailable: NDArray[np.int64],
 ) -> Iterator[pa.RecordBatch]:
     """The columns `others` with items and unknown_items, some shoppers at a time."""
-    made = cut(model, policy, length)
+    made = cut(model, policy, candidates_for(model, policy, length))
     size, width, is_search = made
     buffer = made.buffer(block.shoppers)
     for start in range(0, block.shoppers, size):
         part = block.part(start, start + size)
         result = scored(part, model, policy=policy, unavailable=unavailable, buffer=buffer, for_search=is_search)
-        items = _lists(result, model, width, length)
+        best = ranked(result, model, policy=policy, width=width, length=length)
+        words = reasons(model, result, best.columns, best.blended)
+        items = _list_column(best.columns, best.scores, words, model.items)
         rows = others.slice(start, size)
         unknown = pa.array(part.unknown, pa.int64())
         yield pa.RecordBatch.from_arrays(
             [*rows.columns, items, unknown], [*rows.schema.names, "items", "unknown_items"]
         )
-
-
-def _lists(result: ScoredBlock, model: Artifact, width: int, length: int) -> pa.ListArray:
-    columns, values = best_items(result, width, length)
-    return _list_column(columns, values, reasons(model, result, columns, values), model.items)
 
 
 def _in_full(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from freshet.models.items.item_model import ITEMS, FittedWeights
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in
+from freshet.ranking.ranker.item_facts import UNKNOWN
 from freshet.ranking.terms.registry import item_vector
 
 
@@ -58,7 +59,7 @@ def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.f
     """The artifact with further items; items that it has already are unchanged.
 
     Item models have no weights for new items yet, in either direction. Each item vector defines the value of a new
-    item. Scores of known items change only by the mean vector.
+    item; its facts are unknown. Scores of known items change only by the mean vector.
     """
     is_new = pc.invert(pc.is_in(item_ids, value_set=artifact.items)).to_numpy(zero_copy_only=False)
     every = pa.concat_arrays([artifact.items, item_ids.filter(pa.array(is_new))])
@@ -69,8 +70,10 @@ def with_new_items(artifact: Artifact, item_ids: pa.Array, vectors: NDArray[np.f
         name: np.concatenate([values, np.full(added, item_vector(name).of_new_item(values), dtype=np.float32)])[order]
         for name, values in artifact.terms.items()
     }
+    unknown = np.full(added, UNKNOWN, dtype=np.float32)
+    facts = {name: np.concatenate([values, unknown])[order] for name, values in artifact.facts.items()}
     return dataclasses.replace(
-        artifact, items=every.take(pa.array(order)), factors=factors, terms=terms,
+        artifact, items=every.take(pa.array(order)), factors=factors, terms=terms, facts=facts,
         item_weights={name: _spread(fitted, order) for name, fitted in artifact.fitted.items()},
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from freshet.models.factors.parameters import AlsParameters
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.extensions import load_extensions
+from freshet.ranking.ranker.ranker import Ranker
 from freshet.ranking.recipe_migration import migrated
 from freshet.ranking.terms.registry import check_names, sparse_term
 
@@ -24,9 +25,8 @@ class Recipe:
     `weights` is by policy and then by term; a term without a weight has weight 0 and is not computed.
     `event_weights` is by GA4 event name. `als` is null where there is no factor model. `item_models`: the configuration
     of each item model, by name, in the registry's order; `sparse_terms`: that of each term of kind SparseRows.
-    `extensions`: the modules with item models and terms that are not part of Freshet. Raises StateError for an unknown
-
-    item model or term.
+    `rankers`: by policy, where one corrects the blend. `extensions`: the modules with item models and terms that are
+    not part of Freshet. Raises StateError for an unknown item model or term.
     """
 
     target: str
@@ -40,6 +40,7 @@ class Recipe:
     sparse_terms: dict[str, Any]
     weights: dict[str, dict[str, float]]
     extensions: tuple[str, ...] = ()
+    rankers: dict[str, Ranker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.item_models:
@@ -74,9 +75,16 @@ class Recipe:
         of_models = [ITEM_MODELS[name].half_lives(configuration) for name, configuration in self.item_models.items()]
         return {self.item_half_life_days}.union(*of_models)
 
+    @property
+    def used_terms(self) -> set[str]:
+        """The names of terms that have a weight or that a ranker reads, under any policy."""
+        weighed = {name for terms in self.weights.values() for name in terms}
+        return weighed.union(*(ranker.features for ranker in self.rankers.values()))
+
     def without_unused(self) -> "Recipe":
-        """The recipe without models and terms that have no weight; the model for similar items is kept."""
-        used = {name for terms in self.weights.values() for name in terms}
+        """The recipe without models and terms that have no weight and that no ranker reads; the model for similar items
+        is kept."""
+        used = self.used_terms
         return replace(
             self,
             item_models={
@@ -96,6 +104,7 @@ class Recipe:
             "item_models": {name: ITEM_MODELS[name].to_json(made) for name, made in self.item_models.items()},
             "sparse_terms": {name: sparse_term(name).to_json(made) for name, made in self.sparse_terms.items()},
             "extensions": list(self.extensions),
+            "rankers": {policy: ranker.to_values() for policy, ranker in self.rankers.items()},
         }
 
     @staticmethod
@@ -110,6 +119,7 @@ class Recipe:
             "item_models": {name: ITEM_MODELS[name].from_json(made) for name, made in values["item_models"].items()},
             "sparse_terms": {name: sparse_term(name).from_json(made) for name, made in values["sparse_terms"].items()},
             "extensions": tuple(values["extensions"]),
+            "rankers": {policy: Ranker.from_values(made) for policy, made in values["rankers"].items()},
         })  # fmt: skip
 
     def to_json(self) -> str:

@@ -21,7 +21,7 @@ def migrated(values: Mapping[str, Any]) -> dict[str, Any]:
     missing) of the linear and the next-item model, with separate half-lives. For own terms they had half-lives alone.
     """
     if "item_models" in values:
-        return dict(values)
+        return {"rankers": {}, **values}
     models = {}
     if values.get(Neighbours.name):
         models[Neighbours.name] = {
@@ -42,4 +42,5 @@ def migrated(values: Mapping[str, Any]) -> dict[str, Any]:
             for name, days in values["own_half_lives"].items()
         },
         "extensions": [],
+        "rankers": {},
     }

@@ -26,14 +26,19 @@ from freshet.ranking.search.order import SearchOrder
 from freshet.ranking.terms.reason import Reason
 from freshet.ranking.terms.registry import FACTORS, sparse_term, weighed
 
+_GATHERED = 32_000_000
+"""Numbers of item vectors that are gathered at a time, 128 MB."""
+
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 class ModelPart(NamedTuple):
-    """The contribution of an item model: inputs [shoppers, sources] times its weights, times a factor by shopper."""
+    """The contribution of an item model: inputs [shoppers, sources] times its weights, times a factor by shopper, which
+    includes the term's weight."""
 
     inputs: csr_matrix
     factors: NDArray[np.float32]
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class ScoredBlock:
     left @ right' is the dense part. The last number of a row of `right` is that of `item_part` [items], the sum of
     `item_parts`, which are by reason. For a search `right` is None, and `order` has the same rows. `whole`: the dense
     part plus the contributions of item models, if it was computed; `by_models`: these contributions for a search.
-    `sparse_parts`: the contributions of terms of kind SparseRows, by their reason. `left_out`: minus infinity where an
+    `sparse_rows`: the weighed terms of kind SparseRows, without their weights; `sparse_parts`: their contributions, by
+    their reason. `left_out`: minus infinity where an
     item is excluded for a shopper; `unavailable`: columns that are excluded for all shoppers, in rising order. `buffer`
     receives the sums. Scores of rows `cold` (None: no such rows) are not that sum but `popularity` [items]. `block`:
     the histories; `purchase_code`: the event code of a purchase, -1 if the recipe does not use it.
@@ -57,6 +63,7 @@ class ScoredBlock:
     whole: NDArray[np.float32] | None
     model_parts: dict[str, ModelPart]
     by_models: csr_matrix | None
+    sparse_rows: dict[str, csr_matrix]
     sparse_parts: dict[Reason, csr_matrix]
     left_out: csr_matrix | None
     unavailable: NDArray[np.int64]
@@ -148,13 +155,13 @@ def scored(
         else:
             added, factors = scaled_product(inputs, artifact.item_weights[model], weights[model])
             by_models = added if by_models is None else by_models + added
-        model_parts[model] = ModelPart(inputs, factors)
+        model_parts[model] = ModelPart(inputs, factors, weights[model])
+    rows = {name: sparse_rows(name, block, artifact) for name in recipe.sparse_terms if weights.get(name, 0.0)}
     sparse_parts: dict[Reason, csr_matrix] = {}
-    for name in recipe.sparse_terms:
-        if weights.get(name, 0.0):
-            weighted = sparse_rows(name, block, artifact) * np.float32(weights[name])
-            reason = sparse_term(name).reason
-            sparse_parts[reason] = sparse_parts[reason] + weighted if reason in sparse_parts else weighted
+    for name, values in rows.items():
+        weighted = values * np.float32(weights[name])
+        reason = sparse_term(name).reason
+        sparse_parts[reason] = sparse_parts[reason] + weighted if reason in sparse_parts else weighted
     left_out = None
     if policy == "new_items":
         left_out = block.touched(recipe.target_code)
@@ -162,7 +169,8 @@ def scored(
     cold, popularity = _cold(block, artifact)
     return ScoredBlock(
         left, right, order, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts, by_models,
-        sparse_parts, left_out, np.sort(unavailable), buffer, cold, popularity, block, recipe.event_code(PURCHASE),
+        rows, sparse_parts, left_out, np.sort(unavailable), buffer, cold, popularity, block,
+        recipe.event_code(PURCHASE),
     )  # fmt: skip
 
 
@@ -195,6 +203,16 @@ def shopper_factors(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float
 def factor_rows(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
     """[shoppers, rank] whose product with Artifact.factor_columns is the factor term."""
     return FACTORS.rows(shopper_factors(block, artifact), artifact.item_factors)
+
+
+def factor_values(rows: NDArray[np.float32], artifact: Artifact, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The factor term at these columns, [shoppers, columns], from the shoppers' `factor_rows`."""
+    found = np.empty(columns.shape, dtype=np.float32)
+    step = max(1, _GATHERED // max(1, columns.shape[1] * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        mine = slice(start, start + step)
+        np.einsum("sd,scd->sc", rows[mine], artifact.factor_columns[columns[mine]], out=found[mine])
+    return found
 
 
 def model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:

@@ -27,7 +27,7 @@ from freshet.ranking.extensions import ExtensionParameters, load_extensions
 from freshet.ranking.parameters import ListParameters
 from freshet.runs.service_parameters import ServiceParameters, StreamParameters
 from freshet.tables.maintenance.parameters import CompactionParameters
-from freshet.tuning.parameters import ItemModelParameters, SearchParameters
+from freshet.tuning.parameters import ItemModelParameters, RankerParameters, SearchParameters
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class Settings:
     interactions: InteractionParameters
     search: SearchParameters
     item_models: ItemModelParameters
+    ranker: RankerParameters
     factorisation: FactorisationParameters
     lists: ListParameters
     protocols: ProtocolParameters

@@ -100,6 +100,7 @@ TRAIN_RECOMMENDER = Step(
         "protocols",
         "search",
         "item_models",
+        "ranker",
         "factorisation",
         "gate",
         "extensions",

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
@@ -18,15 +17,13 @@ from freshet.numeric.row_kernels import picked
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import best_items, cut
 from freshet.ranking.histories.history_block import HistoryBlock, read_block
-from freshet.ranking.scoring import scored, sparse_terms
+from freshet.ranking.scoring import factor_values, scored, sparse_terms
 from freshet.ranking.terms.registry import FACTORS, weighed
+from freshet.tuning.true_items import entry_keys, true_items
 from freshet.tuning.weights import Candidates, ideal_dcg
 
 _BLOCK_SHOPPERS = 1024
 """Most shoppers of a block."""
-
-_GATHERED = 32_000_000
-"""Numbers of item vectors that are gathered at a time, 128 MB."""
 
 
 def candidates_of(
@@ -60,13 +57,7 @@ def _block_candidates(
 ) -> Candidates | None:
     recipe = artifact.recipe
     block = read_block(batch.column("history"), items=artifact.items, event_names=recipe.event_names, clock=clock)
-    true, count = _true_items(batch, artifact)
-    forbidden = np.empty(0, dtype=np.int64)
-    if policy == "new_items":
-        forbidden = _keys(block.touched(recipe.target_code))
-        is_had = np.isin(true, forbidden)
-        count = count - np.bincount(true[is_had] // block.items, minlength=block.shoppers)
-        true = true[~is_had]
+    true, count, forbidden = true_items(batch, block, artifact, policy)
     judged = count > 0
     if not judged.any() or not block.items:
         return None
@@ -77,7 +68,7 @@ def _block_candidates(
         rows, by_factors = _best_by_factors(block, alone, policy, per_term)
         best.append(by_factors)
     columns, allowed = _united([*best, *_best_of_all(of_items, block, per_term)], forbidden, block)
-    taken = {FACTORS.name: _factor_values(rows, alone, columns)} if recipe.als is not None else {}
+    taken = {FACTORS.name: factor_values(rows, alone, columns)} if recipe.als is not None else {}
     taken |= {name: picked(values, columns) for name, values in terms.items()}
     taken = {name: np.where(allowed, values, np.float32(0.0)) for name, values in taken.items()}
     taken |= {name: np.where(allowed, vector[columns], np.float32(0.0)) for name, vector in of_items.items()}
@@ -87,25 +78,9 @@ def _block_candidates(
     return Candidates(mine, allowed[judged], hits[judged], ideal_dcg(count[judged], k), k)
 
 
-def _keys(matrix: csr_matrix) -> NDArray[np.int64]:
-    """A key for each entry: row times columns plus column."""
-    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
-    return rows * matrix.shape[1] + matrix.indices
-
-
-def _true_items(batch: pa.RecordBatch, artifact: Artifact) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The keys of the true items that the catalogue has, each once, and each shopper's number of true items."""
-    truth = batch.column("truth")
-    count = pc.fill_null(pc.list_value_length(truth), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    rows = np.repeat(np.arange(batch.num_rows, dtype=np.int64), count)
-    columns = pc.fill_null(pc.index_in(truth.flatten(), value_set=artifact.items), -1).to_numpy()
-    known = columns >= 0
-    return np.unique(rows[known] * len(artifact.items) + columns[known]), count
-
-
 def _best(values: csr_matrix, forbidden: NDArray[np.int64], per_term: int) -> NDArray[np.int64]:
     """Keys of the best items above 0 of each shopper; of equal ones those with lower columns."""
-    keys = _keys(values)
+    keys = entry_keys(values)
     counts = (values.data > 0) & ~np.isin(keys, forbidden)
     keys, found = keys[counts], values.data[counts]
     rows = keys // values.shape[1]
@@ -132,16 +107,6 @@ def _best_by_factors(
     columns, values = best_items(result, made.items, per_term)
     keys = np.arange(block.shoppers, dtype=np.int64)[:, None] * block.items + columns
     return result.left[:, :-1], keys[np.isfinite(values)]
-
-
-def _factor_values(rows: NDArray[np.float32], alone: Artifact, columns: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The factor term at these columns, [shoppers, columns]."""
-    found = np.empty(columns.shape, dtype=np.float32)
-    step = max(1, _GATHERED // max(1, columns.shape[1] * rows.shape[1]))
-    for start in range(0, len(rows), step):
-        mine = slice(start, start + step)
-        np.einsum("sd,scd->sc", rows[mine], alone.factor_columns[columns[mine]], out=found[mine])
-    return found
 
 
 def _best_of_all(

@@ -86,6 +86,26 @@ class SearchParameters:
 
 
 @parameters
+class RankerParameters:
+    """The trees that correct the blend's scores of the best items of each shopper."""
+
+    trees: Choices[AtLeastOne] = Field(
+        description="numbers of trees to try; the fewest within one standard error of the best are taken; empty: no "
+        "trees"
+    )
+    candidates: int = Field(ge=1, description="best items of a shopper by the blend whose scores are corrected")
+    min_shoppers: int = Field(ge=1, description="with fewer shoppers to learn from there are no trees")
+    folds: int = Field(ge=2, description="parts of the shoppers, of which each is judged by trees fitted on the others")
+    learning_rate: float = Field(gt=0, le=1, description="share of each tree's correction that is added")
+    leaves: int = Field(ge=2, description="most leaves of a tree")
+    min_leaf_rows: int = Field(ge=1, description="fewest candidates of a leaf")
+    truncation: int = Field(ge=1, description="positions that count in the fit")
+    feature_share: float = Field(gt=0, le=1, description="features that each tree may use, drawn at random")
+    row_share: float = Field(gt=0, le=1, description="candidates that each tree is fitted on, drawn at random")
+    seed: int = Field(description="random seed of the folds and draws")
+
+
+@parameters
 class ItemModelParameters:
     """The item models: the values to try for each, and their size limits. The configuration of each model that alone
     ranks best on validation enters the blend. `models`: the settings of each registered model by name, each in a

@@ -22,10 +22,12 @@ from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.extensions import loaded_extensions
+from freshet.ranking.ranker.ranker import Ranker
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.registry import FACTORS, sparse_options
 from freshet.tuning.item_models import item_model_or_none
-from freshet.tuning.parameters import ItemModelParameters, SearchParameters
+from freshet.tuning.parameters import ItemModelParameters, RankerParameters, SearchParameters
+from freshet.tuning.rankers import searched_rankers
 from freshet.tuning.study import Setting, best_of, studied
 from freshet.tuning.trials import blend_trials, fold_in_trials, item_model_trials
 
@@ -46,6 +48,14 @@ def searched_half_lives(params: SearchParameters, items: ItemModelParameters) ->
     return {no_decay_at_zero(days) for days in params.item_half_lives_days} | items.half_lives()
 
 
+class SearchSettings(NamedTuple):
+    """What a search tries: sections search, item_models and ranker of the settings."""
+
+    search: SearchParameters
+    item_models: ItemModelParameters
+    ranker: RankerParameters
+
+
 @dataclass(frozen=True)
 class Judging:
     """Cases (user_id, history, truth), and the list length at which they are evaluated."""
@@ -60,8 +70,7 @@ def searched(
     *,
     target: str,
     event_weights: dict[str, float],
-    params: SearchParameters,
-    item_models: ItemModelParameters,
+    settings: SearchSettings,
     factoriser: Factoriser,
     record: Path,
 ) -> SearchResult:
@@ -78,11 +87,11 @@ def searched(
         user_half_life_days=None,
         user_min_strength=0.0,
         item_models={},
-        sparse_terms=sparse_options(params),
+        sparse_terms=sparse_options(settings.search),
         weights={},
         extensions=loaded_extensions(),
     )
-    search = _Search(judging, data, bare, params, item_models, factoriser, record)
+    search = _Search(judging, data, bare, *settings, factoriser, record)
     return search.blend(search.factors())
 
 
@@ -101,6 +110,7 @@ class _Search:
     bare: Recipe
     params: SearchParameters
     item_models: ItemModelParameters
+    ranker: RankerParameters
     factoriser: Factoriser
     record: Path
     trials: list[dict[str, object]] = field(default_factory=list)
@@ -187,10 +197,34 @@ class _Search:
         for policy in POLICIES:
             # A task without any shopper to evaluate uses the weights of the other task.
             weights.setdefault(policy, next(iter(weights.values()), {}))
-        used = {name for terms in weights.values() for name in terms}
-        recipe = replace(artifact.recipe, weights=weights).without_unused()
+        blend = replace(artifact, recipe=replace(artifact.recipe, weights=weights))
+        recipe = replace(blend.recipe, rankers=self._rankers(blend, ndcg)).without_unused()
+        used = recipe.used_terms
         kept = {model: matrix for model, matrix in artifact.item_weights.items() if model in used}
         return SearchResult(replace(artifact, recipe=recipe, item_weights=kept), ndcg, self.trials, users)
+
+    def _rankers(self, blend: Artifact, ndcg: dict[str, float]) -> dict[str, Ranker]:
+        """The rankers that gain on the blend by cross-validation, by policy; their gains are added to `ndcg`."""
+        found = searched_rankers(
+            self.judging.cases, blend, clock=self.data.as_of, k=self.judging.k, params=self.ranker
+        )  # fmt: skip
+        chosen = {}
+        for policy, (trials, ranker, problem) in found.items():
+            if policy not in ndcg:
+                continue
+            self.trials += [
+                {"kind": "ranker", "policy": policy, "trees": trial.trees, "standard_error": trial.error,
+                 "ndcg": {policy: ndcg[policy] + trial.gain}}
+                for trial in trials
+            ]  # fmt: skip
+            if problem:
+                self.factoriser.notify(f"{policy}: no ranker, as LightGBM cannot be loaded: {problem}")
+            if ranker is not None:
+                chosen[policy] = ranker
+                gain = max(trial.gain for trial in trials)
+                ndcg[policy] += gain
+                self.factoriser.notify(f"{policy}: {len(ranker.trees)} trees gain {gain:.4f} NDCG@{self.judging.k}")
+        return chosen
 
     def _item_models(self) -> tuple[dict[str, Any], dict[str, pa.Table]]:
         """The configuration of each item model that alone ranks best, and its weights; models that do not fit are left

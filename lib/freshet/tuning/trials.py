@@ -10,44 +10,32 @@ from datetime import datetime
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from freshet.contracts.policies import POLICIES
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.terms.registry import FACTORS, POPULARITY
 from freshet.tuning.candidates import candidates_of
 from freshet.tuning.parameters import SearchParameters
+from freshet.tuning.policy_tasks import Work, by_policy
 from freshet.tuning.weights import Trial, best_weights
 
-_TRIALS = "policy string, cases long, trials string"
+
+def _of_trials(work: Callable[[str, Iterator[pa.RecordBatch]], tuple[int, list[Trial]]]) -> Work:
+    def as_text(policy: str, batches: Iterator[pa.RecordBatch]) -> str:
+        count, trials = work(policy, batches)
+        return json.dumps([count, [{"weights": trial.weights, "ndcg": trial.ndcg} for trial in trials]])
+
+    return as_text
 
 
-def by_policy(cases: DataFrame, work: Callable[[str, Iterator[pa.RecordBatch]], tuple[int, list[Trial]]]) -> DataFrame:
-    """(policy, cases, trials JSON): `work` on all cases, one Spark task per policy."""
-    policies = list(POLICIES)
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        filled = [batch for batch in batches if batch.num_rows]
-        if not filled:
-            return
-        policy = policies[filled[0].column("policy")[0].as_py()]
-        count, trials = work(policy, iter(filled))
-        text = json.dumps([{"weights": trial.weights, "ndcg": trial.ndcg} for trial in trials])
-        yield pa.RecordBatch.from_pydict({"policy": [policy], "cases": [count], "trials": [text]})
-
-    twice = cases.withColumn("policy", F.explode(F.array(*[F.lit(number) for number in range(len(policies))])))
-    # Partitioned by number, not by hash: each policy has a partition of its own, and both run in parallel.
-    by_task = twice.repartitionById(len(policies), F.col("policy"))
-    # Sorted, so that means over shoppers are equal to the last bit, in whatever order the rows arrived.
-    return by_task.sortWithinPartitions("user_id").mapInArrow(run, _TRIALS)
-
-
-def collected(frame: DataFrame) -> dict[str, tuple[int, list[Trial]]]:
-    """The trials by policy; a policy without any case that can be evaluated is missing."""
+def collected(
+    cases: DataFrame, work: Callable[[str, Iterator[pa.RecordBatch]], tuple[int, list[Trial]]]
+) -> dict[str, tuple[int, list[Trial]]]:
+    """Number of cases and trials by policy; a policy without any case that can be evaluated is missing."""
+    found = {policy: json.loads(text) for policy, text in by_policy(cases, _of_trials(work)).items()}
     return {
-        row["policy"]: (row["cases"], [Trial(t["weights"], t["ndcg"]) for t in json.loads(row["trials"])])
-        for row in frame.collect()
-        if row["cases"]
+        policy: (count, [Trial(t["weights"], t["ndcg"]) for t in trials])
+        for policy, (count, trials) in found.items()
+        if count
     }
 
 
@@ -76,7 +64,7 @@ def fold_in_trials(
                 trials.append(Trial({str(number): 1.0}, found.ndcg(found.terms[FACTORS.name])))
         return count, trials
 
-    return collected(by_policy(cases, work))
+    return collected(cases, work)
 
 
 def item_model_trials(
@@ -93,7 +81,7 @@ def item_model_trials(
         ndcg = found.ndcg(found.terms[model]) if model in found.terms else 0.0
         return len(found.allowed), [Trial({model: 1.0}, ndcg)]
 
-    return collected(by_policy(cases, work))
+    return collected(cases, work)
 
 
 def _alone(artifact: Artifact) -> Artifact:
@@ -122,4 +110,4 @@ def blend_trials(
         by_result = sorted([*singles, *runs], key=lambda trials: trials[-1].ndcg)
         return len(found.allowed), [trial for trials in by_result for trial in trials]
 
-    return collected(by_policy(cases, work))
+    return collected(cases, work)

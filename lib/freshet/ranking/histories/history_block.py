@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,23 @@ from freshet.ranking.histories.entry_columns import FIELDS, column_of, list_leng
 from freshet.ranking.histories.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
 
 _DAY_MICROSECONDS = 86_400_000_000
+
+
+class ItemHistories(NamedTuple):
+    """What a block says of each (shopper, item), in their order: arrays [pairs].
+
+    row: the shopper's row; newest_days and oldest_days: ages of the newest and the oldest event; gap_days: mean days
+    between events, NaN for one event; events and targets: number of events, and of target events; steps_ago: steps
+    since the newest one of positive weight, 0 being the newest step, NaN for none.
+    """
+
+    row: NDArray[np.int64]
+    newest_days: NDArray[np.float64]
+    oldest_days: NDArray[np.float64]
+    gap_days: NDArray[np.float64]
+    events: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    steps_ago: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -117,6 +135,32 @@ class HistoryBlock:
         of_event = self.event == event_code
         touched = np.logical_or.reduceat(of_event, self._pairs) if len(of_event) else of_event
         return self._matrix(np.ones(len(touched), dtype=np.float32), touched)
+
+    def item_histories(self, target_code: int, events: NDArray[np.bool_]) -> ItemHistories:
+        """What the block says of each (shopper, item); `events`, by event code, are those that make steps."""
+        pairs, age = self._pairs, self.age_days
+        if not len(pairs):
+            nothing = np.empty(0)
+            return ItemHistories(np.empty(0, np.int64), *[nothing] * 6)
+        count = np.diff(np.append(pairs, len(age))).astype(np.float64)
+        newest, oldest = np.minimum.reduceat(age, pairs), np.maximum.reduceat(age, pairs)
+        gap = np.where(count > 1, (oldest - newest) / np.maximum(count - 1, 1), np.nan)
+        targets = np.add.reduceat((self.event == target_code).astype(np.float64), pairs)
+        order, steps = self._all_steps(events)
+        ago = np.full(len(age), np.inf)
+        ago[order] = steps
+        ago = np.minimum.reduceat(ago, pairs)
+        return ItemHistories(
+            self.row[pairs], newest, oldest, gap, count, targets, np.where(np.isfinite(ago), ago, np.nan)
+        )
+
+    def pair_places(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[shoppers, n]: the index of each shopper's pair with the items `columns` [shoppers, n], -1 for none."""
+        keys = self.row[self._pairs] * self.items + self.item[self._pairs]
+        wanted = np.arange(self.shoppers)[:, None] * self.items + columns
+        place = np.searchsorted(keys, wanted)
+        is_there = np.append(keys, -1)[place] == wanted
+        return np.where(is_there, place, -1)
 
     def _matrix(self, values: NDArray[np.floating], keep: NDArray[np.bool_]) -> csr_matrix:
         """A matrix of the kept values at their pairs. The order of the elements makes it canonical without a sort."""

@@ -1,0 +1,70 @@
+"""The features by which a ranker corrects scores: the blend's score, all terms without their weights, facts of items,
+and history.
+
+The same function serves the fit of a ranker, batch lists and the stream.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.numeric.row_kernels import column_contributions, picked, scaled_product
+from freshet.ranking.artifact import Artifact
+from freshet.ranking.ranker.history_features import HISTORY_FEATURES, history_features
+from freshet.ranking.scoring import ScoredBlock, factor_rows, factor_values, model_inputs, sparse_rows
+from freshet.ranking.terms.registry import FACTORS
+
+SCORE = "score"
+"""The name of the blend's score."""
+
+
+def feature_names(artifact: Artifact) -> list[str]:
+    """All features that an artifact has: the score, its terms, facts of items, and those of the history."""
+    recipe = artifact.recipe
+    factors = [FACTORS.name] if recipe.als is not None else []
+    models = [model for model, weights in artifact.item_weights.items() if weights.nnz]
+    return [SCORE, *factors, *models, *recipe.sparse_terms, *artifact.terms, *artifact.facts, *HISTORY_FEATURES]
+
+
+def candidate_features(
+    names: Sequence[str],
+    result: ScoredBlock,
+    artifact: Artifact,
+    columns: NDArray[np.int64],
+    scores: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """[shoppers, candidates, names] of items `columns` [shoppers, candidates] with the blend's `scores`; never NaN."""
+    found = np.empty((*columns.shape, len(names)), dtype=np.float32)
+    recipe, wanted = artifact.recipe, [name for name in names if name in HISTORY_FEATURES]
+    of_history = history_features(
+        result.block, columns, wanted, target_code=recipe.target_code, event_weights=recipe.weights_by_code
+    )
+    for number, name in enumerate(names):
+        if name == SCORE:
+            found[:, :, number] = scores
+        elif name in of_history:
+            found[:, :, number] = of_history[name]
+        else:
+            found[:, :, number] = _term(name, result, artifact, columns)
+    return found
+
+
+def _term(name: str, result: ScoredBlock, artifact: Artifact, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The values of a term at these columns."""
+    if name == FACTORS.name:
+        return factor_values(factor_rows(result.block, artifact), artifact, columns)
+    for vectors in (artifact.terms, artifact.facts):
+        if name in vectors:
+            return vectors[name][columns]
+    if name in artifact.recipe.sparse_terms:
+        rows = result.sparse_rows.get(name)
+        return picked(sparse_rows(name, result.block, artifact) if rows is None else rows, columns)
+    if name in result.model_parts:
+        inputs, factors, weight = result.model_parts[name]
+        return column_contributions(inputs, artifact.fitted[name].by_target, columns, factors)[0] / np.float32(weight)
+    if name in artifact.item_weights:
+        values, _ = scaled_product(model_inputs(name, result.block, artifact), artifact.item_weights[name], 1.0)
+        return picked(values, columns)
+    # A model that could not be fitted any more, or a vector that is the same for all items.
+    return np.zeros(columns.shape, dtype=np.float32)

@@ -259,3 +259,11 @@ def test_reasons_are_those_of_the_blend() -> None:
 def test_a_catalogue_without_items_has_empty_lists() -> None:
     made = with_ranker(artifact([], weights=both()), ["score"], LEAF)
     assert items_listed(made, {"u": [(datetime(2020, 1, 1), "x", "purchase", "o")]}) == {"u": []}
+
+
+def test_a_threshold_between_two_numbers_of_single_precision_divides_them() -> None:
+    lower = np.float32(0.1)
+    upper = np.nextafter(lower, np.float32(1))
+    for threshold in (float(lower), (float(lower) + float(upper)) / 2, np.nextafter(float(upper), 0)):
+        tree = Tree((0,), (float(threshold),), (-1,), (-2,), (0.0, 1.0))
+        assert Trees((tree,)).sums(np.array([[lower], [upper]])).tolist() == [0.0, 1.0]

@@ -91,6 +91,27 @@ def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     return found
 
 
+def chosen_products(
+    left: NDArray[np.float32], right: NDArray[np.float32], chosen: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """For each row of `left` its products with the rows `chosen` of `right`, [rows, k]; without a copy of these."""
+    found = np.empty(chosen.shape, dtype=np.float32)
+    _chosen_products(left, right, chosen, found)
+    return found
+
+
+@compiled
+def _chosen_products(
+    left: NDArray[np.float32], right: NDArray[np.float32], chosen: NDArray[np.int64], found: NDArray[np.float32]
+) -> None:
+    for row in range(chosen.shape[0]):
+        for place in range(chosen.shape[1]):
+            other, total = chosen[row, place], np.float32(0.0)
+            for n in range(left.shape[1]):
+                total += left[row, n] * right[other, n]
+            found[row, place] = total
+
+
 @compiled
 def _add_scaled(  # noqa: PLR0913 - a kernel takes plain arrays
     scores: NDArray[np.float32],

@@ -18,16 +18,13 @@ from scipy.sparse import csr_matrix
 
 from freshet.contracts.events import PURCHASE
 from freshet.models.items.registry import ITEM_MODELS
-from freshet.numeric.row_kernels import add_rows, add_scaled_product, scaled_product
+from freshet.numeric.row_kernels import add_rows, add_scaled_product, chosen_products, scaled_product
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in
 from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.search.order import SearchOrder
 from freshet.ranking.terms.reason import Reason
 from freshet.ranking.terms.registry import FACTORS, sparse_term, weighed
-
-_GATHERED = 32_000_000
-"""Numbers of item vectors that are gathered at a time, 128 MB."""
 
 NOTHING: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
@@ -207,12 +204,7 @@ def factor_rows(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:
 
 def factor_values(rows: NDArray[np.float32], artifact: Artifact, columns: NDArray[np.int64]) -> NDArray[np.float32]:
     """The factor term at these columns, [shoppers, columns], from the shoppers' `factor_rows`."""
-    found = np.empty(columns.shape, dtype=np.float32)
-    step = max(1, _GATHERED // max(1, columns.shape[1] * rows.shape[1]))
-    for start in range(0, len(rows), step):
-        mine = slice(start, start + step)
-        np.einsum("sd,scd->sc", rows[mine], artifact.factor_columns[columns[mine]], out=found[mine])
-    return found
+    return chosen_products(rows, artifact.factor_columns, columns)
 
 
 def model_inputs(model: str, block: HistoryBlock, artifact: Artifact) -> csr_matrix:

@@ -39,13 +39,15 @@ class Tree:
 
 
 class _Nodes(NamedTuple):
-    """All trees as flat arrays; a child is an index of a node, or if negative of a leaf as in Tree."""
+    """All trees as flat arrays of inner nodes and leaves. A step from node n leads to `children[2 n]` where its feature
+    is at most its threshold, else to `children[2 n + 1]`; a step from a leaf leads to itself. `value` is 0 except for
+    leaves. roots and depths are by tree. In 32 bits, as sums took half of the time."""
 
-    roots: NDArray[np.int64]
-    feature: NDArray[np.int64]
-    threshold: NDArray[np.float64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
+    roots: NDArray[np.uint32]
+    depths: NDArray[np.int64]
+    feature: NDArray[np.uint32]
+    threshold: NDArray[np.float32]
+    children: NDArray[np.uint32]
     value: NDArray[np.float64]
 
 
@@ -57,23 +59,12 @@ class Trees:
 
     @cached_property
     def _nodes(self) -> _Nodes:
-        nodes = leaves = 0
-        roots: list[int] = []
-        left: list[int] = []
-        right: list[int] = []
-        for tree in self.trees:
-            roots.append(nodes if tree.feature else -leaves - 1)
-            for children, found in ((tree.left, left), (tree.right, right)):
-                found += [child + nodes if child >= 0 else child - leaves for child in children]
-            nodes, leaves = nodes + len(tree.feature), leaves + len(tree.value)
-        return _Nodes(
-            np.array(roots, np.int64),
-            np.array([feature for tree in self.trees for feature in tree.feature], np.int64),
-            np.array([threshold for tree in self.trees for threshold in tree.threshold], np.float64),
-            np.array(left, np.int64),
-            np.array(right, np.int64),
-            np.array([value for tree in self.trees for value in tree.value], np.float64),
-        )
+        parts = [_flat(tree) for tree in self.trees]
+        sizes = [len(part.value) for part in parts]
+        starts = np.cumsum([0, *sizes[:-1]]).astype(np.uint32)
+        children = [part.children + start for part, start in zip(parts, starts, strict=True)]
+        columns = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        return _Nodes(*columns)._replace(roots=starts, children=np.concatenate(children))
 
     def sums(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """[rows]: the sum of all trees for each row of [rows, features]. Features are never NaN."""
@@ -83,17 +74,55 @@ class Trees:
         return found
 
 
+def _flat(tree: Tree) -> _Nodes:
+    """The nodes of one tree: the inner ones, then the leaves."""
+    inner, leaves = len(tree.feature), len(tree.value)
+    children = np.empty((inner + leaves, 2), np.uint32)
+    for side, of_side in enumerate((tree.left, tree.right)):
+        children[:inner, side] = [child if child >= 0 else inner - child - 1 for child in of_side]
+    children[inner:] = np.arange(inner, inner + leaves)[:, None]
+    depth, reached = 0, np.zeros(1, np.uint32)
+    while (reached < inner).any():
+        depth, reached = depth + 1, np.unique(children[reached])
+    return _Nodes(
+        np.zeros(1, np.uint32),
+        np.array([depth], np.int64),
+        np.array([*tree.feature, *[0] * leaves], np.uint32),
+        _in_single_precision(np.array([*tree.threshold, *[np.inf] * leaves])),
+        children.ravel(),
+        np.array([*[0.0] * inner, *tree.value]),
+    )
+
+
+def _in_single_precision(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest number of single precision that is not above the threshold: features compare with both alike."""
+    rounded = thresholds.astype(np.float32)
+    return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+
+
+_LANES = 16
+"""Rows that walk through a tree side by side, always as many steps as the tree is deep. Where each walk ends at its
+leaf, the processor guesses wrong at most nodes: 100,000 rows and 100 trees took 0.7 s so, in lanes 0.1 s."""
+
+
 @compiled
 def _add_up(
     features: NDArray[np.float32],
-    roots: NDArray[np.int64], feature: NDArray[np.int64], threshold: NDArray[np.float64],
-    left: NDArray[np.int64], right: NDArray[np.int64], value: NDArray[np.float64], found: NDArray[np.float32],
+    roots: NDArray[np.uint32], depths: NDArray[np.int64], feature: NDArray[np.uint32], threshold: NDArray[np.float32],
+    children: NDArray[np.uint32], value: NDArray[np.float64], found: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    for row in range(len(features)):
-        total = 0.0
-        for root in roots:
-            node = root
-            while node >= 0:
-                node = left[node] if features[row, feature[node]] <= threshold[node] else right[node]
-            total += value[-node - 1]
-        found[row] = total
+    nodes, totals = np.zeros(_LANES, np.uint32), np.zeros(_LANES, np.float64)
+    for start in range(0, len(features), _LANES):
+        lanes = min(_LANES, len(features) - start)
+        totals[:] = 0.0
+        for tree in range(len(roots)):
+            nodes[:] = roots[tree]
+            for _ in range(depths[tree]):
+                for lane in range(lanes):
+                    node = nodes[lane]
+                    is_right = features[start + lane, feature[node]] > threshold[node]
+                    nodes[lane] = children[2 * node + np.uint32(is_right)]
+            for lane in range(lanes):
+                totals[lane] += value[nodes[lane]]
+        for lane in range(lanes):
+            found[start + lane] = totals[lane]

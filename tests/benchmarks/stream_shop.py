@@ -5,7 +5,7 @@ past and the model are random: what a list costs depends on their sizes alone.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import count
@@ -18,11 +18,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.policies import POLICIES
 from freshet.core.records import write_record
 from freshet.models.factors.als import AlsParameters
 from freshet.models.items.linear_items import LinearItemConfiguration
 from freshet.models.items.neighbours import NeighbourConfiguration
+from freshet.models.items.user_neighbours import UserNeighbourConfiguration, UserNeighbours
 from freshet.ranking.artifact import Artifact
+from freshet.ranking.candidate_features import feature_names
+from freshet.ranking.ranker.item_facts import ITEM_FACTS
+from freshet.ranking.ranker.ranker import Ranker
+from freshet.ranking.ranker.trees import Tree
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.own_items import HalfLife
 from freshet.registry.versions import Registry
@@ -30,6 +36,7 @@ from freshet.runs.home import Home
 from freshet.runs.registered_models import RECOMMENDER, SCORING
 from freshet.runs.settings import load_settings
 from freshet.sources.kafka.sending import Message
+from freshet.tuning.parameters import RankerParameters
 
 ITEMS, RANK, NEIGHBOURS = 60_000, 128, 50
 _NAMES = {"pv": "view_item", "fav": "add_to_wishlist", "cart": "add_to_cart", "buy": "purchase"}
@@ -118,9 +125,10 @@ def with_champion(home: Home) -> None:
 
 
 def artifact() -> Artifact:
-    """60,000 items with factors, all three item models and popularity: every kind of term that a search may choose.
+    """60,000 items with factors, all item models, popularity and a ranker: all that a search may choose.
 
-    Item models are as large as the settings let them become: so many weights for each item that they know.
+    Item models and rankers are as large as the settings let them become: so many weights for each item that they know,
+    so many shoppers that are kept, so many trees.
     """
     rng = np.random.default_rng(7)
     settings = load_settings()
@@ -129,12 +137,13 @@ def artifact() -> Artifact:
         "neighbours": NeighbourConfiguration(NEIGHBOURS, 1.4, 10.0, 60.0),
         "linear_items": LinearItemConfiguration(100.0, of_model["linear_items"].count, 5000, 90.0),
         "next_items": of_model["next_items"].with_reg_param(100.0),
+        "user_neighbours": UserNeighbours().options(of_model["user_neighbours"])[0],
     }
     weights = {
-        "factors": 1.0, "neighbours": 0.5, "linear_items": 0.5, "next_items": 0.5, "own_frequency_180d": 1.0,
-        "item_popular_30d": 0.5,
+        "factors": 1.0, "neighbours": 0.5, "linear_items": 0.5, "next_items": 0.5, "user_neighbours": 0.5,
+        "own_frequency_180d": 1.0, "item_popular_30d": 0.5,
     }  # fmt: skip
-    return Artifact(
+    model = Artifact(
         recipe=Recipe(
             target="purchase", event_weights=settings.interactions.weights,
             als=AlsParameters(RANK, 8, 0.1, 1.0, 7), item_half_life_days=90.0, item_min_strength=0.0,
@@ -148,9 +157,37 @@ def artifact() -> Artifact:
             "neighbours": _random_weights(rng, ITEMS, NEIGHBOURS),
             "linear_items": _random_weights(rng, limits.most_items, models["linear_items"].count),
             "next_items": _random_weights(rng, limits.most_items, models["next_items"].count),
+            "user_neighbours": _random_shoppers(rng, models["user_neighbours"]),
         },
         terms={"item_popular_30d": rng.random(ITEMS, dtype=np.float32)},
+        facts={name: rng.random(ITEMS, dtype=np.float32) for name in ITEM_FACTS},
     )  # fmt: skip
+    ranker = _random_ranker(rng, settings.ranker, feature_names(model))
+    return replace(model, recipe=replace(model.recipe, rankers=dict.fromkeys(POLICIES, ranker)))
+
+
+def _random_shoppers(rng: np.random.Generator, limits: UserNeighbourConfiguration) -> csr_matrix:
+    """Shoppers with up to 100 items, few items in many of them."""
+    shopper = np.repeat(np.arange(limits.shoppers), rng.integers(1, limits.items + 1, limits.shoppers))
+    pairs = np.unique(shopper * ITEMS + _popular_items(rng, len(shopper)))
+    values = rng.random(len(pairs), dtype=np.float32)
+    return csr_matrix((values, (pairs // ITEMS, pairs % ITEMS)), shape=(limits.shoppers, ITEMS))
+
+
+def _random_ranker(rng: np.random.Generator, limits: RankerParameters, features: list[str]) -> Ranker:
+    """As many trees as may be chosen, each with all its leaves, that read all features; small corrections."""
+
+    def tree() -> Tree:
+        # Node n has the children 2n + 1 and 2n + 2 as long as there are nodes, else leaves.
+        inner = limits.leaves - 1
+        children = [child if child < inner else inner - child - 1 for child in range(1, 2 * inner + 1)]
+        return Tree(
+            tuple(int(feature) for feature in rng.integers(0, len(features), inner)),
+            tuple(rng.random(inner).tolist()), tuple(children[::2]), tuple(children[1::2]),
+            tuple((0.01 * rng.random(inner + 1)).tolist()),
+        )  # fmt: skip
+
+    return Ranker(limits.candidates, tuple(features), tuple(tree() for _ in range(max(limits.trees))))
 
 
 def _random_weights(rng: np.random.Generator, known: int, count: int) -> csr_matrix:

@@ -5,7 +5,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, random_array
 
-from freshet.numeric.row_kernels import add_rows, add_scaled_product, column_contributions, picked
+from freshet.numeric.row_kernels import (
+    add_rows,
+    add_scaled_product,
+    chosen_products,
+    chosen_sums,
+    column_contributions,
+    picked,
+)
 
 
 def sparse(seed: int, rows: int, columns: int) -> csr_matrix:
@@ -89,3 +96,16 @@ def test_rows_are_added_and_picked_as_from_a_dense_matrix(seed: int) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
     chosen = np.random.default_rng(seed).integers(0, 11, (7, 4))
     assert picked(part, chosen).tolist() == np.take_along_axis(part.toarray(), chosen, axis=1).tolist()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_sums_and_products_of_chosen_columns_are_those_of_the_whole_product(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = sparse(seed, 9, 6), sparse(seed + 10, 6, 14)
+    chosen = rng.integers(0, 14, (9, 20))  # with repetitions
+    factors = rng.standard_normal(9).astype(np.float32)
+    wanted = np.take_along_axis((left @ right).toarray() * factors[:, None], chosen, axis=1)
+    np.testing.assert_allclose(chosen_sums(left, right, chosen, factors), wanted, atol=1e-6)
+    rows, others = rng.random((9, 5), dtype=np.float32), rng.random((14, 5), dtype=np.float32)
+    wanted = np.take_along_axis(rows @ others.T, chosen, axis=1)
+    np.testing.assert_allclose(chosen_products(rows, others, chosen), wanted, rtol=1e-5)

@@ -91,6 +91,43 @@ def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     return found
 
 
+def chosen_sums(
+    left: csr_matrix, right: csr_matrix, chosen: NDArray[np.int64], factors: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """`column_contributions` without origins, by the rows of `right`: they are shorter than the columns of popular
+    items, which most chosen ones are. For 100 columns of 60,000 this took a third of the time."""
+    values = np.empty(chosen.shape, dtype=np.float32)
+    _chosen_sums(
+        *_places(left), left.data.astype(np.float32, copy=False), *_places(right), right.data, chosen, factors,
+        np.full(right.shape[1], -1, dtype=np.int32), np.zeros(chosen.shape[1], dtype=np.float32), values,
+    )  # fmt: skip
+    return values
+
+
+@compiled
+def _chosen_sums(  # noqa: PLR0913 - a kernel takes plain arrays
+    left_ends: Places, left_columns: Places, left_values: NDArray[np.float32],
+    right_ends: Places, right_columns: Places, right_values: NDArray[np.float32],
+    chosen: NDArray[np.int64], factors: NDArray[np.float32],
+    first: NDArray[np.int32], sums: NDArray[np.float32], values: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """`first` is as wide as `right`, all -1: for a row the first place at which a column is chosen."""
+    for row in range(len(left_ends) - 1):
+        for place in range(chosen.shape[1] - 1, -1, -1):
+            first[chosen[row, place]] = place
+        sums[:] = np.float32(0.0)
+        for n in range(left_ends[row], left_ends[row + 1]):
+            own, value = left_columns[n], left_values[n]
+            for m in range(right_ends[own], right_ends[own + 1]):
+                place = first[right_columns[m]]
+                if place >= 0:
+                    sums[place] += value * right_values[m]
+        for place in range(chosen.shape[1]):
+            values[row, place] = factors[row] * sums[first[chosen[row, place]]]
+        for place in range(chosen.shape[1]):
+            first[chosen[row, place]] = -1
+
+
 def chosen_products(
     left: NDArray[np.float32], right: NDArray[np.float32], chosen: NDArray[np.int64]
 ) -> NDArray[np.float32]:

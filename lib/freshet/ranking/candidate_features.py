@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.numeric.row_kernels import column_contributions, picked, scaled_product
+from freshet.numeric.row_kernels import chosen_sums, picked, scaled_product
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.ranker.history_features import HISTORY_FEATURES, history_features
 from freshet.ranking.scoring import ScoredBlock, factor_rows, factor_values, model_inputs, sparse_rows
@@ -62,7 +62,7 @@ def _term(name: str, result: ScoredBlock, artifact: Artifact, columns: NDArray[n
         return picked(sparse_rows(name, result.block, artifact) if rows is None else rows, columns)
     if name in result.model_parts:
         inputs, factors, weight = result.model_parts[name]
-        return column_contributions(inputs, artifact.fitted[name].by_target, columns, factors)[0] / np.float32(weight)
+        return chosen_sums(inputs, artifact.item_weights[name], columns, factors) / np.float32(weight)
     if name in artifact.item_weights:
         values, _ = scaled_product(model_inputs(name, result.block, artifact), artifact.item_weights[name], 1.0)
         return picked(values, columns)

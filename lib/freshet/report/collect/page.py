@@ -108,6 +108,7 @@ def _recipe_facts(served: LearnedRecipe, record: dict[str, Any]) -> list[tuple[s
         model = ITEM_MODELS[name]
         described = model.describe(configuration).items()
         facts.append((model.description, ", ".join(f"{each.replace('_', ' ')} {value}" for each, value in described)))
+    facts += [(f"ranker: {task}", ranker.description) for task, ranker in sorted(served.rankers.items())]
     facts += [
         (f"NDCG on validation: {task}", f"{value:.4f}") for task, value in sorted((record.get("ndcg") or {}).items())
     ]

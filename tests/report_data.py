@@ -40,7 +40,8 @@ _MODELS = (
     ("popularity/last_30d", 0.141),
     ("popularity/all", 0.088),
 )
-_METRICS = {"ndcg": 1.0, "recall": 0.5, "precision": 0.6, "map": 0.55, "hit": 2.2, "coverage": 0.8}
+_METRICS = {"ndcg": 1.0, "recall": 0.5, "precision": 0.6, "map": 0.55, "hit": 2.2, "coverage": 0.8,
+            "diversity": 2.4, "novelty": 2.5, "popularity": 0.2, "exposure_gini": 1.9}  # fmt: skip
 _NAMES = (
     "Tin of ginger biscuits",
     "Blue enamel mug",
@@ -108,7 +109,11 @@ def quality(ours: str) -> Quality:
             name = ours if model == "served" else model
             for metric, factor in _METRICS.items():
                 value = min(1.0, ndcg * scale * factor)
-                ends = (None, None) if metric == "coverage" else (value - 0.014 * scale, value + 0.014 * scale)
+                ends = (
+                    (None, None)
+                    if metric in ("coverage", "exposure_gini")
+                    else (value - 0.014 * scale, value + 0.014 * scale)
+                )
                 figures.append(Figure(task, name, metric, 10, value, *ends, 1_502))
     return Quality(tuple(figures), ours)
 

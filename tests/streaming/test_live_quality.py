@@ -13,8 +13,8 @@ pytestmark = pytest.mark.streaming
 
 EVALUATION = EvaluationParameters(
     ks=(1,), bootstrap_samples=100, seed=1, target_order=("purchase",), min_target_users=1, max_users=1000,
-    baseline_half_lives_days=(0.0,), baseline_windows_days=(), fill_window_days=1, item_neighbours=1,
-    item_shrinkage=0.0, item_asymmetry=1.0, user_neighbours=1, user_shrinkage=0.0,
+    compared_shoppers=1, baseline_half_lives_days=(0.0,), baseline_windows_days=(), fill_window_days=1,
+    item_neighbours=1, item_shrinkage=0.0, item_asymmetry=1.0, user_neighbours=1, user_shrinkage=0.0,
 )  # fmt: skip
 
 

@@ -113,6 +113,7 @@ EVALUATION = EvaluationParameters(
     target_order=("purchase",),
     min_target_users=1,
     max_users=1,
+    compared_shoppers=1,
     baseline_half_lives_days=(0.0,),
     baseline_windows_days=(),
     fill_window_days=1,

@@ -23,6 +23,9 @@ class EvaluationParameters:
     )
     min_target_users: int = Field(ge=1, description="fewest shoppers with an event for it to count as frequent")
     max_users: int = Field(ge=1, description="most shoppers that lists are evaluated on, chosen by hash")
+    compared_shoppers: int = Field(
+        ge=1, description="most shoppers by whom the items of a list are compared, for its diversity; chosen by hash"
+    )
     baseline_half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         min_length=1, description="days, 0: no decay; chosen on validation for each plain baseline"
     )

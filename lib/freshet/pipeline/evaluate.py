@@ -5,9 +5,10 @@ from typing import Any
 from freshet.contracts import EVALUATION_RESULTS
 from freshet.core.errors import DataTooSmallError
 from freshet.evaluation.baselines import Baseline
+from freshet.evaluation.list_properties import list_properties, takers
 from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summary
 from freshet.evaluation.splitting import known_before
-from freshet.pipeline.list_judging import SERVED, collected, plain_lists, served_lists, truths
+from freshet.pipeline.list_judging import SERVED, collected, plain_lists, served_lists, taken_items, truths
 from freshet.pipeline.recommender_fits import events_until, judged_cases
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
@@ -48,9 +49,15 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     by = ("task", "model")
     judged = per_user(made, truth, ks=evaluation.ks, by=by)
     figures = summary(judged, samples=evaluation.bootstrap_samples, by=by)
-    items = known_before(events, cut).where("item_id is not null").select("item_id").distinct().count()
+    known = known_before(events, cut)
+    items = known.where("item_id is not null").select("item_id").distinct().count()
     for k in evaluation.ks:
         figures += coverage(made, k=k, catalogue_size=items, by=by)
+    compared = takers(taken_items(known, target=target, at_most=evaluation.compared_shoppers).toArrow())
+    figures += list_properties(
+        made, truth.select(["task", "user_id", "user_hash"]), compared,
+        ks=evaluation.ks, samples=evaluation.bootstrap_samples, by=by,
+    )  # fmt: skip
     rows = evaluation_rows(figures, run_id=fingerprint, split="test", protocol=protocol)
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
     return {"figures": rows, "protocol": protocol}

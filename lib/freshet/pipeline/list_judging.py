@@ -21,7 +21,7 @@ from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
 from freshet.evaluation.protocols import TIME_SPLIT
 from freshet.evaluation.stacked_lists import stacked_lists
-from freshet.pipeline.recommender_fits import had_items
+from freshet.pipeline.recommender_fits import had_items, sample_of_shoppers
 from freshet.ranking.lists import recommended
 
 SERVED = "served"
@@ -53,6 +53,14 @@ def served_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: i
         for policy in POLICIES
     ]
     return reduce(DataFrame.unionByName, parts)
+
+
+def taken_items(known: DataFrame, *, target: str, at_most: int) -> DataFrame:
+    """(user_id, item_id): the distinct pairs of `target` events, of about `at_most` shoppers chosen by a hash."""
+    taken = known.where(counts_as_taste() & (F.col("event_name") == target))
+    pairs = taken.select(shopper_id().alias("user_id"), "item_id").dropna().distinct()
+    chosen = sample_of_shoppers(pairs.select("user_id").distinct(), at_most)
+    return pairs.join(chosen, "user_id", how="left_semi")
 
 
 def _own_orders(cases: DataFrame, target: str) -> DataFrame:

@@ -3,24 +3,40 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.sql import SparkSession
 
 from freshet.contracts.policies import POLICIES
+from freshet.contracts.shoppers import HISTORY
+from freshet.pipeline.list_judging import collected, validation_lists
 from freshet.ranking import best_items
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.candidate_features import candidate_features, feature_names
 from freshet.ranking.histories.history_block import HistoryBlock, read_block
 from freshet.ranking.ranker.history_features import HISTORY_FEATURES, history_features
-from freshet.ranking.ranker.ranker import Ranker
+from freshet.ranking.ranker.ranker import Ranker, fold_of
 from freshet.ranking.ranker.trees import Tree, Trees
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.scoring import scored, sparse_terms
-from tests.artifacts import CLOCK, artifact, both, bought, histories, items_listed, random_artifact, random_history
+from tests.artifacts import (
+    CLOCK,
+    artifact,
+    both,
+    bought,
+    histories,
+    history_rows,
+    items_listed,
+    random_artifact,
+    random_history,
+)
+from tests.factories import local_frame
 from tests.oracles_recommendation import Entry, best_columns, last_times, scores_of
 
 LEAF = Tree((), (), (), (), (0.25,))
@@ -267,3 +283,30 @@ def test_a_threshold_between_two_numbers_of_single_precision_divides_them() -> N
     for threshold in (float(lower), (float(lower) + float(upper)) / 2, np.nextafter(float(upper), 0)):
         tree = Tree((0,), (float(threshold),), (-1,), (-2,), (0.0, 1.0))
         assert Trees((tree,)).sums(np.array([[lower], [upper]])).tolist() == [0.0, 1.0]
+
+
+def test_folds_are_the_same_in_spark_and_lists_of_validation_come_from_trees_that_have_not_seen_the_shopper(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    prefers_a, prefers_b = (Tree((0,), (1.5,), (-1,), (-2,), values) for values in ((5.0, 0.0), (0.0, 5.0)))
+    popular = artifact(["a", "b"], terms={"item_popular": [1.0, 2.0]}, weights=both(item_popular=0.1))
+    ranker = Ranker(2, ("item_popular",), (prefers_a,), ((prefers_a,), (prefers_b,)))
+    model = replace(popular, recipe=replace(popular.recipe, rankers={"next_baskets": ranker}))
+    model.save(tmp_path / "fit")
+    users = [*(f"u{n}" for n in range(8)), "anon:\u00e9"]
+    rows = [{"user_id": user, "history": history_rows([bought("a")])} for user in users]
+    cases = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", rows)
+    parts = validation_lists(cases, artifact=tmp_path / "fit", clock=CLOCK, length=1, model="m")
+    assert len(parts) == 2
+    made = collected(*parts).to_pylist()
+    found = {row["user_id"]: row["items"] for row in made if row["task"] == "next_baskets"}
+    folds = fold_of(pa.array(users), 2)
+    assert set(folds.tolist()) == {0, 1}
+    assert found == {user: ["a"] if fold == 0 else ["b"] for user, fold in zip(users, folds, strict=True)}
+
+
+def test_lists_of_validation_without_rankers_are_the_served_ones(spark: SparkSession, tmp_path: Path) -> None:
+    artifact(["a", "b"], weights=both()).save(tmp_path / "fit")
+    cases = local_frame(spark, f"user_id string, history {HISTORY.simpleString()}", [])
+    assert len(validation_lists(cases, artifact=tmp_path / "fit", clock=CLOCK, length=1, model="m")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["fit"]

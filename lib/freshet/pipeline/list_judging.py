@@ -4,6 +4,7 @@ Cases are collected to the driver to be judged: at most `max_users` shoppers, so
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial, reduce
 from pathlib import Path
@@ -22,6 +23,7 @@ from freshet.evaluation.parameters import EvaluationParameters
 from freshet.evaluation.protocols import TIME_SPLIT
 from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.pipeline.recommender_fits import had_items, sample_of_shoppers
+from freshet.ranking.artifact import Artifact
 from freshet.ranking.lists import recommended
 
 SERVED = "served"
@@ -53,6 +55,23 @@ def served_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: i
         for policy in POLICIES
     ]
     return reduce(DataFrame.unionByName, parts)
+
+
+def validation_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: int, model: str) -> list[DataFrame]:
+    """`served_lists` of an artifact whose rankers were fitted on these cases: each shopper's list by the trees that
+    have not seen the shopper, in parts. Writes an artifact for each fold next to the given one."""
+    whole = Artifact.load(artifact)
+    folds = max((len(ranker.folds) for ranker in whole.recipe.rankers.values()), default=0)
+    if not folds:
+        return [served_lists(cases, artifact=artifact, clock=clock, length=length, model=model)]
+    found = []
+    for fold in range(folds):
+        rankers = {policy: ranker.without_fold(fold) for policy, ranker in whole.recipe.rankers.items()}
+        folder = artifact.with_name(f"{artifact.name}_fold_{fold}")
+        replace(whole, recipe=replace(whole.recipe, rankers=rankers)).save(folder, like=artifact)
+        mine = cases.where(F.pmod(F.crc32(F.encode("user_id", "UTF-8")), F.lit(folds)) == fold)
+        found.append(served_lists(mine, artifact=folder, clock=clock, length=length, model=model))
+    return found
 
 
 def taken_items(known: DataFrame, *, target: str, at_most: int) -> DataFrame:

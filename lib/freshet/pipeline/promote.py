@@ -16,7 +16,7 @@ from freshet.evaluation.gate import Difference, GateDecision, Judged, gate_decis
 from freshet.evaluation.parameters import GateParameters
 from freshet.evaluation.ranking import Figures, evaluation_rows, paired_difference, per_user, summary
 from freshet.evaluation.splitting import known_before
-from freshet.pipeline.list_judging import collected, plain_lists, served_lists, truths
+from freshet.pipeline.list_judging import collected, plain_lists, truths, validation_lists
 from freshet.pipeline.plain_champion import Judging, is_needed, plain_champion
 from freshet.pipeline.recommender_fits import events_until, judged_cases
 from freshet.registry.versions import ModelVersion
@@ -101,10 +101,10 @@ def _recommender_decision(
         job, windows, start=cut, end=windows.cut, target=target, at_most=evaluation.max_users
     )
     fit = validation_folder(job.home, version.fingerprint, CHALLENGER)
-    lists = [served_lists(cases, artifact=fit, clock=cut, length=max(evaluation.ks), model=CHALLENGER)]
+    lists = validation_lists(cases, artifact=fit, clock=cut, length=max(evaluation.ks), model=CHALLENGER)
     before = validation_folder(job.home, version.fingerprint, CHAMPION)
     if before.is_dir():
-        lists.append(served_lists(cases, artifact=before, clock=cut, length=max(evaluation.ks), model=CHAMPION))
+        lists += validation_lists(cases, artifact=before, clock=cut, length=max(evaluation.ks), model=CHAMPION)
     candidates = baseline_candidates(
         half_lives_days=evaluation.baseline_half_lives_days, windows_days=evaluation.baseline_windows_days
     )

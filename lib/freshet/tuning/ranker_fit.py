@@ -4,6 +4,7 @@ How many trees there are, and whether there are any, is decided by cross-validat
 standard error, so that the blend itself serves where evidence is weak.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,17 +29,20 @@ class RankerRows(NamedTuple):
     """The candidates of shoppers, best first by the blend, whose score is feature 0.
 
     features [shoppers, candidates, features]; hits and is_item [shoppers, candidates]; ideal [shoppers]: the best
-    possible DCG at k, which also counts true items that are no candidates.
+    possible DCG at k, which also counts true items that are no candidates; fold [shoppers]: as of `fold_of`.
     """
 
     features: NDArray[np.float32]
     hits: NDArray[np.bool_]
     is_item: NDArray[np.bool_]
     ideal: NDArray[np.float64]
+    fold: NDArray[np.int64]
 
     def of(self, chosen: NDArray[np.bool_]) -> "RankerRows":
         """The rows of some shoppers."""
-        return RankerRows(self.features[chosen], self.hits[chosen], self.is_item[chosen], self.ideal[chosen])
+        return RankerRows(
+            self.features[chosen], self.hits[chosen], self.is_item[chosen], self.ideal[chosen], self.fold[chosen]
+        )
 
     @property
     def teaches(self) -> NDArray[np.bool_]:
@@ -61,27 +65,37 @@ class RankerTrial(NamedTuple):
     error: float
 
 
-def cross_validated(rows: RankerRows, params: RankerParameters, *, k: int) -> list[RankerTrial]:
-    """A trial for each number of trees that may be chosen; none for fewer shoppers than params.min_shoppers."""
-    shoppers = len(rows.ideal)
-    if shoppers < max(params.min_shoppers, 2 * params.folds) or not rows.teaches.any():
-        return []
-    fold = np.random.default_rng(params.seed).permutation(shoppers) % params.folds
-    blend = rows.features[:, :, 0]
-    before = rows.ndcg(blend, k)
+class CrossValidation(NamedTuple):
+    """A trial for each number of trees that may be chosen, and by fold the trees that have not seen it, with their
+    scale; nothing where there is too little to learn from."""
+
+    trials: list[RankerTrial]
+    by_fold: "list[tuple[Booster, float]]"
+
+
+def cross_validated(rows: RankerRows, params: RankerParameters, *, k: int) -> CrossValidation:
+    """Trials over the folds of the rows; none for fewer shoppers than params.min_shoppers."""
+    shoppers, nothing = len(rows.ideal), CrossValidation([], [])
+    if shoppers < params.min_shoppers or not rows.teaches.any():
+        return nothing
+    before = rows.ndcg(rows.features[:, :, 0], k)
     gains = np.zeros((len(params.trees), shoppers))
-    for number in range(params.folds):
-        seen, judged = rows.of(fold != number), rows.of(fold == number)
-        if not seen.teaches.any():
-            return []
+    by_fold = []
+    for fold in range(params.folds):
+        mine = rows.fold == fold
+        seen, judged = rows.of(~mine), rows.of(mine)
+        if not seen.teaches.any() or not mine.any():
+            return nothing
         booster, scale = _boosted(seen, params)
+        by_fold.append((booster, scale))
         flat = judged.features.reshape(-1, judged.features.shape[2])
         for place, trees in enumerate(params.trees):
             added = np.asarray(booster.predict(flat, num_iteration=trees, num_threads=1)).reshape(judged.hits.shape)
             after = judged.ndcg(judged.features[:, :, 0] + added / scale, k)
-            gains[place, fold == number] = after - before[fold == number]
+            gains[place, mine] = after - before[mine]
     means, errors = gains.mean(axis=1), gains.std(axis=1) / np.sqrt(shoppers)
-    return [RankerTrial(*each) for each in zip(params.trees, means.tolist(), errors.tolist(), strict=True)]
+    trials = [RankerTrial(*each) for each in zip(params.trees, means.tolist(), errors.tolist(), strict=True)]
+    return CrossValidation(trials, by_fold)
 
 
 def chosen_trees(trials: list[RankerTrial]) -> int:
@@ -95,17 +109,26 @@ def chosen_trees(trials: list[RankerTrial]) -> int:
     return min(trial.trees for trial in trials if trial.gain >= best.gain - best.error)
 
 
-def fitted_ranker(rows: RankerRows, names: list[str], trees: int, params: RankerParameters) -> Ranker:
-    """The ranker of so many trees, fitted on all rows; it reads only features that its trees use."""
-    booster, scale = _boosted(rows, params, trees)
-    made = [_tree(each["tree_structure"], scale) for each in booster.dump_model()["tree_info"]]
-    used = sorted({feature for tree in made for feature in tree.feature})
+def fitted_ranker(
+    rows: RankerRows, names: list[str], trees: int, params: RankerParameters, *, found: CrossValidation
+) -> Ranker:
+    """The ranker of so many trees, fitted on all rows, and those of each fold; it reads what its trees use."""
+    made = [_trees(*each, trees) for each in (_boosted(rows, params, trees), *found.by_fold)]
+    used = sorted({feature for several in made for tree in several for feature in tree.feature})
     places = {feature: place for place, feature in enumerate(used)}
     renumbered = [
-        Tree(tuple(places[feature] for feature in tree.feature), tree.threshold, tree.left, tree.right, tree.value)
-        for tree in made
+        tuple(replace(tree, feature=tuple(places[feature] for feature in tree.feature)) for tree in several)
+        for several in made
     ]
-    return Ranker(rows.hits.shape[1], tuple(names[feature] for feature in used), tuple(renumbered))
+    return Ranker(
+        rows.hits.shape[1], tuple(names[feature] for feature in used), renumbered[0], tuple(renumbered[1:])
+    )  # fmt: skip
+
+
+def _trees(booster: "Booster", scale: float, count: int) -> list[Tree]:
+    """The first trees of a model, with values divided by `scale`."""
+    described = booster.dump_model(num_iteration=count)["tree_info"]
+    return [_tree(each["tree_structure"], scale) for each in described]
 
 
 def _boosted(rows: RankerRows, params: RankerParameters, trees: int | None = None) -> tuple["Booster", float]:

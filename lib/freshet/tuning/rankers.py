@@ -14,7 +14,7 @@ from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import best_items, cut
 from freshet.ranking.candidate_features import candidate_features, feature_names
 from freshet.ranking.histories.history_block import read_block
-from freshet.ranking.ranker.ranker import Ranker
+from freshet.ranking.ranker.ranker import Ranker, fold_of
 from freshet.ranking.scoring import scored
 from freshet.tuning.parameters import RankerParameters
 from freshet.tuning.policy_tasks import by_policy
@@ -43,11 +43,13 @@ def searched_rankers(
         except OSError as error:
             return json.dumps([[], None, str(error)])
         names = feature_names(artifact)
-        rows = ranker_rows(batches, artifact, names, policy=policy, clock=clock, k=k, candidates=params.candidates)
-        trials = [] if rows is None else cross_validated(rows, params, k=k)
-        trees = chosen_trees(trials)
-        ranker = fitted_ranker(rows, names, trees, params) if rows is not None and trees else None
-        return json.dumps([trials, ranker and ranker.to_values(), ""])
+        rows = ranker_rows(batches, artifact, names, policy=policy, clock=clock, k=k, params=params)
+        if rows is None:
+            return json.dumps([[], None, ""])
+        found = cross_validated(rows, params, k=k)
+        trees = chosen_trees(found.trials)
+        ranker = fitted_ranker(rows, names, trees, params, found=found).to_values() if trees else None
+        return json.dumps([found.trials, ranker, ""])
 
     found = {policy: json.loads(text) for policy, text in by_policy(cases, work).items()} if params.trees else {}
     return {
@@ -66,10 +68,11 @@ def ranker_rows(
     policy: str,
     clock: datetime,
     k: int,
-    candidates: int,
+    params: RankerParameters,
 ) -> RankerRows | None:
-    """The best `candidates` by the blend of each case (user_id, history, truth) with a true item under the policy, by
-    the functions that make lists. None without any."""
+    """The best items by the blend of each case (user_id, history, truth) that has a true item under the policy, found
+    by the functions that make lists. None without any."""
+    candidates = params.candidates
     made = cut(artifact, policy, candidates)
     parts = []
     for batch in cases:
@@ -88,9 +91,10 @@ def ranker_rows(
             features = candidate_features(names, result, artifact, columns, scores)
             hits = np.isin(np.arange(block.shoppers)[:, None] * block.items + columns, keys) & is_item
             judged = count > 0
+            fold = fold_of(part.column("user_id"), params.folds)
             parts.append(
-                RankerRows(features[judged], hits[judged], is_item[judged], ideal_dcg(count[judged], k))
-            )  # fmt: skip
+                RankerRows(features[judged], hits[judged], is_item[judged], ideal_dcg(count[judged], k), fold[judged])
+            )
     rows = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
     return RankerRows(*rows) if rows and len(rows[0]) else None
 

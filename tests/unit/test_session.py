@@ -6,18 +6,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JNetworkError
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from freshet.core.errors import SetupError
-from freshet.core.session import CLASS_ARCHIVE, JAVA_LOG, _java_errors_to
+from freshet.core.session import CLASS_ARCHIVE, JAVA_LOG, _java_errors_to, ended_java
 from tests.conftest import REPOSITORY
 
 ASKED = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from freshet.core.session import local_session
 spark = local_session("asked", "local[1]", scratch=Path(sys.argv[1]))
 jvm = spark._jvm
@@ -116,6 +120,7 @@ def test_what_java_writes_is_in_its_log_alone_unless_it_does_not_start(
 EXHAUSTING = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 import pyarrow as pa
 from freshet.cli.errors import run_or_exit
 from freshet.cli.opening import opened_job
@@ -145,3 +150,22 @@ def test_java_without_memory_ends_with_one_line(tmp_path: Path) -> None:
         "freshet: FRESHET_DRIVER_MEMORY: Java ran out of memory; found 512m of heap. Set FRESHET_DRIVER_MEMORY to "
         "more, for example to twice as much, and run again: no table is half-written"
     ]
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), Py4JNetworkError("lost"), ValueError("a mistake")])
+def test_an_error_while_java_runs_is_no_end_of_java(spark: SparkSession, error: Exception) -> None:
+    assert spark.range(1).count() == 1
+    assert ended_java(error) is None
+
+
+@pytest.mark.parametrize(("code", "words"), [(3, "Java ran out of memory"), (137, "found exit code 137")])
+def test_the_end_of_java_is_found_whatever_the_error_was(
+    code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"])
+    ended.wait()
+    monkeypatch.setattr(SparkContext, "_gateway", SimpleNamespace(proc=ended))
+    for error in (ConnectionRefusedError(), ValueError("an effect")):
+        failure = ended_java(error)
+        assert failure is not None
+        assert words in failure.line()

@@ -41,8 +41,8 @@ def opened_job(  # noqa: PLR0913  # one parameter per option of a command
     job = Job(spark, place, settings, source=source, input_path=input_path, as_of=as_of, topic=topic)
     try:
         yield job
-    except Exception:
-        if (failure := ended_java()) is not None:
+    except Exception as error:
+        if (failure := ended_java(error)) is not None:
             raise failure from None
         raise
     finally:

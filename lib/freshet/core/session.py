@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
@@ -76,14 +77,16 @@ def local_session(app: str, master: str, *, scratch: Path) -> SparkSession:
         return spark_session(app, jars=jars, master=master, options={**options, **_LOCAL_FILES})
 
 
-def ended_java() -> SetupError | None:
-    """Why the Java process of this process's session has ended; None if it runs, or was not started here."""
+def ended_java(error: Exception) -> SetupError | None:
+    """Why the Java process of this process's session has ended, with this error as one effect; None if it runs, or was
+    not started here."""
     process = getattr(SparkContext._gateway, "proc", None)
     if process is None:
         return None
+    # Python sees the closed connection a moment before the process has ended.
+    is_lost = isinstance(error, (ConnectionError, EOFError, Py4JError)) and not isinstance(error, Py4JJavaError)
     try:
-        # Python sees the closed connection a moment before the process has ended.
-        code = process.wait(timeout=_JAVA_ENDS_SECONDS)
+        code = process.wait(timeout=_JAVA_ENDS_SECONDS if is_lost else 0)
     except subprocess.TimeoutExpired:
         return None
     if code != _OUT_OF_MEMORY_CODE:

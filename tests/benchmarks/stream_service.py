@@ -37,7 +37,7 @@ _WATCHED = (
     (scoring, "add_scaled_product", "item models"),
     (lists, "packed_block", "read_block"),
     (lists, "scored", "scoring"),
-    (lists, "best_items", "best_items"),
+    (lists, "ranked", "best items"),
     (lists, "reasons", "reasons"),
     (MergeProcess, "run", "merge"),
     (micro_batch, "apply_events", "state"),

@@ -180,6 +180,10 @@ install_packages() {
     wanted_stamp >"$stamp"
     rm -f "$unfinished"
     say "Python packages are ready ($((SECONDS - started)) s)"
+    if ! "$venv/bin/python" -c 'import lightgbm' 2>/dev/null; then
+        say "LightGBM cannot be loaded, so recommenders are trained without a ranker. It needs OpenMP's library:"
+        say "    Debian, Ubuntu   sudo apt-get install -y libgomp1        macOS   brew install libomp"
+    fi
 }
 
 # --- classes --------------------------------------------------------------------------------------------------
@@ -241,8 +245,4 @@ if ! packages_are_ready; then install_packages; fi
 java_identity >"$good_java"
 scripts/jars.sh
 classes_are_ready || archive_classes
-if ! "$venv/bin/python" -c 'import lightgbm' 2>/dev/null; then
-    say "LightGBM cannot be loaded, so recommenders are trained without a ranker. It needs OpenMP's library:"
-    say "    Debian, Ubuntu   sudo apt-get install -y libgomp1        macOS   brew install libomp"
-fi
 say "set up: $("$venv/bin/python" --version), Java $(java_version "$(java_command)")"

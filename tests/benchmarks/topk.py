@@ -148,7 +148,7 @@ def _list_seconds(vectors: NDArray[np.float32], items: NDArray[np.float32], seen
         left[:, :-1] = vectors[start : start + size]
         mine = seen[start : start + size]
         result = ScoredBlock(
-            left=left, right=None, order=order, item_part=terms, item_parts={}, whole=None, model_parts={},
+            left=left, right=None, order=order, taste=None, item_part=terms, item_parts={}, whole=None, model_parts={},
             by_models=None, sparse_rows={}, sparse_parts={}, left_out=mine, unavailable=NOTHING, buffer=buffer,
             cold=None, popularity=terms, block=no_histories(len(left), len(items)), purchase_code=-1,
         )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from freshet.core.errors import InputError
 from freshet.evaluation.list_properties import list_properties, takers
 
 BY = ["task", "model"]
@@ -87,6 +88,18 @@ def test_nobody_and_nothing_give_no_figures() -> None:
     assert found["m", "diversity", 3] == 1.0
     assert found["m", "popularity", 3] == 0.0
     assert found["m", "novelty", 3] == 0.0
+
+
+def test_items_that_only_later_places_show_do_not_count() -> None:
+    known = taken({"a": "x", "b": "y"})
+    found = values(lists(("u", ["a", "new"]), ("v", ["b", "newer"])), known, shoppers("u", "v"), ks=(1,))
+    assert found["m", "exposure_gini", 1] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("ks", [(), (0,), (5, -1)])
+def test_impossible_ks_are_refused(ks: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="k of 1 or more"):
+        values(lists(("u", ["a"])), taken({"a": "x"}), shoppers("u"), ks=ks)
 
 
 @pytest.mark.parametrize("seed", range(4))

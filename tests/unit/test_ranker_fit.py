@@ -13,12 +13,12 @@ from freshet.tuning.ranker_fit import (
     CrossValidation,
     RankerRows,
     RankerTrial,
-    chosen_trees,
+    chosen_trial,
     cross_validated,
     fitted_ranker,
 )
 
-PARAMS = replace(load_settings().ranker, trees=(10, 20), learning_rate=0.2, min_leaf_rows=20)
+PARAMS = replace(load_settings().ranker, trees=(10, 20), learning_rate=0.2, min_leaf_rows=20, candidates=20)
 NAMES = ["score", "useful", "noise"]
 SHOPPERS, CANDIDATES = 200, 20
 
@@ -36,12 +36,18 @@ def rows(*, useful: bool, seed: int = 1, shoppers: int = SHOPPERS) -> RankerRows
     )
 
 
+def trees_of(trial: RankerTrial | None) -> int:
+    return 0 if trial is None else trial.trees
+
+
 def test_trees_find_what_the_blend_ignores() -> None:
     found = cross_validated(rows(useful=True), PARAMS, k=5)
     trials = found.trials
     assert [trial.trees for trial in trials] == [10, 20]
     assert trials[-1].gain > 0.5
-    trees = chosen_trees(trials)
+    chosen = chosen_trial(trials)
+    assert chosen is not None
+    trees = chosen.trees
     assert trees in PARAMS.trees
     made = fitted_ranker(rows(useful=True), NAMES, trees, PARAMS, found=found)
     assert len(made.trees) == trees
@@ -59,7 +65,8 @@ def added(made: Ranker, judged: RankerRows) -> np.ndarray:
 
 def test_chance_gives_no_trees() -> None:
     # Three draws: one of them could gain its standard error by luck.
-    chosen = [chosen_trees(cross_validated(rows(useful=False, seed=seed), PARAMS, k=5).trials) for seed in (3, 4, 5)]
+    trials = [cross_validated(rows(useful=False, seed=seed), PARAMS, k=5).trials for seed in (3, 4, 5)]
+    chosen = [trees_of(chosen_trial(each)) for each in trials]
     assert chosen.count(0) >= 2
 
 
@@ -75,7 +82,7 @@ def test_chance_gives_no_trees() -> None:
     ids=["no trials", "the best", "the fewest within an error", "not above its error", "a loss"],
 )
 def test_trees_must_gain_more_than_the_error(trials: list[RankerTrial], chosen: int) -> None:
-    assert chosen_trees(trials) == chosen
+    assert trees_of(chosen_trial(trials)) == chosen
 
 
 def test_too_few_shoppers_or_no_hits_give_no_trials() -> None:

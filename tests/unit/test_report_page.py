@@ -158,6 +158,14 @@ def test_figures_without_value_or_interval_are_drawn_as_far_as_known() -> None:
     assert 'class="interval' not in re.findall(r'id="quality-next-baskets-title".*?</svg>', text, flags=re.S)[0]
 
 
+def test_what_lists_show_is_a_table_for_each_task_where_it_was_measured() -> None:
+    page = rendered(report_page())
+    assert page.count("Gini of exposure@10") == 2
+    assert "What the lists show" in page
+    hits_alone = tuple(figure for figure in quality("served").figures if figure.metric != "diversity")
+    assert "Gini of exposure@10" not in rendered(report_page(quality=Quality(hits_alone, "served")))
+
+
 def test_a_live_part_without_times_is_shown() -> None:
     bare = Live(live().batches[:1], 40, 0, None, None, ())
     assert "within –" in plain(rendered(report_page(live=bare)))

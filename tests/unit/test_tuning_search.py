@@ -1,6 +1,7 @@
 """The search in Spark: trials of both policies in their own tasks, and a whole small search."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -22,10 +23,14 @@ from freshet.models.items.linear_items import LinearItemConfiguration, LinearIte
 from freshet.models.items.neighbours import NeighbourSettings
 from freshet.models.items.next_items import NextItemSettings
 from freshet.models.items.registry import ITEM_MODELS
+from freshet.ranking.ranker.ranker import Ranker
+from freshet.ranking.ranker.trees import Tree
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
 from freshet.ranking.terms.registry import sparse_options
+from freshet.tuning import search
 from freshet.tuning.parameters import ItemModelParameters, RankerParameters, SearchParameters
-from freshet.tuning.rankers import searched_rankers
+from freshet.tuning.ranker_fit import RankerTrial
+from freshet.tuning.rankers import RankerSearch, searched_ranker, searched_rankers
 from freshet.tuning.search import Judging, SearchResult, SearchSettings, searched
 from freshet.tuning.trials import blend_trials, collected
 from freshet.tuning.weights import Trial
@@ -177,11 +182,12 @@ def test_a_ranker_finds_that_items_are_due_which_no_term_says(spark: SparkSessio
     terms = {"own_seen": NoConfiguration()}
     model = artifact([f"i{n}" for n in range(8)], sparse_terms=terms, weights=both(own_seen=1.0))
     found = searched_rankers(_cases(spark, _punctual(80)), model, clock=CLOCK, k=5, params=_ranker())
-    assert found["new_items"] == ([], None, "")  # nobody buys anything new
-    trials, ranker, problem = found["next_baskets"]
+    assert found["new_items"] == ([], None, None, "")  # nobody buys anything new
+    trials, chosen, ranker, problem = found["next_baskets"]
     assert problem == ""
     assert [trial.trees for trial in trials] == [40]
     assert trials[0].gain > 0.1
+    assert chosen == trials[0]
     assert ranker is not None
     assert set(ranker.features) & {"own_due", "own_gap_days"}
     ordered = replace(model, recipe=replace(model.recipe, rankers={"next_baskets": ranker}))
@@ -194,7 +200,47 @@ def test_a_ranker_finds_that_items_are_due_which_no_term_says(spark: SparkSessio
 def test_no_trees_are_tried_where_settings_say_so(spark: SparkSession, changes: dict[str, Any]) -> None:
     model = artifact([f"i{n}" for n in range(8)], weights=both())
     found = searched_rankers(_cases(spark, _punctual(80)), model, clock=CLOCK, k=5, params=_ranker(**changes))
-    assert all(trials == [] and ranker is None for trials, ranker, _ in found.values())
+    assert all(trials == [] and ranker is None for trials, _, ranker, _ in found.values())
+
+
+def test_a_search_reports_the_gain_of_the_trees_that_it_chose(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = _searched(spark, _rebuyers(24), tmp_path / "without.json", [])
+    few, many = RankerTrial(10, -0.25, 0.5), RankerTrial(50, -0.125, 0.5)
+    ranker = Ranker(10, ("next_items",), (Tree((), (), (), (), (0.5,)),))
+    found = {"next_baskets": RankerSearch([few, many], few, ranker, "")}
+    monkeypatch.setattr(search, "searched_rankers", lambda *_, **__: found)
+    messages: list[str] = []
+    result = _searched(spark, _rebuyers(24), tmp_path / "with.json", messages, items_following=(1.0,))
+    assert result.artifact.recipe.rankers == {"next_baskets": ranker}
+    assert result.ndcg["next_baskets"] == pytest.approx(without.ndcg["next_baskets"] - 0.25)
+    assert "next_baskets: 10 trees gain -0.2500 NDCG@5" in messages
+    # What only the ranker reads is kept.
+    assert "next_items" in result.artifact.item_weights
+
+
+def test_a_library_that_cannot_be_loaded_is_a_problem_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lightgbm.py").write_text('raise OSError("libgomp.so.1: cannot open shared object file")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    model = artifact(["a"], weights=both())
+    found = searched_ranker(iter(()), model, policy="next_baskets", clock=CLOCK, k=5, params=_ranker())
+    assert found == ([], None, None, "libgomp.so.1: cannot open shared object file")
+
+
+def test_a_system_that_cannot_load_lightgbm_has_a_blend_and_is_told_why(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = "libgomp.so.1: cannot open shared object file"
+    found = {"next_baskets": RankerSearch([], None, None, problem)}
+    monkeypatch.setattr(search, "searched_rankers", lambda *_, **__: found)
+    messages: list[str] = []
+    result = _searched(spark, _rebuyers(24), tmp_path / "search.json", messages)
+    assert result.artifact.recipe.rankers == {}
+    assert f"next_baskets: no ranker, as LightGBM cannot be loaded: {problem}" in messages
 
 
 def _followers(count: int) -> list[Shopper]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from freshet.evaluation.bootstrap import with_intervals
-from freshet.evaluation.ranking import Figures
+from freshet.evaluation.ranking import Figures, check_ks, entries_of, equal_rows, groups_of
 from freshet.numeric.compiled import compiled
 
 DIVERSITY, NOVELTY, POPULARITY = "diversity", "novelty", "popularity"
@@ -61,8 +61,10 @@ def list_properties(
     exposure_gini: over the items of `known` and all others that are listed, the Gini coefficient of how often each is
     listed: 0 if all are shown equally often, near 1 if only few are shown. Without an interval.
 
-    Empty and null lists have none of these. An item that occurs twice in a list counts twice.
+    Empty and null lists have none of these. An item that occurs twice in a list counts twice. Raises InputError for ks
+    that are empty or below 1.
     """
+    check_ks(ks)
     # A join of Arrow tables does not carry lists: their rows are joined instead.
     numbered = lists.drop_columns("items").append_column("row", pa.array(np.arange(lists.num_rows)))
     shared = ["user_id", *(name for name in by if name in shoppers.column_names)]
@@ -85,15 +87,11 @@ class _Entries:
     """The first items of lists as numbers: `item` of Takers.items, or above these for items that nobody took."""
 
     def __init__(self, lists: pa.Table, known: Takers, longest: int) -> None:
-        entries = lists.column("items").combine_chunks()
-        texts = pc.list_flatten(entries)
-        lengths = pc.fill_null(pc.list_value_length(entries), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-        row = np.repeat(np.arange(len(lengths)), lengths)
-        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        row, place, texts = entries_of(lists.column("items").combine_chunks())
         near = place < longest
         distinct = pc.unique(texts.filter(pa.array(near)))
         every = pa.concat_arrays([known.items, distinct.filter(pc.invert(pc.is_in(distinct, value_set=known.items)))])
-        self.rows, self.items = len(lengths), len(every)
+        self.rows, self.items = lists.num_rows, len(every)
         self.row, self.place = row[near], place[near]
         codes = pc.index_in(texts.filter(pa.array(near)), value_set=every)
         self.item = codes.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -149,11 +147,9 @@ class _Entries:
 
 def _exposure(lists: pa.Table, own: _Entries, k: int, by: Sequence[str]) -> Figures:
     """The Gini coefficient of each group of lists that shows an item."""
-    groups = lists.select(list(by)).group_by(list(by)).aggregate([]).to_pylist() if by else [{}]
     figures = []
-    for group in groups:
-        masks = [pc.equal(lists.column(name), value).to_numpy() for name, value in group.items()]
-        chosen = np.logical_and.reduce([np.ones(lists.num_rows, dtype=np.bool_), *masks])
+    for group in groups_of(lists, by):
+        chosen = equal_rows(lists, group)
         shown = np.sort(own.shown(chosen, k))
         if shown.sum():
             places = np.arange(1, len(shown) + 1)

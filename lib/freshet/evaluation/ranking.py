@@ -43,14 +43,14 @@ def per_user(lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequenc
     that occurs twice counts at its first position only; the second one is a miss. Raises InputError for ks that are
     empty or below 1.
     """
-    _check_ks(ks)
+    check_ks(ks)
     true = _TrueItems(truth)
     parts = []
-    for model in lists.select(list(by)).group_by(list(by)).aggregate([]).to_pylist() if by else [{}]:
+    for model in groups_of(lists, by):
         shared = {name: value for name, value in model.items() if name in truth.column_names}
-        judged = np.flatnonzero(_equal(truth, shared) & (true.counts > 0))
+        judged = np.flatnonzero(equal_rows(truth, shared) & (true.counts > 0))
         of_shoppers = truth.select(["user_id", "user_hash"]).take(pa.array(judged))
-        hits = _hits(lists.filter(pa.array(_equal(lists, model))), of_shoppers, judged, true, max(ks))
+        hits = _hits(lists.filter(pa.array(equal_rows(lists, model))), of_shoppers, judged, true, max(ks))
         own = {name: pa.repeat(value, len(judged)) for name, value in model.items()}
         for k in sorted(set(ks)):
             columns = {**own, **_columns(of_shoppers), "k": pa.repeat(pa.scalar(k, pa.int32()), len(judged))}
@@ -78,11 +78,7 @@ def _hits(
     """[shoppers, longest]: whether a position of the shopper's list is a hit; `rows`: the shoppers' rows in `truth`."""
     found = np.zeros((len(rows), longest), dtype=bool)
     own = pc.index_in(shoppers.column("user_id").combine_chunks(), value_set=lists.column("user_id").combine_chunks())
-    entries = lists.column("items").combine_chunks().take(own)
-    texts = pc.list_flatten(entries)
-    lengths = pc.fill_null(pc.list_value_length(entries), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    shopper = np.repeat(np.arange(len(rows)), lengths)
-    place = np.arange(len(shopper)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    shopper, place, texts = entries_of(lists.column("items").combine_chunks().take(own))
     code = pc.fill_null(pc.index_in(texts, value_set=true.texts), -1).to_numpy(zero_copy_only=False).astype(np.int64)
     # An item that is no shopper's true item is always a miss.
     candidate = np.flatnonzero((code >= 0) & (place < longest))
@@ -90,6 +86,15 @@ def _hits(
     hit = candidate[first[np.isin(keys, true.keys, assume_unique=True)]]
     found[shopper[hit], place[hit]] = True
     return found
+
+
+def entries_of(lists: pa.ListArray) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
+    """Of all entries of lists, one list after the other: its list, its place from 0, and its value. A null list is
+    empty."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return row, place, pc.list_flatten(lists)
 
 
 def _figures_at(k: int, hits: NDArray[np.bool_], true_counts: NDArray[np.int64]) -> dict[str, pa.Array]:
@@ -110,7 +115,12 @@ def _figures_at(k: int, hits: NDArray[np.bool_], true_counts: NDArray[np.int64])
     return {name: pa.array(value) for name, value in values.items()}
 
 
-def _equal(table: pa.Table, values: dict[str, Any]) -> NDArray[np.bool_]:
+def groups_of(table: pa.Table, by: Sequence[str]) -> list[dict[str, Any]]:
+    """The different values of these columns; one group without columns."""
+    return table.select(list(by)).group_by(list(by)).aggregate([]).to_pylist() if by else [{}]
+
+
+def equal_rows(table: pa.Table, values: dict[str, Any]) -> NDArray[np.bool_]:
     """The mask of rows with these values."""
     masks = [pc.equal(table.column(name), value).to_numpy() for name, value in values.items()]
     return reduce(np.logical_and, masks, np.ones(table.num_rows, dtype=bool))
@@ -132,7 +142,7 @@ def coverage(lists: pa.Table, *, k: int, catalogue_size: int, by: Sequence[str] 
     `users` counts the shoppers with a list, low and high are null. Empty `lists` give no row. Raises InputError for k
     or a catalogue_size below 1.
     """
-    _check_ks([k])
+    check_ks([k])
     if catalogue_size < 1:
         raise InputError("there is no catalogue to cover", where="coverage", found=f"catalogue_size {catalogue_size}")
     figures = []
@@ -140,7 +150,7 @@ def coverage(lists: pa.Table, *, k: int, catalogue_size: int, by: Sequence[str] 
         lists.select(["user_id", *by]).group_by(list(by)).aggregate([("user_id", "count_distinct")]).to_pylist()
     ):
         users = model.pop("user_id_count_distinct")
-        mine = lists.filter(pa.array(_equal(lists, model))).column("items")
+        mine = lists.filter(pa.array(equal_rows(lists, model))).column("items")
         covered = pc.count_distinct(pc.list_flatten(pc.list_slice(mine, 0, k))).as_py()
         known = {"metric": "coverage", "k": k, "value": covered / catalogue_size, "low": None, "high": None}
         figures.append({**model, **known, "users": users})
@@ -200,6 +210,7 @@ def evaluation_rows(
     return [{**figure, **named, "run_id": run_id, "split": split, "protocol": protocol} for figure in figures]
 
 
-def _check_ks(ks: Sequence[int]) -> None:
+def check_ks(ks: Sequence[int]) -> None:
+    """Raises InputError for ks that are empty or below 1."""
     if not ks or min(ks) < 1:
         raise InputError("lists are judged at k of 1 or more", where="evaluation", found=f"ks {list(ks)}")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import best_items
-from freshet.ranking.candidate_features import candidate_features
+from freshet.ranking.candidate_features import best_candidates
 from freshet.ranking.scoring import ScoredBlock
 
 
@@ -31,17 +31,15 @@ def ranked(result: ScoredBlock, artifact: Artifact, *, policy: str, width: int, 
 
     Shoppers without known items keep the order by popularity.
     """
-    columns, blended = best_items(result, width, candidates_for(artifact, policy, length))
-    ranker = artifact.recipe.rankers.get(policy)
-    if ranker is None or not blended.size:
+    ranker, count = artifact.recipe.rankers.get(policy), candidates_for(artifact, policy, length)
+    if ranker is None:
+        columns, blended = best_items(result, width, count)
         return Ranked(columns, blended, blended)
-    is_item = np.isfinite(blended)
-    columns = np.where(is_item, columns, 0)
-    features = candidate_features(ranker.features, result, artifact, columns, np.where(is_item, blended, 0))
-    added = ranker.correction.sums(features.reshape(-1, features.shape[-1])).reshape(columns.shape)
+    best = best_candidates(result, artifact, ranker.features, width=width, count=count)
+    added = ranker.correction.sums(best.features.reshape(-1, len(ranker.features))).reshape(best.columns.shape)
     if result.cold is not None:
         added[result.cold] = 0.0
-    scores = blended + added
-    order = np.lexsort((columns, -scores), axis=1)[:, :length]
-    best = (np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1))
-    return Ranked(*best, np.take_along_axis(blended, order, axis=1))
+    scores = best.blended + added
+    order = np.lexsort((best.columns, -scores), axis=1)[:, :length]
+    columns, corrected = np.take_along_axis(best.columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    return Ranked(columns, corrected, np.take_along_axis(best.blended, order, axis=1))

@@ -43,18 +43,20 @@ class ScoredBlock:
     """The weighted parts whose sum is the scores [shoppers, items]; reasons are derived from them.
 
     left @ right' is the dense part. The last number of a row of `right` is that of `item_part` [items], the sum of
-    `item_parts`, which are by reason. For a search `right` is None, and `order` has the same rows. `whole`: the dense
-    part plus the contributions of item models, if it was computed; `by_models`: these contributions for a search.
-    `sparse_rows`: the weighed terms of kind SparseRows, without their weights; `sparse_parts`: their contributions, by
-    their reason. `left_out`: minus infinity where an
-    item is excluded for a shopper; `unavailable`: columns that are excluded for all shoppers, in rising order. `buffer`
-    receives the sums. Scores of rows `cold` (None: no such rows) are not that sum but `popularity` [items]. `block`:
-    the histories; `purchase_code`: the event code of a purchase, -1 if the recipe does not use it.
+    `item_parts`, which are by reason. For a search `right` is None, and `order` has the same rows. `taste`: the
+    `factor_rows`, without their weight; None where the factor term has none. `whole`: the dense part plus the
+    contributions of item models, if it was computed; `by_models`: these contributions for a search. `sparse_rows`: the
+    weighed terms of kind SparseRows, without their weights; `sparse_parts`: their contributions, by their reason.
+    `left_out`: minus infinity where an item is excluded for a shopper; `unavailable`: columns that are excluded for all
+    shoppers, in rising order. `buffer` receives the sums. Scores of rows `cold` (None: no such rows) are not that sum
+    but `popularity` [items]. `block`: the histories; `purchase_code`: the event code of a purchase, -1 if the recipe
+    does not use it.
     """
 
     left: NDArray[np.float32]
     right: NDArray[np.float32] | None
     order: SearchOrder | None
+    taste: NDArray[np.float32] | None
     item_part: NDArray[np.float32]
     item_parts: dict[Reason, NDArray[np.float32]]
     whole: NDArray[np.float32] | None
@@ -140,7 +142,12 @@ def scored(
     """
     recipe = artifact.recipe
     weights = recipe.weights[policy]
-    left = _dense_part(block, artifact, weights.get(FACTORS.name, 0.0))
+    weight = weights.get(FACTORS.name, 0.0)
+    taste = factor_rows(block, artifact) if weight and recipe.als is not None else None
+    left = np.zeros((block.shoppers, artifact.factors.shape[1] + 1), np.float32)
+    left[:, -1] = 1.0
+    if taste is not None:
+        left[:, :-1] = np.float32(weight) * taste
     right, order = (None, artifact.search_order(policy)) if for_search else (artifact.dense(policy), None)
     models = _weighted_models(artifact, policy)
     whole = _product(left, right, buffer) if right is not None and models else None
@@ -165,8 +172,8 @@ def scored(
         left_out.data[:] = -np.inf
     cold, popularity = _cold(block, artifact)
     return ScoredBlock(
-        left, right, order, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts, by_models,
-        rows, sparse_parts, left_out, np.sort(unavailable), buffer, cold, popularity, block,
+        left, right, order, taste, artifact.item_part(policy), artifact.reason_parts(policy), whole, model_parts,
+        by_models, rows, sparse_parts, left_out, np.sort(unavailable), buffer, cold, popularity, block,
         recipe.event_code(PURCHASE),
     )  # fmt: skip
 
@@ -178,15 +185,6 @@ def _cold(block: HistoryBlock, artifact: Artifact) -> tuple[NDArray[np.bool_] | 
         return None, np.empty(0, dtype=np.float32)
     cold = np.bincount(block.row, minlength=block.shoppers) == 0
     return (cold if cold.any() else None), popularity
-
-
-def _dense_part(block: HistoryBlock, artifact: Artifact, weight: float) -> NDArray[np.float32]:
-    """[shoppers, rank + 1] whose product with Artifact.dense is weight * the factor term + weighted item vectors."""
-    left = np.zeros((block.shoppers, artifact.factors.shape[1] + 1), np.float32)
-    left[:, -1] = 1.0
-    if weight and artifact.recipe.als is not None:
-        left[:, :-1] = np.float32(weight) * factor_rows(block, artifact)
-    return left
 
 
 def shopper_factors(block: HistoryBlock, artifact: Artifact) -> NDArray[np.float32]:

@@ -98,15 +98,16 @@ def cross_validated(rows: RankerRows, params: RankerParameters, *, k: int) -> Cr
     return CrossValidation(trials, by_fold)
 
 
-def chosen_trees(trials: list[RankerTrial]) -> int:
-    """The fewest trees whose gain is within one standard error of the largest; 0 if that is not above its error.
+def chosen_trial(trials: list[RankerTrial]) -> RankerTrial | None:
+    """The fewest trees whose gain is within one standard error of the largest; None if that is not above its error.
 
     Gains on later days are smaller than on the days of the cross-validation, the more so the more trees there are.
     """
     best = max(trials, key=lambda trial: trial.gain, default=None)
     if best is None or best.gain <= best.error:
-        return 0
-    return min(trial.trees for trial in trials if trial.gain >= best.gain - best.error)
+        return None
+    near = [trial for trial in trials if trial.gain >= best.gain - best.error]
+    return min(near, key=lambda trial: trial.trees)
 
 
 def fitted_ranker(
@@ -120,9 +121,8 @@ def fitted_ranker(
         tuple(replace(tree, feature=tuple(places[feature] for feature in tree.feature)) for tree in several)
         for several in made
     ]
-    return Ranker(
-        rows.hits.shape[1], tuple(names[feature] for feature in used), renumbered[0], tuple(renumbered[1:])
-    )  # fmt: skip
+    features = tuple(names[feature] for feature in used)
+    return Ranker(params.candidates, features, renumbered[0], tuple(renumbered[1:]))
 
 
 def _trees(booster: "Booster", scale: float, count: int) -> list[Tree]:

@@ -3,31 +3,31 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.best_items import best_items, cut
-from freshet.ranking.candidate_features import candidate_features, feature_names
+from freshet.ranking.best_items import cut
+from freshet.ranking.candidate_features import best_candidates, feature_names
 from freshet.ranking.histories.history_block import read_block
 from freshet.ranking.ranker.ranker import Ranker, fold_of
 from freshet.ranking.scoring import scored
 from freshet.tuning.parameters import RankerParameters
 from freshet.tuning.policy_tasks import by_policy
-from freshet.tuning.ranker_fit import RankerRows, RankerTrial, chosen_trees, cross_validated, fitted_ranker
+from freshet.tuning.ranker_fit import RankerRows, RankerTrial, chosen_trial, cross_validated, fitted_ranker
 from freshet.tuning.true_items import true_items
 from freshet.tuning.weights import ideal_dcg
 
 
 class RankerSearch(NamedTuple):
-    """The trials of one policy, and the chosen ranker; None if no number of trees gained enough. `problem`: why there
-    are no trials though there are enough shoppers, empty if there is nothing to say."""
+    """The trials of one policy, and the ranker with its trial; None if no number of trees gained enough. `problem`: why
+    there are no trials though there are enough shoppers, empty if there is nothing to say."""
 
     trials: list[RankerTrial]
+    chosen: RankerTrial | None
     ranker: Ranker | None
     problem: str
 
@@ -38,26 +38,53 @@ def searched_rankers(
     """The result for each policy with cases, on the blend of the artifact's recipe, with its terms as features."""
 
     def work(policy: str, batches: Iterator[pa.RecordBatch]) -> str:
-        try:
-            import lightgbm  # noqa: F401 - a system without a library that it needs shall have a blend
-        except OSError as error:
-            return json.dumps([[], None, str(error)])
-        names = feature_names(artifact)
-        rows = ranker_rows(batches, artifact, names, policy=policy, clock=clock, k=k, params=params)
-        if rows is None:
-            return json.dumps([[], None, ""])
-        found = cross_validated(rows, params, k=k)
-        trees = chosen_trees(found.trials)
-        ranker = fitted_ranker(rows, names, trees, params, found=found).to_values() if trees else None
-        return json.dumps([found.trials, ranker, ""])
+        trials, chosen, ranker, problem = searched_ranker(
+            batches, artifact, policy=policy, clock=clock, k=k, params=params
+        )
+        return json.dumps([trials, chosen, ranker and ranker.to_values(), problem])
 
     found = {policy: json.loads(text) for policy, text in by_policy(cases, work).items()} if params.trees else {}
-    return {
-        policy: RankerSearch(
-            [RankerTrial(*trial) for trial in trials], None if ranker is None else Ranker.from_values(ranker), problem
-        )
-        for policy, (trials, ranker, problem) in found.items()
-    }
+    return {policy: _read(*each) for policy, each in found.items()}
+
+
+def _read(
+    trials: list[list[float]], chosen: list[float] | None, ranker: dict[str, Any] | None, problem: str
+) -> RankerSearch:
+    """The result from the values that a task has returned as JSON."""
+    return RankerSearch(
+        [_trial(trial) for trial in trials],
+        None if chosen is None else _trial(chosen),
+        None if ranker is None else Ranker.from_values(ranker),
+        problem,
+    )
+
+
+def _trial(values: list[float]) -> RankerTrial:
+    return RankerTrial(int(values[0]), values[1], values[2])
+
+
+def searched_ranker(
+    cases: Iterator[pa.RecordBatch],
+    artifact: Artifact,
+    *,
+    policy: str,
+    clock: datetime,
+    k: int,
+    params: RankerParameters,
+) -> RankerSearch:
+    """The result for one policy, from all cases."""
+    try:
+        import lightgbm  # noqa: F401 - a system without a library that it needs shall have a blend
+    except OSError as error:
+        return RankerSearch([], None, None, str(error))
+    names = feature_names(artifact)
+    rows = ranker_rows(cases, artifact, names, policy=policy, clock=clock, k=k, params=params)
+    if rows is None:
+        return RankerSearch([], None, None, "")
+    found = cross_validated(rows, params, k=k)
+    chosen = chosen_trial(found.trials)
+    ranker = chosen and fitted_ranker(rows, names, chosen.trees, params, found=found)
+    return RankerSearch(found.trials, chosen, ranker, "")
 
 
 def ranker_rows(
@@ -85,23 +112,11 @@ def ranker_rows(
             result = scored(
                 block, artifact, policy=policy, buffer=made.buffer(block.shoppers), for_search=made.is_search
             )
-            columns, scores = _padded(*best_items(result, made.items, candidates), candidates)
-            is_item = np.isfinite(scores)
-            columns, scores = np.where(is_item, columns, 0), np.where(is_item, scores, np.float32(0))
-            features = candidate_features(names, result, artifact, columns, scores)
-            hits = np.isin(np.arange(block.shoppers)[:, None] * block.items + columns, keys) & is_item
-            judged = count > 0
+            best = best_candidates(result, artifact, names, width=made.items, count=candidates)
+            hits = np.isin(np.arange(block.shoppers)[:, None] * block.items + best.columns, keys) & best.is_item
             fold = fold_of(part.column("user_id"), params.folds)
-            parts.append(
-                RankerRows(features[judged], hits[judged], is_item[judged], ideal_dcg(count[judged], k), fold[judged])
-            )
-    rows = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-    return RankerRows(*rows) if rows and len(rows[0]) else None
-
-
-def _padded(
-    columns: NDArray[np.int64], scores: NDArray[np.float32], width: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """As many columns as `width`: a catalogue may have fewer items."""
-    missing = ((0, 0), (0, width - columns.shape[1]))
-    return np.pad(columns, missing), np.pad(scores, missing, constant_values=-np.inf)
+            judged = count > 0
+            rows = RankerRows(best.features, hits, best.is_item, ideal_dcg(np.maximum(count, 1), k), fold)
+            parts.append(rows.of(judged))
+    every = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    return RankerRows(*every) if every and len(every[0]) else None

@@ -209,7 +209,7 @@ class _Search:
             self.judging.cases, blend, clock=self.data.as_of, k=self.judging.k, params=self.ranker
         )  # fmt: skip
         chosen = {}
-        for policy, (trials, ranker, problem) in found.items():
+        for policy, (trials, best, ranker, problem) in found.items():
             if policy not in ndcg:
                 continue
             self.trials += [
@@ -219,11 +219,10 @@ class _Search:
             ]  # fmt: skip
             if problem:
                 self.factoriser.notify(f"{policy}: no ranker, as LightGBM cannot be loaded: {problem}")
-            if ranker is not None:
+            if best is not None and ranker is not None:
                 chosen[policy] = ranker
-                gain = max(trial.gain for trial in trials)
-                ndcg[policy] += gain
-                self.factoriser.notify(f"{policy}: {len(ranker.trees)} trees gain {gain:.4f} NDCG@{self.judging.k}")
+                ndcg[policy] += best.gain
+                self.factoriser.notify(f"{policy}: {best.trees} trees gain {best.gain:.4f} NDCG@{self.judging.k}")
         return chosen
 
     def _item_models(self) -> tuple[dict[str, Any], dict[str, pa.Table]]:

@@ -21,8 +21,8 @@ from freshet.core.records import read_record
 from freshet.evaluation.baseline_strengths import baseline_candidates
 from freshet.evaluation.ranking import paired_difference, per_user
 from freshet.evaluation.splitting import known_before
-from freshet.pipeline.list_judging import SERVED, collected, plain_lists, served_lists, truths
-from freshet.pipeline.recommender_fits import Cases, events_until, judged_cases
+from freshet.pipeline.recommender.list_judging import SERVED, collected, plain_lists, served_lists, truths
+from freshet.pipeline.recommender.recommender_fits import Cases, events_until, judged_cases
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion
 from freshet.runs.steps import BUILD, EVALUATE, PROMOTE, TRAIN_RECOMMENDER

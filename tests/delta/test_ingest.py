@@ -17,8 +17,8 @@ from pyspark.sql import SparkSession
 from freshet.cleaning.parameters import CleaningParameters
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE, TableContract
 from freshet.core.errors import FreshetError, InputError, MappingError
-from freshet.pipeline.ingest import ingest
-from freshet.pipeline.ingest_report import IngestReport
+from freshet.pipeline.ingestion.ingest import ingest
+from freshet.pipeline.ingestion.ingest_report import IngestReport
 from freshet.runs.home import Home
 from freshet.tables.warehouse import Warehouse
 

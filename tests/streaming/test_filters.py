@@ -1,31 +1,39 @@
 """What lists leave out or put lower while the stream runs: items that cannot be had, things taken back."""
 
 import dataclasses
+import json
 import os
+import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.contracts import ITEMS_HISTORY
+from freshet.contracts import ITEMS_HISTORY, MERCHANDISING_RULES, RECOMMENDATION_UPDATES
 from freshet.core.errors import BusyError, InputError, MappingError
-from freshet.ranking.availability import drop_unused, read_unavailable, save_unavailable
+from freshet.rules.compiled import CompiledRules, drop_unused
+from freshet.rules.list_rules import RulesOfModel
+from freshet.rules.parameters import RuleParameters
 from freshet.runs import waiting
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.steps import ITEMS
-from freshet.service.lists.availability import Availability
+from freshet.service.lists.current_rules import CurrentRules
 from freshet.tables.leases import lease
-from freshet.tables.lookups.item_states import unavailable_items
+from freshet.tables.lookups.item_states import item_states
 from freshet.tables.warehouse import Warehouse
 from tests.factories import Row, frame, moment
-from tests.streaming.service import click, feed_of, lists_now, put, running, served_job, until
+from tests.rules_data import compiled
+from tests.rules_data import item as catalogue_item
+from tests.streaming.service import click, feed_of, lists_now, put, rows_of, running, served_job, until
 
 pytestmark = [pytest.mark.streaming, pytest.mark.delta]
 
@@ -52,51 +60,106 @@ def state(item: str, since: str, available: bool | None, **other: object) -> Row
     return {"item_id": item, "valid_from": since, "known_at": since, "available": available, **other}
 
 
+def unavailable_at(warehouse: Warehouse, at: str) -> list[str]:
+    found = item_states(warehouse, moment(at), only_unavailable=True)
+    return sorted(found.column("item_id").to_pylist())
+
+
 def test_of_each_item_the_newest_state_known_before_the_moment_counts(
     spark: SparkSession, warehouse: Warehouse
 ) -> None:
-    assert unavailable_items(warehouse, moment("2026-01-01")).to_pylist() == []
+    assert unavailable_at(warehouse, "2026-01-01") == []
     rows = [
-        state("gone", "2026-01-01", True), state("gone", "2026-02-01", False),
-        state("back", "2026-01-01", False), state("back", "2026-02-01", True),
+        state("gone", "2026-01-01", True), state("gone", "2026-02-01", False, attributes={"stock": "0"}),
+        state("back", "2026-01-01", False), state("back", "2026-02-01", True, brand="x", price=2.5),
         state("silent", "2026-01-01", None), state("soon", "2026-03-01", False),
         # The shop heard of it after the moment.
         state("unheard", "2026-01-01", False, known_at="2026-03-01"),
     ]  # fmt: skip
     warehouse.replace(frame(spark, ITEMS_HISTORY, rows), ITEMS_HISTORY)
-    assert unavailable_items(warehouse, moment("2026-02-02")).to_pylist() == ["gone"]
-    assert sorted(unavailable_items(warehouse, moment("2026-04-01")).to_pylist()) == ["gone", "soon", "unheard"]
+    assert unavailable_at(warehouse, "2026-02-02") == ["gone"]
+    assert unavailable_at(warehouse, "2026-04-01") == ["gone", "soon", "unheard"]
+    every = {row["item_id"]: row for row in item_states(warehouse, moment("2026-02-02")).to_pylist()}
+    assert sorted(every) == ["back", "gone", "silent"]
+    assert (every["back"]["brand"], every["back"]["price"], every["back"]["available"]) == ("x", 2.5, True)
+    assert every["gone"]["attributes"] == [("stock", "0")]
 
 
-def test_the_file_follows_the_table(spark: SparkSession, warehouse: Warehouse, tmp_path: Path) -> None:
-    availability = Availability(warehouse, tmp_path / "files", 0, lambda: moment("2026-04-01"))
-    assert availability() is None
+def current_rules(
+    warehouse: Warehouse, folder: Path, at: list[str], notify: Callable[[str], None] = pytest.fail
+) -> CurrentRules:
+    return CurrentRules(warehouse, folder, RuleParameters(100, 100), 0, lambda: moment(at[0]), notify)
+
+
+def left_out(folder: Path | None) -> list[str]:
+    assert folder is not None
+    items = pa.array(["a", "b", "c"])
+    return items.take(pa.array(RulesOfModel(CompiledRules.load(folder), items).left_out_for_all())).to_pylist()
+
+
+def write_rules(spark: SparkSession, warehouse: Warehouse, *definitions: dict[str, Any]) -> None:
+    rows = [
+        {"position": n, "name": f"r{n}", "definition": json.dumps({"name": f"r{n}", **one}), "written_at": "2026-01-01"}
+        for n, one in enumerate(definitions, 1)
+    ]
+    warehouse.replace(frame(spark, MERCHANDISING_RULES, rows), MERCHANDISING_RULES)
+
+
+NO_C = {"action": "exclude", "items": {"item_id": "c"}}
+
+
+def test_the_rules_in_force_follow_tables_and_time(spark: SparkSession, warehouse: Warehouse, tmp_path: Path) -> None:
+    at = ["2026-04-01"]
+    rules = current_rules(warehouse, tmp_path / "rules", at)
+    assert rules() is None
     warehouse.replace(frame(spark, ITEMS_HISTORY, [state("a", "2026-01-01", False)]), ITEMS_HISTORY)
-    file = availability()
-    assert file is not None
-    assert read_unavailable(file) == pa.array(["a"])
-    assert availability() == file
+    assert left_out(rules()) == ["a"]
+    assert rules() == rules()
+    write_rules(spark, warehouse, {**NO_C, "starts": "2026-05-01", "ends": "2026-06-01"})
+    assert left_out(rules()) == ["a"]
+    at[0] = "2026-05-01"
+    assert left_out(rules()) == ["a", "c"]
+    at[0] = "2026-06-01"
+    assert left_out(rules()) == ["a"]
     warehouse.replace(frame(spark, ITEMS_HISTORY, [state("a", "2026-02-01", True)]), ITEMS_HISTORY)
-    assert availability() is None
+    assert rules() is None
 
 
-def test_a_file_in_use_stays_however_old_it_is(spark: SparkSession, warehouse: Warehouse, tmp_path: Path) -> None:
-    folder = tmp_path / "files"
-    availability = Availability(warehouse, folder, 0, lambda: moment("2026-04-01"))
+def test_rules_that_cannot_be_read_leave_the_earlier_ones_in_force(
+    spark: SparkSession, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    messages: list[str] = []
+    rules = current_rules(warehouse, tmp_path / "rules", ["2026-04-01"], messages.append)
+    write_rules(spark, warehouse, NO_C)
+    before = rules()
+    write_rules(spark, warehouse, {**NO_C, "action": "exlude"})
+    assert [rules(), rules()] == [before, before]
+    [message] = messages
+    assert "the earlier rules stay in force: table merchandising_rules: rule 1 'r1': action must be one of" in message
+    with pytest.raises(InputError, match=r"did you mean exclude\?"):
+        current_rules(warehouse, tmp_path / "rules", ["2026-04-01"])()
+    write_rules(spark, warehouse, {**NO_C, "enabled": False})
+    assert rules() is None
+
+
+def test_compiled_rules_in_use_stay_however_old_they_are(
+    spark: SparkSession, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rules"
+    rules = current_rules(warehouse, folder, ["2026-04-01"])
     warehouse.replace(frame(spark, ITEMS_HISTORY, [state("a", "2026-01-01", False)]), ITEMS_HISTORY)
-    file = availability()
-    assert file is not None
-    others = [save_unavailable(pa.array([name]), folder) for name in "bcdef"]
-    for path in (file, others[0]):
-        assert path is not None
+    mine = rules()
+    assert mine is not None
+    others = [compiled((), [catalogue_item(name, available=False)]).save(folder) for name in "bcdef"]
+    for path in (mine, others[0]):
         os.utime(path, (0, 0))
-    assert availability() == file
+    assert rules() == mine
     drop_unused(folder, before=moment("2026-04-01"))
-    assert {*folder.iterdir()} == {file, *others[1:]}
-    # Removed by hand, it is made again.
-    file.unlink()
-    assert availability() == file
-    assert read_unavailable(file) == pa.array(["a"])
+    assert {*folder.iterdir()} == {mine, *others[1:]}
+    # Removed by hand, they are compiled again.
+    shutil.rmtree(mine)
+    assert rules() == mine
+    assert left_out(mine) == ["a"]
 
 
 def test_a_catalogue_is_ingested_again_once_another_has_changed_the_states(
@@ -106,7 +169,7 @@ def test_a_catalogue_is_ingested_again_once_another_has_changed_the_states(
     assert [with_stock(job, tmp_path, "i7,0,3.5") for _ in range(2)] == [DONE, UP_TO_DATE]
     job.warehouse.replace(frame(spark, ITEMS_HISTORY, [state("i7", "2026-01-01", True)]), ITEMS_HISTORY)
     assert [with_stock(job, tmp_path, "i7,0,3.5") for _ in range(2)] == [DONE, UP_TO_DATE]
-    assert unavailable_items(job.warehouse, moment("2200-01-01")).to_pylist() == ["i7"]
+    assert unavailable_at(job.warehouse, "2200-01-01") == ["i7"]
 
 
 def with_stock(job: Job, folder: Path, *lines: str) -> str:
@@ -139,6 +202,29 @@ def test_an_unavailable_item_leaves_the_lists_of_a_running_stream_and_comes_back
     current = {row["item_id"]: (row["price"], row["available"]) for row in job.warehouse.read(ITEMS_HISTORY)
             .where("valid_to is null").collect()}  # fmt: skip
     assert current == {"i7": (3.5, True), "i5": (2.0, True), "i0": (1.0, None)}
+
+
+def test_rules_steer_the_lists_of_a_running_stream(spark: SparkSession, tmp_path: Path) -> None:
+    job = served_job(spark, tmp_path / "home")
+    feed, messages = feed_of(tmp_path / "clicks"), list[str]()
+    with running(job, feed, notify=messages.append):
+        put(feed.path, "a.json", click(1, "ann", "i5"), click(2, "ann", "i7"), click(3, "ann", "i7"))
+        until(lambda: lists_now(job).get("ann", [])[:3] == ["i7", "i5", "i0"])
+        pin = {"action": "pin", "position": 1, "items": {"item_id": "i3"}}
+        write_rules(spark, job.warehouse, {"action": "exclude", "items": {"item_id": "i7"}}, pin)
+        put(feed.path, "b.json", click(4, "ann", "i7"))
+        until(lambda: lists_now(job)["ann"][:4] == ["i3", "i5", "i0", "i1"])
+        # A row that is no rule changes nothing, and the service says so.
+        write_rules(spark, job.warehouse, {"action": "pni"})
+        put(feed.path, "c.json", click(5, "bob", "i7"))
+        until(lambda: lists_now(job).get("bob", [])[:3] == ["i3", "i0", "i1"])
+        assert [text for text in messages if "the earlier rules stay in force" in text]
+        write_rules(spark, job.warehouse)
+        put(feed.path, "d.json", click(6, "ann", "i7"))
+        until(lambda: lists_now(job)["ann"][:3] == ["i7", "i5", "i0"])
+    reasons = {one["item_id"]: one["reason"] for row in rows_of(job, RECOMMENDATION_UPDATES, "user_id", "items")
+               if row["user_id"] == "bob" for one in row["items"]}  # fmt: skip
+    assert {item for item, reason in reasons.items() if reason == "promoted"} == {"i3"}
 
 
 def test_a_step_with_patience_waits_for_a_table_that_another_process_has(

@@ -62,7 +62,7 @@ def test_a_topic_holds_what_ingest_accepts_in_order_of_time_for_each_shopper(
     spark: SparkSession, broker: str, tmp_path: Path, home: Home
 ) -> None:
     from freshet.contracts import EVENTS
-    from freshet.pipeline.ingest import ingest
+    from freshet.pipeline.ingestion.ingest import ingest
     from freshet.tables.warehouse import Warehouse
 
     sender = Sender({"bootstrap.servers": broker}, "produced")

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from freshet.cleaning.source_columns import event_columns
 from freshet.contracts import EVENTS, QUARANTINE, STREAM_METRICS
 from freshet.contracts.inputs import MOST_RECORD_CHARACTERS
-from freshet.pipeline.ingest import ingest
+from freshet.pipeline.ingestion.ingest import ingest
 from freshet.runs.home import Home
 from freshet.runs.settings import conf_folder, load_settings
 from freshet.service.intake.arrivals import arrivals

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS, QUARANTINE
 from freshet.core.errors import InputError, MappingError, StateError
-from freshet.pipeline.ingest import ingest
+from freshet.pipeline.ingestion.ingest import ingest
 from freshet.runs.job import Job
 from freshet.service.serving import forget_progress
 from freshet.service.table_feed import ShopTable

@@ -15,7 +15,7 @@ from freshet.core.errors import InputError
 from freshet.evaluation import kernels
 from freshet.evaluation.baselines import FAMILIES, NEW_ITEMS, NEXT_BASKETS, Baseline, baseline_lists
 from freshet.evaluation.kernels import Nearness
-from freshet.pipeline.list_judging import plain_lists
+from freshet.pipeline.recommender.list_judging import plain_lists
 from freshet.runs.settings import load_settings
 from tests.factories import event, events_frame, local_frame, moment
 from tests.oracles_ranking import Strengths, baseline_list, baseline_scores, neighbours, own_item_scores

@@ -30,6 +30,7 @@ from tests.artifacts import (
 )
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry, best_columns, scores_of
+from tests.rules_data import without
 
 ITEMS = ["a", "b", "c", "d", "e"]
 LATELY, EVER = [0.0, 2.0, -1.0, 2.0, 1.0], [9.0, 0.0, 0.0, 0.0, 0.0]
@@ -84,7 +85,7 @@ def test_lists_of_known_shoppers_are_those_of_the_blend_also_among_unknown_ones(
 
 
 def test_an_unavailable_item_is_not_in_the_list_of_an_unknown_shopper() -> None:
-    lists = items_listed(shop(), NOTHING_KNOWN, length=5, unavailable=np.array([4, 1]))
+    lists = items_listed(shop(), NOTHING_KNOWN, length=5, rules=without(shop(), [4, 1]))
     assert {tuple(entry["item_id"] for entry in items) for items in lists.values()} == {("d", "a", "c")}
 
 
@@ -127,7 +128,7 @@ def test_popularity_is_the_same_from_panels_of_the_catalogue(policy: str, monkey
     model.terms["item_popular_30d"][:] = np.arange(300)
     shoppers = {"first": random_history(rng, model.items.to_pylist(), 9), **NOTHING_KNOWN}
     assert best_items.cut(model, policy, 1) == (3, 64, True)
-    lists = items_listed(model, shoppers, policy, length=1, unavailable=np.array([299, 0, 298]))
+    lists = items_listed(model, shoppers, policy, length=1, rules=without(model, [299, 0, 298]))
     assert {items[0]["item_id"] for user, items in lists.items() if user != "first"} == {"i0297"}
 
 

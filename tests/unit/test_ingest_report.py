@@ -1,6 +1,6 @@
 """What an ingest says of its events, for people and for table quality_metrics."""
 
-from freshet.pipeline.ingest_report import IngestReport, WrittenCounts, ingest_notes, quality_rows
+from freshet.pipeline.ingestion.ingest_report import IngestReport, WrittenCounts, ingest_notes, quality_rows
 from freshet.runs.settings import load_settings
 from freshet.sources.mapping import source_mapping
 from tests.factories import moment

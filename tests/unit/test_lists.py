@@ -31,6 +31,7 @@ from tests.artifacts import (
 )
 from tests.factories import local_frame
 from tests.oracles_recommendation import best_columns, scores_of
+from tests.rules_data import without
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -58,8 +59,12 @@ def test_lists_from_panels_of_the_catalogue_hold_the_highest_scores_of_the_formu
     assert best_items.cut(model, policy, 1) == (3, 64, True)
     names, unavailable = model.items.to_pylist(), np.array([150, 0, 299, 64, 63])
     shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
-    found = listed(batch(dict(shoppers)), model, clock=CLOCK, length=1, policy=policy, unavailable=unavailable)
-    whole = listed(batch(dict(shoppers)), model, clock=CLOCK, length=300, policy=policy, unavailable=unavailable)
+    found = listed(
+        batch(dict(shoppers)), model, clock=CLOCK, length=1, policy=policy, rules=without(model, unavailable)
+    )
+    whole = listed(
+        batch(dict(shoppers)), model, clock=CLOCK, length=300, policy=policy, rules=without(model, unavailable)
+    )
     assert best_items.cut(model, policy, 300).items == 300
     for row, longest in zip(found.to_pylist(), whole.to_pylist(), strict=True):
         scores = scores_of(shoppers[row["user_id"]], model, policy, CLOCK)
@@ -200,8 +205,8 @@ def test_lists_of_item_models_that_reach_little_of_a_large_catalogue_hold_the_hi
     assert best_items.cut(model, policy, 1).is_search
     names, unavailable = model.items.to_pylist(), np.array([150, 0, 999, 64, 63])
     shoppers = {f"u{n}": random_history(rng, names, 40) for n in range(8)} | {"new": []}
-    found = items_listed(model, dict(shoppers), policy, length=1, unavailable=unavailable)
-    whole = items_listed(model, dict(shoppers), policy, length=1000, unavailable=unavailable)
+    found = items_listed(model, dict(shoppers), policy, length=1, rules=without(model, unavailable))
+    whole = items_listed(model, dict(shoppers), policy, length=1000, rules=without(model, unavailable))
     assert not best_items.cut(model, policy, 1000).is_search
     reasons = set()
     for user, items in found.items():

@@ -7,7 +7,7 @@ import pytest
 from freshet.cleaning.meaning import mapping_meaning, meaning_of_text
 from freshet.core.errors import StateError
 from freshet.core.records import fingerprint
-from freshet.pipeline.ingest import ingest_inputs
+from freshet.pipeline.ingestion.ingest import ingest_inputs
 from freshet.service.lifecycle.checkpoint import opened_checkpoint
 from freshet.sources.mapping import read_mapping
 

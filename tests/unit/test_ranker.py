@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from freshet.contracts.policies import POLICIES
 from freshet.contracts.shoppers import HISTORY
-from freshet.pipeline.list_judging import collected, validation_lists
+from freshet.pipeline.recommender.list_judging import collected, validation_lists
 from freshet.ranking import best_items
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.candidate_features import candidate_features, feature_names
@@ -38,6 +38,7 @@ from tests.artifacts import (
 )
 from tests.factories import local_frame
 from tests.oracles_recommendation import Entry, best_columns, last_times, scores_of
+from tests.rules_data import without
 
 LEAF = Tree((), (), (), (), (0.25,))
 STUMP = Tree((1,), (0.5,), (-1,), (-2,), (10.0, 20.0))
@@ -247,7 +248,7 @@ def test_what_is_left_out_is_not_listed_however_much_trees_prefer_it() -> None:
     made = with_ranker(model, ["item_popular"], Tree((0,), (2.5,), (-1,), (-2,), (0.0, 100.0)))
     found = items_listed(made, {"u": [bought("a")]}, "new_items")
     assert [entry["item_id"] for entry in found["u"]] == ["b", "c"]
-    found = items_listed(made, {"u": [bought("a")]}, unavailable=np.array([0]))
+    found = items_listed(made, {"u": [bought("a")]}, rules=without(made, [0]))
     assert [entry["item_id"] for entry in found["u"]] == ["b", "c"]
 
 

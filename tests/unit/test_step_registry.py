@@ -21,7 +21,11 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.unit
 
 LIBRARY = sorted((REPOSITORY / "lib/freshet").rglob("*.py"))
-HOMONYMS = {"items": "a column of list tables", "report": "the folder of a home that holds the page"}
+HOMONYMS = {
+    "items": "a column of list tables",
+    "report": "the folder of a home that holds the page",
+    "rules": "the heading of a column, and sections of files",
+}
 
 
 @pytest.fixture

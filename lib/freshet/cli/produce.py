@@ -15,7 +15,7 @@ from freshet.cli.options import json_option, run_console, settings_options
 from freshet.cli.output import assembled, echo, echo_json
 from freshet.core.errors import InputError
 from freshet.core.session import local_session
-from freshet.pipeline.ingest import mapped_files
+from freshet.pipeline.ingestion.ingest import mapped_files
 from freshet.pipeline.produce import count_messages, stamped, write_messages, written_messages
 from freshet.runs.settings import load_settings
 from freshet.sources.kafka.options import kafka_options

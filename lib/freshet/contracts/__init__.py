@@ -1,7 +1,7 @@
 """All tables of Freshet, in the order of the flow. Pure data: no session, no path, no clock."""
 
 # ruff: noqa: F401  (imported to be available from here: `__all__` is made from the contracts)
-from freshet.contracts import events, features, models, operations
+from freshet.contracts import events, features, models, operations, rules
 from freshet.contracts.events import EVENTS, ITEMS_HISTORY, QUARANTINE
 from freshet.contracts.features import INTERACTIONS, ITEM_FEATURES, USER_FEATURES
 from freshet.contracts.models import (
@@ -16,11 +16,12 @@ from freshet.contracts.models import (
     USER_SEGMENTS,
 )
 from freshet.contracts.operations import EVALUATION_RESULTS, MODEL_DECISIONS, QUALITY_METRICS, STREAM_METRICS
+from freshet.contracts.rules import MERCHANDISING_RULES, RULE_EFFECTS, USER_ATTRIBUTES
 from freshet.contracts.table import Column, TableContract
 
 ALL_TABLES: tuple[TableContract, ...] = tuple(
     found
-    for module in (events, features, models, operations)
+    for module in (events, features, models, operations, rules)
     for found in vars(module).values()
     if isinstance(found, TableContract)
 )

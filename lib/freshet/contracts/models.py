@@ -31,8 +31,9 @@ LIST_ITEM = StructType(
 
 NEIGHBOUR = StructType(LIST_ITEM.fields[:3])
 
-REASONS = ("bought_before", "viewed_before", "similar_to", "similar_shoppers", "taste", "popular_now")
-"""Starts of reasons; similar_to is followed by a colon and the item of the shopper's history."""
+REASONS = ("bought_before", "viewed_before", "similar_to", "similar_shoppers", "taste", "popular_now", "promoted")
+"""Starts of reasons; similar_to is followed by a colon and the item of the shopper's history. promoted: a rule has put
+the item there."""
 
 _FACTORS = Column("factors", ArrayType(FloatType()), "the vector; its length is the rank of the model", required=True)
 

@@ -14,7 +14,7 @@ from freshet.features.currency import check_currencies
 from freshet.features.interactions import interactions
 from freshet.features.items import item_features
 from freshet.features.users import user_features
-from freshet.pipeline.recommender_fits import events_until, target_event
+from freshet.pipeline.recommender.recommender_fits import events_until, target_event
 from freshet.runs.job import Job
 from freshet.tables.lookups.figures import extent, value_counts
 

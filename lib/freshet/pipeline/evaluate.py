@@ -8,9 +8,18 @@ from freshet.evaluation.baselines import Baseline
 from freshet.evaluation.list_properties import list_properties, takers
 from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summary
 from freshet.evaluation.splitting import known_before
-from freshet.pipeline.list_judging import SERVED, collected, plain_lists, served_lists, taken_items, truths
-from freshet.pipeline.recommender_fits import events_until, judged_cases
+from freshet.pipeline.recommender.list_judging import (
+    SERVED,
+    WITH_RULES,
+    collected,
+    plain_lists,
+    served_lists,
+    taken_items,
+    truths,
+)
+from freshet.pipeline.recommender.recommender_fits import events_until, judged_cases
 from freshet.runs.job import Job
+from freshet.runs.merchandising import rules_in_force
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
 from freshet.runs.steps import BUILD, PROMOTE
 from freshet.tables.small_writes import replace_rows
@@ -38,6 +47,12 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("no shopper of the test days did anything before, so lists cannot be judged")
     length = max(evaluation.ks)
     lists = [served_lists(cases, artifact=version.folder, clock=cut, length=length, model=SERVED)]
+    rules = rules_in_force(job.warehouse, cut, job.settings.rules).without_availability()
+    if rules.changes_lists:
+        saved = rules.save(job.home.rules)
+        lists.append(
+            served_lists(cases, artifact=version.folder, clock=cut, length=length, model=WITH_RULES, rules=saved)
+        )
     chosen = [Baseline(family, strength) for family, strength in job.record(PROMOTE)["baselines"]]
     if chosen:
         plain = plain_lists(

@@ -14,8 +14,8 @@ from freshet.cleaning.parsing import PLACE
 from freshet.contracts import EVENTS
 from freshet.contracts.shoppers import shopper_id
 from freshet.core.errors import InputError
-from freshet.pipeline.ingest import mapped_files
-from freshet.pipeline.source_records import source_records
+from freshet.pipeline.ingestion.ingest import mapped_files
+from freshet.pipeline.ingestion.source_records import source_records
 from freshet.sources.kafka.sending import Message
 
 LEFT_OUT = ("flags", "schema_version", "source", "source_partition", "source_offset")

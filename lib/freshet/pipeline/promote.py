@@ -16,9 +16,9 @@ from freshet.evaluation.gate import Difference, GateDecision, Judged, gate_decis
 from freshet.evaluation.parameters import GateParameters
 from freshet.evaluation.ranking import Figures, evaluation_rows, paired_difference, per_user, summary
 from freshet.evaluation.splitting import known_before
-from freshet.pipeline.list_judging import collected, plain_lists, truths, validation_lists
-from freshet.pipeline.plain_champion import Judging, is_needed, plain_champion
-from freshet.pipeline.recommender_fits import events_until, judged_cases
+from freshet.pipeline.recommender.list_judging import collected, plain_lists, truths, validation_lists
+from freshet.pipeline.recommender.plain_champion import Judging, is_needed, plain_champion
+from freshet.pipeline.recommender.recommender_fits import events_until, judged_cases
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder

@@ -13,25 +13,29 @@ from freshet.contracts import (
     ITEM_FEATURES,
     ITEMS_HISTORY,
     POPULAR_ITEMS,
+    RULE_EFFECTS,
 )
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
-from freshet.pipeline.recommender_fits import histories_before
+from freshet.pipeline.merchandising.effects import compared_lists, effect_rows
+from freshet.pipeline.merchandising.shopper_attributes import write_user_attributes
+from freshet.pipeline.recommender.recommender_fits import histories_before
 from freshet.pipeline.train_propensity import write_scores
 from freshet.pipeline.train_segments import write_segments
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.availability import save_unavailable
 from freshet.ranking.item_lists import popular_items
 from freshet.ranking.lists import listing
 from freshet.registry.versions import ModelVersion
+from freshet.rules.compiled import CompiledRules
+from freshet.rules.list_rules import RulesOfModel
 from freshet.runs.job import Job
+from freshet.runs.merchandising import rules_in_force, written_rules
 from freshet.runs.policies import served_policy
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, champion, champion_facts
 from freshet.runs.steps import BUILD
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
 from freshet.service.lists.similar_items import write_similar_items
-from freshet.tables.lookups.item_states import unavailable_items
-from freshet.tables.small_writes import replace_collected
+from freshet.tables.small_writes import replace_collected, replace_whole
 
 
 def inputs(job: Job) -> dict[str, Any]:
@@ -56,9 +60,10 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
             refused[name] = str(reason)
 
     # Needs no model, so that a shop without a champion has something to show.
-    written: list[Callable[[], dict[str, Any] | None]] = [partial(_write_popular, job)]
+    rules = _rules(job)
+    written: list[Callable[[], dict[str, Any] | None]] = [partial(_write_popular, job, rules)]
     if scorer is not None:
-        written.append(partial(_write_lists, job, scorer))
+        written.append(partial(_write_lists, job, scorer, rules))
     if probability is not None:
         written.append(partial(written_if_it_fits, PROPENSITY, partial(write_scores, job, probability, windows)))
     if segments is not None:
@@ -74,16 +79,19 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     return next(filter(None, kept), {}) | ({"not_written": not_written} if not_written else {})
 
 
-def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
+def _rules(job: Job) -> CompiledRules:
+    """The rules as of the windows' cut, for the attributes that shoppers have now."""
+    write_user_attributes(job, written_rules(job.warehouse))
+    return rules_in_force(job.warehouse, job.windows().cut, job.settings.rules)
+
+
+def _write_lists(job: Job, version: ModelVersion, rules: CompiledRules) -> dict[str, Any]:
     windows, lists = job.windows(), job.settings.lists
     policy = served_policy(job)
     histories = histories_before(job, windows, windows.cut)
     active_since = windows.cut - timedelta(days=lists.anonymous_active_days)
-    unavailable = unavailable_items(job.warehouse, windows.cut)
-    saved = save_unavailable(unavailable, job.home.availability)
-    lists_of = listing(
-        artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, unavailable=saved
-    )
+    saved = rules.save(job.home.rules) if rules.changes_lists else None
+    lists_of = listing(artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, rules=saved)
     facts = {
         "generated_at": job.now(),
         "event_clock": windows.cut,
@@ -93,18 +101,24 @@ def _write_lists(job: Job, version: ModelVersion) -> dict[str, Any]:
     }
     newer = newer_stream_lists(job.warehouse, generation=version.generation, clock=windows.cut)
     count = write_lists(job.warehouse, histories, lists_of, facts, newer=newer, active_since=active_since)
-    write_similar_items(job, version, Artifact.load(version.folder), unavailable)
-    return {"policy": policy, "lists": count}
+    artifact = Artifact.load(version.folder)
+    write_similar_items(job, version, artifact, RulesOfModel(rules, artifact.items).left_out_for_all())
+    compared = compared_lists(job, version, rules, policy=policy)
+    replace_whole(job.warehouse, effect_rows(compared, measured_at=job.now()), RULE_EFFECTS)
+    return {"policy": policy, "lists": count, "rules": compared.facts()}
 
 
-def _write_popular(job: Job) -> None:
-    """Writes the items for shoppers without a list of their own, without unavailable items."""
+def _write_popular(job: Job, rules: CompiledRules) -> None:
+    """Writes the items for shoppers without a list of their own, without items that are in nobody's list."""
     cut = job.windows().cut
     features = job.warehouse.read(ITEM_FEATURES).where(F.col("as_of") == F.lit(cut))
     job.warehouse.create(ITEMS_HISTORY)  # missing in a home that only a stream has filled
     states = job.warehouse.read(ITEMS_HISTORY).where(F.col("valid_from") < F.lit(cut))
     newest = states.groupBy("item_id").agg(F.max_by("category_path", "valid_from").alias("category_path"))
-    unavailable = job.spark.createDataFrame(pa.table({"item_id": unavailable_items(job.warehouse, cut)}))
-    features = features.join(unavailable, on="item_id", how="left_anti")
+    if rules.changes_lists:
+        ids = features.select("item_id").toArrow().column("item_id").combine_chunks()
+        left_out = ids.take(pa.array(RulesOfModel(rules, ids).left_out_for_all()))
+        named = job.spark.createDataFrame(pa.table({"item_id": left_out}))
+        features = features.join(named, on="item_id", how="left_anti")
     popular = popular_items(features, newest, length=job.settings.lists.popular_length)
     replace_collected(job.warehouse, popular, POPULAR_ITEMS)

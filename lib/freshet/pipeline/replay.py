@@ -15,10 +15,11 @@ from freshet.evaluation.bootstrap import user_hash
 from freshet.evaluation.parameters import EvaluationParameters
 from freshet.evaluation.ranking import RANKING_METRICS, Figures, evaluation_rows, per_user, summary
 from freshet.evaluation.stacked_lists import stacked_lists
-from freshet.pipeline.recommender_fits import events_until, sample_of_shoppers
+from freshet.pipeline.recommender.recommender_fits import events_until, sample_of_shoppers
 from freshet.ranking.histories.packed_histories import EMPTY
 from freshet.ranking.lists import recommended_in_process
 from freshet.runs.job import Job
+from freshet.runs.merchandising import rules_in_force
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
 from freshet.runs.steps import BUILD, RECOMMEND
 from freshet.service.lists.list_making import ServedModel, in_process_scorer
@@ -139,7 +140,9 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         stream=job.settings.stream,
     )
     model = ServedModel(version.model_version, version.generation, version.folder, policy)
-    scorer = in_process_scorer(lambda: None)
+    rules = rules_in_force(job.warehouse, windows.cut, job.settings.rules).without_availability()
+    saved = rules.save(job.home.rules) if rules.changes_lists else None
+    scorer = in_process_scorer(lambda: saved)
     report = replay_live(job.home, job.warehouse, plan, model=model, scorer=scorer, now=job.now)
     rows = evaluate_live(
         events_until(job, windows),

@@ -24,7 +24,7 @@ from freshet.features.users import user_features_at
 from freshet.features.vector import PROPENSITY_COLUMNS, model_input
 from freshet.models.propensity.cuts import rolling_cuts
 from freshet.models.propensity.model import FittedPropensity, PropensityParameters, fit_propensity, scored
-from freshet.pipeline.recommender_fits import events_until
+from freshet.pipeline.recommender.recommender_fits import events_until
 from freshet.registry.versions import ModelVersion
 from freshet.report.charts.calibration import calibration_svg
 from freshet.runs.job import Job

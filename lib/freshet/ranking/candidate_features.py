@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.numeric.row_kernels import chosen_sums, picked, scaled_product
+from freshet.numeric.top_k import Found
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.best_items import best_items
 from freshet.ranking.ranker.history_features import HISTORY_FEATURES, history_features
 from freshet.ranking.scoring import ScoredBlock, factor_rows, factor_values, model_inputs, sparse_rows
 from freshet.ranking.terms.registry import FACTORS
@@ -40,10 +40,10 @@ class BestCandidates(NamedTuple):
 
 
 def best_candidates(
-    result: ScoredBlock, artifact: Artifact, names: Sequence[str], *, width: int, count: int
+    result: ScoredBlock, artifact: Artifact, names: Sequence[str], best: Found[np.float32]
 ) -> BestCandidates:
-    """The `count` best items of each shopper, fewer if the catalogue has fewer; `width` as for `best_items`."""
-    columns, blended = best_items(result, width, count)
+    """The items that `best_items` has found, with their features."""
+    columns, blended = best
     is_item = np.isfinite(blended)
     columns = np.where(is_item, columns, 0)
     scores = np.where(is_item, blended, np.float32(0.0))

@@ -12,7 +12,6 @@ from scipy.sparse import csc_matrix
 from freshet.contracts import POPULAR_ITEMS
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.availability import places_of
 
 _WINDOWS = {"7d": "shoppers_7d", "30d": "shoppers_30d", "all": "shoppers"}
 
@@ -37,10 +36,10 @@ def popular_items(features: DataFrame, categories: DataFrame, *, length: int) ->
     return ranked.where(F.col("position") <= length).select(*POPULAR_ITEMS.column_names)
 
 
-def similar_items(artifact: Artifact, *, length: int, unavailable: pa.Array) -> pa.Table:
-    """(item_id, items list<position, item_id, score>): the `length` nearest available items, ties by item_id.
+def similar_items(artifact: Artifact, *, length: int, left_out: NDArray[np.int64]) -> pa.Table:
+    """(item_id, items list<position, item_id, score>): the `length` nearest items, ties by item_id.
 
-    `unavailable`: ids of items that are never listed as a neighbour. They still have rows themselves, since shoppers
+    `left_out`: positions of items that are never listed as a neighbour. They still have rows themselves, since shoppers
     who look at such an item need alternatives. An item without neighbours has no row. Without the model that similar
     items are based on there are no rows.
     """
@@ -49,7 +48,7 @@ def similar_items(artifact: Artifact, *, length: int, unavailable: pa.Array) -> 
     names = (model.name for model in ITEM_MODELS if model.is_similar_items)
     by_item = next((artifact.fitted[name].by_target for name in names if name in artifact.item_weights), nothing)
     can_be_had = np.ones(count, dtype=np.bool_)
-    can_be_had[places_of(unavailable, artifact.items)] = False
+    can_be_had[left_out] = False
     kept = can_be_had[by_item.indices]
     item, near = np.repeat(np.arange(count), np.diff(by_item.indptr))[kept], by_item.indices[kept]
     weight = by_item.data[kept]

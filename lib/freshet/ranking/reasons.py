@@ -13,6 +13,7 @@ from freshet.ranking.scoring import ScoredBlock
 from freshet.ranking.terms.reason import (
     BOUGHT_BEFORE,
     POPULAR_NOW,
+    PROMOTED,
     SIMILAR_SHOPPERS,
     SIMILAR_TO,
     TASTE,
@@ -69,6 +70,14 @@ def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], 
         mine = is_similar & (said_by == number)
         origins[mine] = sources[mine]
     return _in_words(words, origins, is_similar, artifact)
+
+
+def with_promoted(words: pa.Array, is_promoted: NDArray[np.bool_]) -> pa.Array:
+    """The reasons, row after row, with `promoted` for the items that a rule has put into a list."""
+    if not is_promoted.any():
+        return words
+    texts = words.dictionary_decode() if pa.types.is_dictionary(words.type) else words
+    return pc.replace_with_mask(texts, pa.array(is_promoted.ravel()), pa.scalar(PROMOTED.code))
 
 
 def _lift(part: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -97,6 +97,24 @@ class ScoredBlock:
             sum(parts[1:], parts[0]) if parts else csr_matrix((len(self.left), len(self.item_part)), dtype=np.float32)
         )
 
+    def scores_at(
+        self, artifact: Artifact, policy: str, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """[rows, columns]: the scores of these items for these shoppers, without the others of the catalogue.
+
+        Unavailable items are scored like others."""
+        found = np.tile(artifact.item_part(policy)[columns], (len(rows), 1))
+        if self.left.shape[1] > 1:
+            found += self.left[rows, :-1] @ artifact.factor_columns[columns].T
+        for model, part in self.model_parts.items():
+            by_target = artifact.fitted[model].by_target[:, columns]
+            found += (part.inputs[rows] @ by_target).toarray() * part.factors[rows, None]
+        for part in self._by_shopper():
+            found += part[rows][:, columns].toarray()
+        if self.cold is not None:
+            found[self.cold[rows]] = self.popularity[columns]
+        return found.astype(np.float32, copy=False)
+
     def _by_shopper(self) -> list[csr_matrix]:
         return [*self.sparse_parts.values(), *([] if self.left_out is None else [self.left_out])]
 

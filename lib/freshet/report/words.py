@@ -57,6 +57,7 @@ _FAMILIES = {
 }
 _MODELS = {
     "served": "Freshet",
+    "served_with_rules": "Freshet, with the shop's rules",
     "challenger": "Freshet",
     "champion": "Previous champion",
     "freshet-recommender": "Recommendations",

@@ -30,9 +30,9 @@ class Home:
         return self.root / "mlflow" / "scoring"
 
     @property
-    def availability(self) -> Path:
-        """Immutable files of unavailable items."""
-        return self.root / "availability"
+    def rules(self) -> Path:
+        """Immutable folders of compiled rules and unavailable items."""
+        return self.root / "rules"
 
     @property
     def kept(self) -> Path:

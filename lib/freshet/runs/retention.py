@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from freshet.contracts import ITEM_FACTORS, USER_FACTORS
 from freshet.core.errors import BusyError
-from freshet.ranking.availability import drop_unused
 from freshet.registry.retention import retire
+from freshet.rules.compiled import drop_unused
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, registry
 from freshet.runs.steps import TRAIN_RECOMMENDER
@@ -15,19 +15,19 @@ from freshet.tables.leases import table_leases
 from freshet.tables.maintenance import operations
 
 _UNUSED = timedelta(days=1)
-"""Age at which an unused file of unavailable items is removed. A stream touches its own at every check of states."""
+"""Age at which unused compiled rules are removed. A stream touches its own at every check of the tables."""
 
 
 def retire_old_versions(job: Job) -> dict[str, list[int]]:
     """Removes old versions of every model with their rows of factors, the gate's fits of removed versions, and unused
-    files of unavailable items. Returns the numbers of the removed versions, by model."""
+    compiled rules. Returns the numbers of the removed versions, by model."""
     store = registry(job)
     removed = {
         name: retire(store, name, keep=job.settings.compaction.model_versions)
         for name in (RECOMMENDER, PROPENSITY, SEGMENTS)
     }
     _drop_fits(job)
-    drop_unused(job.home.availability, before=job.now() - _UNUSED)
+    drop_unused(job.home.rules, before=job.now() - _UNUSED)
     _drop_factors(job)
     return {name: numbers for name, numbers in removed.items() if numbers}
 

@@ -25,6 +25,7 @@ from freshet.models.propensity.model import PropensityParameters
 from freshet.models.segments.model import SegmentParameters
 from freshet.ranking.extensions import ExtensionParameters, load_extensions
 from freshet.ranking.parameters import ListParameters
+from freshet.rules.parameters import RuleParameters
 from freshet.runs.service_parameters import ServiceParameters, StreamParameters
 from freshet.tables.maintenance.parameters import CompactionParameters
 from freshet.tuning.parameters import ItemModelParameters, RankerParameters, SearchParameters
@@ -45,6 +46,7 @@ class Settings:
     ranker: RankerParameters
     factorisation: FactorisationParameters
     lists: ListParameters
+    rules: RuleParameters
     protocols: ProtocolParameters
     evaluation: EvaluationParameters
     gate: GateParameters

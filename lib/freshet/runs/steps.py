@@ -12,15 +12,18 @@ from freshet.contracts import (
     ITEM_FACTORS,
     ITEM_FEATURES,
     ITEMS_HISTORY,
+    MERCHANDISING_RULES,
     MODEL_DECISIONS,
     POPULAR_ITEMS,
     QUALITY_METRICS,
     QUARANTINE,
     RECOMMENDATION_UPDATES,
     RECOMMENDATIONS,
+    RULE_EFFECTS,
     SEGMENT_PROFILES,
     SIMILAR_ITEMS,
     STREAM_METRICS,
+    USER_ATTRIBUTES,
     USER_FACTORS,
     USER_FEATURES,
     USER_SCORES,
@@ -58,9 +61,9 @@ INGEST = Step(
     reads=(),
     writes=(EVENTS, QUARANTINE, ITEMS_HISTORY, QUALITY_METRICS),
     sections=("cleaning",),
-    check=lazy("freshet.pipeline.ingest:mapped_files"),
-    inputs=lazy("freshet.pipeline.ingest_step:inputs"),
-    work=lazy("freshet.pipeline.ingest_step:work"),
+    check=lazy("freshet.pipeline.ingestion.ingest:mapped_files"),
+    inputs=lazy("freshet.pipeline.ingestion.ingest_step:inputs"),
+    work=lazy("freshet.pipeline.ingestion.ingest_step:work"),
     starts_home=True,
     # Nightly, after the shop's export.
     schedule=Schedule("10 2 * * *", MEDIUM, FROM_FILES),
@@ -106,8 +109,8 @@ TRAIN_RECOMMENDER = Step(
         "extensions",
         "money",
     ),
-    inputs=lazy("freshet.pipeline.train_recommender:inputs"),
-    work=lazy("freshet.pipeline.train_recommender:work"),
+    inputs=lazy("freshet.pipeline.recommender.train_recommender:inputs"),
+    work=lazy("freshet.pipeline.recommender.train_recommender:work"),
 )
 
 TRAIN_PROPENSITY = Step(
@@ -156,24 +159,27 @@ RECOMMEND = Step(
     title="Write lists, scores and segments",
     help="Write lists, similar and popular items, probabilities and segments of the champions.",
     after=(PROMOTE.name,),
-    reads=(EVENTS, ITEM_FEATURES, USER_FEATURES, ITEMS_HISTORY),
+    reads=(EVENTS, ITEM_FEATURES, USER_FEATURES, ITEMS_HISTORY, MERCHANDISING_RULES),
     also_reads=(RECOMMENDATION_UPDATES,),  # lists that the stream has made since are newer and are kept
-    writes=(RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES),
-    sections=("lists", "interactions", "money"),
+    writes=(
+        RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES, USER_ATTRIBUTES,
+        RULE_EFFECTS,
+    ),
+    sections=("lists", "rules", "interactions", "money"),
     inputs=lazy("freshet.pipeline.recommend:inputs"),
     work=lazy("freshet.pipeline.recommend:work"),
     patience_seconds=900.0,  # a stream's compaction holds the table for minutes, every quarter of an hour
     schedule=Schedule(AFTER, MEDIUM),
-)
+)  # fmt: skip
 
 REPLAY = Step(
     name="replay",
     title="Replay the live days",
     help="Replay the live days as a stream that keeps lists fresh.",
     after=(RECOMMEND.name,),
-    reads=(EVENTS, RECOMMENDATIONS),
+    reads=(EVENTS, RECOMMENDATIONS, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
     writes=(RECOMMENDATION_UPDATES, STREAM_METRICS, EVALUATION_RESULTS),
-    sections=("stream", "lists", "interactions", "evaluation", "money"),
+    sections=("stream", "lists", "rules", "interactions", "evaluation", "money"),
     inputs=lazy("freshet.pipeline.replay:inputs"),
     work=lazy("freshet.pipeline.replay:work"),
     # After a build with live days, in a home without a service.
@@ -184,10 +190,11 @@ EVALUATE = Step(
     name="evaluate",
     title="Judge lists on the test days",
     help="Judge the served lists and the baselines on the test days.",
-    after=(PROMOTE.name,),
-    reads=(EVENTS,),
+    # The latter writes what rules ask of shoppers.
+    after=(PROMOTE.name, RECOMMEND.name),
+    reads=(EVENTS, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
     writes=(EVALUATION_RESULTS,),
-    sections=("protocols", "evaluation", "interactions", "money"),
+    sections=("protocols", "evaluation", "rules", "interactions", "money"),
     inputs=lazy("freshet.pipeline.evaluate:inputs"),
     work=lazy("freshet.pipeline.evaluate:work"),
     # After a build with live days.
@@ -225,9 +232,9 @@ ITEMS = Step(
     reads=(),
     writes=(ITEMS_HISTORY,),
     sections=(),
-    check=lazy("freshet.pipeline.items:named_catalogue"),
-    inputs=lazy("freshet.pipeline.items:inputs"),
-    work=lazy("freshet.pipeline.items:work"),
+    check=lazy("freshet.pipeline.ingestion.items:named_catalogue"),
+    inputs=lazy("freshet.pipeline.ingestion.items:inputs"),
+    work=lazy("freshet.pipeline.ingestion.items:work"),
     patience_seconds=30.0,  # a stream with a topic of items holds the table for a second, every few seconds
     starts_home=True,
     summary="{changed} states of items have changed",
@@ -249,9 +256,29 @@ MEND = Step(
     writes=(EVENTS, QUARANTINE),
     sections=("cleaning",),
     check=lazy("freshet.sources.mapping:read_mapping"),
-    inputs=lazy("freshet.pipeline.mend:inputs"),
-    work=lazy("freshet.pipeline.mend:work"),
+    inputs=lazy("freshet.pipeline.ingestion.mend:inputs"),
+    work=lazy("freshet.pipeline.ingestion.mend:work"),
     summary="{mended} refused records became events, {refused} are still refused",
+)
+
+WRITE_RULES = Step(
+    name="rules",
+    title="Write merchandising rules",
+    help="Write the merchandising rules of a file into table merchandising_rules.\n\n"
+    "conf/rules.toml explains what rules can do. `freshet stream` applies them within seconds, the lists of all other "
+    "shoppers follow with the next `freshet recommend`.",
+    options=(replace(INPUT, help="Rules (TOML).", example="my_rules.toml"),),
+    after=(BUILD.name,),
+    reads=(EVENTS, USER_SEGMENTS, ITEMS_HISTORY),
+    writes=(MERCHANDISING_RULES, USER_ATTRIBUTES),
+    sections=("rules",),
+    check=lazy("freshet.pipeline.merchandising.rules:read_rules"),
+    inputs=lazy("freshet.pipeline.merchandising.rules:inputs"),
+    work=lazy("freshet.pipeline.merchandising.rules:work"),
+    patience_seconds=30.0,
+    # When a merchandiser has changed them.
+    schedule=Schedule(BY_HAND, TINY, ("--home", "HOME", "--input", "INPUT")),
+    summary="{rules} rules are written, {in_force} of them in force{about}",
 )
 
 MAIN_STEPS: tuple[Step, ...] = (
@@ -259,5 +286,5 @@ MAIN_STEPS: tuple[Step, ...] = (
 )  # fmt: skip
 """The steps of the main job, in the order in which they are listed. A new step is registered by its name here."""
 
-OTHER_STEPS: tuple[Step, ...] = (ITEMS, MEND)
+OTHER_STEPS: tuple[Step, ...] = (ITEMS, MEND, WRITE_RULES)
 """Steps that are not part of the main job."""

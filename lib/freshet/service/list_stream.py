@@ -18,7 +18,7 @@ from freshet.service.feeds import Feed, made_for, mapping_name
 from freshet.service.lifecycle.checkpoint import has_finished_batch, opened_checkpoint, query_folder
 from freshet.service.lifecycle.progress import backlog_of
 from freshet.service.lifecycle.running import RunningQuery, WithChores, ended_on_failure, started
-from freshet.service.lists.availability import Availability
+from freshet.service.lists.current_rules import CurrentRules
 from freshet.service.lists.forgetting import Forgetting
 from freshet.service.lists.handover import live_events, live_rows, table_handover, topic_handover
 from freshet.service.lists.initial_histories import make_store, opened_store
@@ -66,8 +66,10 @@ def started_lists(job: Job, feed: Feed, notify: Callable[[str], None]) -> Runnin
     checkpoint = opened_checkpoint(folder, made_for(job, feed, LISTS_PART) | state_layout(session))
     events = list_events(job, session, feed, folder, notify=notify)
     compaction = Compaction(job.warehouse, job.home.locks, settings.compaction, job.now)
-    unavailable = Availability(job.warehouse, job.home.availability, settings.service.swap_check_seconds, job.now)
-    scorer = in_process_scorer(unavailable)
+    rules = CurrentRules(
+        job.warehouse, job.home.rules, settings.rules, settings.service.swap_check_seconds, job.now, notify
+    )
+    scorer = in_process_scorer(rules)
     warm_up(scorer, model(), clock=job.now(), length=settings.lists.length)
     making = ListMaking(
         scorer, model, settings.lists.length, job.now, epoch=lambda: compaction.epoch, is_live=True,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.best_items import cut
+from freshet.ranking.best_items import best_items, cut
 from freshet.ranking.candidate_features import best_candidates, feature_names
 from freshet.ranking.histories.history_block import read_block
 from freshet.ranking.ranker.ranker import Ranker, fold_of
@@ -112,7 +112,7 @@ def ranker_rows(
             result = scored(
                 block, artifact, policy=policy, buffer=made.buffer(block.shoppers), for_search=made.is_search
             )
-            best = best_candidates(result, artifact, names, width=made.items, count=candidates)
+            best = best_candidates(result, artifact, names, best_items(result, made.items, candidates))
             hits = np.isin(np.arange(block.shoppers)[:, None] * block.items + best.columns, keys) & best.is_item
             fold = fold_of(part.column("user_id"), params.folds)
             judged = count > 0

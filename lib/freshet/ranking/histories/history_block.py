@@ -61,6 +61,17 @@ class HistoryBlock:
             self.event[inside], self.age_days[inside], self.unknown[start:stop],
         )  # fmt: skip
 
+    def taken(self, rows: NDArray[np.int64]) -> "HistoryBlock":
+        """The histories of these shoppers, in this order."""
+        ends = np.searchsorted(self.row, np.arange(self.shoppers + 1))
+        counts = np.diff(ends)[rows]
+        first = np.cumsum(counts) - counts
+        inside = np.arange(counts.sum()) - np.repeat(first - ends[rows], counts)
+        return HistoryBlock(
+            len(rows), self.items, np.repeat(np.arange(len(rows)), counts), self.item[inside], self.event[inside],
+            self.age_days[inside], self.unknown[rows],
+        )  # fmt: skip
+
     @cached_property
     def _pairs(self) -> NDArray[np.int64]:
         """The indices at which a new (shopper, item) pair starts."""

@@ -28,9 +28,9 @@ class Scorer(Protocol):
     ) -> pa.Table: ...  # fmt: skip
 
 
-def in_process_scorer(unavailable: Callable[[], Path | None]) -> Scorer:
-    """`recommended_in_process` on all cores. `unavailable` is asked before each call for the file of items that no
-    list may hold, None: every item is available."""
+def in_process_scorer(rules: Callable[[], Path | None]) -> Scorer:
+    """`recommended_in_process` on all cores. `rules` is asked before each call for the folder of the rules in force,
+    None: there are none, and every item is available."""
     threads = os.cpu_count() or 1
 
     def scorer(
@@ -38,7 +38,7 @@ def in_process_scorer(unavailable: Callable[[], Path | None]) -> Scorer:
     ) -> pa.Table:
         return recommended_in_process(
             shoppers, histories, artifact=artifact, clock=clock, length=length, policy=policy, threads=threads,
-            unavailable=unavailable(),
+            rules=rules(),
         )  # fmt: skip
 
     return scorer

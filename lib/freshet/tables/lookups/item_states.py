@@ -8,32 +8,40 @@ from deltalake import DeltaTable, QueryBuilder
 from freshet.contracts import ITEMS_HISTORY
 from freshet.tables.warehouse import Warehouse
 
+STATE = ("item_id", "name", "category_path", "brand", "price", "available", "attributes")
+"""The columns of a state of an item, without its times."""
 
-def unavailable_items(warehouse: Warehouse, at: datetime) -> pa.Array:
-    """Ids of the items that were unavailable at a moment (UTC), by what was known before it; item-sized.
 
-    The newest state of each item counts; with a null `available` the item is available. Empty if there is no table.
+def item_states(warehouse: Warehouse, at: datetime, *, only_unavailable: bool = False) -> pa.Table:
+    """STATE: the newest state of each item at a moment (UTC), by what was known before it; item-sized.
+
+    `only_unavailable`: of the items that are unavailable then; with a null `available` an item is available. Empty if
+    there is no table.
     """
+    schema = pa.schema([(name, _TYPES.get(name, pa.string())) for name in STATE])
     if not warehouse.exists(ITEMS_HISTORY):
-        return pa.array([], pa.string())
+        return schema.empty_table()
     moment = f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
     query = f"""
-    SELECT item_id FROM (
-      SELECT item_id, available, ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY valid_from DESC) AS place
+    SELECT {", ".join(STATE)} FROM (
+      SELECT *, ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY valid_from DESC) AS place
       FROM states WHERE valid_from < '{moment}' AND known_at < '{moment}'
-    ) WHERE place = 1 AND available = false
+    ) WHERE place = 1{" AND available = false" if only_unavailable else ""}
     """
-    return _ids(warehouse, query)
+    return _found(warehouse, query).cast(schema)
+
+
+_TYPES = {"price": pa.float64(), "available": pa.bool_(), "attributes": pa.map_(pa.string(), pa.string())}
 
 
 def listed_items(warehouse: Warehouse) -> pa.Array:
     """Ids of all items of the catalogue, each once; item-sized. Empty if there is no table."""
     if not warehouse.exists(ITEMS_HISTORY):
         return pa.array([], pa.string())
-    return _ids(warehouse, "SELECT DISTINCT item_id FROM states WHERE valid_to IS NULL")
+    found = _found(warehouse, "SELECT DISTINCT item_id FROM states WHERE valid_to IS NULL")
+    return found.column("item_id").combine_chunks().cast(pa.string())
 
 
-def _ids(warehouse: Warehouse, query: str) -> pa.Array:
+def _found(warehouse: Warehouse, query: str) -> pa.Table:
     table = DeltaTable(warehouse.path(ITEMS_HISTORY))
-    found = pa.table(QueryBuilder().register("states", table).execute(query).read_all()).column("item_id")
-    return found.combine_chunks().cast(pa.string())
+    return pa.table(QueryBuilder().register("states", table).execute(query).read_all())

@@ -12,8 +12,10 @@ from deltalake import DeltaTable, QueryBuilder
 
 from freshet.contracts import TableContract
 from freshet.tables.format.arrow_reading import arrow_dataset
+from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.format.columns import has_commit, missing_columns
 from freshet.tables.format.data_files import NotPlainError, check_plain
+from freshet.tables.warehouse import Warehouse
 
 
 def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
@@ -24,6 +26,24 @@ def table_facts(folder: Path, contract: TableContract) -> dict[str, int] | None:
     actions = pa.table(table.get_add_actions(flatten=True))
     rows = pc.sum(actions.column("num_records")).as_py() if actions.num_rows else 0
     return {"rows": rows or 0, "version": table.version(), "files": actions.num_rows}
+
+
+def whole_table(warehouse: Warehouse, contract: TableContract) -> pa.Table:
+    """All rows of a table that fits into memory; none if there is no table."""
+    empty = arrow_schema(contract).empty_table()
+    if not warehouse.exists(contract):
+        return empty
+    path = warehouse.path(contract)
+    return arrow_dataset(DeltaTable(path), path).to_table(columns=contract.column_names).cast(empty.schema)
+
+
+def all_rows(folder: Path, contract: TableContract) -> list[dict[str, Any]]:
+    """All rows of a small table. Otherwise as `some_rows`."""
+    return some_rows(folder, contract, columns=contract.column_names, where=pc.scalar(True), at_most=_SMALL)
+
+
+_SMALL = 1_000_000
+"""More rows than a small table has."""
 
 
 def table_files(path: Path, *, version: int | None = None) -> list[Path]:

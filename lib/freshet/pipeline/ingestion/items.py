@@ -12,7 +12,7 @@ from freshet.cleaning.items import catalogue_items, items_history
 from freshet.cleaning.meaning import mapping_meaning
 from freshet.contracts import ITEMS_HISTORY
 from freshet.core.errors import InputError, MappingError
-from freshet.pipeline.source_records import catalogue_records
+from freshet.pipeline.ingestion.source_records import catalogue_records
 from freshet.runs.job import Job
 from freshet.sources.input_files import input_files, input_signature
 from freshet.sources.mapping import read_mapping

@@ -24,8 +24,8 @@ from freshet.evaluation.ranking import per_user
 from freshet.evaluation.splitting import known_before
 from freshet.models.items.item_model import TrainingData
 from freshet.models.items.user_neighbours import UserNeighbours
-from freshet.pipeline.list_judging import collected, served_lists
-from freshet.pipeline.recommender_fits import (
+from freshet.pipeline.recommender.list_judging import collected, served_lists
+from freshet.pipeline.recommender.recommender_fits import (
     SignalsAt,
     bare_recipe,
     built_catalogue,

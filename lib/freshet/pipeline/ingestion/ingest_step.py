@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.errors import InputError
-from freshet.pipeline.ingest import ingest, ingest_inputs
+from freshet.pipeline.ingestion.ingest import ingest, ingest_inputs
 from freshet.runs.job import Job
 
 

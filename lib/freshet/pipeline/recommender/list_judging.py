@@ -22,11 +22,14 @@ from freshet.evaluation.kernels import Nearness
 from freshet.evaluation.parameters import EvaluationParameters
 from freshet.evaluation.protocols import TIME_SPLIT
 from freshet.evaluation.stacked_lists import stacked_lists
-from freshet.pipeline.recommender_fits import had_items, sample_of_shoppers
+from freshet.pipeline.recommender.recommender_fits import had_items, sample_of_shoppers
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.lists import recommended
 
 SERVED = "served"
+
+WITH_RULES = "served_with_rules"
+"""The served lists under the rules in force: the difference from SERVED is what rules cost."""
 
 
 def truths(cases: DataFrame, *, target: str, seed: int) -> pa.Table:
@@ -46,12 +49,15 @@ def collected(*lists: DataFrame) -> pa.Table:
     return reduce(DataFrame.unionByName, items).toArrow()
 
 
-def served_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: int, model: str) -> DataFrame:
-    """(task, model, user_id, items): the lists that the artifact makes under each policy."""
+def served_lists(
+    cases: DataFrame, *, artifact: Path, clock: datetime, length: int, model: str, rules: Path | None = None
+) -> DataFrame:
+    """(task, model, user_id, items): the lists that the artifact makes under each policy, with saved rules."""
+    histories = cases.select("user_id", "history")
     parts = [
-        recommended(
-            cases.select("user_id", "history"), artifact=artifact, clock=clock, length=length, policy=policy
-        ).select(F.lit(policy).alias("task"), F.lit(model).alias("model"), "user_id", "items")
+        recommended(histories, artifact=artifact, clock=clock, length=length, policy=policy, rules=rules).select(
+            F.lit(policy).alias("task"), F.lit(model).alias("model"), "user_id", "items"
+        )
         for policy in POLICIES
     ]
     return reduce(DataFrame.unionByName, parts)

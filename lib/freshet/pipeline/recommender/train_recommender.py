@@ -15,7 +15,7 @@ from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
 from freshet.evaluation.splitting import Windows, known_before
 from freshet.models.items.item_model import TrainingData
-from freshet.pipeline.recommender_fits import (
+from freshet.pipeline.recommender.recommender_fits import (
     Fitted,
     SignalsAt,
     bare_recipe,

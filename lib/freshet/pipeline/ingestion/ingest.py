@@ -31,8 +31,14 @@ from freshet.cleaning.summary import Overview, main_refusal, overview
 from freshet.contracts import EVENTS, ITEMS_HISTORY, QUALITY_METRICS, QUARANTINE
 from freshet.core.errors import InputError, MappingError, StateError, listed
 from freshet.evaluation.splitting import check_as_of
-from freshet.pipeline.ingest_report import IngestReport, WrittenCounts, by_frequency, ingest_notes, quality_rows
-from freshet.pipeline.source_records import catalogue_records, source_records
+from freshet.pipeline.ingestion.ingest_report import (
+    IngestReport,
+    WrittenCounts,
+    by_frequency,
+    ingest_notes,
+    quality_rows,
+)
+from freshet.pipeline.ingestion.source_records import catalogue_records, source_records
 from freshet.runs.home import Home
 from freshet.sources.file_records import count_records
 from freshet.sources.input_files import input_files, input_signature, partition_name, without_detours

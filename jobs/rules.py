@@ -1,0 +1,8 @@
+"""Merchandising rules from a file into their table."""
+
+from freshet.cli.submitted import main_of
+
+main = main_of(__file__)
+
+if __name__ == "__main__":
+    main()

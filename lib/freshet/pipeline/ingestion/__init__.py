@@ -1,0 +1,1 @@
+"""Steps that bring records into the tables of a home."""

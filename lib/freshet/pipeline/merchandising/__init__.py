@@ -1,0 +1,1 @@
+"""Merchandising rules of a home: written, measured and previewed."""

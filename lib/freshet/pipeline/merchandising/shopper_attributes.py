@@ -1,0 +1,66 @@
+"""What rules ask of shoppers: the segment, and the newest values of event properties."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts import EVENTS, USER_ATTRIBUTES, USER_SEGMENTS
+from freshet.contracts.shoppers import entry_key, shopper_id
+from freshet.rules.rule import Rule
+from freshet.runs.job import Job
+
+SEGMENT = "segment"
+"""The attribute with the name of a shopper's segment. All others are properties of events."""
+
+
+def asked_attributes(rules: Sequence[Rule]) -> list[str]:
+    """The attributes that conditions on shoppers name, in rising order."""
+    return sorted({condition.attribute for rule in rules for condition in rule.shoppers})
+
+
+def user_attributes(events: DataFrame, segments: DataFrame, *, names: Sequence[str], as_of: datetime) -> DataFrame:
+    """Rows of contract USER_ATTRIBUTES for the shoppers who have one of the attributes `names`.
+
+    `events` are rows of contract EVENTS, `segments` (user_id, segment_name), one row per shopper. Of a property the
+    value of the newest event that has it counts.
+    """
+    newest = F.struct("event_time", entry_key())
+    of_events = [F.col("properties")[name] for name in names if name != SEGMENT]
+    columns = [name for name in names if name != SEGMENT]
+    found = [F.max_by(value, F.when(value.isNotNull(), newest)).alias(f"_{n}") for n, value in enumerate(of_events)]
+    mine = events.where(shopper_id().isNotNull()).groupBy(shopper_id().alias("user_id"))
+    properties = mine.agg(F.lit(1).alias("_"), *found)
+    joined = properties.join(segments, "user_id", how="full_outer")
+    pairs = [part for n, name in enumerate(columns) for part in (F.lit(name), F.col(f"_{n}"))]
+    if SEGMENT in names:
+        pairs += [F.lit(SEGMENT), F.col("segment_name")]
+    attributes = F.map_filter(F.create_map(*pairs), lambda name, value: value.isNotNull())
+    rows = joined.select(F.lit(as_of).cast("timestamp").alias("as_of"), "user_id", attributes.alias("attributes"))
+    return rows.where(F.size("attributes") > 0)
+
+
+def asked_of_shoppers(job: Job, rules: Sequence[Rule]) -> DataFrame | None:
+    """Rows of contract USER_ATTRIBUTES with what these rules ask for, as of the run; None if they ask for nothing."""
+    names = asked_attributes(rules)
+    if not names:
+        return None
+    as_of = job.windows().as_of
+    events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(as_of))
+    job.warehouse.create(USER_SEGMENTS)
+    every = job.warehouse.read(USER_SEGMENTS)
+    newest = every.agg(F.max("as_of")).first()
+    segments = every.where(F.col("as_of") == F.lit(None if newest is None else newest[0]))
+    return user_attributes(events, segments.select("user_id", "segment_name"), names=names, as_of=as_of)
+
+
+def write_user_attributes(job: Job, rules: Sequence[Rule]) -> None:
+    """Replaces table `user_attributes` by what these rules ask for; without a question it is empty."""
+    rows = asked_of_shoppers(job, rules)
+    job.warehouse.create(USER_ATTRIBUTES)
+    stored = job.warehouse.read(USER_ATTRIBUTES)
+    if rows is not None:
+        job.warehouse.replace(rows, USER_ATTRIBUTES)
+    elif not stored.isEmpty():
+        job.warehouse.replace(stored.limit(0), USER_ATTRIBUTES)

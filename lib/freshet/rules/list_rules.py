@@ -1,0 +1,201 @@
+"""Compiled rules for the items of a model and one audience: what `ranking` needs to make lists of its shoppers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from freshet.numeric.compiled import compiled
+from freshet.rules.arranging import Caps, Demands
+from freshet.rules.compiled import CompiledRule, CompiledRules
+from freshet.rules.rule import BOOST, BURY, CAP, EXCLUDE, INCLUDE, PIN, PRICE_BAND, SHARE, WEIGH
+
+
+@dataclass(frozen=True)
+class ListRules:
+    """Arrays by position of an item in the model. `left_out`: positions of items that are in no list, rising; `added`
+    [items]: what is added to scores, in units of a list; `demands`, `caps`: as for `arranged`; `low`, `high`: the price
+    band as multiples of a shopper's usual price, `prices` [items] with NaN for none. `candidates`: the best items of a
+    shopper from which lists are chosen, 0 if rules do not change the order."""
+
+    left_out: NDArray[np.int64]
+    added: NDArray[np.float32]
+    demands: Demands
+    caps: Caps
+    low: float
+    high: float
+    prices: NDArray[np.float32]
+    candidates: int
+
+    @property
+    def has_band(self) -> bool:
+        return self.low > 0 or self.high < np.inf
+
+    @cached_property
+    def is_left_out(self) -> NDArray[np.bool_]:
+        """[items]: whether an item is in no list."""
+        found = np.zeros(len(self.added), dtype=np.bool_)
+        found[self.left_out] = True
+        return found
+
+    def demanded_items(self, demand: int) -> NDArray[np.int64]:
+        """Positions of the items that meet a demand and may be listed."""
+        item = np.repeat(np.arange(len(self.added)), np.diff(self.demands.ends))
+        found = item[self.demands.numbers == demand]
+        return found[~self.is_left_out[found]]
+
+
+class RulesOfModel:
+    """Compiled rules for the items of a model, with the ListRules of each audience made at its first shopper."""
+
+    def __init__(self, rules: CompiledRules, items: pa.Array) -> None:
+        self.rules = rules
+        places = pc.fill_null(pc.index_in(items, value_set=rules.items), len(rules.items)).to_numpy().astype(np.int64)
+        self._places = places
+        self._matches = csr_matrix(rules.matches.tocsc()[:, places])
+        self._by_audience: dict[int, ListRules] = {}
+
+    @property
+    def size(self) -> int:
+        """The number of the model's items."""
+        return len(self._places)
+
+    @property
+    def has_audiences(self) -> bool:
+        """Whether some rules hold for some shoppers only."""
+        return len(self.rules.audiences.holds) > 1
+
+    def audiences_of(self, user_ids: pa.Array) -> NDArray[np.int32]:
+        """The audience of each of these shoppers."""
+        return self.rules.audiences.numbers_of(user_ids)
+
+    def of_audience(self, audience: int) -> ListRules:
+        """The rules that hold for the shoppers of an audience."""
+        if audience not in self._by_audience:
+            self._by_audience[audience] = self._made(audience)
+        return self._by_audience[audience]
+
+    def _made(self, audience: int) -> ListRules:
+        numbers = self._in_force(audience)
+        by_action = {
+            action: [n for n in numbers if self.rules.rules[n].action == action]
+            for action in (EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND)
+        }
+        bands = [self.rules.rules[n] for n in by_action[PRICE_BAND]]
+        orders = len(numbers) > len(by_action[EXCLUDE]) + len(by_action[INCLUDE])
+        return ListRules(
+            left_out=self._left_out(numbers),
+            added=self._added(by_action),
+            demands=self._demands([*by_action[PIN], *by_action[SHARE]]),
+            caps=self._caps(by_action[CAP]),
+            low=max([band.low or 0.0 for band in bands], default=0.0),
+            high=min([band.high or np.inf for band in bands], default=np.inf),
+            prices=self.rules.prices[self._places],
+            candidates=self.rules.candidates if orders else 0,
+        )
+
+    def left_out_for_all(self) -> NDArray[np.int64]:
+        """Positions of the items that are in nobody's list, for lists that belong to no shopper."""
+        return self._left_out([number for number, rule in enumerate(self.rules.rules) if rule.is_for_all])
+
+    def _left_out(self, numbers: Sequence[int]) -> NDArray[np.int64]:
+        found = self.rules.unavailable[self._places].copy()
+        for n in numbers:
+            if self.rules.rules[n].action == EXCLUDE:
+                found[self.matching_items(n)] = True
+            elif self.rules.rules[n].action == INCLUDE:
+                matching = np.zeros(len(found), dtype=np.bool_)
+                matching[self.matching_items(n)] = True
+                found |= ~matching
+        return np.flatnonzero(found)
+
+    def _in_force(self, audience: int) -> list[int]:
+        found, conditioned = [], 0
+        for number, rule in enumerate(self.rules.rules):
+            if rule.is_for_all or self.rules.audiences.holds[audience, conditioned]:
+                found.append(number)
+            conditioned += not rule.is_for_all
+        return found
+
+    def _rules(self, numbers: Sequence[int]) -> list[CompiledRule]:
+        return [self.rules.rules[n] for n in numbers]
+
+    def matching_items(self, number: int) -> NDArray[np.int64]:
+        """Positions of the items that match a rule, rising."""
+        inside = slice(self._matches.indptr[number], self._matches.indptr[number + 1])
+        return np.sort(self._matches.indices[inside]).astype(np.int64)
+
+    def _added(self, by_action: dict[str, list[int]]) -> NDArray[np.float32]:
+        added = np.zeros(len(self._places), dtype=np.float32)
+        for action, sign in ((BOOST, 1.0), (BURY, -1.0)):
+            for n in by_action[action]:
+                added[self.matching_items(n)] += np.float32(sign * (self.rules.rules[n].strength or 0.0))
+        every = [n for n, rule in enumerate(self.rules.rules) if rule.action == WEIGH]
+        for n in by_action[WEIGH]:
+            weights = self.rules.weights[every.index(n)][self._places]
+            added += np.float32(self.rules.rules[n].strength or 0.0) * weights
+        return added
+
+    def _demands(self, numbers: Sequence[int]) -> Demands:
+        rules = self._rules(numbers)
+        ends, which = self._by_item([self.matching_items(n) for n in numbers])
+        return Demands(
+            ends, which,
+            np.array([rule.position or 0 for rule in rules], dtype=np.int64),
+            np.array([rule.at_least or 0.0 for rule in rules], dtype=np.float64),
+        )  # fmt: skip
+
+    def _caps(self, numbers: Sequence[int]) -> Caps:
+        """A cap with `by` becomes one for each of its groups."""
+        every = [n for n, rule in enumerate(self.rules.rules) if rule.by is not None]
+        items, most = [], []
+        for n in numbers:
+            rule, mine = self.rules.rules[n], self.matching_items(n)
+            if rule.by is None:
+                groups = [mine]
+            else:
+                group = self.rules.groups[every.index(n)][self._places][mine]
+                mine, group = mine[group >= 0], group[group >= 0]
+                order = np.argsort(group, kind="stable")
+                groups = np.split(mine[order], np.flatnonzero(np.diff(group[order])) + 1) if len(mine) else []
+            items += groups
+            most += [rule.most or 0] * len(groups)
+        return Caps(*self._by_item(items), np.array(most, dtype=np.int64))
+
+    def _by_item(self, items: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The numbers of the given sets that each item is in, as ends and values of a sparse matrix by rows."""
+        count = len(self._places)
+        item = np.concatenate([*items, np.empty(0, dtype=np.int64)])
+        number = np.repeat(np.arange(len(items)), [len(each) for each in items])
+        order = np.lexsort((number, item))
+        ends = np.concatenate([[0], np.cumsum(np.bincount(item, minlength=count))])
+        return ends.astype(np.int64), number[order].astype(np.int32)
+
+
+def usual_prices(
+    row: NDArray[np.int64], item: NDArray[np.int64], prices: NDArray[np.float32], shoppers: int
+) -> NDArray[np.float64]:
+    """[shoppers]: the median price of the items that each shopper has taken, NaN for none with a price. `row`, rising,
+    and `item` name distinct pairs of shoppers and items; `prices` is by item, NaN for none."""
+    usual = np.full(shoppers, np.nan)
+    _medians(row, prices[item].astype(np.float64), usual)
+    return usual
+
+
+@compiled
+def _medians(row: NDArray[np.int64], price: NDArray[np.float64], usual: NDArray[np.float64]) -> None:
+    start = 0
+    while start < len(row):
+        end = start
+        while end < len(row) and row[end] == row[start]:
+            end += 1
+        known = price[start:end]
+        known = np.sort(known[~np.isnan(known)])
+        if len(known):
+            usual[row[start]] = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
+        start = end

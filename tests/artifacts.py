@@ -178,7 +178,7 @@ def batch(shoppers: dict[str, Sequence[Entry] | None]) -> pa.RecordBatch:
 def all_scores(block: HistoryBlock, model: Artifact, policy: str, **how: Any) -> NDArray[np.float32]:
     """Scores [shoppers, items] in one piece."""
     buffer = np.empty(block.shoppers * block.items, np.float32)
-    return scored(block, model, policy=policy, buffer=buffer, **how).rows()
+    return scored(block, model, policy=policy, buffer=buffer, **how).rows
 
 
 def listed(

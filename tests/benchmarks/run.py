@@ -22,6 +22,7 @@ from tests.benchmarks.kill import kill
 from tests.benchmarks.kmeans import kmeans
 from tests.benchmarks.logreg import logreg
 from tests.benchmarks.main_job import main_job
+from tests.benchmarks.rules import rules
 from tests.benchmarks.scale import scale
 from tests.benchmarks.search import search
 from tests.benchmarks.shops import shops
@@ -46,6 +47,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "logreg": logreg,
     "kmeans": kmeans,
     "main-job": main_job,
+    "rules": rules,
     "scale": scale,
     "search": search,
     "shops": shops,

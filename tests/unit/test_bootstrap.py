@@ -87,6 +87,13 @@ def test_results_depend_neither_on_the_order_of_rows_nor_on_other_groups() -> No
         assert [one for one in with_intervals(crowd, by=["group"], samples=200) if one["group"] == "g"] == alone
 
 
+def test_without_groups_all_rows_are_one() -> None:
+    alone = with_intervals(values_table([0.0, 1.0, 0.5]).drop(["group"]), by=[], samples=200)
+    [grouped] = with_intervals(values_table([0.0, 1.0, 0.5]), by=["group"], samples=200)
+    assert [{"group": "g", **row} for row in alone] == [grouped]
+    assert alone[0]["value"] == 0.5
+
+
 def test_nulls_are_left_out_and_empty_input_gives_no_row() -> None:
     [row] = with_intervals(values_table([1.0, None, 0.0]), by=["group"], samples=200)
     assert (row["users"], row["value"]) == (2, 0.5)

@@ -194,7 +194,7 @@ def test_term_features_are_the_values_that_a_search_weighs(policy: str, for_sear
         np.testing.assert_allclose(found[:, :, names.index(name)], wanted, atol=1e-5)
     np.testing.assert_allclose(found[:, :, names.index("item_popular")], model.terms["item_popular"][columns])
     bare = replace(model, recipe=replace(model.recipe, weights=both(factors=1.0)), item_weights={})
-    only = scored(block, bare, policy="next_baskets", buffer=buffer).rows()
+    only = scored(block, bare, policy="next_baskets", buffer=buffer).rows
     wanted = np.take_along_axis(only, columns, axis=1)
     np.testing.assert_allclose(found[:, :, names.index("factors")], wanted, atol=1e-5)
 

@@ -54,7 +54,8 @@ def with_intervals(values: pa.Table, *, by: Sequence[str], samples: int, level: 
     users = np.bincount(group)
     means = np.bincount(group, rounded) / users
     ends = _resampled_ends(known.column("user_hash").to_numpy(), group, rounded, samples, level)
-    keys = known.select(list(by)).take(pa.array(first_rows)).to_pylist()
+    # A table without columns has no rows.
+    keys = known.select(list(by)).take(pa.array(first_rows)).to_pylist() if by else [{}]
     figures = [
         {**key, "value": float(mean), "low": low, "high": high, "users": int(count)}
         for key, mean, count, (low, high) in zip(keys, means, users, ends, strict=True)

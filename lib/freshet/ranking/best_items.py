@@ -50,7 +50,7 @@ def best_items(result: ScoredBlock, width: int, length: int) -> Found[np.float32
     `width`: items of a product, as from `cut`. Minus infinity is the score of items that must not be listed.
     """
     if result.order is None:
-        return top_k(result.rows(), length)
+        return top_k(result.rows, length)
     left_out = np.zeros(len(result.item_part), dtype=np.bool_)
     left_out[result.order.places[result.unavailable]] = True
     warm = np.arange(len(result.left)) if result.cold is None else np.flatnonzero(~result.cold)

@@ -1,27 +1,17 @@
 """Candidates that rules demand for a place or a share of a list, and that are not among the best items anyway."""
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.numeric.compiled import compiled
-from freshet.numeric.top_k import Found, top_k
+from freshet.numeric.top_k import Found, put
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.scoring import ScoredBlock
 from freshet.rules.arranging import NONE, Demands, demanded
 from freshet.rules.list_rules import ListRules
 
 _CELLS = 4_000_000
-"""Scores that are computed at a time, 16 MB."""
-
-
-class _Added(NamedTuple):
-    """Further candidates of some rows."""
-
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    scores: NDArray[np.float32]
+"""Scores that are computed at a time, 16 MB, where there are no whole rows of them."""
 
 
 def with_demanded_items(
@@ -34,66 +24,39 @@ def with_demanded_items(
     length: int,
 ) -> Found[np.float32]:
     """The candidates `best`, and for each demand that too few of a shopper's candidates meet, the best items that meet
-    it, as many as a list of this length needs. Minus infinity marks places without a candidate."""
-    columns, blended = best
+    it, as many as a list of this length needs. Of several pins for a place only the first that has an item counts.
+    Minus infinity marks places without a candidate."""
     needed = demanded(rules.demands, length)
     if not needed.any():
         return best
-    listed = np.where(np.isfinite(blended), columns, NONE)
+    columns = np.where(np.isfinite(best[1]), best[0], NONE)
     counts = np.zeros((len(columns), len(needed)), dtype=np.int64)
-    _count_met(listed, rules.demands, counts)
-    is_pinned = np.zeros((len(columns), length + 1), dtype=np.bool_)
-    added = []
-    for demand in np.flatnonzero(needed).tolist():
-        position = rules.demands.position[demand]
-        lacking = counts[:, demand] < needed[demand]
-        if position:
-            # Of several pins for a place only the first that has an item counts.
-            lacking &= ~is_pinned[:, position]
-        rows = np.flatnonzero(lacking)
-        items = rules.demanded_items(demand) if len(rows) else rows
-        if len(items):
-            more = _best_of(result, artifact, items, rows, policy=policy, count=int(needed[demand]))
-            added.append(more)
-            counts[rows, demand] += np.isfinite(more.scores).sum(axis=1)
-        if position:
-            is_pinned[:, position] |= counts[:, demand] > 0
-    return _merged(listed, blended, added) if added else best
-
-
-def _best_of(
-    result: ScoredBlock,
-    artifact: Artifact,
-    items: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    *,
-    policy: str,
-    count: int,
-) -> _Added:
-    size = max(1, _CELLS // len(items))
-    parts = [
-        top_k(result.scores_at(artifact, policy, rows[start : start + size], items), count)
-        for start in range(0, len(rows), size)
-    ]
-    places, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return _Added(rows, items[places], scores)
-
-
-def _merged(listed: NDArray[np.int64], blended: NDArray[np.float32], added: list[_Added]) -> Found[np.float32]:
-    """All candidates side by side, each once."""
-    width = listed.shape[1] + sum(more.columns.shape[1] for more in added)
-    columns = np.full((len(listed), width), NONE)
-    scores = np.full((len(listed), width), -np.inf, dtype=np.float32)
-    columns[:, : listed.shape[1]], scores[:, : listed.shape[1]] = listed, blended
-    start = listed.shape[1]
-    for more in added:
-        end = start + more.columns.shape[1]
-        columns[more.rows, start:end] = np.where(np.isfinite(more.scores), more.columns, NONE)
-        scores[more.rows, start:end] = more.scores
-        start = end
-    _drop_repeated(columns, listed.shape[1])
-    is_left = columns != NONE
-    return np.where(is_left, columns, 0), np.where(is_left, scores, np.float32(-np.inf))
+    _count_met(columns, rules.demands, counts)
+    lacking = (counts < needed) & (needed > 0)
+    rows, demands = np.flatnonzero(lacking.any(axis=1)), np.flatnonzero(lacking.any(axis=0))
+    if not len(rows):
+        return best
+    column_of, items = np.arange(len(rules.added)), np.empty(0, np.int64)
+    if result.order is not None:
+        ends = rules.demands.item_ends
+        items = np.unique(np.concatenate([rules.demands.items[ends[n] : ends[n + 1]] for n in demands]))
+        column_of = np.full(len(rules.added), NONE)
+        column_of[items] = np.arange(len(items))
+    added = np.full((len(rows), int(needed.sum())), NONE)
+    scores = np.full(added.shape, -np.inf, dtype=np.float32)
+    most = 0
+    for start in range(0, len(rows), size := max(1, _CELLS // max(1, len(items)))):
+        part = slice(start, start + size)
+        mine = rows[part]
+        of_items = result.rows if result.order is None else result.scores_at(artifact, policy, mine, items)
+        places = mine if result.order is None else np.arange(len(mine))
+        most = max(most, _add(columns[mine], of_items, places, column_of, rules.demands, needed, counts[mine],
+                              added[part], scores[part]))  # fmt: skip
+    every = np.full((len(columns), most), NONE)
+    every_score = np.full((len(columns), most), -np.inf, dtype=np.float32)
+    every[rows], every_score[rows] = added[:, :most], scores[:, :most]
+    columns, blended = np.concatenate([columns, every], axis=1), np.concatenate([best[1], every_score], axis=1)
+    return np.maximum(columns, 0), blended
 
 
 @compiled
@@ -106,11 +69,35 @@ def _count_met(columns: NDArray[np.int64], demands: Demands, counts: NDArray[np.
 
 
 @compiled
-def _drop_repeated(columns: NDArray[np.int64], first: int) -> None:
-    """Replaces items from place `first` on by -1 that are in the same row before."""
+def _add(  # noqa: PLR0913 - a kernel takes plain arrays
+    columns: NDArray[np.int64], of_items: NDArray[np.float32], places: NDArray[np.int64], column_of: NDArray[np.int64],
+    demands: Demands, needed: NDArray[np.int64], counts: NDArray[np.int64],
+    added: NDArray[np.int64], scores: NDArray[np.float32],
+) -> int:  # fmt: skip
+    """Writes the further candidates of each row to `added` and their scores, one after the other, and returns the
+    largest number of them. `of_items` [places, column_of]: the scores of items."""
+    most, pinned = 0, np.zeros(demands.position.max() + 1, np.bool_)
+    best, items = np.empty(needed.max(), np.float32), np.empty(needed.max(), np.int64)
     for row in range(len(columns)):
-        for place in range(first, columns.shape[1]):
-            for before in range(place):
-                if columns[row, place] >= 0 and columns[row, before] == columns[row, place]:
-                    columns[row, place] = -1
+        own, size = of_items[places[row]], 0
+        pinned[:] = False
+        for demand in range(len(needed)):
+            wanted, position = needed[demand], demands.position[demand]
+            if wanted == 0 or (position > 0 and pinned[position]):
+                continue
+            if counts[row, demand] >= wanted:
+                pinned[position] = True
+                continue
+            best[:wanted], items[:wanted] = -np.inf, np.iinfo(np.int64).max
+            for n in range(demands.item_ends[demand], demands.item_ends[demand + 1]):
+                item = demands.items[n]
+                put(best[:wanted], items[:wanted], own[column_of[item]], item)
+            for n in range(wanted):
+                if best[n] == -np.inf:
                     break
+                pinned[position] = True
+                if not (np.any(columns[row] == items[n]) or np.any(added[row, :size] == items[n])):
+                    added[row, size], scores[row, size] = items[n], best[n]
+                    size += 1
+        most = max(most, size)
+    return most

@@ -77,8 +77,9 @@ class ScoredBlock:
         """[shoppers, items]: 1 where the shopper has bought the item. Only reasons need it."""
         return self.block.touched(self.purchase_code)
 
+    @cached_property
     def rows(self) -> NDArray[np.float32]:
-        """Scores [shoppers, items]. Call it once, since it adds up in `buffer`, and not for a block for a search."""
+        """Scores [shoppers, items], in `buffer`; not for a block for a search."""
         scores = self.whole
         if scores is None:
             assert self.right is not None
@@ -100,9 +101,8 @@ class ScoredBlock:
     def scores_at(
         self, artifact: Artifact, policy: str, rows: NDArray[np.int64], columns: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """[rows, columns]: the scores of these items for these shoppers, without the others of the catalogue.
-
-        Unavailable items are scored like others."""
+        """[rows, columns]: the scores of these items for these shoppers, without the others of the catalogue, in a
+        block for a search. Unavailable items are scored like others."""
         found = np.tile(artifact.item_part(policy)[columns], (len(rows), 1))
         if self.left.shape[1] > 1:
             found += self.left[rows, :-1] @ artifact.factor_columns[columns].T

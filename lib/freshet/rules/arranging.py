@@ -12,12 +12,15 @@ NONE = -1
 
 
 class Demands(NamedTuple):
-    """What rules demand for places of a list, by item: `ends` [items + 1] and `numbers` say which demands an item
-    meets, as in a sparse matrix by rows. By demand, `position`: the place of a pin, from 1, 0 for a share; `share`: the
-    least share of matching items, 0 for a pin."""
+    """What rules demand for places of a list. `ends` [items + 1] and `numbers` say which demands an item meets, as in a
+    sparse matrix by rows; `item_ends` [demands + 1] and `items` the same by demand, without items that may not be
+    listed. `position`: the place of a pin, from 1, 0 for a share; `share`: the least share of matching items, 0 for a
+    pin. Pins come first."""
 
     ends: NDArray[np.int64]
     numbers: NDArray[np.int32]
+    item_ends: NDArray[np.int64]
+    items: NDArray[np.int64]
     position: NDArray[np.int64]
     share: NDArray[np.float64]
 
@@ -142,10 +145,12 @@ def _first_free(
         if item < 0 or taken[place]:
             continue
         is_wanted = number < 0
-        for n in range(demands.ends[item], demands.ends[item + 1]):
-            is_wanted |= demands.numbers[n] == number
-        for n in range(caps.ends[item], caps.ends[item + 1]):
-            is_wanted &= counts[caps.numbers[n]] < caps.most[caps.numbers[n]]
+        if number >= 0:
+            for n in range(demands.ends[item], demands.ends[item + 1]):
+                is_wanted |= demands.numbers[n] == number
+        if is_wanted:
+            for n in range(caps.ends[item], caps.ends[item + 1]):
+                is_wanted &= counts[caps.numbers[n]] < caps.most[caps.numbers[n]]
         if is_wanted:
             return place
     return -1

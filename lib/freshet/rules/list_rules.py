@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from freshet.numeric.compiled import compiled
 from freshet.rules.arranging import Caps, Demands
-from freshet.rules.compiled import CompiledRule, CompiledRules
+from freshet.rules.compiled import CompiledRules
 from freshet.rules.rule import BOOST, BURY, CAP, EXCLUDE, INCLUDE, PIN, PRICE_BAND, SHARE, WEIGH
 
 
@@ -35,19 +34,6 @@ class ListRules:
     @property
     def has_band(self) -> bool:
         return self.low > 0 or self.high < np.inf
-
-    @cached_property
-    def is_left_out(self) -> NDArray[np.bool_]:
-        """[items]: whether an item is in no list."""
-        found = np.zeros(len(self.added), dtype=np.bool_)
-        found[self.left_out] = True
-        return found
-
-    def demanded_items(self, demand: int) -> NDArray[np.int64]:
-        """Positions of the items that meet a demand and may be listed."""
-        item = np.repeat(np.arange(len(self.added)), np.diff(self.demands.ends))
-        found = item[self.demands.numbers == demand]
-        return found[~self.is_left_out[found]]
 
 
 class RulesOfModel:
@@ -88,10 +74,11 @@ class RulesOfModel:
         }
         bands = [self.rules.rules[n] for n in by_action[PRICE_BAND]]
         orders = len(numbers) > len(by_action[EXCLUDE]) + len(by_action[INCLUDE])
+        left_out = self._left_out(numbers)
         return ListRules(
-            left_out=self._left_out(numbers),
+            left_out=left_out,
             added=self._added(by_action),
-            demands=self._demands([*by_action[PIN], *by_action[SHARE]]),
+            demands=self._demands([*by_action[PIN], *by_action[SHARE]], left_out),
             caps=self._caps(by_action[CAP]),
             low=max([band.low or 0.0 for band in bands], default=0.0),
             high=min([band.high or np.inf for band in bands], default=np.inf),
@@ -122,9 +109,6 @@ class RulesOfModel:
             conditioned += not rule.is_for_all
         return found
 
-    def _rules(self, numbers: Sequence[int]) -> list[CompiledRule]:
-        return [self.rules.rules[n] for n in numbers]
-
     def matching_items(self, number: int) -> NDArray[np.int64]:
         """Positions of the items that match a rule, rising."""
         inside = slice(self._matches.indptr[number], self._matches.indptr[number + 1])
@@ -141,14 +125,17 @@ class RulesOfModel:
             added += np.float32(self.rules.rules[n].strength or 0.0) * weights
         return added
 
-    def _demands(self, numbers: Sequence[int]) -> Demands:
-        rules = self._rules(numbers)
-        ends, which = self._by_item([self.matching_items(n) for n in numbers])
+    def _demands(self, numbers: Sequence[int], left_out: NDArray[np.int64]) -> Demands:
+        rules = [self.rules.rules[n] for n in numbers]
+        items = [self.matching_items(n) for n in numbers]
+        allowed = [np.setdiff1d(each, left_out, assume_unique=True) for each in items]
         return Demands(
-            ends, which,
-            np.array([rule.position or 0 for rule in rules], dtype=np.int64),
-            np.array([rule.at_least or 0.0 for rule in rules], dtype=np.float64),
-        )  # fmt: skip
+            *self._by_item(items),
+            item_ends=np.concatenate([[0], np.cumsum([len(each) for each in allowed])]).astype(np.int64),
+            items=np.concatenate([*allowed, np.empty(0, np.int64)]).astype(np.int64),
+            position=np.array([rule.position or 0 for rule in rules], dtype=np.int64),
+            share=np.array([rule.at_least or 0.0 for rule in rules], dtype=np.float64),
+        )
 
     def _caps(self, numbers: Sequence[int]) -> Caps:
         """A cap with `by` becomes one for each of its groups."""

@@ -1,12 +1,24 @@
-"""A shop where a ranker gains: from the search over the gate to lists, figures and the report."""
+"""A shop where a ranker gains, and that steers its lists by rules: from the search over the gate to lists, figures and
+the report."""
 
+import dataclasses
+import json
 import random
 from datetime import datetime, timedelta
 
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.contracts import EVALUATION_RESULTS
+from freshet.cli.main import freshet
+from freshet.contracts import (
+    EVALUATION_RESULTS,
+    MERCHANDISING_RULES,
+    RECOMMENDATIONS,
+    RULE_EFFECTS,
+    USER_ATTRIBUTES,
+    USER_SEGMENTS,
+)
+from freshet.pipeline.merchandising.preview import previewed
 from freshet.ranking.artifact import Artifact
 from freshet.report.collect.page import recipe
 from freshet.report.collect.sources import Sources
@@ -14,9 +26,18 @@ from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion
 from freshet.runs.registry import main_steps
-from freshet.runs.runner import DONE, StepResult, run_step
+from freshet.runs.runner import DONE, UP_TO_DATE, StepResult, run_step
 from freshet.runs.settings import load_settings
-from freshet.runs.steps import PROMOTE, TRAIN_PROPENSITY, TRAIN_RECOMMENDER, TRAIN_SEGMENTS
+from freshet.runs.steps import (
+    EVALUATE,
+    PROMOTE,
+    RECOMMEND,
+    TRAIN_PROPENSITY,
+    TRAIN_RECOMMENDER,
+    TRAIN_SEGMENTS,
+    WRITE_RULES,
+)
+from tests.factories import frame
 from tests.jobs.small_shop import OVERRIDES, write_mapping
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
@@ -87,3 +108,94 @@ def test_what_lists_show_is_measured_for_all_that_is_judged(finished: tuple[Job,
     assert all(set(models) == set(by_metric["ndcg"]) for models in by_metric.values())
     # One list for everybody shows less of the shop than lists of one's own.
     assert by_metric["exposure_gini"]["popularity/all"] > by_metric["exposure_gini"]["served"]
+
+
+RULES = """
+[[rules]]
+name = "no i0"
+action = "exclude"
+items = { item_id = "i0" }
+
+[[rules]]
+name = "gold sees i1 first"
+action = "pin"
+position = 1
+items = { item_id = "i1" }
+shoppers = { segment = "gold" }
+
+[[rules]]
+name = "no such brand"
+action = "boost"
+strength = 1
+items = { brand = "none" }
+"""
+
+
+@pytest.fixture(scope="module")
+def ruled(
+    spark: SparkSession, finished: tuple[Job, dict[str, StepResult]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Job, dict[str, StepResult]]:
+    """The same shop with RULES, after the steps that follow from them."""
+    job = finished[0]
+    path = tmp_path_factory.mktemp("rules") / "rules.toml"
+    path.write_text(RULES)
+    cut = job.windows().cut
+    segments = [
+        {"as_of": cut, "user_id": f"c{n}", "segment_id": n % 2, "segment_name": ("gold", "new")[n % 2],
+         "model_version": "1.0"} for n in range(80)
+    ]  # fmt: skip
+    job.warehouse.replace(frame(spark, USER_SEGMENTS, segments), USER_SEGMENTS)
+    before = previewed(job, path)
+    assert job.warehouse.version(MERCHANDISING_RULES) == -1
+    assert before.unmatched == ["no such brand"]
+    with_rules = dataclasses.replace(job, input_path=path)
+    results = {"rules": run_step(WRITE_RULES, with_rules)}
+    results |= {step.name: run_step(step, job) for step in (RECOMMEND, EVALUATE)}
+    assert before.compared.facts() == results[RECOMMEND.name].record["rules"]
+    return job, results
+
+
+def test_rules_are_written_and_everything_that_follows_runs_again(ruled: tuple[Job, dict[str, StepResult]]) -> None:
+    job, results = ruled
+    assert {name: result.status for name, result in results.items()} == dict.fromkeys(results, DONE)
+    record = results["rules"].record
+    assert (record["rules"], record["in_force"], record["without_items"]) == (3, 3, ["no such brand"])
+    rows = job.warehouse.read(MERCHANDISING_RULES).orderBy("position").collect()
+    assert [row["name"] for row in rows] == ["no i0", "gold sees i1 first", "no such brand"]
+    assert [run_step(step, job).status for step in (RECOMMEND, EVALUATE)] == [UP_TO_DATE, UP_TO_DATE]
+    attributes = {row["user_id"]: row["attributes"] for row in job.warehouse.read(USER_ATTRIBUTES).collect()}
+    assert attributes == {f"c{n}": {"segment": ("gold", "new")[n % 2]} for n in range(80)}
+
+
+def test_lists_obey_the_rules_for_whom_they_hold(ruled: tuple[Job, dict[str, StepResult]]) -> None:
+    lists = {row["user_id"]: row["items"] for row in ruled[0].warehouse.read(RECOMMENDATIONS).collect()}
+    assert len(lists) > 80
+    assert [user for user, items in lists.items() if "i0" in [one["item_id"] for one in items]] == []
+    first = {user: items[0]["item_id"] for user, items in lists.items()}
+    gold = {f"c{n}" for n in range(0, 80, 2)}
+    assert {first[user] for user in gold} == {"i1"}
+    assert {first[user] for user in set(lists) - gold} != {"i1"}
+    effects = {row["name"]: row for row in ruled[0].warehouse.read(RULE_EFFECTS).collect()}
+    assert list(effects) == ["no i0", "gold sees i1 first", "no such brand"]
+    assert effects["no i0"]["lists"] == len(lists)
+    assert effects["no i0"]["items_before"] > 0
+    assert effects["no i0"]["items_after"] == 0
+    assert effects["gold sees i1 first"]["lists"] == effects["gold sees i1 first"]["lists_after"] == len(gold)
+    assert effects["no such brand"]["matching_items"] == 0
+
+
+def test_what_rules_cost_is_judged_like_everything_else(ruled: tuple[Job, dict[str, StepResult]]) -> None:
+    rows = ruled[0].warehouse.read(EVALUATION_RESULTS).where("split = 'test' and metric = 'ndcg' and k = 10")
+    figures = {row["model"]: row["value"] for row in rows.where("task = 'next_baskets'").collect()}
+    assert figures["served_with_rules"] < figures["served"]
+
+
+def test_the_rules_of_a_home_are_shown_with_what_they_change(
+    ruled: tuple[Job, dict[str, StepResult]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    freshet(["rules", "--home", str(ruled[0].home.root), "--json"], standalone_mode=False)
+    shown = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in shown] == ["no i0", "gold sees i1 first", "no such brand"]
+    assert shown[0]["effect"]["items_after"] == 0
+    freshet(["rules", "--home", str(ruled[0].home.root)], standalone_mode=False)
+    assert "no i0" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from freshet.ranking.lists import list_batches
 from freshet.rules.compiled import CATALOGUE, CompiledRules, compiled_rules
 from freshet.rules.list_rules import RulesOfModel
 from freshet.rules.reading import rules_of_definitions
+from freshet.runs.settings import load_settings
 from tests.benchmarks.stream_shop import ITEMS, artifact, item_ids
 
 CLOCK = datetime(2026, 11, 1)
@@ -144,4 +145,4 @@ def _compiled(definitions: list[dict[str, Any]], batch: pa.RecordBatch) -> Compi
         {"user_id": batch.column("user_id"), "attributes": pa.array(attributes, rows["attributes"].type)}
     )
     written = rules_of_definitions(definitions, "benchmark")
-    return compiled_rules(written, pa.table(rows), shoppers, moment=CLOCK, candidates=100)
+    return compiled_rules(written, pa.table(rows), shoppers, moment=CLOCK, candidates=load_settings().rules.candidates)

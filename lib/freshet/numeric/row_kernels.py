@@ -83,6 +83,16 @@ def add_rows(scores: NDArray[np.float32], part: csr_matrix) -> None:
     _add(scores, *_places(part), part.data.astype(np.float32, copy=False))
 
 
+@compiled
+def leave_out_columns(scores: NDArray[np.float32], is_left_out: NDArray[np.bool_]) -> None:
+    """Sets these columns of all rows to minus infinity. A pass over whole rows: NumPy's assignment to 15,000 of 60,000
+    columns took twice as long."""
+    for row in range(scores.shape[0]):
+        own = scores[row]
+        for column in range(len(own)):
+            own[column] = np.float32(-np.inf) if is_left_out[column] else own[column]
+
+
 def picked(part: csr_matrix, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
     """For each row the values at its chosen columns, [rows, k]; 0 for entries that are not stored."""
     found = np.empty(chosen.shape, dtype=np.float32)

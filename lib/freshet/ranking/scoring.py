@@ -18,7 +18,13 @@ from scipy.sparse import csr_matrix
 
 from freshet.contracts.events import PURCHASE
 from freshet.models.items.registry import ITEM_MODELS
-from freshet.numeric.row_kernels import add_rows, add_scaled_product, chosen_products, scaled_product
+from freshet.numeric.row_kernels import (
+    add_rows,
+    add_scaled_product,
+    chosen_products,
+    leave_out_columns,
+    scaled_product,
+)
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.fold_in import folded_in
 from freshet.ranking.histories.history_block import HistoryBlock
@@ -88,7 +94,10 @@ class ScoredBlock:
             np.copyto(scores, self.popularity, where=self.cold[:, None])
         for part in self._by_shopper():
             add_rows(scores, part)
-        scores[:, self.unavailable] = -np.inf
+        if len(self.unavailable):
+            is_left_out = np.zeros(len(self.item_part), dtype=np.bool_)
+            is_left_out[self.unavailable] = True
+            leave_out_columns(scores, is_left_out)
         return scores
 
     def own(self) -> csr_matrix:

@@ -14,6 +14,7 @@ from freshet.models.items.linear_items import LinearItemConfiguration
 from freshet.models.items.neighbours import NeighbourConfiguration
 from freshet.models.items.next_items import NextItemParameters
 from freshet.ranking.artifact import Artifact
+from freshet.ranking.content.links import ContentLinks
 from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.histories.packed_histories import PackedHistories, packed_what
 from freshet.ranking.lists import list_batches
@@ -124,6 +125,11 @@ def random_artifact(rng: np.random.Generator, *, items: int, rank: int, **change
         terms={"item_popular": rng.standard_normal(items).tolist()},
         **{**values, **changes},
     )
+
+
+def no_links(new: int, model: Artifact) -> ContentLinks:
+    """So many new items of whose content nothing is known."""
+    return ContentLinks(csr_matrix((new, len(model.items)), dtype=np.float32))
 
 
 def random_history(rng: np.random.Generator, items: Sequence[str], length: int) -> list[Entry]:

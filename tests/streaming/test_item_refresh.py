@@ -1,5 +1,6 @@
 """Items that the model does not know become part of a minor version, which the running stream takes over."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +85,10 @@ def test_a_touched_item_gets_its_shoppers_taste_and_an_untouched_one_that_of_its
     assert (made.model_version, name, made.generation) == ("1.1", "1.1", version.generation)
     vectors = dict(zip(model.items.to_pylist(), model.factors, strict=True))
     assert vectors.keys() == {*ITEMS, "new", "quiet"}
-    np.testing.assert_allclose(vectors["quiet"], [0.0, 1.0])
+    # i1 and i3 have the words of quiet, odd and x, of which odd weighs 1 + ln(6 / 5) and x 1; i0 has x alone.
+    of_brand = 1 / (1 + (1 + math.log(6 / 5)) ** 2)
+    expected = np.array([of_brand, 2.0]) / (2.0 + of_brand + 0.1)
+    np.testing.assert_allclose(vectors["quiet"], expected, rtol=1e-5)
     assert vectors["new"][0] > 5 * abs(vectors["new"][1])
     # The first artifact stays as it was registered; nothing new makes no further minor.
     assert Artifact.load(version.folder).items.to_pylist() == ITEMS

@@ -20,7 +20,7 @@ from freshet.ranking.assembly import assembled
 from freshet.ranking.new_items import with_new_items
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration
-from tests.artifacts import CLOCK, artifact, batch, listed, random_artifact, random_history, recipe
+from tests.artifacts import CLOCK, artifact, batch, listed, no_links, random_artifact, random_history, recipe
 from tests.catalogues import with_unknown_facts
 
 
@@ -55,7 +55,7 @@ def test_a_saved_artifact_loads_as_it_was_and_gives_the_same_lists(tmp_path: Pat
 def test_arrays_that_are_the_same_in_another_artifact_are_shared_with_it(tmp_path: Path) -> None:
     first = random_artifact(np.random.default_rng(6), items=15, rank=4)
     first.save(tmp_path / "1.0")
-    made = with_new_items(first, pa.array(["a new one"]), np.ones((1, 4), dtype=np.float32))
+    made = with_new_items(first, pa.array(["a new one"]), np.ones((1, 4), dtype=np.float32), no_links(1, first))
     made.save(tmp_path / "1.1", like=tmp_path / "1.0")
     shared = {file.name for file in (tmp_path / "1.1").iterdir() if file.samefile(tmp_path / "1.0" / file.name)}
     assert {"neighbours_data.npy", "linear_items_data.npy", "next_items_data.npy"} <= shared

@@ -33,7 +33,7 @@ from freshet.ranking.terms.registry import (
 )
 from freshet.report import words
 from freshet.runs.settings import Settings, load_settings
-from tests.artifacts import CLOCK, all_scores, batch, both, bought, histories, listed, packed, random_artifact
+from tests.artifacts import CLOCK, all_scores, batch, both, bought, histories, listed, no_links, packed, random_artifact
 from tests.catalogues import features
 
 WARM = {
@@ -183,6 +183,6 @@ def test_a_configuration_survives_its_json_and_an_item_vector_knows_new_items(na
         term, configuration = sparse_term(name), model.recipe.sparse_terms[name]
         assert term.from_json(json.loads(json.dumps(term.to_json(configuration)))) == configuration
     if name in model.terms:
-        wider = with_new_items(model, pa.array(["new"]), np.zeros((1, 2), np.float32))
+        wider = with_new_items(model, pa.array(["new"]), np.zeros((1, 2), np.float32), no_links(1, model))
         value = wider.terms[name][wider.items.to_pylist().index("new")]
         assert model.terms[name].min() <= value <= model.terms[name].max()

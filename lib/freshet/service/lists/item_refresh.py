@@ -16,11 +16,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
-from freshet.contracts import EVENTS, ITEMS_HISTORY, USER_FACTORS
+from freshet.contracts import EVENTS, USER_FACTORS
 from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.core.threads import scheduler_pool
 from freshet.features.interactions import InteractionParameters, histories, interaction_signals, strengths_by_half_life
 from freshet.ranking.artifact import Artifact
+from freshet.ranking.content.links import ContentLinks, content_links
 from freshet.ranking.fold_in import gram_matrix
 from freshet.ranking.histories.history_block import read_block
 from freshet.ranking.new_items import content_vectors, solved_items, with_new_items
@@ -32,7 +33,7 @@ from freshet.runs.registered_models import RECOMMENDER, champion, registry
 from freshet.service.lists.similar_items import SimilarItems
 from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.lookups.event_items import EventItems
-from freshet.tables.lookups.item_states import listed_items
+from freshet.tables.lookups.item_states import item_states, listed_items
 from freshet.tables.maintenance.background import BackgroundTask
 
 
@@ -71,8 +72,9 @@ def refreshed(job: Job, version: ModelVersion, cache: RefreshCache | None = None
     item_ids = _new_item_ids(job, artifact, cache.seen)
     if not len(item_ids):
         return None
-    vectors = _vectors(job, artifact, item_ids, cache.user_gram(job, version))
-    made = with_new_items(artifact, item_ids, vectors)
+    links = content_links(item_ids, item_states(job.warehouse, job.now()), artifact.items)
+    vectors = _vectors(job, artifact, item_ids, links, cache.user_gram(job, version))
+    made = with_new_items(artifact, item_ids, vectors, links)
     if version.minor:
         current = Artifact.load(version.folder)
         if current.items.equals(made.items) and np.allclose(current.factors, made.factors, atol=1e-4):
@@ -127,22 +129,17 @@ def _events_since(job: Job, since: datetime) -> DataFrame:
     return job.warehouse.read(EVENTS).where(counts_as_taste() & (F.col("event_time") >= F.lit(since)))
 
 
-def _vectors(job: Job, artifact: Artifact, item_ids: pa.Array, gram: NDArray[np.float64] | None) -> NDArray[np.float32]:
+def _vectors(
+    job: Job, artifact: Artifact, item_ids: pa.Array, links: ContentLinks, gram: NDArray[np.float64] | None
+) -> NDArray[np.float32]:
     """Vectors of the items: solved if shoppers have touched the item, else from its content, else zeros."""
-    vectors = content_vectors(item_ids, _contents(job), artifact)
+    vectors = content_vectors(links, artifact)
     touched = _touched(job, artifact, item_ids) if gram is not None else None
     if gram is not None and touched is not None:
         solved = solved_items(touched.strengths, touched.vectors, gram, artifact)
         is_solved = np.asarray(solved.any(axis=1))
         vectors[is_solved] = solved[is_solved]
     return vectors
-
-
-def _contents(job: Job) -> pa.Table:
-    if not job.warehouse.exists(ITEMS_HISTORY):
-        return pa.table({name: pa.array([], pa.string()) for name in ("item_id", "category_path", "brand")})
-    states = job.warehouse.read(ITEMS_HISTORY).where("valid_to is null")
-    return states.select("item_id", "category_path", "brand").toArrow()
 
 
 def _user_gram(job: Job, version: ModelVersion) -> NDArray[np.float64] | None:

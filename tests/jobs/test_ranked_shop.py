@@ -5,6 +5,7 @@ import dataclasses
 import json
 import random
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -199,3 +200,19 @@ def test_the_rules_of_a_home_are_shown_with_what_they_change(
     assert shown[0]["effect"]["items_after"] == 0
     freshet(["rules", "--home", str(ruled[0].home.root)], standalone_mode=False)
     assert "no i0" in capsys.readouterr().out
+
+
+def test_rules_that_somebody_else_has_changed_are_written_again(
+    spark: SparkSession, ruled: tuple[Job, dict[str, StepResult]], tmp_path: Path
+) -> None:
+    job = dataclasses.replace(ruled[0], input_path=tmp_path / "rules.toml")
+    (tmp_path / "rules.toml").write_text(RULES)
+    assert run_step(WRITE_RULES, job).status == DONE  # recommend has written the attributes since
+    assert run_step(WRITE_RULES, job).status == UP_TO_DATE
+    job.warehouse.replace(frame(spark, MERCHANDISING_RULES, []), MERCHANDISING_RULES)
+    assert run_step(WRITE_RULES, job).status == DONE
+    assert job.warehouse.read(MERCHANDISING_RULES).count() == 3
+    # Without rules nothing is asked of shoppers.
+    (tmp_path / "rules.toml").write_text("")
+    assert run_step(WRITE_RULES, job).status == DONE
+    assert [job.warehouse.read(table).count() for table in (MERCHANDISING_RULES, USER_ATTRIBUTES)] == [0, 0]

@@ -279,6 +279,7 @@ WRITE_RULES = Step(
     # When a merchandiser has changed them.
     schedule=Schedule(BY_HAND, TINY, ("--home", "HOME", "--input", "INPUT")),
     summary="{rules} rules are written, {in_force} of them in force{about}",
+    adds_to_others=True,  # so that it runs again if somebody else has written to the table of rules
 )
 
 MAIN_STEPS: tuple[Step, ...] = (

@@ -10,6 +10,9 @@ from freshet.contracts import EVENTS, USER_ATTRIBUTES, USER_SEGMENTS
 from freshet.contracts.shoppers import entry_key, shopper_id
 from freshet.rules.rule import Rule
 from freshet.runs.job import Job
+from freshet.runs.merchandising import NO_SHOPPERS
+from freshet.tables.lookups.snapshot import table_facts
+from freshet.tables.small_writes import replace_whole
 
 SEGMENT = "segment"
 """The attribute with the name of a shopper's segment. All others are properties of events."""
@@ -59,8 +62,8 @@ def write_user_attributes(job: Job, rules: Sequence[Rule]) -> None:
     """Replaces table `user_attributes` by what these rules ask for; without a question it is empty."""
     rows = asked_of_shoppers(job, rules)
     job.warehouse.create(USER_ATTRIBUTES)
-    stored = job.warehouse.read(USER_ATTRIBUTES)
+    facts = table_facts(job.home.warehouse, USER_ATTRIBUTES)
     if rows is not None:
         job.warehouse.replace(rows, USER_ATTRIBUTES)
-    elif not stored.isEmpty():
-        job.warehouse.replace(stored.limit(0), USER_ATTRIBUTES)
+    elif facts is not None and facts["rows"]:
+        replace_whole(job.warehouse, NO_SHOPPERS, USER_ATTRIBUTES)

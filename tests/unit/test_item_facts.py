@@ -10,7 +10,7 @@ from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.new_items import with_new_items
 from freshet.ranking.ranker.item_facts import ITEM_FACTS, item_facts
-from tests.artifacts import CLOCK, recipe
+from tests.artifacts import CLOCK, no_links, recipe
 from tests.catalogues import features
 
 
@@ -45,7 +45,7 @@ def test_an_artifact_has_them_in_the_order_of_its_items_also_with_new_items_and_
     made = assembled(recipe(), features=catalogue(), factors=None, item_weights={}, as_of=CLOCK)
     assert made.items.to_pylist() == ["a", "b"]
     assert made.facts["item_price"].tolist() == [-1.0, 3.0]
-    wider = with_new_items(made, pa.array(["aa"]), np.zeros((1, 0), np.float32))
+    wider = with_new_items(made, pa.array(["aa"]), np.zeros((1, 0), np.float32), no_links(1, made))
     assert wider.items.to_pylist() == ["a", "aa", "b"]
     assert wider.facts["item_age_days"].tolist() == [500.0, -1.0, 2.5]
     wider.save(tmp_path / "1")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 
 NEEDS_SPARK_OR_TABLES = (
     "Champion", "stream_session", "state_layout", "made_for", "opened_checkpoint", "list_events", "Compaction",
-    "Availability", "in_process_scorer", "warm_up", "Upkeep", "ItemRefresh",
+    "CurrentRules", "in_process_scorer", "warm_up", "Upkeep", "ItemRefresh",
 )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from freshet.core.errors import DataTooSmallError
 from freshet.models.items.neighbours import NeighbourConfiguration, Neighbours
-from freshet.pipeline import plain_champion
-from freshet.pipeline import train_recommender as recommender
+from freshet.pipeline.recommender import plain_champion
+from freshet.pipeline.recommender import train_recommender as recommender
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
 from freshet.ranking.lists import recommended_in_process
@@ -25,7 +25,7 @@ from freshet.ranking.plain_methods import own_items_first, plain_weights
 from freshet.ranking.terms.registry import item_vectors
 from freshet.report import words
 from freshet.runs.settings import load_settings
-from tests.artifacts import CLOCK, batch, bought, items_listed, packed, recipe
+from tests.artifacts import CLOCK, batch, bought, items_listed, no_links, packed, recipe
 from tests.catalogues import with_unknown_facts
 from tests.oracles_recommendation import Entry, last_times
 
@@ -157,7 +157,7 @@ def test_ranks_are_shares_of_the_catalogue_and_equal_items_are_equal() -> None:
 
 def test_a_new_item_has_the_lowest_rank_and_ranks_are_described() -> None:
     model = unsearched([{"shoppers_30d": 5}, {"shoppers_30d": 7}])
-    wider = with_new_items(model, pa.array(["i99"]), np.zeros((1, 0), np.float32))
+    wider = with_new_items(model, pa.array(["i99"]), np.zeros((1, 0), np.float32), no_links(1, model))
     assert wider.terms["item_rank_30d"].tolist() == [0.0, 0.5, 0.0]
     assert words.term("item_rank_30d") == "Rank by popularity in the last 30 days"
     assert words.term("item_rank_all") == "Rank by popularity of all time"

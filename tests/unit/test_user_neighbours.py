@@ -22,7 +22,7 @@ from freshet.ranking.assembly import assembled
 from freshet.ranking.histories.history_block import read_block
 from freshet.ranking.new_items import with_new_items
 from freshet.ranking.scoring import reached_items
-from tests.artifacts import CLOCK, Entry, all_scores, both, bought, histories, items_listed, recipe
+from tests.artifacts import CLOCK, Entry, all_scores, both, bought, histories, items_listed, no_links, recipe
 from tests.catalogues import features
 from tests.factories import local_frame
 
@@ -144,7 +144,7 @@ def test_values_too_small_to_multiply_give_no_neighbours() -> None:
 def test_items_that_come_later_leave_the_neighbours_and_their_items(spark: SparkSession) -> None:
     events = [("u", "i0", 3.0), ("u", "i5", 3.0), ("v", "i2", 2.0), ("v", "i5", 2.0)]
     model = _artifact(spark, events, UserNeighbourConfiguration(5, 10, 0.0, 10, 10, None))
-    wider = with_new_items(model, pa.array(["a", "i3a"]), np.zeros((2, 0), np.float32))
+    wider = with_new_items(model, pa.array(["a", "i3a"]), np.zeros((2, 0), np.float32), no_links(2, model))
     shopper = {"s": [bought("i0"), bought("i2", 9)]}
     before, after = (items_listed(one, shopper, "new_items", length=1)["s"] for one in (model, wider))
     assert [(entry["item_id"], entry["score"]) for entry in after] == [("i5", 1.0)]

@@ -1,5 +1,6 @@
 """freshet rules: merchandising rules shown, previewed on real shoppers, and written."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +59,14 @@ def _show(home: Home, *, as_json: bool) -> None:
     if as_json:
         echo_json([{**row, "effect": by_name.get(row["name"])} for row in sorted(written, key=_position)])
         return
-    shown = Table("rule", "definition", *_COUNTS, title=f"Rules of {home.root}", title_justify="left")
+    if not written:
+        echo("there are no rules; conf/rules.toml explains what they can do")
+        return
+    shown = Table("rule", "action", *_COUNTS, title=f"Rules of {home.root}", title_justify="left")
     for row in sorted(written, key=_position):
-        shown.add_row(row["name"], row["definition"], *_cells(by_name.get(row["name"])))
+        shown.add_row(row["name"], json.loads(row["definition"])["action"], *_cells(by_name.get(row["name"])))
     Output().print(shown)
-    if written and not effects:
+    if not effects:
         echo("Run `freshet recommend` to apply them to all lists and to see what they change")
 
 

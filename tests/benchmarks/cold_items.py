@@ -14,8 +14,8 @@ from freshet.models.factors.factorisation import factorised
 from freshet.models.factors.parameters import AlsParameters
 from freshet.models.items.item_model import FittedWeights
 from freshet.models.items.neighbours import NeighbourParameters, similar_items_matrix
-from freshet.ranking.content.features import CONTENT
 from freshet.ranking.content.links import content_links, widened_weights
+from freshet.rules.compiled import CATALOGUE
 from tests.benchmarks.main_job import DATA as BUNDLED
 from tests.benchmarks.tables.spark_side import DATA
 from tests.benchmarks.tasks import cores
@@ -23,7 +23,6 @@ from tests.benchmarks.tasks import cores
 HIDDEN, JUDGED, K = 0.1, 2_000, 20
 _ALS = AlsParameters(64, 6, 0.1, 10.0, 7)
 _NEIGHBOURS = NeighbourParameters(50, 1.4, 10.0)
-_SCHEMA = pa.schema([*((name, pa.string()) for name in CONTENT[:-1]), (CONTENT[-1], pa.map_(pa.string(), pa.string()))])
 
 
 class Taken(NamedTuple):
@@ -65,7 +64,7 @@ def _judged(taken: Taken, seed: int) -> tuple[float, float, int]:
     train.sort_indices()
     judged = rng.permutation(np.flatnonzero((np.diff(train.indptr) > 0) & (np.diff(truth.indptr) > 0)))[:JUDGED]
     factors = factorised(train, _ALS, cg_steps=3, threads=cores())
-    contents = pa.Table.from_pylist([{"item_id": f"{n}", **one} for n, one in enumerate(taken.contents)], _SCHEMA)
+    contents = pa.Table.from_pylist([{"item_id": f"{n}", **one} for n, one in enumerate(taken.contents)], CATALOGUE)
     ids = contents.column("item_id").combine_chunks()
     links = content_links(ids.take(pa.array(hidden)), contents, ids.take(pa.array(known)))
     weights = widened_weights(

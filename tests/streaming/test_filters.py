@@ -23,6 +23,7 @@ from freshet.rules.parameters import RuleParameters
 from freshet.runs import waiting
 from freshet.runs.home import Home
 from freshet.runs.job import Job
+from freshet.runs.merchandising import written_rules
 from freshet.runs.runner import DONE, UP_TO_DATE, run_step
 from freshet.runs.settings import load_settings
 from freshet.runs.steps import ITEMS
@@ -140,6 +141,16 @@ def test_rules_that_cannot_be_read_leave_the_earlier_ones_in_force(
         current_rules(warehouse, tmp_path / "rules", ["2026-04-01"])()
     write_rules(spark, warehouse, {**NO_C, "enabled": False})
     assert rules() is None
+
+
+@pytest.mark.parametrize(("text", "words"), [("{", "is not valid JSON"), ("[]", "is not a JSON object")])
+def test_a_row_that_is_no_json_object_is_reported(
+    spark: SparkSession, warehouse: Warehouse, text: str, words: str
+) -> None:
+    row = {"position": 1, "name": "r", "definition": text, "written_at": "2026-01-01"}
+    warehouse.replace(frame(spark, MERCHANDISING_RULES, [row]), MERCHANDISING_RULES)
+    with pytest.raises(InputError, match=f"table merchandising_rules: a definition {words}"):
+        written_rules(warehouse)
 
 
 def test_compiled_rules_in_use_stay_however_old_they_are(

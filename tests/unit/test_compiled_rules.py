@@ -79,6 +79,23 @@ def test_saved_rules_are_the_same_and_equal_ones_share_a_folder(tmp_path: Path) 
     assert len(list((tmp_path / "rules").iterdir())) == 2
 
 
+def test_a_shop_without_a_catalogue_has_rules_too(tmp_path: Path) -> None:
+    made = compiled(rules({"action": "price_band", "low": 0.5, "high": 2.0}), []).save(tmp_path)
+    read = RulesOfModel(CompiledRules.load(made), pa.array(["a", "b"]))
+    assert read.left_out_for_all().tolist() == []
+    assert read.of_audience(0).has_band
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        compiled((), [item("a", available=False)]).save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_folders_that_nobody_uses_are_dropped(tmp_path: Path) -> None:
     old = compiled(rules({"action": "cap", "by": "brand", "most": 1}), [item("a")]).save(tmp_path)
     new = compiled(rules({"action": "cap", "by": "brand", "most": 2}), [item("a")]).save(tmp_path)

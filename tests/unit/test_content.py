@@ -10,17 +10,16 @@ from scipy.sparse import csr_matrix
 
 from freshet.models.items.item_model import ITEMS, SHOPPERS, FittedWeights
 from freshet.ranking.content import links as links_module
-from freshet.ranking.content.features import CONTENT, content_features
+from freshet.ranking.content.features import content_features
 from freshet.ranking.content.links import ContentLinks, content_links, widened_weights
 from freshet.ranking.new_items import with_new_items
+from freshet.rules.compiled import CATALOGUE
 from tests.artifacts import artifact, both, bought, items_listed
-
-SCHEMA = pa.schema([*((name, pa.string()) for name in CONTENT[:-1]), (CONTENT[-1], pa.map_(pa.string(), pa.string()))])
 
 
 def contents(**items: dict[str, Any]) -> pa.Table:
     """Rows of CONTENT by id."""
-    return pa.Table.from_pylist([{"item_id": name, **values} for name, values in items.items()], schema=SCHEMA)
+    return pa.Table.from_pylist([{"item_id": name, **values} for name, values in items.items()], schema=CATALOGUE)
 
 
 def test_words_are_those_of_name_category_levels_brand_and_attributes_by_tf_idf() -> None:

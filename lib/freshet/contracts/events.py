@@ -125,3 +125,9 @@ ITEMS_HISTORY = TableContract(
     key=("item_id", "valid_from"),
     log_days=1,
 )
+
+ITEM_STATE = tuple(name for name in ITEMS_HISTORY.column_names if name not in ("valid_from", "valid_to", "known_at"))
+"""The columns of a state of an item, without its times."""
+
+CATEGORY_LEVELS = " > "
+"""Between the levels of a category path."""

@@ -102,8 +102,9 @@ def _write_lists(job: Job, version: ModelVersion, rules: CompiledRules) -> dict[
     newer = newer_stream_lists(job.warehouse, generation=version.generation, clock=windows.cut)
     count = write_lists(job.warehouse, histories, lists_of, facts, newer=newer, active_since=active_since)
     artifact = Artifact.load(version.folder)
-    write_similar_items(job, version, artifact, RulesOfModel(rules, artifact.items).left_out_for_all())
-    compared = compared_lists(job, version, rules, policy=policy)
+    of_model = RulesOfModel(rules, artifact.items)
+    write_similar_items(job, version, artifact, of_model.left_out_for_all())
+    compared = compared_lists(job, artifact, of_model, policy=policy)
     replace_whole(job.warehouse, effect_rows(compared, measured_at=job.now()), RULE_EFFECTS)
     return {"policy": policy, "lists": count, "rules": compared.facts()}
 

@@ -10,7 +10,6 @@ facts.npy        float32 [facts, items]: the facts of items that rankers read, i
 
 import json
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from freshet.core.errors import StateError
+from freshet.core.immutable_folders import mapped_items, save_items, write_folder
 from freshet.models.items.item_model import FittedWeights
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.fold_in import gram_matrix
@@ -145,26 +145,11 @@ class Artifact:
         Arrays that are equal in the artifact of folder `like` are shared with it by hard links, if the file system
         supports them.
         """
-        if folder.exists():
-            return
-        part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            part.mkdir(parents=True)
-            self._write(part, like)
-            part.rename(folder)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            # Another process may have written the same artifact first.
-            if not folder.is_dir():
-                raise
+        write_folder(folder, lambda part: self._write(part, like))
 
     def _write(self, part: Path, like: Path | None) -> None:
         (part / "recipe.json").write_text(self.recipe.to_json(), encoding="utf-8")
-        with pa.OSFile(str(part / "items.arrow"), "wb") as sink:
-            table = pa.table({"item_id": self.items})
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
+        save_items(part, self.items)
         _save_array(part, "factors.npy", self.factors, like)
         for model, weights in self.item_weights.items():
             for name in _SPARSE_PARTS:
@@ -179,8 +164,7 @@ class Artifact:
         """Maps the folder's arrays read-only. Raises StateError if it is missing or names unknown models or terms."""
         if not (folder / "recipe.json").is_file():
             raise StateError("the scoring artifact is missing", where=str(folder), do="Run `freshet train` again")
-        with pa.memory_map(str(folder / "items.arrow")) as source:
-            items = pa.ipc.open_file(source).read_all().column("item_id").combine_chunks()
+        items = mapped_items(folder)
         terms = _vectors(folder, "terms")
         recipe = Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8"))
         for name in terms:

@@ -65,12 +65,10 @@ def with_new_items(
     }
     unknown = np.full(added, UNKNOWN, dtype=np.float32)
     facts = {name: np.concatenate([values, unknown])[order] for name, values in artifact.facts.items()}
+    mine = ContentLinks(links.similarity[is_new])
     return dataclasses.replace(
         artifact, items=every.take(pa.array(order)), factors=factors, terms=terms, facts=facts,
-        item_weights={
-            name: _spread(name, fitted, ContentLinks(links.similarity[is_new]), order)
-            for name, fitted in artifact.fitted.items()
-        },
+        item_weights={name: _spread(name, fitted, mine, order) for name, fitted in artifact.fitted.items()},
     )  # fmt: skip
 
 

@@ -38,18 +38,20 @@ def audiences(rules: Sequence[Rule], shoppers: pa.Table) -> Audiences:
 
     Shoppers are found by a hash of 64 bits: among a million, two have the same one with a probability of 3e-8.
     """
-    if not rules:
-        return Audiences(np.empty(0, np.uint64), np.empty(0, np.int32), np.ones((1, 0), dtype=np.bool_))
+    conditioned = [number for number, rule in enumerate(rules) if not rule.is_for_all]
+    if not conditioned:
+        return Audiences(np.empty(0, np.uint64), np.empty(0, np.int32), np.ones((1, len(rules)), dtype=np.bool_))
     ids, attributes = shoppers.column("user_id").combine_chunks(), shoppers.column("attributes").combine_chunks()
     # The last row is a shopper without attributes.
     whole = pa.concat_arrays([attributes, pa.array([None], ATTRIBUTES)])
     columns = {name: TextColumn(values) for name, values in attribute_columns(whole).items()}
     nothing = TextColumn(pa.nulls(len(whole), pa.string()))
-    holds = np.ones((len(whole), len(rules)), dtype=np.bool_)
-    for number, rule in enumerate(rules):
-        for condition in rule.shoppers:
-            holds[:, number] &= _holds(condition, columns.get(condition.attribute, nothing))
-    packed = np.ascontiguousarray(np.packbits(holds, axis=1))
+    # Only of rules with conditions: there is a row for every shopper.
+    found = np.ones((len(whole), len(conditioned)), dtype=np.bool_)
+    for place, number in enumerate(conditioned):
+        for condition in rules[number].shoppers:
+            found[:, place] &= _holds(condition, columns.get(condition.attribute, nothing))
+    packed = np.ascontiguousarray(np.packbits(found, axis=1))
     _, firsts, numbers = np.unique(packed, axis=0, return_index=True, return_inverse=True)
     numbers = numbers.ravel()
     # The shopper without attributes comes first: exchange the numbers.
@@ -57,9 +59,11 @@ def audiences(rules: Sequence[Rule], shoppers: pa.Table) -> Audiences:
     swapped = np.arange(len(firsts))
     swapped[[0, last]] = swapped[[last, 0]]
     numbers, firsts = swapped[numbers], firsts[swapped]
+    holds = np.ones((len(firsts), len(rules)), dtype=np.bool_)
+    holds[:, conditioned] = found[firsts]
     hashes = _hashes(ids.to_pylist())
     order = np.argsort(hashes)
-    return Audiences(hashes[order], numbers[:-1][order].astype(np.int32), holds[firsts])
+    return Audiences(hashes[order], numbers[:-1][order].astype(np.int32), holds)
 
 
 def _holds(condition: ShopperCondition, column: TextColumn) -> NDArray[np.bool_]:

@@ -1,13 +1,13 @@
 """Rules compiled for a catalogue at a moment: an immutable folder, written once and memory-mapped by every worker.
 
-rules.json       the rules in force, as numbers, and when that changes
+rules.json       the rules in force, by their definitions, and when that changes
 items.arrow      item_id, in rising order; every array below has one more place, for all items that are not among them
 matches_*.npy    sparse [rules, items + 1]: whether an item matches the conditions of a rule
 unavailable.npy  [items + 1]: items that cannot be bought now
 prices.npy       [items + 1]: NaN for none
 groups.npy       int32 [rules, items + 1], for rules with `by`, in their order: the group of an item, -1 for none
 weights.npy      [rules, items + 1], for rules that weigh, in their order: -0.5 to 0.5, by the rank of the attribute
-hashes.npy, numbers.npy, holds.npy   the audiences of the rules that do not hold for all shoppers, in their order
+hashes.npy, numbers.npy, holds.npy   the audiences of the rules, in their order
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -26,44 +26,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyspark.sql.pandas.types import to_arrow_type
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
+from freshet.contracts.events import ITEM_STATE, ITEMS_HISTORY
+from freshet.core.immutable_folders import mapped_items, save_items, write_folder
 from freshet.rules.audiences import Audiences, audiences
 from freshet.rules.catalogue import Catalogue
+from freshet.rules.reading import rules_of_definitions
 from freshet.rules.rule import ITEM_COLUMNS, WEIGH, Rule
 
 CATALOGUE = pa.schema(
-    [
-        ("item_id", pa.string()),
-        ("name", pa.string()),
-        ("category_path", pa.string()),
-        ("brand", pa.string()),
-        ("price", pa.float64()),
-        ("available", pa.bool_()),
-        ("attributes", pa.map_(pa.string(), pa.string())),
-    ]
+    [(each.name, to_arrow_type(each.type)) for each in ITEMS_HISTORY.columns if each.name in ITEM_STATE]
 )
-"""The newest state of each item; contract ITEMS_HISTORY explains the columns."""
+"""Columns of the items that rules are compiled for: their newest states."""
 
 _OF_ITEMS, _OF_AUDIENCES = ("unavailable", "prices", "groups", "weights"), ("hashes", "numbers", "holds")
 _SPARSE = ("indptr", "indices")
-
-
-@dataclass(frozen=True)
-class CompiledRule:
-    """What of a rule is needed to apply it; fields as in Rule. `is_for_all`: it holds for every shopper."""
-
-    name: str
-    action: str
-    is_for_all: bool
-    strength: float | None = None
-    position: int | None = None
-    at_least: float | None = None
-    most: int | None = None
-    by: str | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +52,7 @@ class CompiledRules:
     choose. `changes_at`: the first moment, UTC without zone, at which compiling again gives something else; None: only
     when rules, items or shoppers change."""
 
-    rules: tuple[CompiledRule, ...]
+    rules: tuple[Rule, ...]
     candidates: int
     changes_at: datetime | None
     items: pa.Array
@@ -109,35 +89,24 @@ class CompiledRules:
             digest.update(f"{name}{values.shape}{values.dtype}".encode())
             digest.update(np.ascontiguousarray(values).tobytes())
         path = folder / f"rules-{digest.hexdigest()[:16]}"
-        if mark_used(path):
-            return path
-        part = folder / f".{path.name}.{os.getpid()}.part"
-        part.mkdir(parents=True, exist_ok=True)
+        if not mark_used(path):
+            write_folder(path, lambda part: self._write(part, described, arrays))
+        return path
+
+    def _write(self, part: Path, described: str, arrays: dict[str, NDArray[Any]]) -> None:
         (part / "rules.json").write_text(described, encoding="utf-8")
-        with pa.OSFile(str(part / "items.arrow"), "wb") as sink:
-            table = pa.table({"item_id": self.items})
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
+        save_items(part, self.items)
         for name, values in arrays.items():
             np.save(part / f"{name}.npy", values)
-        try:
-            part.rename(path)
-        except OSError:
-            # Another process was faster; equal names mean equal content.
-            if not path.is_dir():
-                raise
-        return path
 
     @staticmethod
     def load(folder: Path) -> "CompiledRules":
         """The rules of `save`, memory-mapped."""
         described = json.loads((folder / "rules.json").read_text(encoding="utf-8"))
-        with pa.memory_map(str(folder / "items.arrow")) as source:
-            column = pa.ipc.open_file(source).read_all().column("item_id")
-            items = pa.concat_arrays(column.chunks)
+        items = mapped_items(folder)
         found = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*_OF_ITEMS, *_OF_AUDIENCES)}
         sparse = [np.load(folder / f"matches_{name}.npy", mmap_mode="r") for name in _SPARSE]
-        rules = tuple(CompiledRule(**values) for values in described["rules"])
+        rules = rules_of_definitions(described["rules"], str(folder))
         changes_at = described["changes_at"]
         return CompiledRules(
             rules=rules,
@@ -151,7 +120,11 @@ class CompiledRules:
 
     def _described(self) -> dict[str, Any]:
         changes_at = None if self.changes_at is None else self.changes_at.isoformat()
-        return {"rules": [asdict(rule) for rule in self.rules], "candidates": self.candidates, "changes_at": changes_at}
+        return {
+            "rules": [rule.definition for rule in self.rules],
+            "candidates": self.candidates,
+            "changes_at": changes_at,
+        }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         own = {name: getattr(self, name) for name in _OF_ITEMS}
@@ -189,16 +162,11 @@ def compiled_rules(
     ends = np.concatenate([[0], np.cumsum([len(places) for places in matches])]).astype(np.int64)
     limited = [rule for rule in active if rule.by is not None]
     weighing = [rule for rule in active if rule.action == WEIGH]
-    conditioned = [rule for rule in active if rule.shoppers]
     times = {time for rule in rules if rule.enabled for time in (rule.starts, rule.ends) if time is not None}
     later = sorted(time for time in times | catalogue.bounds if time > moment)
     size = catalogue.size
     return CompiledRules(
-        rules=tuple(
-            CompiledRule(rule.name, rule.action, not rule.shoppers, rule.strength, rule.position, rule.at_least,
-                         rule.most, rule.by, rule.low, rule.high)
-            for rule in active
-        ),
+        rules=tuple(active),
         candidates=candidates,
         changes_at=later[0] if later else None,
         items=table.column("item_id").combine_chunks().slice(0, size - 1),
@@ -207,8 +175,8 @@ def compiled_rules(
         prices=catalogue.numbers("price", is_attribute=False).astype(np.float32),
         groups=_stacked([_groups(catalogue, rule.by or "") for rule in limited], size, np.int32),
         weights=_stacked([_ranked(catalogue, rule) for rule in weighing], size, np.float32),
-        audiences=audiences(conditioned, shoppers),
-    )  # fmt: skip
+        audiences=audiences(active, shoppers),
+    )
 
 
 @lru_cache(maxsize=1)

@@ -28,12 +28,9 @@ def rule_effects(
 ) -> list[RuleEffect]:
     """The effect of each compiled rule. `before` and `after` [shoppers, length] are positions of listed items in the
     model, -1 where a list has ended; `audience` is that of each shopper."""
-    found, conditioned = [], 0
+    found = []
     for number, rule in enumerate(rules.rules.rules):
-        is_judged = np.ones(len(before), dtype=np.bool_)
-        if not rule.is_for_all:
-            is_judged = rules.rules.audiences.holds[audience, conditioned]
-            conditioned += 1
+        is_judged = rules.rules.audiences.holds[audience, number]
         matching = np.zeros(rules.size + 1, dtype=np.bool_)
         matching[rules.matching_items(number)] = True
         counts: list[int | None] = [None] * 4

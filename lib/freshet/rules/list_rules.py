@@ -67,7 +67,7 @@ class RulesOfModel:
         return self._by_audience[audience]
 
     def _made(self, audience: int) -> ListRules:
-        numbers = self._in_force(audience)
+        numbers = np.flatnonzero(self.rules.audiences.holds[audience]).tolist()
         by_action = {
             action: [n for n in numbers if self.rules.rules[n].action == action]
             for action in (EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND)
@@ -100,14 +100,6 @@ class RulesOfModel:
                 matching[self.matching_items(n)] = True
                 found |= ~matching
         return np.flatnonzero(found)
-
-    def _in_force(self, audience: int) -> list[int]:
-        found, conditioned = [], 0
-        for number, rule in enumerate(self.rules.rules):
-            if rule.is_for_all or self.rules.audiences.holds[audience, conditioned]:
-                found.append(number)
-            conditioned += not rule.is_for_all
-        return found
 
     def matching_items(self, number: int) -> NDArray[np.int64]:
         """Positions of the items that match a rule, rising."""

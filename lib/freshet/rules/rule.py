@@ -96,6 +96,11 @@ class Rule:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether the rule holds for every shopper."""
+        return not self.shoppers
+
     def holds_at(self, moment: datetime) -> bool:
         """Whether the rule is enabled and in force at a moment (UTC without zone)."""
         begun = self.starts is None or self.starts <= moment

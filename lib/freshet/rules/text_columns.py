@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-LEVELS = " > "
-"""Between the levels of a category path."""
+from freshet.contracts.events import CATEGORY_LEVELS
 
 
 class TextColumn:
@@ -31,7 +30,7 @@ class TextColumn:
     def among(self, values: Iterable[str], *, with_deeper: bool) -> NDArray[np.bool_]:
         chosen = [self._places[value] for value in values if value in self._places]
         if with_deeper:
-            starts = tuple(value + LEVELS for value in values)
+            starts = tuple(value + CATEGORY_LEVELS for value in values)
             chosen += [place for text, place in self._places.items() if text.startswith(starts)]
         return self._per_item(np.isin(np.arange(len(self._distinct)), chosen), nothing=False)
 

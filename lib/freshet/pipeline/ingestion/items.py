@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from freshet.cleaning.items import catalogue_items, items_history
 from freshet.cleaning.meaning import mapping_meaning
 from freshet.contracts import ITEMS_HISTORY
+from freshet.contracts.events import ITEM_STATE
 from freshet.core.errors import InputError, MappingError
 from freshet.pipeline.ingestion.source_records import catalogue_records
 from freshet.runs.job import Job
@@ -49,7 +50,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     items = catalogue_items(raw, catalogue, null_values)
     states = items.select(
         "item_id", now.alias("valid_from"), F.lit(None).cast("timestamp").alias("valid_to"), now.alias("known_at"),
-        *ITEMS_HISTORY.column_names[4:],
+        *ITEM_STATE[1:],
     )  # fmt: skip
     job.warehouse.create(ITEMS_HISTORY)
     stored = job.warehouse.read(ITEMS_HISTORY)

@@ -14,8 +14,6 @@ from freshet.pipeline.recommender.recommender_fits import histories_before, samp
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.histories.entry_columns import with_entry_columns
 from freshet.ranking.lists import list_batches
-from freshet.registry.versions import ModelVersion
-from freshet.rules.compiled import CompiledRules
 from freshet.rules.effects import RuleEffect, rule_effects
 from freshet.rules.list_rules import RulesOfModel
 from freshet.runs.job import Job
@@ -41,24 +39,23 @@ class ComparedLists:
         }
 
 
-def compared_lists(job: Job, version: ModelVersion, rules: CompiledRules, *, policy: str) -> ComparedLists:
-    """Lists of at most `rules.effect_shoppers` shoppers as of the cut, by a version of the recommender."""
+def compared_lists(job: Job, artifact: Artifact, rules: RulesOfModel, *, policy: str) -> ComparedLists:
+    """Lists of at most `rules.effect_shoppers` shoppers as of the cut; `rules` are for the items of `artifact`."""
     most = job.settings.rules.effect_shoppers
-    if not rules.rules or not most:
+    if not rules.rules.rules or not most:
         return ComparedLists([], [], [], [])
     windows, length = job.windows(), job.settings.lists.length
     sample = sample_of_shoppers(histories_before(job, windows, windows.cut).frame.select("user_id", "history"), most)
     batches = with_entry_columns(sample.orderBy("user_id")).toArrow().combine_chunks().to_batches()
-    artifact = Artifact.load(version.folder)
-    made = {}
-    for name, chosen in (("before", rules.without_rules()), ("after", rules)):
-        of_model = RulesOfModel(chosen, artifact.items)
-        made[name] = pa.Table.from_batches(
+    before, after = (
+        pa.Table.from_batches(
             part.select(["user_id", "items"])
             for batch in batches
-            for part in list_batches(batch, artifact, clock=windows.cut, length=length, policy=policy, rules=of_model)
+            for part in list_batches(batch, artifact, clock=windows.cut, length=length, policy=policy, rules=chosen)
         )
-    return _compared(made["before"], made["after"], RulesOfModel(rules, artifact.items), artifact.items, length)
+        for chosen in (RulesOfModel(rules.rules.without_rules(), artifact.items), rules)
+    )
+    return _compared(before, after, rules, artifact.items, length)
 
 
 def _compared(before: pa.Table, after: pa.Table, rules: RulesOfModel, items: pa.Array, length: int) -> ComparedLists:

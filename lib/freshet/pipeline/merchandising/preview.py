@@ -12,8 +12,10 @@ from freshet.pipeline.merchandising.rules import read_rules, without_items
 from freshet.pipeline.merchandising.shopper_attributes import asked_of_shoppers
 from freshet.pipeline.recommender.list_judging import SERVED, WITH_RULES, collected, served_lists, truths
 from freshet.pipeline.recommender.recommender_fits import judged_cases
+from freshet.ranking.artifact import Artifact
 from freshet.registry.versions import ModelVersion
 from freshet.rules.compiled import CompiledRules
+from freshet.rules.list_rules import RulesOfModel
 from freshet.runs.job import Job
 from freshet.runs.merchandising import NO_SHOPPERS, compiled_for
 from freshet.runs.policies import policy_of_lists
@@ -40,7 +42,8 @@ def previewed(job: Job, path: Path) -> RulePreview:
     shoppers = NO_SHOPPERS if asked is None else asked.toArrow()
     compiled = compiled_for(job.warehouse, rules, shoppers, job.windows().cut, job.settings.rules)
     policy = policy_of_lists(job)
-    compared = compared_lists(job, version, compiled, policy=policy)
+    artifact = Artifact.load(version.folder)
+    compared = compared_lists(job, artifact, RulesOfModel(compiled, artifact.items), policy=policy)
     return RulePreview(compared, without_items(compiled), _cost(job, version, compiled, policy))
 
 

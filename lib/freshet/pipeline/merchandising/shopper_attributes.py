@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import EVENTS, USER_ATTRIBUTES, USER_SEGMENTS
@@ -30,16 +30,19 @@ def user_attributes(events: DataFrame, segments: DataFrame, *, names: Sequence[s
     value of the newest event that has it counts.
     """
     newest = F.struct("event_time", entry_key())
-    of_events = [F.col("properties")[name] for name in names if name != SEGMENT]
-    columns = [name for name in names if name != SEGMENT]
-    found = [F.max_by(value, F.when(value.isNotNull(), newest)).alias(f"_{n}") for n, value in enumerate(of_events)]
+
+    def newest_value(name: str) -> Column:
+        value = F.col("properties")[name]
+        return F.max_by(value, F.when(value.isNotNull(), newest))
+
+    pairs = [part for name in names if name != SEGMENT for part in (F.lit(name), newest_value(name))]
     mine = events.where(shopper_id().isNotNull()).groupBy(shopper_id().alias("user_id"))
-    properties = mine.agg(F.lit(1).alias("_"), *found)
-    joined = properties.join(segments, "user_id", how="full_outer")
-    pairs = [part for n, name in enumerate(columns) for part in (F.lit(name), F.col(f"_{n}"))]
-    if SEGMENT in names:
-        pairs += [F.lit(SEGMENT), F.col("segment_name")]
-    attributes = F.map_filter(F.create_map(*pairs), lambda name, value: value.isNotNull())
+    of_events = mine.agg(F.create_map(*pairs).alias("of_events"))
+    joined = of_events.join(segments, "user_id", how="full_outer")
+    segment = F.create_map(F.lit(SEGMENT), F.col("segment_name") if SEGMENT in names else F.lit(None).cast("string"))
+    nothing = F.create_map().cast("map<string,string>")
+    every = F.map_concat(F.coalesce("of_events", nothing), segment)
+    attributes = F.map_filter(every, lambda name, value: value.isNotNull())
     rows = joined.select(F.lit(as_of).cast("timestamp").alias("as_of"), "user_id", attributes.alias("attributes"))
     return rows.where(F.size("attributes") > 0)
 

@@ -8,12 +8,12 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from freshet.contracts.events import CATEGORY_LEVELS
+
 CONTENT = ("item_id", "name", "category_path", "brand", "attributes")
 """The columns of contract ITEMS_HISTORY that describe an item."""
 
 _WORD = re.compile(r"[^\W_]+")
-
-_LEVELS = " > "
 
 _COMMON = 20_000
 """Words of so many items say little, and each makes every new item of them similar to as many known ones."""
@@ -45,9 +45,9 @@ def _as_they_are(words: list[str]) -> list[str]:
 
 def _words(row: dict[str, object]) -> Iterator[str]:
     yield from _WORD.findall(str(row["name"] or "").lower())
-    levels = str(row["category_path"]).split(_LEVELS) if row["category_path"] else []
+    levels = str(row["category_path"]).split(CATEGORY_LEVELS) if row["category_path"] else []
     for depth in range(1, len(levels) + 1):
-        yield "category=" + _LEVELS.join(levels[:depth])
+        yield "category=" + CATEGORY_LEVELS.join(levels[:depth])
     if row["brand"]:
         yield f"brand={row['brand']}"
     for name, value in row["attributes"] or ():  # type: ignore[attr-defined]

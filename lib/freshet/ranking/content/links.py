@@ -1,6 +1,7 @@
 """New items linked to the known items that are most like them by content, and what they take over from these."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -29,12 +30,13 @@ _CELLS = 4_000_000
 """Similarities that are computed at a time, 16 MB."""
 
 
-class ContentLinks(NamedTuple):
+@dataclass(frozen=True)
+class ContentLinks:
     """similarity: float32 [new items, known items], the squared cosine of the nearest, 0 for all others."""
 
     similarity: csr_matrix
 
-    @property
+    @cached_property
     def shares(self) -> csr_matrix:
         """Weights of a mean over the known items; rows add up to less than 1."""
         sums = np.asarray(self.similarity.sum(axis=1)).ravel()

@@ -6,32 +6,29 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
 from freshet.contracts import ITEMS_HISTORY
+from freshet.contracts.events import ITEM_STATE
+from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.warehouse import Warehouse
-
-STATE = ("item_id", "name", "category_path", "brand", "price", "available", "attributes")
-"""The columns of a state of an item, without its times."""
 
 
 def item_states(warehouse: Warehouse, at: datetime, *, only_unavailable: bool = False) -> pa.Table:
-    """STATE: the newest state of each item at a moment (UTC), by what was known before it; item-sized.
+    """ITEM_STATE: the newest state of each item at a moment (UTC), by what was known before it; item-sized.
 
     `only_unavailable`: of the items that are unavailable then; with a null `available` an item is available. Empty if
     there is no table.
     """
-    schema = pa.schema([(name, _TYPES.get(name, pa.string())) for name in STATE])
+    columns = arrow_schema(ITEMS_HISTORY)
+    schema = pa.schema([columns.field(name) for name in ITEM_STATE])
     if not warehouse.exists(ITEMS_HISTORY):
         return schema.empty_table()
     moment = f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
     query = f"""
-    SELECT {", ".join(STATE)} FROM (
+    SELECT {", ".join(ITEM_STATE)} FROM (
       SELECT *, ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY valid_from DESC) AS place
       FROM states WHERE valid_from < '{moment}' AND known_at < '{moment}'
     ) WHERE place = 1{" AND available = false" if only_unavailable else ""}
     """
     return _found(warehouse, query).cast(schema)
-
-
-_TYPES = {"price": pa.float64(), "available": pa.bool_(), "attributes": pa.map_(pa.string(), pa.string())}
 
 
 def listed_items(warehouse: Warehouse) -> pa.Array:

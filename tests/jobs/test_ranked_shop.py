@@ -14,8 +14,11 @@ from freshet.cli.main import freshet
 from freshet.contracts import (
     EVALUATION_RESULTS,
     MERCHANDISING_RULES,
+    POPULAR_ITEMS,
+    RECOMMENDATION_UPDATES,
     RECOMMENDATIONS,
     RULE_EFFECTS,
+    SIMILAR_ITEMS,
     USER_ATTRIBUTES,
     USER_SEGMENTS,
 )
@@ -33,6 +36,7 @@ from freshet.runs.steps import (
     EVALUATE,
     PROMOTE,
     RECOMMEND,
+    REPLAY,
     TRAIN_PROPENSITY,
     TRAIN_RECOMMENDER,
     TRAIN_SEGMENTS,
@@ -151,7 +155,7 @@ def ruled(
     assert before.unmatched == ["no such brand"]
     with_rules = dataclasses.replace(job, input_path=path)
     results = {"rules": run_step(WRITE_RULES, with_rules)}
-    results |= {step.name: run_step(step, job) for step in (RECOMMEND, EVALUATE)}
+    results |= {step.name: run_step(step, job) for step in (RECOMMEND, EVALUATE, REPLAY)}
     assert before.compared.facts() == results[RECOMMEND.name].record["rules"]
     return job, results
 
@@ -183,6 +187,19 @@ def test_lists_obey_the_rules_for_whom_they_hold(ruled: tuple[Job, dict[str, Ste
     assert effects["no i0"]["items_after"] == 0
     assert effects["gold sees i1 first"]["lists"] == effects["gold sees i1 first"]["lists_after"] == len(gold)
     assert effects["no such brand"]["matching_items"] == 0
+
+
+def test_replayed_lists_and_lists_of_nobody_obey_the_rules_too(ruled: tuple[Job, dict[str, StepResult]]) -> None:
+    warehouse = ruled[0].warehouse
+    streamed = {row["user_id"]: [one["item_id"] for one in row["items"]]
+                for row in warehouse.read(RECOMMENDATION_UPDATES).collect()}  # fmt: skip
+    assert len(streamed) > 20
+    assert [user for user, items in streamed.items() if "i0" in items] == []
+    assert {items[0] for user, items in streamed.items() if user in {f"c{n}" for n in range(0, 80, 2)}} == {"i1"}
+    assert warehouse.read(POPULAR_ITEMS).where("item_id = 'i0'").isEmpty()
+    similar = warehouse.read(SIMILAR_ITEMS).collect()
+    assert len(similar) > 10
+    assert [row["item_id"] for row in similar if "i0" in [one["item_id"] for one in row["items"]]] == []
 
 
 def test_what_rules_cost_is_judged_like_everything_else(ruled: tuple[Job, dict[str, StepResult]]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from freshet.contracts.policies import NEW_ITEMS, NEXT_BASKETS, POLICIES
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.best_items import _PANEL
+from freshet.ranking.best_items import _PANEL, cut
 from freshet.ranking.lists import recommended_in_process
 from freshet.ranking.ranker.ranker import Ranker
 from freshet.ranking.ranker.trees import Tree
@@ -215,13 +215,14 @@ def test_batch_and_stream_make_the_same_lists_from_saved_rules(tmp_path: Path) -
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_large_catalogue_that_is_searched_gives_the_same_lists(policy: str) -> None:
     rng = np.random.default_rng(9)
-    count = 3 * _PANEL[1]
+    count = 5 * _PANEL[1]
     names = [f"i{n:04d}" for n in range(count)]
     model = artifact(
         names, factors=rng.standard_normal((count, 8)), als=MODEL.recipe.als, terms={"item_popular": rng.random(count)},
         own_half_lives={"own_frequency_30d": 30.0},
         weights=both(factors=1.0, own_frequency_30d=0.7, item_popular=0.3),
     )  # fmt: skip
+    assert cut(model, policy, 30).is_search
     items = random_items(rng, count)
     written = rules(
         {"action": "exclude", "items": {"brand": "x"}},

@@ -17,7 +17,7 @@ from freshet.ranking.artifact import Artifact
 from freshet.ranking.content.links import ContentLinks
 from freshet.ranking.histories.history_block import HistoryBlock
 from freshet.ranking.histories.packed_histories import PackedHistories, packed_what
-from freshet.ranking.lists import list_batches
+from freshet.ranking.lists.shopper_lists import list_batches
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.scoring import scored
 from freshet.ranking.terms.own_items import HalfLife, NoConfiguration, OwnSeen
@@ -226,6 +226,8 @@ LISTS = pa.schema(
         ("user_id", pa.string()),
         ("items", pa.list_(pa.struct([("position", pa.int32()), ("item_id", pa.string()), ("score", pa.float64()),
                                       ("reason", pa.string())]))),
+        ("propensities", pa.list_(pa.float64())),
+        ("list_key", pa.string()),
         ("unknown_items", pa.int64()),
     ]
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from freshet.contracts.policies import NEXT_BASKETS
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.lists import list_batches
+from freshet.ranking.lists.shopper_lists import list_batches
 from freshet.rules.compiled import CATALOGUE, CompiledRules, compiled_rules
 from freshet.rules.list_rules import RulesOfModel
 from freshet.rules.reading import rules_of_definitions

@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 from freshet.contracts.shoppers import HISTORY
 from freshet.models.factors.factorisation import Factors
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.lists import listing
+from freshet.ranking.lists.shopper_lists import listing
 from freshet.ranking.recipe import Recipe
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
 from freshet.tables.format.kept_rows import Keeper, KeptRows

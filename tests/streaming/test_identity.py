@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES
 from freshet.contracts.identity import joined_sessions
 from freshet.features.interactions import histories
-from freshet.ranking.lists import recommended
+from freshet.ranking.lists.shopper_lists import recommended
 from freshet.runs.registered_models import RECOMMENDER, champion
 from tests.factories import Row, event, events_frame, moment
 from tests.streaming.service import click, feed_of, lists_now, put, rows_of, running, served_job, until

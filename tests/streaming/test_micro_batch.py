@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from freshet.contracts import RECOMMENDATION_UPDATES, STREAM_METRICS
 from freshet.ranking.histories.packed_histories import PackedHistories
-from freshet.ranking.lists import recommended_in_process
+from freshet.ranking.lists.shopper_lists import recommended_in_process
 from freshet.service.lists.history_events import stream_events
 from freshet.service.lists.list_making import ServedModel, warm_up
 from freshet.tables.warehouse import Warehouse

@@ -14,7 +14,7 @@ from freshet.contracts.shoppers import HISTORY
 from freshet.models.factors.parameters import AlsParameters
 from freshet.ranking import best_items
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.lists import recommended, recommended_in_process
+from freshet.ranking.lists.shopper_lists import recommended, recommended_in_process
 from tests.artifacts import (
     CLOCK,
     artifact,

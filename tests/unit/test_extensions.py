@@ -16,7 +16,7 @@ from freshet.models.factors.parameters import FactorisationParameters
 from freshet.models.items.item_model import TrainingData
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.extensions import extended, loaded_extensions
-from freshet.ranking.lists import recommended, recommended_in_process
+from freshet.ranking.lists.shopper_lists import recommended, recommended_in_process
 from freshet.report import words
 from freshet.runs.settings import Settings, load_settings
 from freshet.tuning.search import Judging, SearchResult, SearchSettings, searched

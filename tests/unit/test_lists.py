@@ -14,7 +14,7 @@ from freshet.contracts.models import LIST_ITEM
 from freshet.contracts.policies import POLICIES
 from freshet.contracts.shoppers import HISTORY
 from freshet.ranking import best_items, scoring
-from freshet.ranking.lists import recommended, recommended_in_process
+from freshet.ranking.lists.shopper_lists import recommended, recommended_in_process
 from freshet.ranking.parameters import ListParameters
 from tests.artifacts import (
     CLOCK,

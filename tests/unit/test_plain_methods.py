@@ -19,7 +19,7 @@ from freshet.pipeline.recommender import plain_champion
 from freshet.pipeline.recommender import train_recommender as recommender
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.assembly import assembled
-from freshet.ranking.lists import recommended_in_process
+from freshet.ranking.lists.shopper_lists import recommended_in_process
 from freshet.ranking.new_items import with_new_items
 from freshet.ranking.plain_methods import own_items_first, plain_weights
 from freshet.ranking.terms.registry import item_vectors

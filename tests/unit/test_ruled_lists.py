@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from freshet.contracts.policies import NEW_ITEMS, NEXT_BASKETS, POLICIES
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import _PANEL, cut
-from freshet.ranking.lists import recommended_in_process
+from freshet.ranking.lists.shopper_lists import recommended_in_process
 from freshet.ranking.ranker.ranker import Ranker
 from freshet.ranking.ranker.trees import Tree
 from freshet.rules.compiled import CompiledRules
@@ -197,6 +197,7 @@ def test_batch_and_stream_make_the_same_lists_from_saved_rules(tmp_path: Path) -
         {"action": "weigh", "attribute": "margin", "strength": 0.4},
         {"action": "pin", "items": {"item_id": "i0007"}, "position": 2, "shoppers": {"country": "DE"}},
         {"action": "price_band", "low": 0.2, "high": 4.0},
+        {"action": "explore", "one_in": 2, "first_position": 3},
     )
     saved = compiled(written, items, PEOPLE).save(tmp_path / "rules")
     MODEL.save(tmp_path / "model")

@@ -77,11 +77,11 @@ def test_an_archive_of_classes_that_does_not_fit_is_passed_over_without_a_word(
 
 def test_workers_begin_with_our_modules_loaded(spark: SparkSession) -> None:
     def loaded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        names = [name for name in ("freshet.ranking.lists", "numba", "mlflow") if name in sys.modules]
+        names = [name for name in ("freshet.ranking.lists.shopper_lists", "numba", "mlflow") if name in sys.modules]
         yield from (pa.RecordBatch.from_pydict({"name": names}) for _ in batches)
 
     found = spark.range(1).mapInArrow(loaded, "name string").toArrow().column("name").to_pylist()
-    assert found == ["freshet.ranking.lists", "numba"]
+    assert found == ["freshet.ranking.lists.shopper_lists", "numba"]
 
 
 def test_options_that_java_refuses_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

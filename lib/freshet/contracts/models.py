@@ -31,9 +31,11 @@ LIST_ITEM = StructType(
 
 NEIGHBOUR = StructType(LIST_ITEM.fields[:3])
 
-REASONS = ("bought_before", "viewed_before", "similar_to", "similar_shoppers", "taste", "popular_now", "promoted")
+REASONS = (
+    "bought_before", "viewed_before", "similar_to", "similar_shoppers", "taste", "popular_now", "promoted", "explored",
+)  # fmt: skip
 """Starts of reasons; similar_to is followed by a colon and the item of the shopper's history. promoted: a rule has put
-the item there."""
+the item there. explored: a rule has left the place to chance."""
 
 _FACTORS = Column("factors", ArrayType(FloatType()), "the vector; its length is the rank of the model", required=True)
 
@@ -70,6 +72,8 @@ _LIST_COLUMNS = (
     MODEL_VERSION,
     Column("source", TEXT, "whether batch or stream made the list", required=True, allowed=("batch", "stream")),
     Column("items", ArrayType(LIST_ITEM), "the list, best first; positions 1, 2, 3 ...", required=True),
+    Column("recommendation_id", TEXT, "id of the list, for events with what was shown of it and what came of that"),
+    Column("propensities", ArrayType(NUMBER), "probability of each item at its place, in their order; null: all are 1"),
 )
 
 RECOMMENDATIONS = TableContract(

@@ -24,7 +24,7 @@ from freshet.pipeline.train_propensity import write_scores
 from freshet.pipeline.train_segments import write_segments
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.item_lists import popular_items
-from freshet.ranking.lists import listing
+from freshet.ranking.lists.shopper_lists import listing
 from freshet.registry.versions import ModelVersion
 from freshet.rules.compiled import CompiledRules
 from freshet.rules.list_rules import RulesOfModel

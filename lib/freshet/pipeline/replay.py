@@ -17,7 +17,7 @@ from freshet.evaluation.ranking import RANKING_METRICS, Figures, evaluation_rows
 from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.pipeline.recommender.recommender_fits import events_until, sample_of_shoppers
 from freshet.ranking.histories.packed_histories import EMPTY
-from freshet.ranking.lists import recommended_in_process
+from freshet.ranking.lists.shopper_lists import recommended_in_process
 from freshet.runs.job import Job
 from freshet.runs.merchandising import rules_in_force
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts

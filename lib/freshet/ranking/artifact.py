@@ -6,6 +6,7 @@ factors.npy      float32 [items, rank]; no rows of rank 0 where there is no fact
 <model>_*.npy    for each item model: sparse float32 [sources, items], entry [s, j]: the weight of source s in j's score
 terms.npy        float32 [terms, items]: the terms of kind ItemVector, in the order of terms.json
 facts.npy        float32 [facts, items]: the facts of items that rankers read, in the order of facts.json
+evidence.npy     float32 [2, items]: how much is known of items (item_evidence.py), in the order of evidence.json
 """
 
 import json
@@ -26,6 +27,7 @@ from freshet.core.immutable_folders import mapped_items, save_items, write_folde
 from freshet.models.items.item_model import FittedWeights
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.fold_in import gram_matrix
+from freshet.ranking.item_evidence import DAYS, SHOPPERS, exploration_weights
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.search.order import SearchOrder, search_order
 from freshet.ranking.terms.reason import Reason
@@ -38,7 +40,8 @@ _SPARSE_PARTS = ("data", "indices", "indptr")
 @dataclass(frozen=True)
 class Artifact:
     """Arrays as in the module's text, `item_weights` by item model, in the registry's order, `terms` those of kind
-    ItemVector, `facts` those of ranker/item_facts.py. Items without factors have zero rows."""
+    ItemVector, `facts` those of ranker/item_facts.py, `evidence` those of item_evidence.py, which artifacts of earlier
+    versions lack. Items without factors have zero rows."""
 
     recipe: Recipe
     items: pa.Array
@@ -46,6 +49,7 @@ class Artifact:
     item_weights: dict[str, csr_matrix]
     terms: dict[str, NDArray[np.float32]]
     facts: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    evidence: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @cached_property
     def item_factors(self) -> ItemFactors:
@@ -59,6 +63,13 @@ class Artifact:
         made = np.empty(self.factors.shape, dtype=np.float32)
         FACTORS.columns(self.item_factors, made)
         return made
+
+    @cached_property
+    def exploration_weights(self) -> NDArray[np.float64]:
+        """[items]: the probabilities with which items are drawn for places that are left to chance. Computed once."""
+        if not self.evidence:
+            return np.zeros(len(self.items))
+        return exploration_weights(self.evidence[SHOPPERS], self.evidence[DAYS])
 
     @cached_property
     def _dense(self) -> dict[str, NDArray[np.float32]]:
@@ -154,7 +165,7 @@ class Artifact:
         for model, weights in self.item_weights.items():
             for name in _SPARSE_PARTS:
                 _save_array(part, f"{model}_{name}.npy", getattr(weights, name), like)
-        for name, vectors in (("terms", self.terms), ("facts", self.facts)):
+        for name, vectors in (("terms", self.terms), ("facts", self.facts), ("evidence", self.evidence)):
             (part / f"{name}.json").write_text(json.dumps(list(vectors)), encoding="utf-8")
             values = np.array(list(vectors.values()), dtype=np.float32)
             _save_array(part, f"{name}.npy", values.reshape(len(vectors), len(self.items)), like)
@@ -179,8 +190,8 @@ class Artifact:
                 if (folder / f"{model}_{_SPARSE_PARTS[0]}.npy").is_file()
             },
             terms=terms,
-            # Artifacts of earlier versions have none.
-            facts=_vectors(folder, "facts") if (folder / "facts.json").is_file() else {},
+            # Artifacts of earlier versions have none of these.
+            **{name: _vectors(folder, name) for name in ("facts", "evidence") if (folder / f"{name}.json").is_file()},
         )
 
 

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from freshet.models.items.item_model import ITEMS
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
+from freshet.ranking.item_evidence import item_evidence
 from freshet.ranking.ranker.item_facts import item_facts
 from freshet.ranking.recipe import Recipe
 from freshet.ranking.terms.registry import item_vectors
@@ -31,6 +32,7 @@ def assembled(
     items = ordered.column("item_id").combine_chunks()
     if isinstance(items, pa.ChunkedArray):
         items = pa.concat_arrays(items.chunks) if items.num_chunks else pa.array([], pa.string())
+    facts = item_facts(ordered, as_of=as_of)
     return Artifact(
         recipe=recipe,
         items=items.cast(pa.string()),
@@ -41,7 +43,8 @@ def assembled(
             if model in item_weights
         },
         terms=item_vectors(ordered, as_of=as_of, weights=recipe.weights),
-        facts=item_facts(ordered, as_of=as_of),
+        facts=facts,
+        evidence=item_evidence(ordered, days_known=facts["item_age_days"]),
     )
 
 

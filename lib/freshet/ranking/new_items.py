@@ -51,8 +51,8 @@ def with_new_items(
     """The artifact with further items; items that it has already are unchanged.
 
     In item models a new item takes over weights of the items that it is linked to. Each item vector defines the value
-    of a new item; its facts are unknown. Scores of known items change only by the mean vector, and where a weight of a
-    new item is the largest of a shopper.
+    of a new item; its facts are unknown, and there is no evidence of it. Scores of known items change only by the mean
+    vector, and where a weight of a new item is the largest of a shopper.
     """
     is_new = pc.invert(pc.is_in(item_ids, value_set=artifact.items)).to_numpy(zero_copy_only=False)
     every = pa.concat_arrays([artifact.items, item_ids.filter(pa.array(is_new))])
@@ -65,9 +65,11 @@ def with_new_items(
     }
     unknown = np.full(added, UNKNOWN, dtype=np.float32)
     facts = {name: np.concatenate([values, unknown])[order] for name, values in artifact.facts.items()}
+    nothing = np.zeros(added, dtype=np.float32)
+    evidence = {name: np.concatenate([values, nothing])[order] for name, values in artifact.evidence.items()}
     mine = ContentLinks(links.similarity[is_new])
     return dataclasses.replace(
-        artifact, items=every.take(pa.array(order)), factors=factors, terms=terms, facts=facts,
+        artifact, items=every.take(pa.array(order)), factors=factors, terms=terms, facts=facts, evidence=evidence,
         item_weights={name: _spread(name, fitted, mine, order) for name, fitted in artifact.fitted.items()},
     )  # fmt: skip
 

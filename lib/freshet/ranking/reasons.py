@@ -13,11 +13,11 @@ from freshet.ranking.scoring import ScoredBlock
 from freshet.ranking.terms.reason import (
     BOUGHT_BEFORE,
     POPULAR_NOW,
-    PROMOTED,
     SIMILAR_SHOPPERS,
     SIMILAR_TO,
     TASTE,
     VIEWED_BEFORE,
+    Reason,
 )
 
 
@@ -72,12 +72,12 @@ def reasons(artifact: Artifact, result: ScoredBlock, chosen: NDArray[np.int64], 
     return _in_words(words, origins, is_similar, artifact)
 
 
-def with_promoted(words: pa.Array, is_promoted: NDArray[np.bool_]) -> pa.Array:
-    """The reasons, row after row, with `promoted` for the items that a rule has put into a list."""
-    if not is_promoted.any():
+def with_reason(words: pa.Array, reason: Reason, holds: NDArray[np.bool_]) -> pa.Array:
+    """The reasons, row after row, with this one for the items for which it `holds` [shoppers, length]."""
+    if not holds.any():
         return words
     texts = words.dictionary_decode() if pa.types.is_dictionary(words.type) else words
-    return pc.replace_with_mask(texts, pa.array(is_promoted.ravel()), pa.scalar(PROMOTED.code))
+    return pc.replace_with_mask(texts, pa.array(holds.ravel()), pa.scalar(reason.code))
 
 
 def _lift(part: NDArray[np.float32]) -> NDArray[np.float32]:

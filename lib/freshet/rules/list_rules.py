@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,20 @@ from scipy.sparse import csr_matrix
 from freshet.numeric.compiled import compiled
 from freshet.rules.arranging import Caps, Demands
 from freshet.rules.compiled import CompiledRules
-from freshet.rules.rule import BOOST, BURY, CAP, EXCLUDE, INCLUDE, PIN, PRICE_BAND, SHARE, WEIGH
+from freshet.rules.rule import BOOST, BURY, CAP, EXCLUDE, EXPLORE, INCLUDE, PIN, PRICE_BAND, SHARE, WEIGH, Rule
+
+_FIRST_POSITION = 6
+"""The first place that may be left to chance, unless a rule says otherwise: half of what a list of ten gains by its
+order lies in the five before it."""
+
+
+class Exploration(NamedTuple):
+    """Places that are left to chance: `share` of all places, from `first_position` (from 1) on, among `items`, rising
+    positions of items that may be listed."""
+
+    share: float
+    first_position: int
+    items: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -20,7 +34,8 @@ class ListRules:
     """Arrays by position of an item in the model. `left_out`: positions of items that are in no list, rising; `added`
     [items]: what is added to scores, in units of a list; `demands`, `caps`: as for `arranged`; `low`, `high`: the price
     band as multiples of a shopper's usual price, `prices` [items] with NaN for none. `candidates`: the best items of a
-    shopper from which lists are chosen, 0 if rules do not change the order."""
+    shopper from which lists are chosen, 0 if rules do not change the order. `exploration`: None if nothing is left to
+    chance."""
 
     left_out: NDArray[np.int64]
     added: NDArray[np.float32]
@@ -30,6 +45,7 @@ class ListRules:
     high: float
     prices: NDArray[np.float32]
     candidates: int
+    exploration: Exploration | None
 
     @property
     def has_band(self) -> bool:
@@ -70,10 +86,10 @@ class RulesOfModel:
         numbers = np.flatnonzero(self.rules.audiences.holds[audience]).tolist()
         by_action = {
             action: [n for n in numbers if self.rules.rules[n].action == action]
-            for action in (EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND)
+            for action in (EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND, EXPLORE)
         }
         bands = [self.rules.rules[n] for n in by_action[PRICE_BAND]]
-        orders = len(numbers) > len(by_action[EXCLUDE]) + len(by_action[INCLUDE])
+        orders = len(numbers) > sum(len(by_action[action]) for action in (EXCLUDE, INCLUDE, EXPLORE))
         left_out = self._left_out(numbers)
         return ListRules(
             left_out=left_out,
@@ -84,6 +100,7 @@ class RulesOfModel:
             high=min([band.high or np.inf for band in bands], default=np.inf),
             prices=self.rules.prices[self._places],
             candidates=self.rules.candidates if orders else 0,
+            exploration=self._exploration(by_action[EXPLORE], left_out),
         )
 
     def left_out_for_all(self) -> NDArray[np.int64]:
@@ -116,6 +133,14 @@ class RulesOfModel:
             weights = self.rules.weights[every.index(n)][self._places]
             added += np.float32(self.rules.rules[n].strength or 0.0) * weights
         return added
+
+    def _exploration(self, numbers: Sequence[int], left_out: NDArray[np.int64]) -> Exploration | None:
+        """That of the first rule."""
+        if not numbers:
+            return None
+        rule: Rule = self.rules.rules[numbers[0]]
+        items = np.setdiff1d(self.matching_items(numbers[0]), left_out, assume_unique=True)
+        return Exploration(1 / (rule.one_in or 1.0), rule.first_position or _FIRST_POSITION, items)
 
     def _demands(self, numbers: Sequence[int], left_out: NDArray[np.int64]) -> Demands:
         rules = [self.rules.rules[n] for n in numbers]

@@ -90,6 +90,8 @@ def _rule(table: TomlTable) -> Rule:
         "high": _number(table, "high", above=0.0),
         "position": _whole(table, "position", least=1),
         "most": _whole(table, "most", least=0),
+        "one_in": _number(table, "one_in", least=1.0),
+        "first_position": _whole(table, "first_position", least=1),
         "attribute": table.text("attribute"),
         "by": table.text("by"),
     }

@@ -13,7 +13,7 @@ from pyspark.daemon import manager
 from freshet.numeric.top_k import put
 
 # Loaded for the workers: scoring and writing of files.
-from freshet.ranking import lists as _lists  # noqa: F401
+from freshet.ranking.lists import shopper_lists as _shopper_lists  # noqa: F401
 from freshet.tables.writers import worker_files as _worker_files  # noqa: F401
 
 if __name__ == "__main__":

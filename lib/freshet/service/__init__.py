@@ -10,7 +10,7 @@ The way from its start to the data file of a list, module by module. Each module
 6. `freshet.service.lists.history_updates`: adds the events to histories and finds the shoppers whose lists are due.
 7. `freshet.service.lists.list_making`: the rows of `recommendation_updates` for these shoppers.
 8. `freshet.service.lists.history_store`: reads and writes the histories in SQLite.
-9. `freshet.ranking.lists`: scores the histories and makes the lists, as in the batch.
+9. `freshet.ranking.lists.shopper_lists`: scores the histories and makes the lists, as in the batch.
 10. `freshet.tables.small_writes`: appends the rows without a Spark job.
 11. `freshet.tables.writers.blind_append`: checks the rows, has the data file written and commits it to the log.
 12. `freshet.tables.format.data_files`: writes the Parquet file.

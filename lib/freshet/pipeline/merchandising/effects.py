@@ -13,7 +13,7 @@ from freshet.contracts import RULE_EFFECTS
 from freshet.pipeline.recommender.recommender_fits import histories_before, sample_of_shoppers
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.histories.entry_columns import with_entry_columns
-from freshet.ranking.lists import list_batches
+from freshet.ranking.lists.shopper_lists import list_batches
 from freshet.rules.effects import RuleEffect, rule_effects
 from freshet.rules.list_rules import RulesOfModel
 from freshet.runs.job import Job

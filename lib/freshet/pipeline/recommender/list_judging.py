@@ -24,7 +24,7 @@ from freshet.evaluation.protocols import TIME_SPLIT
 from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.pipeline.recommender.recommender_fits import had_items, sample_of_shoppers
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.lists import recommended
+from freshet.ranking.lists.shopper_lists import recommended
 
 SERVED = "served"
 

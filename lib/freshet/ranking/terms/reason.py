@@ -16,7 +16,7 @@ class Reason(NamedTuple):
     is_decisive: bool = False
 
 
-_BOUGHT, _VIEWED, _SIMILAR, _SHOPPERS, _TASTE, _POPULAR, _PROMOTED = REASONS
+_BOUGHT, _VIEWED, _SIMILAR, _SHOPPERS, _TASTE, _POPULAR, _PROMOTED, _EXPLORED = REASONS
 
 BOUGHT_BEFORE = Reason(_BOUGHT, "bought before", is_decisive=True)
 VIEWED_BEFORE = Reason(_VIEWED, "looked at before", is_decisive=True)
@@ -28,4 +28,7 @@ POPULAR_NOW = Reason(_POPULAR, "popular now")
 PROMOTED = Reason(_PROMOTED, "promoted by a rule")
 """For an item that a rule has put into a list instead of a better one."""
 
-BUILT_IN = (BOUGHT_BEFORE, VIEWED_BEFORE, SIMILAR_TO, SIMILAR_SHOPPERS, TASTE, POPULAR_NOW, PROMOTED)
+EXPLORED = Reason(_EXPLORED, "new or little known, shown by chance")
+"""For an item that was drawn for its place."""
+
+BUILT_IN = (BOUGHT_BEFORE, VIEWED_BEFORE, SIMILAR_TO, SIMILAR_SHOPPERS, TASTE, POPULAR_NOW, PROMOTED, EXPLORED)

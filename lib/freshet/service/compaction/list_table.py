@@ -19,6 +19,7 @@ from freshet.ranking.histories.entry_columns import (
     listed_since,
     with_entry_columns,
 )
+from freshet.ranking.lists.list_ids import recommendation_ids
 from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.format.data_files import NotPlainError
 from freshet.tables.format.kept_rows import KeptRows, Work
@@ -126,7 +127,8 @@ def _batch_rows(listing: Work, facts: dict[str, Any], active_since: datetime | N
                     name: pa.repeat(pa.scalar(value, schema.field(name).type), lists.num_rows)
                     for name, value in facts.items()
                 }
-                known |= {name: lists.column(name) for name in ("user_id", "items")}
+                known |= {name: lists.column(name) for name in ("user_id", "items", "propensities")}
+                known["recommendation_id"] = recommendation_ids(facts["model_version"], lists.column("list_key"))
                 yield pa.RecordBatch.from_arrays([known[name] for name in schema.names], schema.names)
 
     return rows

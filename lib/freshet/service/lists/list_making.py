@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from freshet.contracts import RECOMMENDATION_UPDATES
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.histories.packed_histories import TIME, PackedHistories, microseconds
-from freshet.ranking.lists import recommended_in_process
+from freshet.ranking.lists.list_ids import recommendation_ids
+from freshet.ranking.lists.shopper_lists import recommended_in_process
 from freshet.service.lists.history_store import SHOPPERS_AT_A_TIME, HistoryStore
 from freshet.tables.format.arrow_rows import arrow_schema
 
 
 class Scorer(Protocol):
-    """The scoring function that batch and stream share. Returns the columns of `shoppers`, items and unknown_items."""
+    """The scoring function that batch and stream share. Returns the columns of `recommended_in_process`."""
 
     def __call__(
         self, shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int,
@@ -93,6 +94,8 @@ def lists_of(
         _scored(due.slice(start, SHOPPERS_AT_A_TIME), store, stamp.model, clock, scorer, length) for start in starts
     ]
     scored = pa.concat_tables(parts)
+    ids = recommendation_ids(stamp.model.version, scored.column("list_key"))
+    scored = scored.append_column("recommendation_id", ids)
     common = stamp.values(clock)
     types = arrow_schema(RECOMMENDATION_UPDATES)
     columns = [

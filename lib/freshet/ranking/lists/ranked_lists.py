@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import best_items
 from freshet.ranking.candidate_features import best_candidates
-from freshet.ranking.demanded_items import with_demanded_items
+from freshet.ranking.lists.demanded_items import with_demanded_items
 from freshet.ranking.ranker.ranker import Ranker
 from freshet.ranking.scoring import ScoredBlock
 from freshet.rules.arranging import NONE, arranged

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_type
-from pyspark.sql.types import ArrayType, LongType, StructField, StructType
+from pyspark.sql.types import ArrayType, DoubleType, LongType, StringType, StructField, StructType
 from threadpoolctl import ThreadpoolController
 
 from freshet.contracts.models import LIST_ITEM
@@ -20,14 +20,23 @@ from freshet.ranking.best_items import cut
 from freshet.ranking.histories.entry_columns import with_entry_columns, without_entry_columns
 from freshet.ranking.histories.history_block import HistoryBlock, packed_block, read_entries
 from freshet.ranking.histories.packed_histories import PackedHistories
-from freshet.ranking.reasons import reasons, with_promoted
-from freshet.ranking.reranking import candidates_for, ranked
+from freshet.ranking.lists.exploration import explored
+from freshet.ranking.lists.list_ids import in_hexadecimal, list_keys
+from freshet.ranking.lists.ranked_lists import candidates_for, ranked
+from freshet.ranking.reasons import reasons, with_reason
 from freshet.ranking.scoring import scored
+from freshet.ranking.terms.reason import EXPLORED, PROMOTED
 from freshet.rules.compiled import CompiledRules, no_rules
 from freshet.rules.list_rules import ListRules, RulesOfModel
 
 _ITEMS = to_arrow_type(ArrayType(LIST_ITEM))
-_MADE = [StructField("items", ArrayType(LIST_ITEM)), StructField("unknown_items", LongType())]
+_PROPENSITIES = pa.list_(pa.float64())
+_MADE = [
+    StructField("items", ArrayType(LIST_ITEM)),
+    StructField("propensities", ArrayType(DoubleType())),
+    StructField("list_key", StringType()),
+    StructField("unknown_items", LongType()),
+]
 
 
 @lru_cache(maxsize=2)
@@ -47,12 +56,13 @@ def recommended(
     histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str, rules: Path | None = None
 ) -> DataFrame:
     """Rows (user_id, history, ...) with the history replaced by a list: all their other columns, then
-    items array<position, item_id, score, reason> and unknown_items.
+    items array<position, item_id, score, reason>, propensities array<double>, list_key and unknown_items.
 
     Lists hold at most `length` items, fewer when policy and rules leave fewer; ties by item_id. An empty history, or
     one of unknown items only, gets recently popular items with the reason popular_now. `unknown_items` counts history
-    entries that the model does not know. Ages are relative to `clock` (UTC). `artifact` must be readable on every
-    worker, and so must `rules`, a folder of CompiledRules.save.
+    entries that the model does not know. `propensities`, in the order of items, is null where nothing is left to
+    chance; `list_key` is that of list_ids.py, in hexadecimal. Ages are relative to `clock` (UTC). `artifact` must be
+    readable on every worker, and so must `rules`, a folder of CompiledRules.save.
     """
     work = listing(artifact=artifact, clock=clock, length=length, policy=policy, rules=rules)
     others = [field for field in histories.schema if field.name != "history"]
@@ -84,7 +94,7 @@ def recommended_in_process(
     threads: int, rules: Path | None = None,
 ) -> pa.Table:  # fmt: skip
     """`recommended` without Spark, for at least one shopper whose history is in the memory of this process: all columns
-    of `shoppers`, then items and unknown_items.
+    of `shoppers`, then those of `recommended`.
 
     The shoppers are divided among `threads` threads, and BLAS uses one thread in each: its own threads would wait for
     each other in the many small products of the fold-in.
@@ -98,7 +108,7 @@ def recommended_in_process(
 
     def listed(start: int) -> list[pa.RecordBatch]:
         mine, others = block.part(start, start + size), whole.slice(start, size)
-        made = _listed(mine, others, model, length=length, policy=policy, rules=of_model)
+        made = _listed(mine, others, model, clock=clock, length=length, policy=policy, rules=of_model)
         return [_in_full(batch) for batch in made]
 
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
@@ -125,17 +135,19 @@ def list_batches(
     block = read_entries(batch, items=model.items, event_names=model.recipe.event_names, clock=clock)
     others = without_entry_columns(batch)
     of_model = rules or RulesOfModel(no_rules(), model.items)
-    yield from _listed(block, others, model, length=length, policy=policy, rules=of_model)
+    yield from _listed(block, others, model, clock=clock, length=length, policy=policy, rules=of_model)
 
 
 def _listed(
-    block: HistoryBlock, others: pa.RecordBatch, model: Artifact, *, length: int, policy: str, rules: RulesOfModel
-) -> Iterator[pa.RecordBatch]:
-    """The columns `others` with items and unknown_items, some shoppers at a time."""
+    block: HistoryBlock, others: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str,
+    rules: RulesOfModel,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """The columns `others` with those of _MADE, some shoppers at a time."""
+    keys = list_keys(others.column("user_id"), block, clock=clock, policy=policy)
     audience = rules.audiences_of(others.column("user_id")) if rules.has_audiences else np.zeros(1, dtype=np.int32)
     every = np.unique(audience)
     if len(every) == 1:
-        yield from _of_audience(block, others, model, rules.of_audience(every[0]), length=length, policy=policy)
+        yield from _of_audience(block, others, keys, model, rules.of_audience(every[0]), length=length, policy=policy)
         return
     # Items that are left out differ by audience, and the search leaves them out for all shoppers of a block.
     rows = [np.flatnonzero(audience == number) for number in every]
@@ -143,8 +155,8 @@ def _listed(
         made
         for number, mine in zip(every, rows, strict=True)
         for made in _of_audience(
-            block.taken(mine), others.take(pa.array(mine)), model, rules.of_audience(number), length=length,
-            policy=policy,
+            block.taken(mine), others.take(pa.array(mine)), keys[mine], model, rules.of_audience(number),
+            length=length, policy=policy,
         )
     ]  # fmt: skip
     in_order = np.argsort(np.concatenate(rows))
@@ -152,23 +164,29 @@ def _listed(
 
 
 def _of_audience(
-    block: HistoryBlock, others: pa.RecordBatch, model: Artifact, rules: ListRules, *, length: int, policy: str
-) -> Iterator[pa.RecordBatch]:
+    block: HistoryBlock, others: pa.RecordBatch, keys: NDArray[np.uint64], model: Artifact, rules: ListRules, *,
+    length: int, policy: str,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """The lists of shoppers for whom the same rules hold."""
     made = cut(model, policy, candidates_for(model, policy, length, rules))
     size, width, is_search = made
     buffer = made.buffer(block.shoppers)
     for start in range(0, block.shoppers, size):
-        part = block.part(start, start + size)
+        part, rows = block.part(start, start + size), others.slice(start, size)
         result = scored(part, model, policy=policy, unavailable=rules.left_out, buffer=buffer, for_search=is_search)
         best = ranked(result, model, policy=policy, width=width, length=length, rules=rules)
-        words = with_promoted(reasons(model, result, best.columns, best.blended), best.is_promoted)
-        items = _list_column(best.columns, best.scores, words, model.items)
-        rows = others.slice(start, size)
-        unknown = pa.array(part.unknown, pa.int64())
-        yield pa.RecordBatch.from_arrays(
-            [*rows.columns, items, unknown], [*rows.schema.names, "items", "unknown_items"]
-        )
+        words = with_reason(reasons(model, result, best.columns, best.blended), PROMOTED, best.is_promoted)
+        propensities = pa.nulls(len(rows), _PROPENSITIES)
+        if rules.exploration is not None:
+            drawn = explored(best, part, model.exploration_weights, rules, keys[start : start + size])
+            best, words = drawn.lists, with_reason(words, EXPLORED, drawn.is_explored)
+            propensities = _lists_of(pa.array(drawn.propensities[np.isfinite(best.scores)]), best.scores)
+        columns = [
+            _list_column(best.columns, best.scores, words, model.items), propensities,
+            in_hexadecimal(keys[start : start + size]), pa.array(part.unknown, pa.int64()),
+        ]  # fmt: skip
+        names = [field.name for field in _MADE]
+        yield pa.RecordBatch.from_arrays([*rows.columns, *columns], [*rows.schema.names, *names])
 
 
 def _in_full(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -181,7 +199,6 @@ def _list_column(
     columns: NDArray[np.int64], values: NDArray[np.float32], words: pa.Array, items: pa.Array
 ) -> pa.ListArray:
     allowed = np.isfinite(values)
-    offsets = np.concatenate([[0], np.cumsum(allowed.sum(axis=1))]).astype(np.int32)
     positions = np.broadcast_to(np.arange(1, columns.shape[1] + 1, dtype=np.int32), columns.shape)
     entries = pa.StructArray.from_arrays(
         [
@@ -192,4 +209,10 @@ def _list_column(
         ],
         ["position", "item_id", "score", "reason"],
     )
+    return _lists_of(entries, values)
+
+
+def _lists_of(entries: pa.Array, values: NDArray[np.float32]) -> pa.ListArray:
+    """Lists of the entries, one for each finite value, row after row."""
+    offsets = np.concatenate([[0], np.cumsum(np.isfinite(values).sum(axis=1))]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), entries)

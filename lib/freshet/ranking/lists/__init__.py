@@ -1,0 +1,1 @@
+"""Lists of shoppers: the best candidates, corrected by the ranker, arranged by rules, with places left to chance."""

@@ -20,7 +20,8 @@ from pyspark.sql.classic.dataframe import DataFrame
 from freshet.cli.opening import opened_job
 from freshet.core.conf_files import conf_folder
 from freshet.core.session import stream_master
-from freshet.ranking import lists, scoring
+from freshet.ranking import scoring
+from freshet.ranking.lists import shopper_lists
 from freshet.runs.service_parameters import StreamParameters
 from freshet.service import intake_streams, list_stream
 from freshet.service.compaction.list_merge import MergeProcess
@@ -35,10 +36,10 @@ from freshet.tables.writers import blind_append
 _WATCHED = (
     (scoring, "shopper_factors", "fold_in"),
     (scoring, "add_scaled_product", "item models"),
-    (lists, "packed_block", "read_block"),
-    (lists, "scored", "scoring"),
-    (lists, "ranked", "best items"),
-    (lists, "reasons", "reasons"),
+    (shopper_lists, "packed_block", "read_block"),
+    (shopper_lists, "scored", "scoring"),
+    (shopper_lists, "ranked", "best items"),
+    (shopper_lists, "reasons", "reasons"),
     (MergeProcess, "run", "merge"),
     (micro_batch, "apply_events", "state"),
     (micro_batch, "lists_of", "make_lists"),

@@ -50,7 +50,13 @@ def history_lists(
     ]  # fmt: skip
     items = pa.array(lists, to_arrow_type(ArrayType(LIST_ITEM)))
     unknown = pa.array([sum(item.startswith("new") for item, _ in past) for past in pasts])
-    return shoppers.append_column("items", items).append_column("unknown_items", unknown)
+    made = {
+        "items": items,
+        "propensities": pa.array([[1.0] * len(one) for one in lists], pa.list_(pa.float64())),
+        "list_key": pa.array([f"{clock:%H%M%S} {user}" for user in shoppers.column("user_id").to_pylist()]),
+        "unknown_items": unknown,
+    }
+    return pa.table({**dict(zip(shoppers.column_names, shoppers.columns, strict=True)), **made})
 
 
 def shop_rows() -> list[Row]:

@@ -40,14 +40,18 @@ def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                     {"position": n, "item_id": item, "score": 1.0 / n, "reason": "bought_before"}
                     for n, item in enumerate(row["history_item_id"] or [], start=1)
                 ],
-                "unknown_items": 0,
+                "propensities": [1.0, 0.25],
+                "list_key": f"key of {row['user_id']}",
             }
             for row in batch.to_pylist()
         ]
         entry = pa.struct(
             {"position": pa.int32(), "item_id": pa.string(), "score": pa.float64(), "reason": pa.string()}
         )
-        schema = pa.schema({"user_id": pa.string(), "items": pa.list_(entry), "unknown_items": pa.int64()})
+        schema = pa.schema({
+            "user_id": pa.string(), "items": pa.list_(entry), "propensities": pa.list_(pa.float64()),
+            "list_key": pa.string(),
+        })  # fmt: skip
         for start in range(0, len(made), 2):
             yield pa.RecordBatch.from_pylist(made[start : start + 2], schema)
 
@@ -96,6 +100,7 @@ def test_rows_are_as_the_contract_has_them(spark: SparkSession, warehouse: Wareh
                 {"position": 1, "item_id": "i07", "score": 1.0, "reason": "bought_before"},
                 {"position": 2, "item_id": "all", "score": 0.5, "reason": "bought_before"},
             ],
+            "recommendation_id": "3.0-key of 07", "propensities": [1.0, 0.25],
         }  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """Slow and obvious twin of rules: plain loops over one shopper's scores and Python values of items."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from statistics import median
 from typing import Any
 
 from freshet.rules.rule import Bound, ItemCondition, Rule
+
+Similarity = Callable[[int, int], float]
 
 Item = dict[str, Any]
 """item_id, name, category_path, brand, price, available, attributes."""
@@ -56,10 +58,10 @@ def holds_for_shopper(rule: Rule, attributes: dict[str, str]) -> bool:
 
 def ruled_list(
     scores: Sequence[float], items: Sequence[Item], rules: Sequence[Rule], *, shopper: dict[str, str],
-    taken: set[str], moment: datetime, length: int, candidates: int,
+    taken: set[str], moment: datetime, length: int, candidates: int, similar: Similarity = lambda one, other: 0.0,
 ) -> list[tuple[str, bool]]:  # fmt: skip
     """(item, whether a rule promoted it) of one shopper's list, from the scores of all items, by their order in
-    `items`; `taken` are the items whose prices are usual for the shopper."""
+    `items`; `taken` are the items whose prices are usual for the shopper; `similar` says how alike two items are."""
     mine = [rule for rule in rules if rule.holds_at(moment) and holds_for_shopper(rule, shopper)]
     matching = {rule.name: {n for n, item in enumerate(items) if matches(rule, item, moment)} for rule in mine}
     by_action = {action: [rule for rule in mine if rule.action == action] for action in {rule.action for rule in mine}}
@@ -72,8 +74,8 @@ def ruled_list(
     if not set(by_action) - {"exclude", "include"}:
         return [(items[n]["item_id"], False) for n in best[:length]]
     pool = _pool(best, by_action, matching, length=length, candidates=candidates)
-    ordered = _ordered(pool, scores, items, by_action, matching, taken=taken, moment=moment, length=length)
-    return _chosen(ordered, items, by_action, matching, length)
+    values = _values(pool, scores, items, by_action, matching, taken=taken, length=length)
+    return _chosen(values, items, by_action, matching, length, similar)
 
 
 def _pool(
@@ -94,10 +96,11 @@ def _pool(
     return pool
 
 
-def _ordered(
+def _values(
     pool: list[int], scores: Sequence[float], items: Sequence[Item], by_action: dict[str, list[Rule]],
-    matching: dict[str, set[int]], *, taken: set[str], moment: datetime, length: int,
-) -> list[int]:  # fmt: skip
+    matching: dict[str, set[int]], *, taken: set[str], length: int,
+) -> dict[int, float]:  # fmt: skip
+    """The value of each candidate, in units of a list, far lower outside the price band."""
     falling = sorted((scores[n] for n in pool), reverse=True)
     spread = (falling[0] - falling[min(length, len(falling)) - 1]) if falling else 0.0
     spread = spread if spread > 0 else 1.0
@@ -123,7 +126,7 @@ def _ordered(
                 ratio = items[n]["price"] / median(prices)
                 if ratio < (rule.low or 0.0) or ratio > (rule.high or math.inf):
                     outside.add(n)
-    return sorted(pool, key=lambda n: (n in outside, -final[n], n))
+    return {n: float(final[n]) / float(spread) - 1e6 * (n in outside) for n in pool}
 
 
 def _number(item: Item, name: str) -> float | None:
@@ -133,17 +136,33 @@ def _number(item: Item, name: str) -> float | None:
         return None
 
 
+def _lost(n: int, above: Sequence[int], items: Sequence[Item], rules: Sequence[Rule], similar: Similarity) -> float:
+    """What a candidate loses for the items above it."""
+    lost = 0.0
+    for one in above:
+        for rule in rules:
+            if rule.by is None:
+                lost += (rule.strength or 0.0) * similar(one, n)
+            elif _group(items[n], rule.by) is not None and _group(items[n], rule.by) == _group(items[one], rule.by):
+                lost += rule.strength or 0.0
+    return lost
+
+
 def _chosen(
-    ordered: list[int], items: Sequence[Item], by_action: dict[str, list[Rule]], matching: dict[str, set[int]],
-    length: int,
+    values: dict[int, float], items: Sequence[Item], by_action: dict[str, list[Rule]], matching: dict[str, set[int]],
+    length: int, similar: Similarity,
 ) -> list[tuple[str, bool]]:  # fmt: skip
+    first = sorted(values, key=lambda n: (-values[n], n))
+
     def fits(n: int) -> bool:
         return all(_fits_cap(rule, n, chosen, items, matching[rule.name]) for rule in by_action.get("cap", []))
 
-    pinned = _pinned(ordered, by_action, matching, length)
+    pinned = _pinned(first, by_action, matching, length)
     chosen: list[int] = []
     promoted: list[bool] = []
     for place in range(1, length + 1):
+        now = {n: values[n] - _lost(n, chosen, items, by_action.get("diversify", []), similar) for n in first}
+        ordered = sorted(first, key=lambda n: (-now[n], first.index(n)))
         free = [n for n in ordered if n not in chosen and n not in pinned.values() and fits(n)]
         usual = free[0] if free else None
         wanted = [

@@ -36,6 +36,7 @@ from tests.rules_data import MOMENT, compiled, item, of_model, random_items, rul
 
 MODEL = random_artifact(np.random.default_rng(3), items=40, rank=4)
 NAMES = MODEL.items.to_pylist()
+NEAR = MODEL.item_weights["neighbours"].toarray()
 
 conditions = st.one_of(
     st.builds(lambda ids: {"item_id": ids}, st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)),
@@ -67,12 +68,18 @@ actions = st.one_of(
     st.fixed_dictionaries(
         {"action": st.just("price_band"), "low": st.sampled_from([0.0, 0.5]), "high": st.sampled_from([1.2, 3.0])}
     ),
+    st.fixed_dictionaries({"action": st.just("diversify"), "strength": st.sampled_from([0.17, 0.9])},
+                          optional={"by": st.sampled_from(["brand", "category", "margin"])}),
 )  # fmt: skip
 audience = st.sampled_from([{}, {}, {"shoppers": {"segment": "gold"}}, {"shoppers": {"country": ["DE", "FR"]}},
                             {"shoppers": {"segment": {"values": "gold", "or_unknown": True}}}])  # fmt: skip
 definitions = st.lists(st.builds(lambda one, who: {**one, **who}, actions, audience), max_size=6)
 PEOPLE = {"u0": {"segment": "gold"}, "u1": {"segment": "gold", "country": "DE"}, "u2": {"country": "FR"},
           "u3": {"country": "US", "segment": "silver"}}  # fmt: skip
+
+
+def similar(one: int, other: int) -> float:
+    return float(min(1.0, max(NEAR[one, other], NEAR[other, one])))
 
 
 @settings(max_examples=150, deadline=None)
@@ -88,7 +95,7 @@ def test_lists_are_those_of_the_slow_twin(written: list[dict[str, Any]], seed: i
         expected = ruled_list(
             scores_of(history, MODEL, policy, CLOCK), items, made, shopper=PEOPLE.get(name, {}),
             taken={entry[1] for entry in history if entry[2] == "purchase"}, moment=MOMENT, length=length,
-            candidates=10,
+            candidates=10, similar=similar,
         )  # fmt: skip
         assert [(one["item_id"], one["reason"] == "promoted") for one in found[name]] == expected
         assert [one["position"] for one in found[name]] == list(range(1, len(expected) + 1))
@@ -123,6 +130,9 @@ def list_of(*definitions: dict[str, Any], length: int = 4, model: Artifact = SHO
         ({"action": "share", "items": {"brand": "y"}, "at_least": 0.5}, "acbd"),
         ({"action": "cap", "by": "brand", "most": 1}, "acef"),
         ({"action": "cap", "items": {"brand": "x"}, "most": 0}, "cdef"),
+        ({"action": "diversify", "by": "brand", "strength": 0.5}, "acbe"),
+        ({"action": "diversify", "by": "brand", "strength": 9.0}, "acef"),
+        ({"action": "diversify", "strength": 1.0}, "abcd"),
         ({"action": "exclude", "items": {"item_id": "a"}, "enabled": False}, "abcd"),
         ({"action": "exclude", "items": {"item_id": "a"}, "starts": "2026-11-15T12:00:01"}, "abcd"),
         ({"action": "exclude", "items": {"item_id": "a"}, "ends": "2026-11-15T12:00:00"}, "abcd"),

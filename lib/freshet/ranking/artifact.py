@@ -65,6 +65,16 @@ class Artifact:
         return made
 
     @cached_property
+    def similarity(self) -> csr_matrix:
+        """float32 [items, items], from 0 to 1: how similar items are by who takes them, the same in both directions, 0
+        for most. Computed once."""
+        found = csr_matrix((len(self.items), len(self.items)), dtype=np.float32)
+        for name, weights in self.item_weights.items():
+            if ITEM_MODELS[name].is_similar_items:
+                found = found.maximum(weights).maximum(weights.T)
+        return csr_matrix(found.minimum(np.float32(1.0)))
+
+    @cached_property
     def exploration_weights(self) -> NDArray[np.float64]:
         """[items]: the probabilities with which items are drawn for places that are left to chance. Computed once."""
         if not self.evidence:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.rules.list_rules import RulesOfModel
-from freshet.rules.rule import PRICE_BAND
+from freshet.rules.rule import DIVERSIFY, PRICE_BAND
 
 
 class RuleEffect(NamedTuple):
@@ -34,7 +34,7 @@ def rule_effects(
         matching = np.zeros(rules.size + 1, dtype=np.bool_)
         matching[rules.matching_items(number)] = True
         counts: list[int | None] = [None] * 4
-        if rule.action != PRICE_BAND:
+        if rule.action not in (PRICE_BAND, DIVERSIFY):
             hits = [matching[lists[is_judged]] for lists in (before, after)]
             counts = [*[int(hit.sum()) for hit in hits], *[int(hit.any(axis=1).sum()) for hit in hits]]
         found.append(RuleEffect(rule.name, rule.action, int(matching.sum()), int(is_judged.sum()), *counts))

@@ -13,7 +13,20 @@ from scipy.sparse import csr_matrix
 from freshet.numeric.compiled import compiled
 from freshet.rules.arranging import Caps, Demands
 from freshet.rules.compiled import CompiledRules
-from freshet.rules.rule import BOOST, BURY, CAP, EXCLUDE, EXPLORE, INCLUDE, PIN, PRICE_BAND, SHARE, WEIGH, Rule
+from freshet.rules.rule import (
+    BOOST,
+    BURY,
+    CAP,
+    DIVERSIFY,
+    EXCLUDE,
+    EXPLORE,
+    INCLUDE,
+    PIN,
+    PRICE_BAND,
+    SHARE,
+    WEIGH,
+    Rule,
+)
 
 _FIRST_POSITION = 6
 """The first place that may be left to chance, unless a rule says otherwise: half of what a list of ten gains by its
@@ -29,13 +42,22 @@ class Exploration(NamedTuple):
     items: NDArray[np.int64]
 
 
+class Diversity(NamedTuple):
+    """What an item loses for the items above it, in units of a list: `strength` times the similarity of each, and
+    `strengths`, by rule, for each of the same of `groups` [rules, items]; -1: no group."""
+
+    strength: float
+    groups: NDArray[np.int32]
+    strengths: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class ListRules:
     """Arrays by position of an item in the model. `left_out`: positions of items that are in no list, rising; `added`
     [items]: what is added to scores, in units of a list; `demands`, `caps`: as for `arranged`; `low`, `high`: the price
     band as multiples of a shopper's usual price, `prices` [items] with NaN for none. `candidates`: the best items of a
     shopper from which lists are chosen, 0 if rules do not change the order. `exploration`: None if nothing is left to
-    chance."""
+    chance. `diversity`: its strengths are 0 or missing where items alike may stand together."""
 
     left_out: NDArray[np.int64]
     added: NDArray[np.float32]
@@ -46,6 +68,7 @@ class ListRules:
     prices: NDArray[np.float32]
     candidates: int
     exploration: Exploration | None
+    diversity: Diversity
 
     @property
     def has_band(self) -> bool:
@@ -86,7 +109,7 @@ class RulesOfModel:
         numbers = np.flatnonzero(self.rules.audiences.holds[audience]).tolist()
         by_action = {
             action: [n for n in numbers if self.rules.rules[n].action == action]
-            for action in (EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND, EXPLORE)
+            for action in (EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND, DIVERSIFY, EXPLORE)
         }
         bands = [self.rules.rules[n] for n in by_action[PRICE_BAND]]
         orders = len(numbers) > sum(len(by_action[action]) for action in (EXCLUDE, INCLUDE, EXPLORE))
@@ -101,6 +124,7 @@ class RulesOfModel:
             prices=self.rules.prices[self._places],
             candidates=self.rules.candidates if orders else 0,
             exploration=self._exploration(by_action[EXPLORE], left_out),
+            diversity=self._diversity(by_action[DIVERSIFY]),
         )
 
     def left_out_for_all(self) -> NDArray[np.int64]:
@@ -142,6 +166,21 @@ class RulesOfModel:
         items = np.setdiff1d(self.matching_items(numbers[0]), left_out, assume_unique=True)
         return Exploration(1 / (rule.one_in or 1.0), rule.first_position or _FIRST_POSITION, items)
 
+    def _diversity(self, numbers: Sequence[int]) -> Diversity:
+        grouped = [n for n in numbers if self.rules.rules[n].by is not None]
+        strengths = {n: self.rules.rules[n].strength or 0.0 for n in numbers}
+        groups = [self._groups(n) for n in grouped]
+        return Diversity(
+            float(sum(strengths[n] for n in numbers if n not in grouped)),
+            np.stack(groups) if groups else np.empty((0, len(self._places)), np.int32),
+            np.array([strengths[n] for n in grouped], dtype=np.float64),
+        )
+
+    def _groups(self, number: int) -> NDArray[np.int32]:
+        """[items]: the group of each item by the column of a rule with `by`."""
+        every = [n for n, rule in enumerate(self.rules.rules) if rule.by is not None]
+        return np.asarray(self.rules.groups[every.index(number)][self._places])
+
     def _demands(self, numbers: Sequence[int], left_out: NDArray[np.int64]) -> Demands:
         rules = [self.rules.rules[n] for n in numbers]
         items = [self.matching_items(n) for n in numbers]
@@ -156,14 +195,13 @@ class RulesOfModel:
 
     def _caps(self, numbers: Sequence[int]) -> Caps:
         """A cap with `by` becomes one for each of its groups."""
-        every = [n for n, rule in enumerate(self.rules.rules) if rule.by is not None]
         items, most = [], []
         for n in numbers:
             rule, mine = self.rules.rules[n], self.matching_items(n)
             if rule.by is None:
                 groups = [mine]
             else:
-                group = self.rules.groups[every.index(n)][self._places][mine]
+                group = self._groups(n)[mine]
                 mine, group = mine[group >= 0], group[group >= 0]
                 order = np.argsort(group, kind="stable")
                 groups = np.split(mine[order], np.flatnonzero(np.diff(group[order])) + 1) if len(mine) else []

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND, EXPLORE = (
-    "exclude", "include", "boost", "bury", "weigh", "pin", "share", "cap", "price_band", "explore",
+EXCLUDE, INCLUDE, BOOST, BURY, WEIGH, PIN, SHARE, CAP, PRICE_BAND, DIVERSIFY, EXPLORE = (
+    "exclude", "include", "boost", "bury", "weigh", "pin", "share", "cap", "price_band", "diversify", "explore",
 )  # fmt: skip
 
 ACTIONS = {
@@ -18,6 +18,7 @@ ACTIONS = {
     SHARE: ("items", "at_least"),
     CAP: ("most",),
     PRICE_BAND: ("low", "high"),
+    DIVERSIFY: ("strength",),
     EXPLORE: ("one_in",),
 }
 """The actions, with the fields that each needs.
@@ -26,11 +27,12 @@ exclude: matching items are in no list. include: only matching items are; with s
 of them. boost and bury: scores of matching items are raised or lowered. weigh: scores rise with a numeric attribute.
 pin: the best matching item stands at a position. share: of the first k items, for every k, at least this share (rounded
 down) match. cap: at most so many items match, or have the same value of `by`. price_band: items whose price is outside
-these multiples of the shopper's usual price come after all others. explore: one place in so many is left to chance,
-among matching items that few shoppers have had.
+these multiples of the shopper's usual price come after all others. diversify: scores fall with every item above that is
+alike: has the same value of `by`, or without `by` is taken by the same shoppers. explore: one place in so many is left
+to chance, among matching items that few shoppers have had.
 """
 
-OPTIONAL = {CAP: ("items", "by"), WEIGH: ("items",), EXPLORE: ("items", "first_position")}
+OPTIONAL = {CAP: ("items", "by"), WEIGH: ("items",), DIVERSIFY: ("by",), EXPLORE: ("items", "first_position")}
 """Fields that an action may have besides those that it needs."""
 
 COMMON = ("name", "action", "shoppers", "starts", "ends", "enabled")

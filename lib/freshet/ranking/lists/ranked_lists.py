@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import best_items
@@ -12,8 +13,8 @@ from freshet.ranking.candidate_features import best_candidates
 from freshet.ranking.lists.demanded_items import with_demanded_items
 from freshet.ranking.ranker.ranker import Ranker
 from freshet.ranking.scoring import ScoredBlock
-from freshet.rules.arranging import NONE, arranged
-from freshet.rules.list_rules import ListRules, usual_prices
+from freshet.rules.arranging import NONE, Likeness, arranged
+from freshet.rules.list_rules import Diversity, ListRules, usual_prices
 
 
 class Ranked(NamedTuple):
@@ -82,12 +83,16 @@ def _arranged(
 ) -> Ranked:
     is_item = np.isfinite(scores)
     items = np.where(is_item, columns, 0)
-    final = scores + rules.added[items] * _list_spread(scores, is_item, length)[:, None]
+    spread = _list_spread(scores, is_item, length)[:, None]
+    final = scores + rules.added[items] * spread
     # Places without an item come last, before them items outside the price band.
     group = np.where(is_item, _outside_band(result, artifact, rules, items), 2)
     order = np.lexsort((items, -final, group), axis=1)
     in_order = np.take_along_axis(np.where(is_item, items, NONE), order, axis=1)
-    made = arranged(in_order, rules.demands, rules.caps, length=length)
+    values = np.where(is_item, final.astype(np.float64) / spread, 0.0) - _LAST * group
+    in_units = np.take_along_axis(values, order, axis=1)
+    likeness = _likeness(artifact, rules.diversity)
+    made = arranged(in_order, in_units, rules.demands, rules.caps, likeness, length=length)
     is_listed = made.chosen != NONE
     places = np.take_along_axis(order, np.maximum(made.chosen, 0), axis=1)
     found = [np.take_along_axis(each, places, axis=1) for each in (items, final, blended)]
@@ -95,6 +100,20 @@ def _arranged(
     return Ranked(
         np.where(is_listed, found[0], 0), np.where(is_listed, found[1], nothing).astype(np.float32),
         np.where(is_listed, found[2], nothing), made.demand != NONE,
+    )  # fmt: skip
+
+
+_LAST = 1e6
+"""Taken off the values of items that come after all others, in units of a list."""
+
+_NOTHING_ALIKE = csr_matrix((0, 0), dtype=np.float32)
+
+
+def _likeness(artifact: Artifact, diversity: Diversity) -> Likeness:
+    alike = artifact.similarity if diversity.strength > 0 else _NOTHING_ALIKE
+    return Likeness(
+        alike.indptr.astype(np.int64), alike.indices.astype(np.int64), alike.data, diversity.strength,
+        diversity.groups, diversity.strengths,
     )  # fmt: skip
 
 

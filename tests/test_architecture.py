@@ -22,6 +22,7 @@ FLOORS = (
     "rules",
     "ranking",
     "evaluation",
+    "experiments",
     "tuning",
     "registry",
     "runs",
@@ -44,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "rules": ("contracts", "core", "numeric", "sources"),
     "ranking": ("contracts", "core", "numeric", "models", "rules"),
     "evaluation": ("contracts", "core", "numeric"),
+    "experiments": ("contracts", "core", "sources"),
     "tuning": ("contracts", "core", "numeric", "features", "models", "ranking", "evaluation"),
     "registry": ("contracts", "core", "models"),
     # Settings hold the parameters of every room below.
@@ -56,7 +58,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """Which rooms of the package each room may import, besides itself."""
 
-PURE = ("contracts", "cleaning", "features", "models", "evaluation")
+PURE = ("contracts", "cleaning", "features", "models", "evaluation", "experiments")
 """Rooms of plain functions: no session, path, clock or environment."""
 
 ONLY_IN = {

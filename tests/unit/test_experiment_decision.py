@@ -75,6 +75,12 @@ def test_guard_rails_stop_and_hold_up(rail: tuple[float, float], treatment: floa
     assert set(found.comparisons) == {"revenue", "conversion"}
 
 
+def test_a_guard_rail_that_nothing_is_known_of_holds_up() -> None:
+    moments = {name: {"revenue": arm(mean)} for name, mean in (("control", 10.0), ("b", 11.0))}
+    (found,) = decisions(WITH_RAIL, moments, PARAMS, is_over=False)
+    assert (found.verdict, found.reasons[-1]) == ("continue", "guard-rail conversion cannot be compared yet")
+
+
 def test_of_several_guard_rails_each_must_be_surer() -> None:
     two = replace(WITH_RAIL, guard_rails=(*WITH_RAIL.guard_rails, GuardRail("clicks", 0.05)))
     # The first rate at which the guard-rail alone is broken.

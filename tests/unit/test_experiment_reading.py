@@ -111,7 +111,7 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(InputError, match="4 problems") as caught:
         experiments_of_toml(SHORT.replace("0.3", "3").replace("revenue", "x") + SHORT.replace("0.3", "-1"), "e.toml")
     line = caught.value.line()
-    assert "(1) line 5, experiment 1 'one': arms.control must be at most 1.0" in line
+    assert "(2) line 5, experiment 1 'one': arms.control must be at most 1.0" in line
     assert "name 'one' is the name of an earlier experiment" in line
 
 

@@ -4,11 +4,11 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from freshet.contracts.events import IMPRESSIONS, PURCHASE, REFUND
+from freshet.contracts.experiments import TOUCH_MODELS
 from freshet.contracts.identity import joined_sessions
 from freshet.contracts.shoppers import is_left_out, order_id, shopper_id
 
-LAST_TOUCH, SHARED_TOUCH = "last_touch", "shared_touch"
-TOUCH_MODELS = (LAST_TOUCH, SHARED_TOUCH)
+LAST_TOUCH, SHARED_TOUCH = TOUCH_MODELS
 """last_touch: an order line counts for the list that the shopper touched last; shared_touch: in equal parts for all."""
 
 CLICK, VIEW = "click", "view"

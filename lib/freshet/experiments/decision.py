@@ -11,6 +11,7 @@ from freshet.experiments.parameters import ExperimentParameters
 from freshet.experiments.sample_ratio import sample_ratio
 
 Verdict = Literal["ship", "stop", "continue", "invalid"]
+"""As contracts.experiments.DECISIONS."""
 
 Moments = Mapping[str, Mapping[str, ArmMoments]]
 """By arm and metric."""
@@ -43,7 +44,7 @@ def decisions(
     that any of several arms that are equal to control is called better is at most alpha. Arms without an entry in
     `moments` have no shoppers.
     """
-    counts = [_of(moments, arm.name, experiment.metric).shoppers for arm in experiment.arms]
+    counts = arm_sizes(experiment, moments)
     planned = [arm.share for arm in experiment.arms]
     ratio = sample_ratio(counts, planned)
     others = experiment.arms[1:]
@@ -60,6 +61,11 @@ def decisions(
         verdict, reasons = _judged(experiment, both[0], both[1], base, is_over=is_over)
         found.append(ArmDecision(arm.name, verdict, reasons, comparisons))
     return tuple(found)
+
+
+def arm_sizes(experiment: Experiment, moments: Moments) -> list[int]:
+    """The number of shoppers of each arm."""
+    return [_of(moments, arm.name, experiment.metric).shoppers for arm in experiment.arms]
 
 
 def _ratio_words(experiment: Experiment, counts: list[int], p_value: float) -> str:
@@ -120,7 +126,9 @@ def _guard_rails(
         found = compared(control[rail.metric], treatment[rail.metric], strict, times=1.0 - rail.tolerance)
         if found.high is not None and found.high < 0.0:
             broken.append(_rail_words(rail, "has fallen"))
-        elif found.low is None or found.low <= 0.0:
+        elif found.low is None:
+            unknown.append(f"guard-rail {rail.metric} cannot be compared yet")
+        elif found.low <= 0.0:
             unknown.append(_rail_words(rail, "may have fallen"))
     return broken, unknown
 

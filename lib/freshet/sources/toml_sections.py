@@ -5,10 +5,20 @@ import tomllib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from freshet.core.errors import InputError
 from freshet.sources.toml_table import TomlTable
+
+
+def file_text(path: Path, *, expected: str) -> str:
+    """The text of a file; `expected` says in errors what it should be. Raises InputError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InputError(f"cannot be read: {reason}", where=str(path), expected=expected) from None
 
 
 def sections_of(text: str, name: str, where: str, problems: list[str]) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ class PolicyValue:
 
     `low` and `high` are None where the rounds tell nothing of the spread: a single cluster, or no round with a reward.
     `effective_rounds` is (sum of w)² / sum of w² (Kish 1965): as many rounds of the evaluated policy itself would tell
-    about as much; 0 if it takes none of the logged actions.
+    about as much; 0 if it takes none of the logged actions. Below a hundred or so an interval is not to be trusted.
     """
 
     estimator: str

@@ -81,13 +81,17 @@ def test_of_lists_touched_at_the_same_time_the_first_id_has_the_line(spark: Spar
 
 
 def test_a_session_before_the_login_is_the_customers_and_its_order_counts_once(spark: SparkSession) -> None:
-    found = credits_of(
-        spark, clicked("01 09:00", "a", user=None, anonymous_id="x"),
+    rows = [
+        clicked("01 09:00", "a", user=None, anonymous_id="x"),
         bought("01 09:30", user=None, anonymous_id="x", order="o1"),
         event("view_item", user="u1", at=moment("2026-11-01 09:45"), anonymous_id="x"),
         bought("01 10:00", user="u1", order="o2"),
-    )  # fmt: skip
-    assert found == {"last_touch": {"a": 2.0}, "shared_touch": {"a": 2.0}}
+        bought("01 10:00", user=None, anonymous_id="y", order="o3", recommendation_id="b"),
+    ]  # fmt: skip
+    found = attributed(events_frame(spark, rows), **WINDOWS).where("model = 'shared_touch'").collect()
+    assert sorted((row["order_id"], row["user_id"], row["recommendation_id"], row["share"]) for row in found) == [
+        ("o1", "u1", "a", 1.0), ("o2", "u1", "a", 1.0), ("o3", "anon:y", "b", 1.0),
+    ]  # fmt: skip
 
 
 def test_outcomes_of_lists(spark: SparkSession) -> None:

@@ -1,12 +1,13 @@
 """Decisions about experiments: a table of cases, and all arms together."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from freshet.experiments.decision import ArmDecision, decisions
+from freshet.contracts.experiments import DECISIONS
+from freshet.experiments.decision import ArmDecision, Verdict, decisions
 from freshet.experiments.experiment import Experiment, GuardRail
 from freshet.experiments.moments import ArmMoments
 from freshet.experiments.sample_ratio import sample_ratio
@@ -148,3 +149,7 @@ def test_equal_arms_are_rarely_shipped_by_whoever_looks_every_day() -> None:
             verdicts.add(decisions(TWO, moments, PARAMS, is_over=False)[0].verdict)
         ended += bool(verdicts - {"continue"})
     assert ended / 150 <= 0.06
+
+
+def test_the_table_knows_every_verdict() -> None:
+    assert get_args(Verdict) == DECISIONS

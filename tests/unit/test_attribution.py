@@ -45,7 +45,8 @@ def test_the_last_click_has_all_of_an_order_and_all_clicks_share_it(spark: Spark
 def test_views_count_where_nothing_was_clicked(spark: SparkSession) -> None:
     rows = (shown("01 09:10", "a"), shown("01 09:20", "b"), bought("01 10:00"))
     assert credits_of(spark, *rows) == {"last_touch": {"b": 1.0}, "shared_touch": {"a": 0.5, "b": 0.5}}
-    assert credits_of(spark, *rows, view_window_hours=0.0) == {"last_touch": {}, "shared_touch": {}}
+    without = credits_of(spark, *rows, shown("01 10:00", "c"), view_window_hours=0.0)
+    assert without == {"last_touch": {}, "shared_touch": {}}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ FLOORS = (
     "rules",
     "ranking",
     "evaluation",
+    "experiments",
     "tuning",
     "registry",
     "runs",
@@ -44,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "rules": ("contracts", "core", "numeric", "sources"),
     "ranking": ("contracts", "core", "numeric", "models", "rules"),
     "evaluation": ("contracts", "core", "numeric"),
+    "experiments": ("contracts", "core", "sources"),
     "tuning": ("contracts", "core", "numeric", "features", "models", "ranking", "evaluation"),
     "registry": ("contracts", "core", "models"),
     # Settings hold the parameters of every room below.
@@ -56,7 +58,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """Which rooms of the package each room may import, besides itself."""
 
-PURE = ("contracts", "cleaning", "features", "models", "evaluation")
+PURE = ("contracts", "cleaning", "features", "models", "evaluation", "experiments")
 """Rooms of plain functions: no session, path, clock or environment."""
 
 ONLY_IN = {
@@ -77,6 +79,9 @@ CLOCK_OF_TIME = {"time", "time_ns", "monotonic", "perf_counter", "sleep", "gmtim
 
 READS_FILES = {"lib/freshet/sources/mapping.py"}
 """Files of pure rooms that may know a path: the reader of source mappings, which are settings and not data."""
+
+KNOW_SPARK = {"assigned.py", "attribution.py", "measures.py"}
+"""Files of the room of experiments that transform tables; statistics are for arrays and numbers, without Spark."""
 
 MOST_FILE_LINES, MOST_FUNCTION_LINES, MOST_FILES_OF_A_ROOM = 400, 70, 20
 
@@ -297,6 +302,12 @@ def test_pure_rooms_know_no_session_path_or_environment() -> None:
         if name in banned or name.split(".")[0] in banned
     ]
     assert wrong == []
+
+
+def test_statistics_of_experiments_are_free_of_spark() -> None:
+    own = [path for path in LIBRARY if room(path) == "experiments"]
+    knowing = {path.name for path in own for _, name in imported(path) if name.split(".")[0] == "pyspark"}
+    assert knowing == KNOW_SPARK
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())

@@ -16,6 +16,8 @@ from tests.benchmarks.als import als
 from tests.benchmarks.als_memory import als_memory
 from tests.benchmarks.als_peers import als_peers
 from tests.benchmarks.cold_items import cold_items
+from tests.benchmarks.counterfactual import counterfactual
+from tests.benchmarks.experiments import experiments
 from tests.benchmarks.floor import floor
 from tests.benchmarks.foldin import foldin
 from tests.benchmarks.item_models import item_models
@@ -55,6 +57,8 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "kill": kill,
     "tables": tables,
     "cold-items": cold_items,
+    "counterfactual": counterfactual,
+    "experiments": experiments,
     "floor": floor,
     "write-path": write_path,
     "stream-latency": stream_latency,

@@ -23,7 +23,7 @@ MAPPING = str(REPO / "conf/sources/cdnow.toml")
 CDNOW = str(REPO / "tests/fixtures/sources/cdnow.parquet")
 COMMANDS = (
     "run", "ingest", "build", "train", "promote", "recommend", "replay", "evaluate", "report", "items", "mend", "rules",
-    "models", "rollback", "show", "status", "tables", "jobs", "produce", "stream",
+    "experiments", "models", "rollback", "show", "status", "tables", "jobs", "produce", "stream",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_help_of_a_command_has_an_example(name: str) -> None:
 def test_tables_json_holds_every_contract_with_its_key() -> None:
     done = freshet("tables", "--json")
     tables = {table["name"]: table for table in json.loads(done.stdout)}
-    assert len(tables) == 22
+    assert len(tables) == 24
     assert tables["recommendations"]["key"] == ["user_id"]
 
 

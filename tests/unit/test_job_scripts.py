@@ -60,4 +60,4 @@ def test_help_of_a_script_has_an_example(
     example = output.partition("Example:")[2].partition("Options:")[0]
     options = {word for word in example.split() if word.startswith("--")} - {"--master"}
     assert options <= {word for word in output.partition("Options:")[2].split() if word.startswith("--")}
-    assert ("--input" in example) == (script.stem in ("ingest", "items", "main_job", "rules"))
+    assert ("--input" in example) == (script.stem in ("experiments", "ingest", "items", "main_job", "rules"))

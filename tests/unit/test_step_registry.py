@@ -22,6 +22,7 @@ pytestmark = pytest.mark.unit
 
 LIBRARY = sorted((REPOSITORY / "lib/freshet").rglob("*.py"))
 HOMONYMS = {
+    "experiments": "sections of files and settings",
     "items": "a column of list tables",
     "report": "the folder of a home that holds the page",
     "rules": "the heading of a column, and sections of files",

@@ -8,10 +8,14 @@ from freshet import __version__
 from freshet.cli.errors import run_or_exit
 from freshet.cli.step import step_command
 from freshet.runs.registry import commands
-from freshet.runs.steps import PROMOTE, WRITE_RULES
+from freshet.runs.steps import EXPERIMENTS, PROMOTE, WRITE_RULES
 
 _BEFORE_STEPS = {"run": "step"}
-_INSTEAD_OF_STEPS = {PROMOTE.command: "models", WRITE_RULES.command: "rules"}
+_INSTEAD_OF_STEPS = {
+    PROMOTE.command: "models",
+    WRITE_RULES.command: "steering.rules",
+    EXPERIMENTS.command: "steering.experiments",
+}
 _AFTER_STEPS = {
     "models": "models",
     "rollback": "models",

@@ -1,8 +1,9 @@
 """All tables of Freshet, in the order of the flow. Pure data: no session, no path, no clock."""
 
 # ruff: noqa: F401  (imported to be available from here: `__all__` is made from the contracts)
-from freshet.contracts import events, features, models, operations, rules
+from freshet.contracts import events, experiments, features, models, operations, rules
 from freshet.contracts.events import EVENTS, ITEMS_HISTORY, QUARANTINE
+from freshet.contracts.experiments import EXPERIMENT_RESULTS, LIST_OUTCOMES
 from freshet.contracts.features import INTERACTIONS, ITEM_FEATURES, USER_FEATURES
 from freshet.contracts.models import (
     ITEM_FACTORS,
@@ -21,7 +22,7 @@ from freshet.contracts.table import Column, TableContract
 
 ALL_TABLES: tuple[TableContract, ...] = tuple(
     found
-    for module in (events, features, models, operations, rules)
+    for module in (events, features, models, operations, rules, experiments)
     for found in vars(module).values()
     if isinstance(found, TableContract)
 )

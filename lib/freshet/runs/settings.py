@@ -18,6 +18,7 @@ from freshet.core.parameters import ParameterError
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
 from freshet.evaluation.protocols import ProtocolParameters
 from freshet.evaluation.splitting import WindowParameters
+from freshet.experiments.parameters import ExperimentParameters
 from freshet.features.currency import MoneyParameters
 from freshet.features.interactions import InteractionParameters
 from freshet.models.factors.parameters import FactorisationParameters
@@ -50,6 +51,7 @@ class Settings:
     protocols: ProtocolParameters
     evaluation: EvaluationParameters
     gate: GateParameters
+    experiments: ExperimentParameters
     propensity: PropensityParameters
     segments: SegmentParameters
     stream: StreamParameters

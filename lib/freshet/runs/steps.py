@@ -8,10 +8,12 @@ from dataclasses import replace
 from freshet.contracts import (
     EVALUATION_RESULTS,
     EVENTS,
+    EXPERIMENT_RESULTS,
     INTERACTIONS,
     ITEM_FACTORS,
     ITEM_FEATURES,
     ITEMS_HISTORY,
+    LIST_OUTCOMES,
     MERCHANDISING_RULES,
     MODEL_DECISIONS,
     POPULAR_ITEMS,
@@ -282,10 +284,29 @@ WRITE_RULES = Step(
     adds_to_others=True,  # so that it runs again if somebody else has written to the table of rules
 )
 
+EXPERIMENTS = Step(
+    name="experiments",
+    title="Measure experiments",
+    help="Measure the experiments of a file, decide about each arm, and write what lists have earned.\n\n"
+    "conf/experiments.toml explains what an experiment can say. The decisions hold at every look: run it as often as "
+    "you like.",
+    options=(replace(INPUT, help="Experiments (TOML).", example="my_experiments.toml"),),
+    after=(INGEST.name,),
+    reads=(EVENTS,),
+    writes=(EXPERIMENT_RESULTS, LIST_OUTCOMES),
+    sections=("experiments", "money"),
+    check=lazy("freshet.pipeline.experiments:read_experiments"),
+    inputs=lazy("freshet.pipeline.experiments:inputs"),
+    work=lazy("freshet.pipeline.experiments:work"),
+    # Nightly, after the shop's export, where there are experiments.
+    schedule=Schedule(BY_HAND, SMALL, ("--home", "HOME", "--input", "INPUT")),
+    summary="{experiments} experiments are measured{about}",
+)
+
 MAIN_STEPS: tuple[Step, ...] = (
     INGEST, BUILD, TRAIN_RECOMMENDER, TRAIN_PROPENSITY, TRAIN_SEGMENTS, PROMOTE, RECOMMEND, REPLAY, EVALUATE, REPORT,
 )  # fmt: skip
 """The steps of the main job, in the order in which they are listed. A new step is registered by its name here."""
 
-OTHER_STEPS: tuple[Step, ...] = (ITEMS, MEND, WRITE_RULES)
+OTHER_STEPS: tuple[Step, ...] = (ITEMS, MEND, WRITE_RULES, EXPERIMENTS)
 """Steps that are not part of the main job."""

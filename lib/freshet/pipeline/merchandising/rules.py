@@ -17,18 +17,14 @@ from freshet.rules.reading import rules_of_toml
 from freshet.rules.rule import Rule
 from freshet.runs.job import Job
 from freshet.runs.merchandising import NO_SHOPPERS, compiled_for
+from freshet.sources.toml_sections import file_text
 from freshet.tables.format.arrow_rows import arrow_schema
 from freshet.tables.small_writes import replace_whole
 
 
 def read_rules(path: Path) -> tuple[Rule, ...]:
     """The rules of a TOML file. Raises InputError with all problems, each with its line and field."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InputError(f"cannot be read: {reason}", where=str(path), expected="a TOML file of rules") from None
-    return rules_of_toml(text, str(path))
+    return rules_of_toml(file_text(path, expected="a TOML file of rules"), str(path))
 
 
 def _named(job: Job) -> Path:

@@ -1,0 +1,1 @@
+"""What lists earn: a new policy's value from logged lists, shoppers assigned to arms, outcomes, and decisions."""

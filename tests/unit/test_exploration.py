@@ -173,7 +173,10 @@ def test_other_rules_are_kept() -> None:
 
 def test_only_matching_items_are_drawn() -> None:
     model = shop()
-    mine = of_shop({"action": "explore", "one_in": 1, "items": {"item_id": ["i00", "i08", "i10"]}}, model=model)
+    mine = of_shop(
+        {"action": "explore", "one_in": 1, "first_position": 6, "items": {"item_id": ["i00", "i08", "i10"]}},
+        model=model,
+    )
     lists = lists_of([[1, 2, 3, 4, 5, 6]] * 300)
     made = explored(lists, block_of(model, *[[]] * 300), model.exploration_weights, mine, keys_of(300))
     # i00 is well known.
@@ -233,5 +236,5 @@ def test_ids_name_the_version_of_the_model() -> None:
 def test_shoppers_of_whom_nothing_is_known_get_drawn_items_too() -> None:
     model = shop()
     mine = of_model(rules({"action": "explore", "one_in": 1}), [item(name) for name in NAMES], model)
-    found = items_listed(model, {"u": []}, length=6, rules=mine)["u"]
-    assert [one["reason"] for one in found] == ["popular_now"] * 5 + ["explored"]
+    found = items_listed(model, {"u": []}, length=8, rules=mine)["u"]
+    assert [one["reason"] for one in found] == ["popular_now"] * 7 + ["explored"]

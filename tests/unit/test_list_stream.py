@@ -35,3 +35,4 @@ def test_a_query_that_does_not_start_leaves_nothing_open(
     HistoryStore(tmp_path / HISTORIES, most=1).close()  # refused as long as another store has the file open
     stubs["Compaction"].return_value.end.assert_called_once_with()
     stubs["Upkeep"].return_value.end_packing.assert_called_once_with()
+    stubs["CurrentRules"].return_value.close.assert_called_once_with()

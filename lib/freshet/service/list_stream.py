@@ -77,7 +77,7 @@ def started_lists(job: Job, feed: Feed, notify: Callable[[str], None]) -> Runnin
     )  # fmt: skip
     upkeep = Upkeep(job.warehouse, (STREAM_METRICS,), settings.compaction, job.now)
     store = opened_store(folder, most=settings.interactions.max_events)
-    ended = (store.close, compaction.end, upkeep.end_packing)
+    ended = (store.close, compaction.end, upkeep.end_packing, rules.close)
     with ended_on_failure(ended):
         rest = timedelta(minutes=settings.compaction.tidy_minutes)
         forgetting = Forgetting(store, settings.service, rest=rest, now=job.now)

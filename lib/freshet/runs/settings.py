@@ -15,6 +15,7 @@ from freshet.cleaning.parameters import CleaningParameters
 from freshet.core.conf_files import conf_folder
 from freshet.core.errors import SettingsError, listed
 from freshet.core.parameters import ParameterError
+from freshet.evaluation.audits.parameters import AuditParameters
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
 from freshet.evaluation.protocols import ProtocolParameters
 from freshet.evaluation.splitting import WindowParameters
@@ -50,6 +51,7 @@ class Settings:
     protocols: ProtocolParameters
     evaluation: EvaluationParameters
     gate: GateParameters
+    audits: AuditParameters
     propensity: PropensityParameters
     segments: SegmentParameters
     stream: StreamParameters

@@ -24,8 +24,8 @@ def exposure_by_group(
     """Rows (*by, group, metric, k, value, low, high, users) for each group of items that is listed or bought.
 
     `lists` is (*by, user_id, items list<string>), `purchases` (item_id, purchases), `groups` (item_id, group), a row
-    per item in both; an item without a group is in group UNKNOWN. Let the exposure of a group be its share of the places
-    1..k of all lists, every place counting the same, and its merit its share of all purchases:
+    per item in both; an item without a group is in group UNKNOWN. Let the exposure of a group be its share of the
+    places 1..k of all lists, every place counting the same, and its merit its share of all purchases:
 
     exposure_share and purchase_share: both, from 0 to 1. exposure_ratio: the one divided by the other, 1 where items
     are shown as often as they are bought, null without a purchase (exposure over merit, as in the disparate treatment

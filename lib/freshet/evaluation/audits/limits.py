@@ -17,8 +17,8 @@ def group_refusals(differences: Figures, *, max_loss: float, min_users: int) -> 
     """
     return [
         f"{row['task']}: {row['audit']} {row['group']} loses: {row['metric']}@{row['k']} against the champion differs "
-        f"by {row['value']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}] over {row['users']} shoppers, below the allowed "
-        f"{-max_loss:+.4f}"
+        f"by {row['value']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}] over {row['users']} shoppers, below the "
+        f"allowed {-max_loss:+.4f}"
         for row in differences
         if row["users"] >= min_users and row["high"] is not None and row["high"] < -max_loss
     ]

@@ -40,7 +40,7 @@ def group_differences(
 ) -> Figures:
     """`paired_difference` of a minus b within each group.
 
-    Rows (*by, audit, group, metric, k, value, low, high, users); a shopper who is in one of a and b only counts nowhere.
+    Rows (*by, audit, group, metric, k, value, low, high, users); a shopper who is missing in a or b does not count.
     """
     return paired_difference(a, in_groups(b, groups), metric=metric, k=k, samples=samples, by=[*by, *_GROUPED])
 

@@ -62,7 +62,7 @@ def test_help_of_a_command_has_an_example(name: str) -> None:
 def test_tables_json_holds_every_contract_with_its_key() -> None:
     done = freshet("tables", "--json")
     tables = {table["name"]: table for table in json.loads(done.stdout)}
-    assert len(tables) == 24
+    assert len(tables) == 25
     assert tables["recommendations"]["key"] == ["user_id"]
 
 

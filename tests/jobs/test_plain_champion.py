@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.contracts import EVALUATION_RESULTS, ITEMS_HISTORY, MODEL_DECISIONS, RECOMMENDATIONS, SIMILAR_ITEMS
+from freshet.contracts import (
+    AUDIT_RESULTS,
+    EVALUATION_RESULTS,
+    ITEMS_HISTORY,
+    MODEL_DECISIONS,
+    RECOMMENDATIONS,
+    SIMILAR_ITEMS,
+)
 from freshet.runs.home import Home
 from freshet.runs.job import Job
 from freshet.runs.registered_models import RECOMMENDER, champion, registry
@@ -19,7 +26,12 @@ from tests.jobs.small_shop import OVERRIDES, write_mapping
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
 
-UNSEARCHED = (*OVERRIDES, "search.min_validation_users=100000", 'lists.seen_policy="auto"')
+UNSEARCHED = (
+    *OVERRIDES,
+    "search.min_validation_users=100000",
+    'lists.seen_policy="auto"',
+    'audits.attributes=["Country"]',
+)
 START, SPAN, LIVE = datetime(2025, 1, 1, 9), 200, 30
 HITS = [f"hit{n}" for n in range(3)]
 
@@ -150,3 +162,24 @@ def test_a_later_challenger_is_compared_with_them_as_with_any_champion(
     assert serving is not None
     assert serving.version == 2
     assert [version.version for version in registry(job).versions(RECOMMENDER)] == [1, 2, 3]
+
+
+def test_the_gate_and_the_test_days_give_quality_by_group_of_shoppers(
+    finished: tuple[Job, dict[str, StepResult]],
+) -> None:
+    job, _ = finished
+    rows = [row.asDict() for row in job.warehouse.read(AUDIT_RESULTS).where("metric = 'ndcg'").collect()]
+    assert {(row["split"], row["audit"]) for row in rows} == {
+        (split, audit) for split in ("validation", "test") for audit in ("activity", "tenure", "Country")
+    }
+    # The orders have no such property.
+    assert {row["group"] for row in rows if row["audit"] == "Country"} == {"unknown"}
+    totals = job.warehouse.read(EVALUATION_RESULTS).where("metric = 'ndcg' and k = 10 and split = 'test'").collect()
+    whole = {(row["task"], row["model"]): row for row in totals}
+    assert whole
+    for (task, model), total in whole.items():
+        for audit in ("activity", "tenure", "Country"):
+            mine = [r for r in rows if (r["split"], r["task"], r["model"], r["audit"]) == ("test", task, model, audit)]
+            assert sum(row["users"] for row in mine) == total["users"]
+            mean = sum(row["users"] * row["value"] for row in mine) / total["users"]
+            assert mean == pytest.approx(total["value"], abs=1e-6)

@@ -260,17 +260,20 @@ def test_rules_steer_the_lists_of_a_running_stream(spark: SparkSession, tmp_path
         write_rules(spark, job.warehouse, {"action": "pni"})
         put(feed.path, "c.json", click(5, "bob", "i7"))
         until(lambda: lists_now(job).get("bob", [])[:3] == ["i3", "i0", "i1"])
-        clicks = itertools.count()
+        clicks = itertools.count(6)
+
+        def after_a_click(user: str, condition: Callable[[], bool]) -> bool:
+            """Whether it holds; a micro-batch notices that rules have been compiled while others were served."""
+            number = next(clicks)
+            put(feed.path, f"{number}.json", click(number, user, "i7"))
+            return condition()
 
         def is_reported() -> bool:
-            """After another click: a micro-batch notices that the rules have been read."""
-            put(feed.path, f"e{next(clicks)}.json", click(6, "bob", "i7"))
             return any("the earlier rules stay in force" in text for text in messages)
 
-        until(is_reported)
+        until(lambda: after_a_click("bob", is_reported))
         write_rules(spark, job.warehouse)
-        put(feed.path, "d.json", click(7, "ann", "i7"))
-        until(lambda: lists_now(job)["ann"][:3] == ["i7", "i5", "i0"])
+        until(lambda: after_a_click("ann", lambda: lists_now(job)["ann"][:3] == ["i7", "i5", "i0"]))
     reasons = {one["item_id"]: one["reason"] for row in rows_of(job, RECOMMENDATION_UPDATES, "user_id", "items")
                if row["user_id"] == "bob" for one in row["items"]}  # fmt: skip
     assert {item for item, reason in reasons.items() if reason == "promoted"} == {"i3"}

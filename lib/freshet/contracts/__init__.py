@@ -16,7 +16,13 @@ from freshet.contracts.models import (
     USER_SCORES,
     USER_SEGMENTS,
 )
-from freshet.contracts.operations import EVALUATION_RESULTS, MODEL_DECISIONS, QUALITY_METRICS, STREAM_METRICS
+from freshet.contracts.operations import (
+    AUDIT_RESULTS,
+    EVALUATION_RESULTS,
+    MODEL_DECISIONS,
+    QUALITY_METRICS,
+    STREAM_METRICS,
+)
 from freshet.contracts.rules import MERCHANDISING_RULES, RULE_EFFECTS, USER_ATTRIBUTES
 from freshet.contracts.table import Column, TableContract
 

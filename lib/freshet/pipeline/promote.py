@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from freshet.contracts import EVALUATION_RESULTS, MODEL_DECISIONS
 from freshet.core.errors import DataTooSmallError
 from freshet.core.records import read_record
+from freshet.evaluation.audits.limits import within_limits
 from freshet.evaluation.baseline_strengths import baseline_candidates, best_of_families
 from freshet.evaluation.baselines import Baseline
 from freshet.evaluation.gate import Difference, GateDecision, Judged, gate_decision
@@ -19,6 +20,7 @@ from freshet.evaluation.splitting import known_before
 from freshet.pipeline.recommender.list_judging import collected, plain_lists, truths, validation_lists
 from freshet.pipeline.recommender.plain_champion import Judging, is_needed, plain_champion
 from freshet.pipeline.recommender.recommender_fits import events_until, judged_cases
+from freshet.pipeline.shopper_audits import lost_by_groups, shopper_facts, shopper_groups, write_audits
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder
@@ -117,6 +119,10 @@ def _recommender_decision(
     best = _best_baselines(judged, settings.gate)
     figures = _figures(job, judged, best, protocol, run_id)
     decision = _decision(job, judged, figures, best, before.is_dir())
+    facts = shopper_facts(
+        cases, known_before(events, cut), target=target, clock=cut, attributes=settings.audits.attributes
+    )
+    decision = _audited(job, decision, judged, best, shopper_groups(facts.toArrow(), settings.audits), run_id)
     return decision, [[b.family, b.strength] for b in best], Judging(protocol, cases, truth)
 
 
@@ -153,6 +159,16 @@ def _decision(
         [difference for difference in differences if difference.against != CHAMPION],
         gate,
     )
+
+
+def _audited(
+    job: Job, decision: GateDecision, judged: pa.Table, best: tuple[Baseline, ...], groups: pa.Table, run_id: str
+) -> GateDecision:
+    """Writes the validation metrics by group. Returns the decision within the limits of [audits]."""
+    challenger, champion = _of_models(judged, [CHALLENGER]), _of_models(judged, [CHAMPION])
+    shown = _of_models(judged, [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]])
+    write_audits(job, shown, groups, run_id=run_id, split="validation")
+    return within_limits(decision, lost_by_groups(job, challenger.drop_columns("model"), champion, groups))
 
 
 def _of_models(judged: pa.Table, names: list[str]) -> pa.Table:

@@ -15,6 +15,7 @@ from freshet.cleaning.parameters import CleaningParameters
 from freshet.core.conf_files import conf_folder
 from freshet.core.errors import SettingsError, listed
 from freshet.core.parameters import ParameterError
+from freshet.evaluation.audits.parameters import AuditParameters
 from freshet.evaluation.parameters import EvaluationParameters, GateParameters
 from freshet.evaluation.protocols import ProtocolParameters
 from freshet.evaluation.splitting import WindowParameters
@@ -52,6 +53,7 @@ class Settings:
     evaluation: EvaluationParameters
     gate: GateParameters
     experiments: ExperimentParameters
+    audits: AuditParameters
     propensity: PropensityParameters
     segments: SegmentParameters
     stream: StreamParameters

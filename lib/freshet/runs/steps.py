@@ -6,6 +6,7 @@ The modules with their functions are imported when a step runs.
 from dataclasses import replace
 
 from freshet.contracts import (
+    AUDIT_RESULTS,
     EVALUATION_RESULTS,
     EVENTS,
     EXPERIMENT_RESULTS,
@@ -146,9 +147,9 @@ PROMOTE = Step(
     after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
     reads=(EVENTS, ITEM_FEATURES),
     also_reads=(ITEM_FACTORS, USER_FACTORS),  # rows of versions that are gone are removed
-    writes=(EVALUATION_RESULTS, MODEL_DECISIONS),
+    writes=(EVALUATION_RESULTS, AUDIT_RESULTS, MODEL_DECISIONS),
     # The last two are for plain methods, which serve if the challenger is refused.
-    sections=("protocols", "evaluation", "gate", "interactions", "money", "item_models", "factorisation"),
+    sections=("protocols", "evaluation", "gate", "audits", "interactions", "money", "item_models", "factorisation"),
     # How many old versions of the models are kept; how many models of a fit run in parallel.
     also_sections=("compaction", "search"),
     inputs=lazy("freshet.pipeline.promote:inputs"),
@@ -195,8 +196,8 @@ EVALUATE = Step(
     # The latter writes what rules ask of shoppers.
     after=(PROMOTE.name, RECOMMEND.name),
     reads=(EVENTS, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
-    writes=(EVALUATION_RESULTS,),
-    sections=("protocols", "evaluation", "rules", "interactions", "money"),
+    writes=(EVALUATION_RESULTS, AUDIT_RESULTS),
+    sections=("protocols", "evaluation", "audits", "rules", "interactions", "money"),
     inputs=lazy("freshet.pipeline.evaluate:inputs"),
     work=lazy("freshet.pipeline.evaluate:work"),
     # After a build with live days.

@@ -1,0 +1,78 @@
+"""Audits of judged lists by group of shoppers: the groups, the rows of table audit_results, the gate's limit."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from freshet.contracts import AUDIT_RESULTS
+from freshet.core.errors import InputError
+from freshet.evaluation.audits.groups import quantile_groups, value_groups
+from freshet.evaluation.audits.limits import group_refusals
+from freshet.evaluation.audits.parameters import ACTIVITY, TENURE, AuditParameters
+from freshet.evaluation.audits.quality import group_differences, group_quality
+from freshet.pipeline.merchandising.shopper_attributes import user_attributes
+from freshet.pipeline.recommender.recommender_fits import had_items
+from freshet.runs.job import Job
+from freshet.tables.small_writes import replace_rows
+
+_BY = ("task", "model")
+
+
+def shopper_facts(
+    cases: DataFrame, known: DataFrame, *, target: str, clock: datetime, attributes: Sequence[str]
+) -> DataFrame:
+    """(user_id, activity, tenure, values array<string>): what the shoppers of `cases` are grouped by.
+
+    activity: the `target` events in the history; tenure: days from its first entry to `clock`, null without one;
+    values: for each of `attributes` the newest value among the events `known`, null if none has it.
+    """
+    first = F.array_min(F.transform("history", lambda entry: entry["event_time"]))
+    tenure = F.datediff(F.lit(clock).cast("timestamp"), first).cast("double")
+    activity = F.size(had_items(target)).cast("double")
+    own = cases.select("user_id", activity.alias(ACTIVITY), tenure.alias(TENURE))
+    if not attributes:
+        return own.withColumn("values", F.array().cast("array<string>"))
+    segments = cases.sparkSession.createDataFrame([], "user_id string, segment_name string")
+    newest = user_attributes(known, segments, names=attributes, as_of=clock).select("user_id", "attributes")
+    values = F.array(*[F.col("attributes")[name] for name in attributes])
+    return own.join(newest, "user_id", how="left").select("user_id", ACTIVITY, TENURE, values.alias("values"))
+
+
+def shopper_groups(facts: pa.Table, params: AuditParameters) -> pa.Table:
+    """(user_id, audit, group) of all audits, from a result of `shopper_facts`."""
+    users, parts = facts.column("user_id").combine_chunks(), []
+    for audit in (ACTIVITY, TENURE):
+        numbers = pc.fill_null(facts.column(audit), float("nan")).to_numpy()
+        parts.append((audit, quantile_groups(numbers, groups=params.groups)))
+    for place, audit in enumerate(params.attributes):
+        values = pc.list_element(facts.column("values").combine_chunks(), place) if len(users) else users
+        parts.append((audit, value_groups(values, at_most=params.most_values)))
+    return pa.concat_tables(
+        pa.table({"user_id": users, "audit": pa.repeat(audit, len(users)), "group": group}) for audit, group in parts
+    )
+
+
+def write_audits(job: Job, judged: pa.Table, groups: pa.Table, *, run_id: str, split: str) -> None:
+    """Replaces this run's rows of audit_results; `judged` is a result of `per_user` by task and model.
+
+    Raises InputError for an audits.k that is not one of evaluation.ks.
+    """
+    k, ks = job.settings.audits.k, job.settings.evaluation.ks
+    if k not in ks:
+        # Without figures at k no limit could refuse anything.
+        raise InputError("lists of this length are not judged", where="audits.k", expected=f"one of {ks}", found=str(k))
+    at_k = judged.filter(pc.field("k") == k)
+    figures = group_quality(at_k, groups, samples=job.settings.evaluation.bootstrap_samples, by=_BY)
+    rows = [{**figure, "run_id": run_id, "split": split} for figure in figures]
+    replace_rows(job.warehouse, rows, AUDIT_RESULTS, where=f"run_id = '{run_id}'")
+
+
+def lost_by_groups(job: Job, challenger: pa.Table, champion: pa.Table, groups: pa.Table) -> list[str]:
+    """Reasons to refuse the challenger, whose table has no column model; see `group_refusals`."""
+    params, samples = job.settings.audits, job.settings.evaluation.bootstrap_samples
+    rows = group_differences(challenger, champion, groups, metric="ndcg", k=params.k, samples=samples, by=_BY)
+    return group_refusals(rows, max_loss=params.max_group_loss, min_users=params.min_users)

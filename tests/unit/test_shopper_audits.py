@@ -1,0 +1,53 @@
+"""What shoppers are grouped by: activity, tenure and properties of events."""
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from freshet.contracts import EVENTS
+from freshet.evaluation.audits.parameters import AuditParameters
+from freshet.pipeline.shopper_audits import shopper_facts, shopper_groups
+from tests.factories import frame, moment
+
+pytestmark = pytest.mark.unit
+
+PARAMS = AuditParameters(attributes=("Country",), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0)
+CASES = "user_id string, history array<struct<event_name: string, item_id: string, event_time: timestamp>>"
+
+
+def test_shoppers_are_grouped_by_what_was_known_before_the_clock(spark: SparkSession) -> None:
+    bought, seen = ("purchase", "i", moment("2026-01-21")), ("view_item", "i", moment("2026-01-11"))
+    cases = spark.createDataFrame([("a", [bought, bought, seen]), ("b", [seen]), ("c", [])], CASES)
+    of_a = {"event_id": "e1", "event_time": moment("2026-01-21"), "user_id": "a", "properties": {"Country": "DE"}}
+    facts = shopper_facts(
+        cases, frame(spark, EVENTS, [of_a]), target="purchase", clock=moment("2026-01-31"), attributes=["Country"]
+    ).orderBy("user_id")
+    assert [tuple(row) for row in facts.collect()] == [
+        ("a", 2.0, 20.0, ["DE"]), ("b", 0.0, 20.0, [None]), ("c", 0.0, None, [None]),
+    ]  # fmt: skip
+
+
+def test_every_shopper_is_in_one_group_of_each_audit() -> None:
+    facts = pa.table(
+        {
+            "user_id": ["a", "b", "c", "d"],
+            "activity": [0.0, 1.0, 2.0, 9.0],
+            "tenure": [None, 5.0, 5.0, 5.0],
+            "values": [["DE"], ["DE"], ["FR"], [None]],
+        }
+    )
+    groups: dict[str, list[str]] = {}
+    for row in shopper_groups(facts, PARAMS).to_pylist():
+        groups.setdefault(row["audit"], []).append(row["group"])
+    assert groups == {
+        "activity": ["0 to 1", "0 to 1", "2 to 9", "2 to 9"],
+        "tenure": ["unknown", "5", "5", "5"],
+        "Country": ["DE", "DE", "others", "unknown"],
+    }
+    assert shopper_groups(facts.slice(0, 0), PARAMS).num_rows == 0
+
+
+@pytest.mark.parametrize("names", [["activity"], ["tenure"], ["a", "a"], [" "]])
+def test_attributes_have_names_of_their_own(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="different names"):
+        AuditParameters(attributes=tuple(names), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0)

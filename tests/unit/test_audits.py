@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from freshet.core.errors import InputError
 from freshet.evaluation.audits.exposure import exposure_by_group, popularity_lift
 from freshet.evaluation.audits.groups import OTHERS, UNKNOWN, quantile_groups, value_groups
-from freshet.evaluation.audits.limits import exposure_refusals, group_refusals, within_limits
+from freshet.evaluation.audits.limits import group_refusals, within_limits
 from freshet.evaluation.audits.quality import group_differences, group_quality
 from freshet.evaluation.gate import GateDecision
 
@@ -130,20 +130,6 @@ def test_exposure_is_compared_with_purchases() -> None:
     assert found["small", "exposure_ratio", 1] == 0.0
     assert found[UNKNOWN, "exposure_ratio", 2] is None
     assert {row["users"] for row in rows} == {2}
-
-
-def test_exposure_below_the_limit_is_refused_for_named_attributes_only() -> None:
-    bought = pa.table({"item_id": ["a", "b", "c"], "purchases": [5, 3, 2]})
-    figures = exposure_by_group(LISTS, bought, GROUPS, ks=(1, 2), by=["task"])
-    rows = [{**row, "audit": "seller"} for row in figures]
-    (reason,) = exposure_refusals(rows, attributes=["seller"], min_ratio=0.51, k=2)
-    assert (
-        reason
-        == "t: seller small is shown 0.5000 times as often as it is bought in lists of 2, below the allowed 0.5100"
-    )
-    assert exposure_refusals(rows, attributes=["seller"], min_ratio=0.5, k=2) == []
-    assert exposure_refusals(rows, attributes=["brand"], min_ratio=0.9, k=2) == []
-    assert exposure_refusals(rows, attributes=["seller"], min_ratio=0.0, k=1) == []
 
 
 def test_lists_twice_as_popular_as_histories_have_a_lift_of_one() -> None:

@@ -1,17 +1,23 @@
 """What shoppers are grouped by: activity, tenure and properties of events."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 from freshet.contracts import EVENTS
 from freshet.evaluation.audits.parameters import AuditParameters
+from freshet.pipeline.item_audits import item_groups
 from freshet.pipeline.shopper_audits import shopper_facts, shopper_groups
+from freshet.rules.compiled import CATALOGUE
 from tests.factories import frame, moment
 
 pytestmark = pytest.mark.unit
 
-PARAMS = AuditParameters(attributes=("Country",), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0)
+PARAMS = AuditParameters(
+    attributes=("Country",), item_attributes=(), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0
+)
 CASES = "user_id string, history array<struct<event_name: string, item_id: string, event_time: timestamp>>"
 
 
@@ -50,4 +56,28 @@ def test_every_shopper_is_in_one_group_of_each_audit() -> None:
 @pytest.mark.parametrize("names", [["activity"], ["tenure"], ["a", "a"], [" "]])
 def test_attributes_have_names_of_their_own(names: list[str]) -> None:
     with pytest.raises(ValueError, match="different names"):
-        AuditParameters(attributes=tuple(names), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0)
+        AuditParameters(
+            attributes=tuple(names), item_attributes=(), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0
+        )
+
+
+def test_items_are_grouped_by_popularity_and_by_the_named_attributes() -> None:
+    taken = pa.table({"item_id": ["a", "b", "c", "d"], "shoppers": [1.0, 2.0, 5.0, 9.0]})
+    nothing = dict.fromkeys(CATALOGUE.names)
+    states = pa.Table.from_pylist(
+        [
+            {**nothing, "item_id": "a", "category_path": "home > lamps", "attributes": {"seller": "x"}},
+            {**nothing, "item_id": "b", "category_path": "home", "attributes": {"size": "9"}},
+            {**nothing, "item_id": "e", "category_path": None},
+        ],
+        schema=CATALOGUE,
+    )
+    params = replace(PARAMS, item_attributes=("category", "brand", "seller"))
+    found = {audit: dict(zip(*(table.column(n).to_pylist() for n in ("item_id", "group")), strict=True))
+             for audit, table in item_groups(taken, states, params).items()}  # fmt: skip
+    assert found == {
+        "item_popularity": {"a": "1 to 2", "b": "1 to 2", "c": "5 to 9", "d": "5 to 9"},
+        "category": {"a": "home", "b": "home", "e": "unknown"},
+        "seller": {"a": "x", "b": "unknown", "e": "unknown"},
+    }
+    assert list(item_groups(taken.slice(0, 0), states.slice(0, 0), params)) == ["item_popularity"]

@@ -43,20 +43,32 @@ EVALUATION_RESULTS = TableContract(
 
 AUDIT_RESULTS = TableContract(
     name="audit_results",
-    row="one figure of a group of shoppers",
+    row="one figure of a group of shoppers, or of items in lists",
     columns=(
         Column("run_id", TEXT, "run that computed it", required=True),
         Column("split", TEXT, "validation or test", required=True, allowed=("validation", "test")),
         Column("task", TEXT, "the prediction task", required=True, allowed=TASKS),
         Column("model", TEXT, "list that is judged", required=True),
-        Column("audit", TEXT, "what shoppers are grouped by: activity, tenure or a property of events", required=True),
+        Column("audit", TEXT, "what shoppers or items are grouped by", required=True),
         Column("group", TEXT, "the group, such as 3 to 7, a value, unknown or others", required=True),
-        Column("metric", TEXT, "ndcg or hit", required=True),
+        Column(
+            "metric",
+            TEXT,
+            "ndcg, hit; of items: exposure_share, purchase_share, exposure_ratio, popularity_lift",
+            required=True,
+        ),
         Column("k", WHOLE, "list length", required=True, minimum=1),
-        Column("value", NUMBER, "mean over the group's shoppers"),
+        Column("value", NUMBER, "mean over the group's shoppers, or the figure of items; null without purchases"),
         Column("low", NUMBER, "lower end of the 95 % bootstrap interval over shoppers"),
         Column("high", NUMBER, "upper end of that interval"),
-        Column("users", COUNT, "shoppers of the group who were judged", "shoppers", required=True, minimum=0),
+        Column(
+            "users",
+            COUNT,
+            "shoppers of the group, or with lists, who were judged",
+            "shoppers",
+            required=True,
+            minimum=0,
+        ),
     ),
     key=("run_id", "split", "task", "model", "audit", "group", "metric", "k"),
 )

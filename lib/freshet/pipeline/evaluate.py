@@ -8,6 +8,7 @@ from freshet.evaluation.baselines import Baseline
 from freshet.evaluation.list_properties import list_properties, takers
 from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summary
 from freshet.evaluation.splitting import known_before
+from freshet.pipeline.item_audits import item_audits
 from freshet.pipeline.recommender.list_judging import (
     SERVED,
     WITH_RULES,
@@ -77,5 +78,8 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     rows = evaluation_rows(figures, run_id=fingerprint, split="test", protocol=protocol)
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
     facts = shopper_facts(cases, known, target=target, clock=cut, attributes=job.settings.audits.attributes).toArrow()
-    write_audits(job, judged, shopper_groups(facts, job.settings.audits), run_id=fingerprint, split="test")
+    write_audits(
+        job, judged, shopper_groups(facts, job.settings.audits), run_id=fingerprint, split="test",
+        of_items=item_audits(job, made, cases, known, target=target, clock=cut),
+    )  # fmt: skip
     return {"figures": rows, "protocol": protocol}

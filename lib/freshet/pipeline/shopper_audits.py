@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,8 +57,11 @@ def shopper_groups(facts: pa.Table, params: AuditParameters) -> pa.Table:
     )
 
 
-def write_audits(job: Job, judged: pa.Table, groups: pa.Table, *, run_id: str, split: str) -> None:
-    """Replaces this run's rows of audit_results; `judged` is a result of `per_user` by task and model.
+def write_audits(
+    job: Job, judged: pa.Table, groups: pa.Table, *, run_id: str, split: str, of_items: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Replaces this run's rows of audit_results; `judged` is a result of `per_user` by task and model, `of_items` one
+    of `item_audits`.
 
     Raises InputError for an audits.k that is not one of evaluation.ks.
     """
@@ -67,7 +71,7 @@ def write_audits(job: Job, judged: pa.Table, groups: pa.Table, *, run_id: str, s
         raise InputError("lists of this length are not judged", where="audits.k", expected=f"one of {ks}", found=str(k))
     at_k = judged.filter(pc.field("k") == k)
     figures = group_quality(at_k, groups, samples=job.settings.evaluation.bootstrap_samples, by=_BY)
-    rows = [{**figure, "run_id": run_id, "split": split} for figure in figures]
+    rows = [{**figure, "run_id": run_id, "split": split} for figure in [*figures, *of_items]]
     replace_rows(job.warehouse, rows, AUDIT_RESULTS, where=f"run_id = '{run_id}'")
 
 

@@ -1,10 +1,8 @@
 """Limits on audits: why a challenger that passed the gate's comparisons is refused all the same."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from freshet.evaluation.audits.exposure import EXPOSURE_RATIO
 from freshet.evaluation.gate import GateDecision
 from freshet.evaluation.ranking import Figures
 
@@ -21,21 +19,6 @@ def group_refusals(differences: Figures, *, max_loss: float, min_users: int) -> 
         f"allowed {-max_loss:+.4f}"
         for row in differences
         if row["users"] >= min_users and row["high"] is not None and row["high"] < -max_loss
-    ]
-
-
-def exposure_refusals(exposure: Figures, *, attributes: Sequence[str], min_ratio: float, k: int) -> list[str]:
-    """A reason for each group of items of `attributes` whose ratio of exposure and purchases at k is below `min_ratio`.
-
-    `exposure` are rows of `exposure_by_group` with columns task and audit. A group without a purchase has no ratio and
-    is not refused. 0 refuses nothing.
-    """
-    return [
-        f"{row['task']}: {row['audit']} {row['group']} is shown {row['value']:.4f} times as often as it is bought in "
-        f"lists of {k}, below the allowed {min_ratio:.4f}"
-        for row in exposure
-        if row["metric"] == EXPOSURE_RATIO and row["k"] == k and row["audit"] in attributes
-        if row["value"] is not None and not math.isnan(row["value"]) and row["value"] < min_ratio
     ]
 
 

@@ -4,8 +4,9 @@ from pydantic import Field, field_validator
 
 from freshet.core.parameters import parameters
 
-ACTIVITY, TENURE = "activity", "tenure"
-"""Audits that every shop has: target events of a shopper before the clock, and days since the first known event."""
+ACTIVITY, TENURE, ITEM_POPULARITY = "activity", "tenure", "item_popularity"
+"""Audits that every shop has: target events of a shopper before the clock, days since the first known event, and
+shoppers of an item."""
 
 
 @parameters
@@ -15,7 +16,12 @@ class AuditParameters:
     attributes: tuple[str, ...] = Field(
         description="properties of events by which shoppers are grouped, the newest value counts; [] for none"
     )
-    groups: int = Field(ge=1, description="groups of activity and of tenure, of about equal size")
+    item_attributes: tuple[str, ...] = Field(
+        description="category (its first level), brand or attributes by which listed items are grouped; [] for none"
+    )
+    groups: int = Field(
+        ge=1, description="groups of activity and tenure of shoppers and popularity of items, of about equal size"
+    )
     most_values: int = Field(
         ge=1, description="most values of an attribute with a group of their own; the rest: others"
     )
@@ -25,9 +31,10 @@ class AuditParameters:
         ge=0, le=1, description="NDCG that no group may certainly lose more of against the champion; 1: no limit"
     )
 
-    @field_validator("attributes")
+    @field_validator("attributes", "item_attributes")
     @classmethod
     def _are_free(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names) or {ACTIVITY, TENURE} & set(names) or not all(name.strip() for name in names):
-            raise ValueError(f"must hold different names that are neither empty nor {ACTIVITY} or {TENURE}")
+        own = (ACTIVITY, TENURE, ITEM_POPULARITY)
+        if len(set(names)) < len(names) or set(own) & set(names) or not all(name.strip() for name in names):
+            raise ValueError(f"must hold different names that are neither empty nor one of {', '.join(own)}")
         return names

@@ -163,7 +163,7 @@ def test_other_rules_are_kept() -> None:
     )
     of_items = {"i03": {"brand": "own"}, "i07": {"brand": "capped"}, "i08": {"available": False}}
     mine = of_shop(*written, model=model, **of_items)
-    lists = lists_of([[0, 5, 1, 3]])._replace(is_promoted=np.array([[False, True, False, True]]))
+    lists = lists_of([[0, 5, 1, 3]])
     made = explored(repeated(lists, 500), block_of(model, *[[]] * 500), model.exploration_weights, mine, keys_of(500))
     assert {int(one) for one in made.lists.columns[made.is_explored]} == {6, 10, 11}
     assert made.is_explored.any(axis=0).tolist() == [True, False, True, False]

@@ -46,7 +46,7 @@ def explored(
         draws = [_uniform(keys, number) for number in range(2)]
         own = np.searchsorted(block.row, np.arange(block.shoppers + 1))
         _draw(
-            columns, _changeable(columns, lists.is_promoted, rules.demands, exploration.first_position), own,
+            columns, _changeable(columns, rules.demands, exploration.first_position), own,
             block.item, pool, exploration.share, draws[0], draws[1], places, is_explored, propensities,
         )  # fmt: skip
     changed = lists._replace(columns=np.where(is_explored, places, lists.columns))
@@ -71,13 +71,11 @@ def _pool(exploration: Exploration, weights: NDArray[np.float64], rules: ListRul
     return _Pool(items, weights[items], np.cumsum(weights[items]), place)
 
 
-def _changeable(
-    columns: NDArray[np.int64], is_promoted: NDArray[np.bool_], demands: Demands, first_position: int
-) -> NDArray[np.bool_]:
+def _changeable(columns: NDArray[np.int64], demands: Demands, first_position: int) -> NDArray[np.bool_]:
     """[shoppers, length]: places whose item may be replaced."""
     is_demanded = np.append(np.diff(demands.ends) > 0, False)[columns]
     later = np.arange(1, columns.shape[1] + 1) >= first_position
-    return (columns >= 0) & later & ~is_demanded & ~is_promoted
+    return (columns >= 0) & later & ~is_demanded
 
 
 def _uniform(keys: NDArray[np.uint64], number: int) -> NDArray[np.float64]:

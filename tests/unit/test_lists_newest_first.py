@@ -96,6 +96,6 @@ def test_rows_arrow_and_sql_find_the_same_newest_list(
         rows = pa.Table.from_pylist(updates, schema=arrow_schema(RECOMMENDATION_UPDATES))
         connection.register("recommendation_updates", rows)
         by_sql = connection.sql(LATEST_RECOMMENDATIONS).to_arrow_table().to_pylist()
-    columns = [[{**BATCH_VALUES, **one}[name] for one in found] for name in _ROWS.names]
+    columns = [[{**BATCH_VALUES, **one}.get(name) for one in found] for name in _ROWS.names]
     by_arrow = newest_of(pa.table(columns, schema=_ROWS)).to_pylist()
     assert firsts(found)[:1] == firsts(by_sql) == firsts(by_arrow)

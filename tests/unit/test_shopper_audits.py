@@ -16,7 +16,7 @@ from tests.factories import frame, moment
 pytestmark = pytest.mark.unit
 
 PARAMS = AuditParameters(
-    attributes=("Country",), item_attributes=(), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0
+    attributes=("Country",), item_attributes=(), groups=2, most_values=1, min_users=1, max_group_loss=1.0
 )
 CASES = "user_id string, history array<struct<event_name: string, item_id: string, event_time: timestamp>>"
 
@@ -57,7 +57,7 @@ def test_every_shopper_is_in_one_group_of_each_audit() -> None:
 def test_attributes_have_names_of_their_own(names: list[str]) -> None:
     with pytest.raises(ValueError, match="different names"):
         AuditParameters(
-            attributes=tuple(names), item_attributes=(), groups=2, most_values=1, k=10, min_users=1, max_group_loss=1.0
+            attributes=tuple(names), item_attributes=(), groups=2, most_values=1, min_users=1, max_group_loss=1.0
         )
 
 

@@ -19,7 +19,7 @@ from freshet.pipeline.recommender.list_judging import (
     truths,
 )
 from freshet.pipeline.recommender.recommender_fits import events_until, judged_cases
-from freshet.pipeline.shopper_audits import shopper_facts, shopper_groups, write_audits
+from freshet.pipeline.shopper_audits import groups_of_cases, write_audits
 from freshet.runs.job import Job
 from freshet.runs.merchandising import rules_in_force
 from freshet.runs.registered_models import RECOMMENDER, champion, champion_facts
@@ -77,9 +77,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     )  # fmt: skip
     rows = evaluation_rows(figures, run_id=fingerprint, split="test", protocol=protocol)
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
-    facts = shopper_facts(cases, known, target=target, clock=cut, attributes=job.settings.audits.attributes).toArrow()
-    write_audits(
-        job, judged, shopper_groups(facts, job.settings.audits), run_id=fingerprint, split="test",
-        of_items=item_audits(job, made, cases, known, target=target, clock=cut),
-    )  # fmt: skip
+    groups = groups_of_cases(job, cases, known, target=target, clock=cut)
+    of_items = item_audits(job, made, cases, target=target)
+    write_audits(job, judged, groups, run_id=fingerprint, split="test", of_items=of_items)
     return {"figures": rows, "protocol": protocol}

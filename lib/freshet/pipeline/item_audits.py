@@ -1,20 +1,17 @@
 """Audits of what judged lists show: the exposure of groups of items, and popularity against the shoppers' taste."""
 
-from datetime import datetime
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from freshet.contracts.events import CATEGORY_LEVELS
-from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.evaluation.audits.exposure import exposure_by_group, popularity_lift
 from freshet.evaluation.audits.groups import UNKNOWN, quantile_groups, value_groups
 from freshet.evaluation.audits.parameters import ITEM_POPULARITY, AuditParameters
 from freshet.evaluation.ranking import Figures
-from freshet.pipeline.recommender.recommender_fits import had_items
+from freshet.pipeline.recommender.recommender_fits import built_catalogue, had_items
+from freshet.rules.text_columns import attribute_columns
 from freshet.runs.job import Job
 from freshet.tables.lookups.item_states import item_states
 
@@ -24,18 +21,11 @@ _ALL = "all"
 """The group of figures that are about all items."""
 
 
-def shopper_counts(known: DataFrame, *, target: str) -> pa.Table:
-    """(item_id, shoppers), a row per item with a `target` event in EVENTS `known`: how many shoppers had one."""
-    taken = known.where(counts_as_taste() & (F.col("event_name") == target))
-    counts = taken.groupBy("item_id").agg(F.count_distinct(shopper_id()).cast("double").alias("shoppers"))
-    return counts.toArrow()
-
-
 def item_groups(taken: pa.Table, states: pa.Table, params: AuditParameters) -> dict[str, pa.Table]:
     """(item_id, group) by audit: of `taken` (item_id, shoppers) by popularity, and of `states` (ITEM_STATE) by the
     columns and attributes of params.item_attributes, of a category the first level. An attribute that no item has is
     left out."""
-    popularity = quantile_groups(taken.column("shoppers").to_numpy(), groups=params.groups)
+    popularity = quantile_groups(taken.column("shoppers").to_numpy().astype(np.float64), groups=params.groups)
     found = {ITEM_POPULARITY: pa.table({"item_id": taken.column("item_id"), "group": popularity})}
     for name in params.item_attributes:
         groups = value_groups(_values(states, name), at_most=params.most_values)
@@ -50,24 +40,21 @@ def _values(states: pa.Table, name: str) -> pa.Array:
         return pc.list_element(pc.split_pattern(path, CATEGORY_LEVELS), 0) if len(path) else path
     if name == "brand":
         return states.column("brand").combine_chunks()
-    rows = states.column("attributes").to_pylist()
-    return pa.array([dict(row or ()).get(name) for row in rows], pa.string())
+    columns = attribute_columns(states.column("attributes").combine_chunks())
+    return columns.get(name, pa.nulls(states.num_rows, pa.string()))
 
 
-def item_audits(
-    job: Job, lists: pa.Table, cases: DataFrame, known: DataFrame, *, target: str, clock: datetime
-) -> Figures:
+def item_audits(job: Job, lists: pa.Table, cases: DataFrame, *, target: str) -> Figures:
     """Rows of audit_results without run_id and split, for `lists` (task, model, user_id, items list<string>) of the
-    shoppers of `cases`, from events `known` before `clock`."""
-    params = job.settings.audits
-    taken = shopper_counts(known, target=target)
+    shoppers of `cases`, from what was known at the windows' cut."""
+    params, windows, ks = job.settings.audits, job.windows(), [job.settings.gate.k]
+    taken = built_catalogue(job, windows).select(["item_id", "shoppers"]).filter(pc.field("shoppers") > 0)
     merit = taken.rename_columns(["item_id", "purchases"])
     figures: Figures = []
-    for audit, groups in item_groups(taken, item_states(job.warehouse, clock), params).items():
-        rows = exposure_by_group(lists, merit, groups, ks=[params.k], by=_BY)
+    for audit, groups in item_groups(taken, item_states(job.warehouse, windows.cut), params).items():
+        rows = exposure_by_group(lists, merit, groups, ks=ks, by=_BY)
         figures += [{**row, "audit": audit} for row in rows]
     histories = cases.select("user_id", had_items(target).alias("items")).toArrow()
     popularity = taken.rename_columns(["item_id", "popularity"])
-    lifts = popularity_lift(lists, histories, popularity, ks=[params.k], by=_BY)
-    figures += [{**row, "audit": ITEM_POPULARITY, "group": _ALL} for row in lifts]
-    return [row for row in figures if row["value"] is None or np.isfinite(row["value"])]
+    lifts = popularity_lift(lists, histories, popularity, ks=ks, by=_BY)
+    return [*figures, *({**row, "audit": ITEM_POPULARITY, "group": _ALL} for row in lifts)]

@@ -20,7 +20,7 @@ from freshet.evaluation.splitting import known_before
 from freshet.pipeline.recommender.list_judging import collected, plain_lists, truths, validation_lists
 from freshet.pipeline.recommender.plain_champion import Judging, is_needed, plain_champion
 from freshet.pipeline.recommender.recommender_fits import events_until, judged_cases
-from freshet.pipeline.shopper_audits import lost_by_groups, shopper_facts, shopper_groups, write_audits
+from freshet.pipeline.shopper_audits import groups_of_cases, lost_by_groups, write_audits
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder
@@ -119,10 +119,8 @@ def _recommender_decision(
     best = _best_baselines(judged, settings.gate)
     figures = _figures(job, judged, best, protocol, run_id)
     decision = _decision(job, judged, figures, best, before.is_dir())
-    facts = shopper_facts(
-        cases, known_before(events, cut), target=target, clock=cut, attributes=settings.audits.attributes
-    )
-    decision = _audited(job, decision, judged, best, shopper_groups(facts.toArrow(), settings.audits), run_id)
+    groups = groups_of_cases(job, cases, known_before(events, cut), target=target, clock=cut)
+    decision = _audited(job, decision, judged, best, groups, run_id)
     return decision, [[b.family, b.strength] for b in best], Judging(protocol, cases, truth)
 
 

@@ -10,12 +10,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import AUDIT_RESULTS
-from freshet.core.errors import InputError
 from freshet.evaluation.audits.groups import quantile_groups, value_groups
 from freshet.evaluation.audits.limits import group_refusals
 from freshet.evaluation.audits.parameters import ACTIVITY, TENURE, AuditParameters
 from freshet.evaluation.audits.quality import group_differences, group_quality
-from freshet.pipeline.merchandising.shopper_attributes import user_attributes
+from freshet.pipeline.merchandising.shopper_attributes import newest_properties
 from freshet.pipeline.recommender.recommender_fits import had_items
 from freshet.runs.job import Job
 from freshet.tables.small_writes import replace_rows
@@ -37,9 +36,8 @@ def shopper_facts(
     own = cases.select("user_id", activity.alias(ACTIVITY), tenure.alias(TENURE))
     if not attributes:
         return own.withColumn("values", F.array().cast("array<string>"))
-    segments = cases.sparkSession.createDataFrame([], "user_id string, segment_name string")
-    newest = user_attributes(known, segments, names=attributes, as_of=clock).select("user_id", "attributes")
-    values = F.array(*[F.col("attributes")[name] for name in attributes])
+    newest = newest_properties(known, names=attributes)
+    values = F.array(*[F.col("properties")[name] for name in attributes])
     return own.join(newest, "user_id", how="left").select("user_id", ACTIVITY, TENURE, values.alias("values"))
 
 
@@ -57,19 +55,19 @@ def shopper_groups(facts: pa.Table, params: AuditParameters) -> pa.Table:
     )
 
 
+def groups_of_cases(job: Job, cases: DataFrame, known: DataFrame, *, target: str, clock: datetime) -> pa.Table:
+    """(user_id, audit, group) of the shoppers of `cases`, by the settings."""
+    params = job.settings.audits
+    facts = shopper_facts(cases, known, target=target, clock=clock, attributes=params.attributes)
+    return shopper_groups(facts.toArrow(), params)
+
+
 def write_audits(
     job: Job, judged: pa.Table, groups: pa.Table, *, run_id: str, split: str, of_items: Sequence[dict[str, Any]] = ()
 ) -> None:
     """Replaces this run's rows of audit_results; `judged` is a result of `per_user` by task and model, `of_items` one
-    of `item_audits`.
-
-    Raises InputError for an audits.k that is not one of evaluation.ks.
-    """
-    k, ks = job.settings.audits.k, job.settings.evaluation.ks
-    if k not in ks:
-        # Without figures at k no limit could refuse anything.
-        raise InputError("lists of this length are not judged", where="audits.k", expected=f"one of {ks}", found=str(k))
-    at_k = judged.filter(pc.field("k") == k)
+    of `item_audits`."""
+    at_k = judged.filter(pc.field("k") == job.settings.gate.k)
     figures = group_quality(at_k, groups, samples=job.settings.evaluation.bootstrap_samples, by=_BY)
     rows = [{**figure, "run_id": run_id, "split": split} for figure in [*figures, *of_items]]
     replace_rows(job.warehouse, rows, AUDIT_RESULTS, where=f"run_id = '{run_id}'")
@@ -78,5 +76,7 @@ def write_audits(
 def lost_by_groups(job: Job, challenger: pa.Table, champion: pa.Table, groups: pa.Table) -> list[str]:
     """Reasons to refuse the challenger, whose table has no column model; see `group_refusals`."""
     params, samples = job.settings.audits, job.settings.evaluation.bootstrap_samples
-    rows = group_differences(challenger, champion, groups, metric="ndcg", k=params.k, samples=samples, by=_BY)
+    rows = group_differences(
+        challenger, champion, groups, metric="ndcg", k=job.settings.gate.k, samples=samples, by=_BY
+    )
     return group_refusals(rows, max_loss=params.max_group_loss, min_users=params.min_users)

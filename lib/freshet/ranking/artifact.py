@@ -64,15 +64,21 @@ class Artifact:
         FACTORS.columns(self.item_factors, made)
         return made
 
+    @property
+    def similar_items_model(self) -> str | None:
+        """The name of the item model that says which items are similar; None if the artifact has none."""
+        names = (model.name for model in ITEM_MODELS if model.is_similar_items)
+        return next((name for name in names if name in self.item_weights), None)
+
     @cached_property
     def similarity(self) -> csr_matrix:
         """float32 [items, items], from 0 to 1: how similar items are by who takes them, the same in both directions, 0
         for most. Computed once."""
-        found = csr_matrix((len(self.items), len(self.items)), dtype=np.float32)
-        for name, weights in self.item_weights.items():
-            if ITEM_MODELS[name].is_similar_items:
-                found = found.maximum(weights).maximum(weights.T)
-        return csr_matrix(found.minimum(np.float32(1.0)))
+        model = self.similar_items_model
+        if model is None:
+            return csr_matrix((len(self.items), len(self.items)), dtype=np.float32)
+        weights = self.item_weights[model]
+        return csr_matrix(weights.maximum(weights.T).minimum(np.float32(1.0)))
 
     @cached_property
     def exploration_weights(self) -> NDArray[np.float64]:

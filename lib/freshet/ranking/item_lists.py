@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 from scipy.sparse import csc_matrix
 
 from freshet.contracts import POPULAR_ITEMS
-from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.artifact import Artifact
 
 _WINDOWS = {"7d": "shoppers_7d", "30d": "shoppers_30d", "all": "shoppers"}
@@ -45,8 +44,8 @@ def similar_items(artifact: Artifact, *, length: int, left_out: NDArray[np.int64
     """
     count = len(artifact.items)
     nothing = csc_matrix((count, count), dtype=np.float32)
-    names = (model.name for model in ITEM_MODELS if model.is_similar_items)
-    by_item = next((artifact.fitted[name].by_target for name in names if name in artifact.item_weights), nothing)
+    model = artifact.similar_items_model
+    by_item = nothing if model is None else artifact.fitted[model].by_target
     can_be_had = np.ones(count, dtype=np.bool_)
     can_be_had[left_out] = False
     kept = can_be_had[by_item.indices]

@@ -40,8 +40,8 @@ class Likeness(NamedTuple):
     1. `groups` [rules, items]: the group of an item, -1 for none; `strengths`, by rule: what it loses for each item of
     its group above it."""
 
-    ends: NDArray[np.int64]
-    items: NDArray[np.int64]
+    ends: NDArray[np.int32]
+    items: NDArray[np.int32]
     values: NDArray[np.float32]
     strength: float
     groups: NDArray[np.int32]

@@ -195,9 +195,9 @@ EVALUATE = Step(
     help="Judge the served lists and the baselines on the test days.",
     # The latter writes what rules ask of shoppers.
     after=(PROMOTE.name, RECOMMEND.name),
-    reads=(EVENTS, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
+    reads=(EVENTS, ITEM_FEATURES, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
     writes=(EVALUATION_RESULTS, AUDIT_RESULTS),
-    sections=("protocols", "evaluation", "audits", "rules", "interactions", "money"),
+    sections=("protocols", "evaluation", "gate", "audits", "rules", "interactions", "money"),
     inputs=lazy("freshet.pipeline.evaluate:inputs"),
     work=lazy("freshet.pipeline.evaluate:work"),
     # After a build with live days.

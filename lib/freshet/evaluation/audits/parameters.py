@@ -25,7 +25,6 @@ class AuditParameters:
     most_values: int = Field(
         ge=1, description="most values of an attribute with a group of their own; the rest: others"
     )
-    k: int = Field(ge=1, description="list length that is audited; one of evaluation.ks")
     min_users: int = Field(ge=1, description="groups of fewer shoppers refuse no challenger")
     max_group_loss: float = Field(
         ge=0, le=1, description="NDCG that no group may certainly lose more of against the champion; 1: no limit"

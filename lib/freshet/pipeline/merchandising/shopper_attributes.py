@@ -23,25 +23,31 @@ def asked_attributes(rules: Sequence[Rule]) -> list[str]:
     return sorted({condition.attribute for rule in rules for condition in rule.shoppers})
 
 
-def user_attributes(events: DataFrame, segments: DataFrame, *, names: Sequence[str], as_of: datetime) -> DataFrame:
-    """Rows of contract USER_ATTRIBUTES for the shoppers who have one of the attributes `names`.
-
-    `events` are rows of contract EVENTS, `segments` (user_id, segment_name), one row per shopper. Of a property the
-    value of the newest event that has it counts.
-    """
+def newest_properties(events: DataFrame, *, names: Sequence[str]) -> DataFrame:
+    """(user_id, properties map<text, text>): of the named properties of EVENTS the values of each shopper's newest
+    events that have them, null for those that none has."""
     newest = F.struct("event_time", entry_key())
 
     def newest_value(name: str) -> Column:
         value = F.col("properties")[name]
         return F.max_by(value, F.when(value.isNotNull(), newest))
 
-    pairs = [part for name in names if name != SEGMENT for part in (F.lit(name), newest_value(name))]
+    pairs = [part for name in names for part in (F.lit(name), newest_value(name))]
     mine = events.where(shopper_id().isNotNull()).groupBy(shopper_id().alias("user_id"))
-    of_events = mine.agg(F.create_map(*pairs).alias("of_events"))
+    return mine.agg(F.create_map(*pairs).alias("properties"))
+
+
+def user_attributes(events: DataFrame, segments: DataFrame, *, names: Sequence[str], as_of: datetime) -> DataFrame:
+    """Rows of contract USER_ATTRIBUTES for the shoppers who have one of the attributes `names`.
+
+    `events` are rows of contract EVENTS, `segments` (user_id, segment_name), one row per shopper. Of a property the
+    value of the newest event that has it counts.
+    """
+    of_events = newest_properties(events, names=[name for name in names if name != SEGMENT])
     joined = of_events.join(segments, "user_id", how="full_outer")
     segment = F.create_map(F.lit(SEGMENT), F.col("segment_name") if SEGMENT in names else F.lit(None).cast("string"))
     nothing = F.create_map().cast("map<string,string>")
-    every = F.map_concat(F.coalesce("of_events", nothing), segment)
+    every = F.map_concat(F.coalesce("properties", nothing), segment)
     attributes = F.map_filter(every, lambda name, value: value.isNotNull())
     rows = joined.select(F.lit(as_of).cast("timestamp").alias("as_of"), "user_id", attributes.alias("attributes"))
     return rows.where(F.size("attributes") > 0)

@@ -111,10 +111,7 @@ _NOTHING_ALIKE = csr_matrix((0, 0), dtype=np.float32)
 
 def _likeness(artifact: Artifact, diversity: Diversity) -> Likeness:
     alike = artifact.similarity if diversity.strength > 0 else _NOTHING_ALIKE
-    return Likeness(
-        alike.indptr.astype(np.int64), alike.indices.astype(np.int64), alike.data, diversity.strength,
-        diversity.groups, diversity.strengths,
-    )  # fmt: skip
+    return Likeness(alike.indptr, alike.indices, alike.data, diversity.strength, diversity.groups, diversity.strengths)
 
 
 def _list_spread(scores: NDArray[np.float32], is_item: NDArray[np.bool_], length: int) -> NDArray[np.float32]:

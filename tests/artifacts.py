@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyspark.sql.pandas.types import to_arrow_type
 from scipy.sparse import csr_matrix
 
+from freshet.contracts.models import PAGE
 from freshet.models.factors.parameters import AlsParameters
 from freshet.models.items.linear_items import LinearItemConfiguration
 from freshet.models.items.neighbours import NeighbourConfiguration
@@ -227,6 +229,7 @@ LISTS = pa.schema(
         ("items", pa.list_(pa.struct([("position", pa.int32()), ("item_id", pa.string()), ("score", pa.float64()),
                                       ("reason", pa.string())]))),
         ("propensities", pa.list_(pa.float64())),
+        ("placements", to_arrow_type(PAGE)),
         ("list_key", pa.string()),
         ("unknown_items", pa.int64()),
     ]

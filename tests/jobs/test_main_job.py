@@ -155,7 +155,7 @@ def test_a_step_with_nothing_to_do_runs_while_others_write_its_tables(
 
 
 WORDS = {
-    "bought_before": "bought before", "viewed_before": "looked at before", "similar_to": "goes with",
+    "bought_before": "bought before", "viewed_before": "looked at before", "similar_to": "similar to",
     "similar_shoppers": "taken by similar shoppers", "taste": "fits the taste", "popular_now": "popular now",
 }  # fmt: skip
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from freshet.cli.main import freshet
 from freshet.contracts import (
     EVALUATION_RESULTS,
+    EVENTS,
     MERCHANDISING_RULES,
     POPULAR_ITEMS,
     RECOMMENDATION_UPDATES,
@@ -47,7 +49,11 @@ from tests.jobs.small_shop import OVERRIDES, write_mapping
 
 pytestmark = [pytest.mark.jobs, pytest.mark.delta]
 
-SETTINGS = (*OVERRIDES, "ranker.min_shoppers=50", "ranker.min_leaf_rows=20", "ranker.trees=[25]")
+PAGE = ("buy_again", "for_you", "because_you_took")
+SETTINGS = (
+    *OVERRIDES, "ranker.min_shoppers=50", "ranker.min_leaf_rows=20", "ranker.trees=[25]",
+    f"placements.served={json.dumps(PAGE)}", 'lists.popular_attributes=["segment"]',
+)  # fmt: skip
 START, SPAN = datetime(2025, 1, 1, 9), 300
 STEPS = ("ingest", "build", TRAIN_RECOMMENDER.name, PROMOTE.name, "recommend", "evaluate")
 
@@ -113,6 +119,34 @@ def test_what_lists_show_is_measured_for_all_that_is_judged(finished: tuple[Job,
     assert all(set(models) == set(by_metric["ndcg"]) for models in by_metric.values())
     # One list for everybody shows less of the shop than lists of one's own.
     assert by_metric["exposure_gini"]["popularity/all"] > by_metric["exposure_gini"]["served"]
+
+
+def test_pages_are_served_judged_and_shown(
+    finished: tuple[Job, dict[str, StepResult]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    job, _ = finished
+    pages = {row["user_id"]: row["placements"] for row in job.warehouse.read(RECOMMENDATIONS).collect()}
+    assert {one["placement"] for page in pages.values() for one in page} == set(PAGE)
+    bought = {
+        row["user_id"]: {*row["items"]}
+        for row in job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(job.windows().cut))
+        .groupBy("user_id").agg(F.collect_set("item_id").alias("items")).collect()
+    }  # fmt: skip
+    for user, page in pages.items():
+        items = {one["placement"]: [entry["item_id"] for entry in one["items"]] for one in page}
+        every = [item for listed in items.values() for item in listed]
+        assert len(every) == len(set(every)), user
+        assert set(items["buy_again"]) <= bought[user]
+        assert not (set(items["for_you"]) & bought[user])
+    rows = job.warehouse.read(EVALUATION_RESULTS).where("split = 'test' and metric = 'hit' and k = 10").collect()
+    tasks = {row["model"]: row["task"] for row in rows if row["model"].startswith("placement/")}
+    # Nobody takes a new item in the last days of this shop.
+    assert tasks == {"placement/buy_again": "next_baskets"}
+    assert {row["value"] > 0.5 for row in rows if row["model"] == "placement/buy_again"} == {True}
+    freshet(["show", "c1", "--home", str(job.home.root)], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "On the page: buy again" in shown
+    assert "On the page: because you took i" in shown
 
 
 RULES = """
@@ -196,7 +230,16 @@ def test_replayed_lists_and_lists_of_nobody_obey_the_rules_too(ruled: tuple[Job,
     assert len(streamed) > 20
     assert [user for user, items in streamed.items() if "i0" in items] == []
     assert {items[0] for user, items in streamed.items() if user in {f"c{n}" for n in range(0, 80, 2)}} == {"i1"}
-    assert warehouse.read(POPULAR_ITEMS).where("item_id = 'i0'").isEmpty()
+    pages = [one for row in warehouse.read(RECOMMENDATION_UPDATES).collect() for one in row["placements"]]
+    assert {one["placement"] for one in pages} == set(PAGE)
+    assert [one for one in pages if "i0" in [entry["item_id"] for entry in one["items"]]] == []
+    popular = warehouse.read(POPULAR_ITEMS)
+    assert {row["scope"] for row in popular.select("scope").distinct().collect()} == {
+        "all",
+        "segment=gold",
+        "segment=new",
+    }
+    assert popular.where("item_id = 'i0'").isEmpty()
     similar = warehouse.read(SIMILAR_ITEMS).collect()
     assert len(similar) > 10
     assert [row["item_id"] for row in similar if "i0" in [one["item_id"] for one in row["items"]]] == []

@@ -17,7 +17,7 @@ from freshet.ranking.histories.history_block import HistoryBlock, read_block
 from freshet.ranking.item_evidence import DAYS, SHOPPERS, exploration_weights
 from freshet.ranking.lists.exploration import explored
 from freshet.ranking.lists.list_ids import list_keys, recommendation_ids
-from freshet.ranking.lists.ranked_lists import Ranked
+from freshet.ranking.ordering.ranked_lists import Ranked
 from freshet.rules.list_rules import ListRules
 from tests.artifacts import CLOCK, Entry, artifact, batch, both, bought, histories, items_listed, listed
 from tests.rules_data import item, of_model, rules

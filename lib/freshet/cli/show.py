@@ -59,6 +59,8 @@ def show(user: str, home: Path, as_json: bool, length: int) -> None:
     facts += [f"buys within the horizon with probability {probability:.2f}"] if probability is not None else []
     console.print(f"Shopper {user}" + (": " + ", ".join(facts) if facts else ""))
     console.print(_table("List now", lists[0], names, length))
+    for placed in lists[0].get("placements") or ():
+        console.print(_items(_title(placed, names), placed["items"][:length], names))
     if len(lists) > 1:
         console.print(_table("List before the newest event", lists[1], names, length))
 
@@ -74,8 +76,9 @@ def _newest(rows: list[dict[str, Any]], column: str) -> Any:
 
 
 def _item_names(warehouse: Path, lists: list[dict[str, Any]], length: int) -> dict[str, str]:
-    wanted = {item["item_id"] for row in lists for item in row["items"][:length]}
-    wanted |= {item["reason"].partition(":")[2] for row in lists for item in row["items"][:length]}
+    pages = [placed["items"] for placed in lists[0].get("placements") or ()]
+    shown = [item for items in [*(row["items"] for row in lists), *pages] for item in items[:length]]
+    wanted = {text for item in shown for text in (item["item_id"], item["reason"].partition(":")[2])}
     names = {}
     for item in sorted(wanted - {""}):
         states = rows_where(warehouse, ITEMS_HISTORY, "item_id", item)
@@ -89,13 +92,22 @@ def _table(title: str, row: dict[str, Any], names: dict[str, str], length: int) 
     made = row["generated_at"].replace(tzinfo=UTC)
     age = datetime.now(UTC) - made
     minutes = int(age.total_seconds() // 60)
-    shown = Table(
-        "", "item", "name", "score", "why",
-        title=f"{title}: by {row['source']}, model {row['model_version']}, "
-        f"events until {row['event_clock']:%Y-%m-%d %H:%M}, made {minutes} min ago",
-        title_justify="left",
-    )  # fmt: skip
-    for item in row["items"][:length]:
+    title = (
+        f"{title}: by {row['source']}, model {row['model_version']}, "
+        f"events until {row['event_clock']:%Y-%m-%d %H:%M}, made {minutes} min ago"
+    )
+    return _items(title, row["items"][:length], names)
+
+
+def _title(placed: dict[str, Any], names: dict[str, str]) -> str:
+    about = placed["about_item_id"]
+    name = placed["placement"].replace("_", " ")
+    return f"On the page: {name}" + (f" {names.get(about, about)}" if about else "")
+
+
+def _items(title: str, items: list[dict[str, Any]], names: dict[str, str]) -> Table:
+    shown = Table("", "item", "name", "score", "why", title=title, title_justify="left")
+    for item in items:
         shown.add_row(
             str(item["position"]), item["item_id"], names.get(item["item_id"], ""), f"{item['score']:.3f}",
             reason(item["reason"], names.get(item["reason"].partition(":")[2])),

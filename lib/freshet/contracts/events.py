@@ -23,6 +23,7 @@ GA4_EVENT_NAMES = (
 """Event names of the GA4 e-commerce specification; every source maps its own names to these."""
 
 PURCHASE, REFUND = "purchase", "refund"
+ADD_TO_CART, REMOVE_FROM_CART = "add_to_cart", "remove_from_cart"
 
 IMPRESSIONS = ("view_item_list", "view_promotion")
 """Events that the shop has shown, not actions of a shopper: they are no views and do not count in features."""

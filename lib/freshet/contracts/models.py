@@ -33,9 +33,21 @@ NEIGHBOUR = StructType(LIST_ITEM.fields[:3])
 
 REASONS = (
     "bought_before", "viewed_before", "similar_to", "similar_shoppers", "taste", "popular_now", "promoted", "explored",
+    "goes_with",
 )  # fmt: skip
-"""Starts of reasons; similar_to is followed by a colon and the item of the shopper's history. promoted: a rule has put
-the item there. explored: a rule has left the place to chance."""
+"""Starts of reasons; similar_to is followed by a colon and the item of the shopper's history, goes_with by one of the
+cart. promoted: a rule has put the item there. explored: a rule has left the place to chance."""
+
+PAGE = ArrayType(
+    StructType(
+        [
+            StructField("placement", StringType()),
+            StructField("about_item_id", StringType()),
+            StructField("items", ArrayType(LIST_ITEM)),
+        ]
+    )
+)
+"""The placements of a shopper's page. about_item_id: the item that a placement is about, null for most."""
 
 _FACTORS = Column("factors", ArrayType(FloatType()), "the vector; its length is the rank of the model", required=True)
 
@@ -72,8 +84,14 @@ _LIST_COLUMNS = (
     MODEL_VERSION,
     Column("source", TEXT, "whether batch or stream made the list", required=True, allowed=("batch", "stream")),
     Column("items", ArrayType(LIST_ITEM), "the list, best first; positions 1, 2, 3 ...", required=True),
-    Column("recommendation_id", TEXT, "id of the list, for events with what was shown of it and what came of that"),
+    Column(
+        "recommendation_id",
+        TEXT,
+        "id of the list, for events with what was shown of it and what came of that; for "
+        "a list of placements followed by a slash and its name",
+    ),
     Column("propensities", ArrayType(NUMBER), "probability of each item at its place, in their order; null: all are 1"),
+    Column("placements", PAGE, "further lists for the page, by placements.served; null without any"),
 )
 
 RECOMMENDATIONS = TableContract(
@@ -108,22 +126,33 @@ SIMILAR_ITEMS = TableContract(
         ITEM,
         MODEL_VERSION,
         Column("items", ArrayType(NEIGHBOUR), "neighbours, nearest first; score is a cosine", required=True),
+        Column("goes_with", ArrayType(NEIGHBOUR), "what tends to follow it or to be taken with it; null: not modelled"),
     ),
     key=("item_id",),
 )
+
+SCOPE_KINDS = ("all", "category", "attribute")
 
 POPULAR_ITEMS = TableContract(
     name="popular_items",
     row="a position in a ranked list of popular items",
     columns=(
-        Column("scope", TEXT, "all, or a category path", required=True),
-        Column("window", TEXT, "7d, 30d or all", required=True),
+        Column("scope_kind", TEXT, "what the scope is; attribute: of shoppers", allowed=SCOPE_KINDS),
+        Column("scope", TEXT, "all, a category path, or an attribute of shoppers such as country=DE", required=True),
+        Column("window", TEXT, "7d, 30d, all, or trending: the last 7 days against the 23 before", required=True),
         Column("position", WHOLE, "position in the list, from 1", required=True, minimum=1),
         ITEM,
-        Column("score", NUMBER, "distinct shoppers with a target event in the window", "shoppers", required=True),
+        Column(
+            "score",
+            NUMBER,
+            "distinct shoppers with a target event in the window, for an attribute with a share of "
+            "those of all; of trending: standard deviations above the pace before",
+            "shoppers",
+            required=True,
+        ),
         AS_OF,
     ),
-    key=("scope", "window", "position"),
+    key=("scope_kind", "scope", "window", "position"),
 )
 
 USER_SCORES = TableContract(

@@ -13,6 +13,7 @@ from freshet.pipeline.recommender.list_judging import (
     SERVED,
     WITH_RULES,
     collected,
+    placement_lists,
     plain_lists,
     served_lists,
     taken_items,
@@ -55,6 +56,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         lists.append(
             served_lists(cases, artifact=version.folder, clock=cut, length=length, model=WITH_RULES, rules=saved)
         )
+    lists += placement_lists(cases, artifact=version.folder, clock=cut, params=job.settings.placements)
     chosen = [Baseline(family, strength) for family, strength in job.record(PROMOTE)["baselines"]]
     if chosen:
         plain = plain_lists(

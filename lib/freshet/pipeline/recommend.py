@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from freshet.contracts import (
@@ -15,16 +16,18 @@ from freshet.contracts import (
     POPULAR_ITEMS,
     RULE_EFFECTS,
 )
+from freshet.contracts.shoppers import counts_as_taste, shopper_id
 from freshet.core.errors import DataTooSmallError
 from freshet.core.threads import side_by_side
+from freshet.evaluation.splitting import known_before
 from freshet.pipeline.merchandising.effects import compared_lists, effect_rows
-from freshet.pipeline.merchandising.shopper_attributes import write_user_attributes
-from freshet.pipeline.recommender.recommender_fits import histories_before
+from freshet.pipeline.merchandising.shopper_attributes import SEGMENT, named_attributes, write_user_attributes
+from freshet.pipeline.recommender.recommender_fits import events_until, histories_before
 from freshet.pipeline.train_propensity import write_scores
 from freshet.pipeline.train_segments import write_segments
 from freshet.ranking.artifact import Artifact
-from freshet.ranking.item_lists import popular_items
 from freshet.ranking.lists.shopper_lists import listing
+from freshet.ranking.popular_items import attribute_scopes, popular_by_attribute, popular_items, together
 from freshet.registry.versions import ModelVersion
 from freshet.rules.compiled import CompiledRules
 from freshet.rules.list_rules import RulesOfModel
@@ -61,7 +64,9 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
 
     # Needs no model, so that a shop without a champion has something to show.
     rules = _rules(job)
-    written: list[Callable[[], dict[str, Any] | None]] = [partial(_write_popular, job, rules)]
+    popular = partial(_write_popular, job, rules)
+    waits = SEGMENT in job.settings.lists.popular_attributes
+    written: list[Callable[[], dict[str, Any] | None]] = [] if waits else [popular]
     if scorer is not None:
         written.append(partial(_write_lists, job, scorer, rules))
     if probability is not None:
@@ -70,6 +75,9 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         written.append(partial(written_if_it_fits, SEGMENTS, partial(write_segments, job, segments, windows)))
     # In parallel: they write different tables in short jobs, mostly waiting for query plans and commits.
     kept = side_by_side(operator.call, written, spark=job.spark, at_once=len(written))
+    if waits:
+        # It reads the segments that were just written.
+        popular()
     if not any(versions.values()):
         raise DataTooSmallError("no model serves, so there is nothing to write but popular items")
     not_written = {name: refused[name] for name in versions if name in refused}
@@ -91,7 +99,10 @@ def _write_lists(job: Job, version: ModelVersion, rules: CompiledRules) -> dict[
     histories = histories_before(job, windows, windows.cut)
     active_since = windows.cut - timedelta(days=lists.anonymous_active_days)
     saved = rules.save(job.home.rules) if rules.changes_lists else None
-    lists_of = listing(artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, rules=saved)
+    lists_of = listing(
+        artifact=version.folder, clock=windows.cut, length=lists.length, policy=policy, rules=saved,
+        placements=job.settings.placements,
+    )  # fmt: skip
     facts = {
         "generated_at": job.now(),
         "event_clock": windows.cut,
@@ -116,10 +127,35 @@ def _write_popular(job: Job, rules: CompiledRules) -> None:
     job.warehouse.create(ITEMS_HISTORY)  # missing in a home that only a stream has filled
     states = job.warehouse.read(ITEMS_HISTORY).where(F.col("valid_from") < F.lit(cut))
     newest = states.groupBy("item_id").agg(F.max_by("category_path", "valid_from").alias("category_path"))
+    left_out = None
     if rules.changes_lists:
         ids = features.select("item_id").toArrow().column("item_id").combine_chunks()
-        left_out = ids.take(pa.array(RulesOfModel(rules, ids).left_out_for_all()))
-        named = job.spark.createDataFrame(pa.table({"item_id": left_out}))
-        features = features.join(named, on="item_id", how="left_anti")
-    popular = popular_items(features, newest, length=job.settings.lists.popular_length)
-    replace_collected(job.warehouse, popular, POPULAR_ITEMS)
+        named = ids.take(pa.array(RulesOfModel(rules, ids).left_out_for_all()))
+        left_out = job.spark.createDataFrame(pa.table({"item_id": named}))
+        features = features.join(left_out, on="item_id", how="left_anti")
+    lists = job.settings.lists
+    parts = [popular_items(features, newest, length=lists.popular_length)]
+    if lists.popular_attributes:
+        taken = _taken_by_attribute(job, left_out)
+        parts.append(
+            popular_by_attribute(
+                taken, as_of=cut, length=lists.popular_length, prior_shoppers=lists.popular_prior_shoppers
+            )
+        )
+    replace_collected(job.warehouse, together(parts), POPULAR_ITEMS)
+
+
+def _taken_by_attribute(job: Job, left_out: DataFrame | None) -> DataFrame:
+    """(user_id, item_id, newest, scopes): what shoppers with one of the attributes of the settings took before the cut,
+    without the items (item_id) that are in nobody's list."""
+    lists, cut, target = job.settings.lists, job.windows().cut, job.record(BUILD)["target"]
+    attributes = named_attributes(job, lists.popular_attributes, as_of=cut)
+    scopes = attribute_scopes(attributes, most_values=lists.popular_values)
+    known = known_before(events_until(job, job.windows()), cut)
+    taken = known.where(counts_as_taste() & (F.col("event_name") == target)).groupBy(
+        shopper_id().alias("user_id"), "item_id"
+    )
+    pairs = taken.agg(F.max("event_time").alias("newest"))
+    if left_out is not None:
+        pairs = pairs.join(left_out, on="item_id", how="left_anti")
+    return pairs.join(scopes, on="user_id", how="left")

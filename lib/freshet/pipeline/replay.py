@@ -142,7 +142,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     model = ServedModel(version.model_version, version.generation, version.folder, policy)
     rules = rules_in_force(job.warehouse, windows.cut, job.settings.rules).without_availability()
     saved = rules.save(job.home.rules) if rules.changes_lists else None
-    scorer = in_process_scorer(lambda: saved)
+    scorer = in_process_scorer(lambda: saved, job.settings.placements)
     report = replay_live(job.home, job.warehouse, plan, model=model, scorer=scorer, now=job.now)
     rows = evaluate_live(
         events_until(job, windows),

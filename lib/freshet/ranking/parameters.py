@@ -33,3 +33,10 @@ class ListParameters:
         description="neighbours per item kept in similar_items, of those that item_models.neighbours.counts allows",
     )
     popular_length: int = Field(ge=1, description="items of each list in popular_items")
+    popular_attributes: tuple[str, ...] = Field(
+        description="properties of events, or segment, by whose values popular_items has further lists, for newcomers"
+    )
+    popular_values: int = Field(ge=1, description="most frequent values of each that have lists")
+    popular_prior_shoppers: float = Field(
+        ge=0, description="shoppers of all whom those of a value are counted with: damps values with few shoppers"
+    )

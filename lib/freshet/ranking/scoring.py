@@ -22,7 +22,9 @@ from freshet.numeric.row_kernels import (
     add_rows,
     add_scaled_product,
     chosen_products,
+    chosen_sums,
     leave_out_columns,
+    picked,
     scaled_product,
 )
 from freshet.ranking.artifact import Artifact
@@ -122,6 +124,18 @@ class ScoredBlock:
             found += part[rows][:, columns].toarray()
         if self.cold is not None:
             found[self.cold[rows]] = self.popularity[columns]
+        return found.astype(np.float32, copy=False)
+
+    def scores_of(self, artifact: Artifact, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """[shoppers, n]: the scores of the items `columns` [shoppers, n] of each shopper, excluded ones as others are.
+        Shoppers without known items have the sum of the item vectors."""
+        found = self.item_part[columns]
+        if self.left.shape[1] > 1:
+            found = found + chosen_products(self.left[:, :-1], artifact.factor_columns, columns)
+        for model, part in self.model_parts.items():
+            found = found + chosen_sums(part.inputs, artifact.item_weights[model], columns, part.factors)
+        for values in self.sparse_parts.values():
+            found = found + picked(values, columns)
         return found.astype(np.float32, copy=False)
 
     def _by_shopper(self) -> list[csr_matrix]:

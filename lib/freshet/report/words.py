@@ -58,6 +58,7 @@ _FAMILIES = {
 _MODELS = {
     "served": "Freshet",
     "served_with_rules": "Freshet, with the shop's rules",
+    "placement": "Placement",
     "challenger": "Freshet",
     "champion": "Previous champion",
     "freshet-recommender": "Recommendations",

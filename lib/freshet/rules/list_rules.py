@@ -1,7 +1,7 @@
 """Compiled rules for the items of a model and one audience: what `ranking` needs to make lists of its shoppers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +73,13 @@ class ListRules:
     @property
     def has_band(self) -> bool:
         return self.low > 0 or self.high < np.inf
+
+    def only_for_order(self) -> "ListRules":
+        """The rules without pins, shares and places that are left to chance."""
+        nothing = np.empty(0, np.int64)
+        ends = np.zeros(len(self.added) + 1, np.int64)
+        demands = Demands(ends, nothing.astype(np.int32), ends[:1], nothing, nothing, nothing.astype(np.float64))
+        return replace(self, demands=demands, exploration=None)
 
 
 class RulesOfModel:

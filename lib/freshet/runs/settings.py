@@ -27,6 +27,7 @@ from freshet.models.propensity.model import PropensityParameters
 from freshet.models.segments.model import SegmentParameters
 from freshet.ranking.extensions import ExtensionParameters, load_extensions
 from freshet.ranking.parameters import ListParameters
+from freshet.ranking.placements.parameters import PlacementParameters
 from freshet.rules.parameters import RuleParameters
 from freshet.runs.service_parameters import ServiceParameters, StreamParameters
 from freshet.tables.maintenance.parameters import CompactionParameters
@@ -48,6 +49,7 @@ class Settings:
     ranker: RankerParameters
     factorisation: FactorisationParameters
     lists: ListParameters
+    placements: PlacementParameters
     rules: RuleParameters
     protocols: ProtocolParameters
     evaluation: EvaluationParameters

@@ -168,7 +168,7 @@ RECOMMEND = Step(
         RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, USER_SCORES, USER_SEGMENTS, SEGMENT_PROFILES, USER_ATTRIBUTES,
         RULE_EFFECTS,
     ),
-    sections=("lists", "rules", "interactions", "money"),
+    sections=("lists", "placements", "rules", "interactions", "money"),
     inputs=lazy("freshet.pipeline.recommend:inputs"),
     work=lazy("freshet.pipeline.recommend:work"),
     patience_seconds=900.0,  # a stream's compaction holds the table for minutes, every quarter of an hour
@@ -182,7 +182,7 @@ REPLAY = Step(
     after=(RECOMMEND.name,),
     reads=(EVENTS, RECOMMENDATIONS, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
     writes=(RECOMMENDATION_UPDATES, STREAM_METRICS, EVALUATION_RESULTS),
-    sections=("stream", "lists", "rules", "interactions", "evaluation", "money"),
+    sections=("stream", "lists", "placements", "rules", "interactions", "evaluation", "money"),
     inputs=lazy("freshet.pipeline.replay:inputs"),
     work=lazy("freshet.pipeline.replay:work"),
     # After a build with live days, in a home without a service.
@@ -197,7 +197,7 @@ EVALUATE = Step(
     after=(PROMOTE.name, RECOMMEND.name),
     reads=(EVENTS, ITEM_FEATURES, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
     writes=(EVALUATION_RESULTS, AUDIT_RESULTS),
-    sections=("protocols", "evaluation", "gate", "audits", "rules", "interactions", "money"),
+    sections=("protocols", "evaluation", "gate", "audits", "placements", "rules", "interactions", "money"),
     inputs=lazy("freshet.pipeline.evaluate:inputs"),
     work=lazy("freshet.pipeline.evaluate:work"),
     # After a build with live days.

@@ -69,7 +69,7 @@ def started_lists(job: Job, feed: Feed, notify: Callable[[str], None]) -> Runnin
     rules = CurrentRules(
         job.warehouse, job.home.rules, settings.rules, settings.service.swap_check_seconds, job.now, notify
     )
-    scorer = in_process_scorer(rules)
+    scorer = in_process_scorer(rules, settings.placements)
     warm_up(scorer, model(), clock=job.now(), length=settings.lists.length)
     making = ListMaking(
         scorer, model, settings.lists.length, job.now, epoch=lambda: compaction.epoch, is_live=True,

@@ -110,7 +110,9 @@ class NeighbourSettings:
     counts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=1, description="neighbours per item; must not be empty, as similar_items needs them"
     )
-    half_life_days: float = Field(ge=0, description="half-life of the strengths they are computed from; 0: no decay")
+    half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        min_length=1, description="half-life of the strengths they are computed from; 0: no decay"
+    )
     asymmetry: float = Field(ge=0, le=2, description="1: cosine; larger values give less weight to popular items")
     shrinkage: float = Field(ge=0, description="damps pairs with little evidence")
 
@@ -132,8 +134,11 @@ class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
     is_similar_items = True
 
     def options(self, settings: NeighbourSettings) -> list[NeighbourConfiguration]:
-        days = no_decay_at_zero(settings.half_life_days)
-        return [NeighbourConfiguration(n, settings.asymmetry, settings.shrinkage, days) for n in settings.counts]
+        return [
+            NeighbourConfiguration(count, settings.asymmetry, settings.shrinkage, no_decay_at_zero(days))
+            for days in settings.half_lives_days
+            for count in settings.counts
+        ]
 
     def half_lives(self, configuration: NeighbourConfiguration) -> set[float | None]:
         return {configuration.half_life_days}

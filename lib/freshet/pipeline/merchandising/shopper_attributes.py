@@ -56,9 +56,11 @@ def user_attributes(events: DataFrame, segments: DataFrame, *, names: Sequence[s
 def asked_of_shoppers(job: Job, rules: Sequence[Rule]) -> DataFrame | None:
     """Rows of contract USER_ATTRIBUTES with what these rules ask for, as of the run; None if they ask for nothing."""
     names = asked_attributes(rules)
-    if not names:
-        return None
-    as_of = job.windows().as_of
+    return named_attributes(job, names, as_of=job.windows().as_of) if names else None
+
+
+def named_attributes(job: Job, names: Sequence[str], *, as_of: datetime) -> DataFrame:
+    """Rows of contract USER_ATTRIBUTES with these attributes, from events before `as_of` and the newest segments."""
     events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(as_of))
     job.warehouse.create(USER_SEGMENTS)
     every = job.warehouse.read(USER_SEGMENTS)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.contracts.policies import POLICIES
+from freshet.contracts.policies import NEXT_BASKETS, POLICIES
 from freshet.contracts.shoppers import counts_as_taste, order_id, shopper_id
 from freshet.evaluation.baseline_strengths import baseline_strengths, window_name
 from freshet.evaluation.baselines import LISTS_SCHEMA, Baseline, baseline_lists
@@ -25,8 +25,13 @@ from freshet.evaluation.stacked_lists import stacked_lists
 from freshet.pipeline.recommender.recommender_fits import had_items, sample_of_shoppers
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.lists.shopper_lists import recommended
+from freshet.ranking.placements.parameters import PlacementParameters
+from freshet.ranking.placements.registry import PLACEMENTS
 
 SERVED = "served"
+
+PLACEMENT = "placement"
+"""With the name of a placement: its lists."""
 
 WITH_RULES = "served_with_rules"
 """The served lists under the rules in force: the difference from SERVED is what rules cost."""
@@ -61,6 +66,24 @@ def served_lists(
         for policy in POLICIES
     ]
     return reduce(DataFrame.unionByName, parts)
+
+
+def placement_lists(
+    cases: DataFrame, *, artifact: Path, clock: datetime, params: PlacementParameters
+) -> list[DataFrame]:
+    """(task, model, user_id, items) of the served placements, each under the task that judges it. A shopper whose page
+    does not have a placement has no row of it."""
+    if not params.served:
+        return []
+    page = recommended(
+        cases.select("user_id", "history"), artifact=artifact, clock=clock, length=1, policy=NEXT_BASKETS,
+        placements=params,
+    )  # fmt: skip
+    each = page.select("user_id", F.explode("placements").alias("placed"))
+    tasks = F.create_map(*[F.lit(text) for name in params.served for text in (name, PLACEMENTS[name].task)])
+    name = F.col("placed.placement")
+    task, model = tasks[name].alias("task"), F.concat(F.lit(f"{PLACEMENT}/"), name).alias("model")
+    return [each.select(task, model, "user_id", "placed.items")]
 
 
 def validation_lists(cases: DataFrame, *, artifact: Path, clock: datetime, length: int, model: str) -> list[DataFrame]:

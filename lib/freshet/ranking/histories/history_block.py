@@ -1,5 +1,6 @@
 """A block of shoppers' histories as flat NumPy arrays, and decayed strengths computed from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +17,7 @@ from freshet.numeric.compiled import compiled
 from freshet.ranking.histories.entry_columns import FIELDS, column_of, list_lengths
 from freshet.ranking.histories.packed_histories import NAME_BITS, ORDER, TIME, WHAT, PackedHistories, microseconds
 
-_DAY_MICROSECONDS = 86_400_000_000
+_DAY_MICROSECONDS, _DAY_MINUTES = 86_400_000_000, 1440.0
 
 
 class ItemHistories(NamedTuple):
@@ -146,6 +147,33 @@ class HistoryBlock:
         of_event = self.event == event_code
         touched = np.logical_or.reduceat(of_event, self._pairs) if len(of_event) else of_event
         return self._matrix(np.ones(len(touched), dtype=np.float32), touched)
+
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The row and the item of each (shopper, item), in their order."""
+        return self.row[self._pairs], self.item[self._pairs]
+
+    def newest_days(self, event_codes: Sequence[int]) -> NDArray[np.float64]:
+        """By (shopper, item), in their order, the age of the newest of these events, infinite for none."""
+        age = np.where(np.isin(self.event, event_codes), self.age_days, np.inf)
+        return np.minimum.reduceat(age, self._pairs) if len(age) else age
+
+    def current_visit(self, minutes: float) -> "HistoryBlock":
+        """The histories without what was before the visit that is going on. A visit ends when nothing happens for
+        longer than `minutes`; nothing is left of shoppers who are in none."""
+        order = np.lexsort((self.age_days, self.row))
+        row, age = self.row[order], self.age_days[order]
+        starts = np.flatnonzero(changes(row))
+        waited = np.diff(age, prepend=0.0)
+        waited[starts] = age[starts]
+        is_break = waited * _DAY_MINUTES > minutes
+        breaks = np.cumsum(is_break)
+        earlier: NDArray[np.int64] = np.repeat(breaks[starts] - is_break[starts], np.diff(np.append(starts, len(row))))
+        inside = np.zeros(len(self.row), dtype=np.bool_)
+        inside[order] = breaks == earlier
+        return HistoryBlock(
+            self.shoppers, self.items, self.row[inside], self.item[inside], self.event[inside], self.age_days[inside],
+            self.unknown,
+        )  # fmt: skip
 
     def item_histories(self, target_code: int, events: NDArray[np.bool_]) -> ItemHistories:
         """What the block says of each (shopper, item); `events`, by event code, are those that make steps."""

@@ -1,1 +1,1 @@
-"""Lists of shoppers: the best candidates, corrected by the ranker, arranged by rules, with places left to chance."""
+"""Lists of shoppers and the placements of their pages, with ids and with places left to chance."""

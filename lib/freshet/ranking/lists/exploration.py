@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.numeric.compiled import compiled
 from freshet.ranking.histories.history_block import HistoryBlock
-from freshet.ranking.lists.ranked_lists import Ranked
+from freshet.ranking.ordering.ranked_lists import Ranked
 from freshet.rules.arranging import Demands
 from freshet.rules.list_rules import Exploration, ListRules
 

@@ -14,7 +14,7 @@ from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import ArrayType, DoubleType, LongType, StringType, StructField, StructType
 from threadpoolctl import ThreadpoolController
 
-from freshet.contracts.models import LIST_ITEM
+from freshet.contracts.models import LIST_ITEM, PAGE
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import cut
 from freshet.ranking.histories.entry_columns import with_entry_columns, without_entry_columns
@@ -22,7 +22,9 @@ from freshet.ranking.histories.history_block import HistoryBlock, packed_block, 
 from freshet.ranking.histories.packed_histories import PackedHistories
 from freshet.ranking.lists.exploration import explored
 from freshet.ranking.lists.list_ids import in_hexadecimal, list_keys
-from freshet.ranking.lists.ranked_lists import candidates_for, ranked
+from freshet.ranking.ordering.ranked_lists import candidates_for, ranked
+from freshet.ranking.placements.page import pages
+from freshet.ranking.placements.parameters import PlacementParameters
 from freshet.ranking.reasons import reasons, with_reason
 from freshet.ranking.scoring import scored
 from freshet.ranking.terms.reason import EXPLORED, PROMOTED
@@ -31,9 +33,11 @@ from freshet.rules.list_rules import ListRules, RulesOfModel
 
 _ITEMS = to_arrow_type(ArrayType(LIST_ITEM))
 _PROPENSITIES = pa.list_(pa.float64())
+_PAGE = to_arrow_type(PAGE)
 _MADE = [
     StructField("items", ArrayType(LIST_ITEM)),
     StructField("propensities", ArrayType(DoubleType())),
+    StructField("placements", PAGE),
     StructField("list_key", StringType()),
     StructField("unknown_items", LongType()),
 ]
@@ -53,18 +57,20 @@ def _rules(folder: str, rules: str | None) -> RulesOfModel:
 
 
 def recommended(
-    histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str, rules: Path | None = None
-) -> DataFrame:
+    histories: DataFrame, *, artifact: Path, clock: datetime, length: int, policy: str, rules: Path | None = None,
+    placements: PlacementParameters | None = None,
+) -> DataFrame:  # fmt: skip
     """Rows (user_id, history, ...) with the history replaced by a list: all their other columns, then
-    items array<position, item_id, score, reason>, propensities array<double>, list_key and unknown_items.
+    items array<position, item_id, score, reason>, propensities array<double>, placements, list_key and unknown_items.
 
     Lists hold at most `length` items, fewer when policy and rules leave fewer; ties by item_id. An empty history, or
     one of unknown items only, gets recently popular items with the reason popular_now. `unknown_items` counts history
     entries that the model does not know. `propensities`, in the order of items, is null where nothing is left to
-    chance; `list_key` is that of list_ids.py, in hexadecimal. Ages are relative to `clock` (UTC). `artifact` must be
+    chance; `placements` (contracts.models.PAGE) is null without served placements; `list_key` is that of list_ids.py,
+    in hexadecimal. Ages are relative to `clock` (UTC). `artifact` must be
     readable on every worker, and so must `rules`, a folder of CompiledRules.save.
     """
-    work = listing(artifact=artifact, clock=clock, length=length, policy=policy, rules=rules)
+    work = listing(artifact=artifact, clock=clock, length=length, policy=policy, rules=rules, placements=placements)
     others = [field for field in histories.schema if field.name != "history"]
 
     def in_full(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -74,7 +80,13 @@ def recommended(
 
 
 def listing(
-    *, artifact: Path, clock: datetime, length: int, policy: str, rules: Path | None = None
+    *,
+    artifact: Path,
+    clock: datetime,
+    length: int,
+    policy: str,
+    rules: Path | None = None,
+    placements: PlacementParameters | None = None,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function by which workers turn Arrow batches of `with_entry_columns` into the rows of `recommended`; reasons
     may be codes of a dictionary."""
@@ -84,14 +96,16 @@ def listing(
         model = _artifact(folder)
         mine = _rules(folder, of_rules)
         for batch in batches:
-            yield from list_batches(batch, model, clock=clock, length=length, policy=policy, rules=mine)
+            yield from list_batches(
+                batch, model, clock=clock, length=length, policy=policy, rules=mine, placements=placements
+            )
 
     return listed
 
 
-def recommended_in_process(
+def recommended_in_process(  # noqa: PLR0913 - an argument for each thing that lists are made from
     shoppers: pa.Table, histories: PackedHistories, *, artifact: Path, clock: datetime, length: int, policy: str,
-    threads: int, rules: Path | None = None,
+    threads: int, rules: Path | None = None, placements: PlacementParameters | None = None,
 ) -> pa.Table:  # fmt: skip
     """`recommended` without Spark, for at least one shopper whose history is in the memory of this process: all columns
     of `shoppers`, then those of `recommended`.
@@ -108,7 +122,9 @@ def recommended_in_process(
 
     def listed(start: int) -> list[pa.RecordBatch]:
         mine, others = block.part(start, start + size), whole.slice(start, size)
-        made = _listed(mine, others, model, clock=clock, length=length, policy=policy, rules=of_model)
+        made = _listed(
+            mine, others, model, clock=clock, length=length, policy=policy, rules=of_model, placements=placements
+        )
         return [_in_full(batch) for batch in made]
 
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
@@ -129,25 +145,31 @@ def list_batches(
     length: int,
     policy: str,
     rules: RulesOfModel | None = None,
+    placements: PlacementParameters | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The lists of one Arrow batch of `with_entry_columns`, some shoppers at a time; columns as from `recommended`,
     except that reasons may be codes of a dictionary. `rules` are for the items of `model`."""
     block = read_entries(batch, items=model.items, event_names=model.recipe.event_names, clock=clock)
     others = without_entry_columns(batch)
     of_model = rules or RulesOfModel(no_rules(), model.items)
-    yield from _listed(block, others, model, clock=clock, length=length, policy=policy, rules=of_model)
+    yield from _listed(
+        block, others, model, clock=clock, length=length, policy=policy, rules=of_model, placements=placements
+    )
 
 
 def _listed(
     block: HistoryBlock, others: pa.RecordBatch, model: Artifact, *, clock: datetime, length: int, policy: str,
-    rules: RulesOfModel,
+    rules: RulesOfModel, placements: PlacementParameters | None,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """The columns `others` with those of _MADE, some shoppers at a time."""
     keys = list_keys(others.column("user_id"), block, clock=clock, policy=policy)
     audience = rules.audiences_of(others.column("user_id")) if rules.has_audiences else np.zeros(1, dtype=np.int32)
     every = np.unique(audience)
     if len(every) == 1:
-        yield from _of_audience(block, others, keys, model, rules.of_audience(every[0]), length=length, policy=policy)
+        yield from _of_audience(
+            block, others, keys, model, rules.of_audience(every[0]), length=length, policy=policy,
+            placements=placements,
+        )  # fmt: skip
         return
     # Items that are left out differ by audience, and the search leaves them out for all shoppers of a block.
     rows = [np.flatnonzero(audience == number) for number in every]
@@ -156,7 +178,7 @@ def _listed(
         for number, mine in zip(every, rows, strict=True)
         for made in _of_audience(
             block.taken(mine), others.take(pa.array(mine)), keys[mine], model, rules.of_audience(number),
-            length=length, policy=policy,
+            length=length, policy=policy, placements=placements,
         )
     ]  # fmt: skip
     in_order = np.argsort(np.concatenate(rows))
@@ -165,7 +187,7 @@ def _listed(
 
 def _of_audience(
     block: HistoryBlock, others: pa.RecordBatch, keys: NDArray[np.uint64], model: Artifact, rules: ListRules, *,
-    length: int, policy: str,
+    length: int, policy: str, placements: PlacementParameters | None,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """The lists of shoppers for whom the same rules hold."""
     made = cut(model, policy, candidates_for(model, policy, length, rules))
@@ -183,6 +205,7 @@ def _of_audience(
             propensities = _lists_of(pa.array(drawn.propensities[np.isfinite(best.scores)]), best.scores)
         columns = [
             _list_column(best.columns, best.scores, words, model.items), propensities,
+            pa.nulls(len(rows), _PAGE) if placements is None else pages(part, model, rules, placements),
             in_hexadecimal(keys[start : start + size]), pa.array(part.unknown, pa.int64()),
         ]  # fmt: skip
         names = [field.name for field in _MADE]

@@ -127,7 +127,7 @@ def _batch_rows(listing: Work, facts: dict[str, Any], active_since: datetime | N
                     name: pa.repeat(pa.scalar(value, schema.field(name).type), lists.num_rows)
                     for name, value in facts.items()
                 }
-                known |= {name: lists.column(name) for name in ("user_id", "items", "propensities")}
+                known |= {name: lists.column(name) for name in ("user_id", "items", "propensities", "placements")}
                 known["recommendation_id"] = recommendation_ids(facts["model_version"], lists.column("list_key"))
                 yield pa.RecordBatch.from_arrays([known[name] for name in schema.names], schema.names)
 

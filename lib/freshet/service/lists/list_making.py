@@ -16,6 +16,7 @@ from freshet.ranking.artifact import Artifact
 from freshet.ranking.histories.packed_histories import TIME, PackedHistories, microseconds
 from freshet.ranking.lists.list_ids import recommendation_ids
 from freshet.ranking.lists.shopper_lists import recommended_in_process
+from freshet.ranking.placements.parameters import PlacementParameters
 from freshet.service.lists.history_store import SHOPPERS_AT_A_TIME, HistoryStore
 from freshet.tables.format.arrow_rows import arrow_schema
 
@@ -29,7 +30,7 @@ class Scorer(Protocol):
     ) -> pa.Table: ...  # fmt: skip
 
 
-def in_process_scorer(rules: Callable[[], Path | None]) -> Scorer:
+def in_process_scorer(rules: Callable[[], Path | None], placements: PlacementParameters) -> Scorer:
     """`recommended_in_process` on all cores. `rules` is asked before each call for the folder of the rules in force,
     None: there are none, and every item is available."""
     threads = os.cpu_count() or 1
@@ -39,7 +40,7 @@ def in_process_scorer(rules: Callable[[], Path | None]) -> Scorer:
     ) -> pa.Table:
         return recommended_in_process(
             shoppers, histories, artifact=artifact, clock=clock, length=length, policy=policy, threads=threads,
-            rules=rules(),
+            rules=rules(), placements=placements,
         )  # fmt: skip
 
     return scorer

@@ -23,7 +23,8 @@ def write_similar_items(job: Job, version: ModelVersion, artifact: Artifact, lef
     large as the catalogue, and without Spark."""
     made = similar_items(artifact, length=job.settings.lists.similar_length, left_out=left_out)
     names = pa.repeat(version.model_version, made.num_rows)
-    replace_whole(job.warehouse, made.append_column("model_version", names), SIMILAR_ITEMS)
+    rows = made.append_column("model_version", names).select(SIMILAR_ITEMS.column_names)
+    replace_whole(job.warehouse, rows, SIMILAR_ITEMS)
 
 
 @dataclass

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from freshet.numeric.top_k import Found
 from freshet.ranking.artifact import Artifact
 from freshet.ranking.best_items import best_items
 from freshet.ranking.candidate_features import best_candidates
-from freshet.ranking.lists.demanded_items import with_demanded_items
+from freshet.ranking.histories.history_block import HistoryBlock
+from freshet.ranking.ordering.demanded_items import with_demanded_items
 from freshet.ranking.ranker.ranker import Ranker
 from freshet.ranking.scoring import ScoredBlock
 from freshet.rules.arranging import NONE, Likeness, arranged
@@ -41,19 +43,50 @@ def ranked(
     `result` was scored without the items that `rules` leave out. Shoppers without known items keep the order by
     popularity, apart from rules.
     """
-    ranker = artifact.recipe.rankers.get(policy)
     columns, blended = best_items(result, width, candidates_for(artifact, policy, length, rules))
     if rules.candidates:
         columns, blended = with_demanded_items(
             result, artifact, rules, (columns, blended), policy=policy, length=length
         )
+    elif policy not in artifact.recipe.rankers:
+        return Ranked(columns, blended, blended, np.zeros(columns.shape, dtype=np.bool_))
+    return ordered(result, artifact, (columns, blended), policy=policy, length=length, rules=rules)
+
+
+def ordered(
+    result: ScoredBlock,
+    artifact: Artifact,
+    candidates: Found[np.float32],
+    *,
+    policy: str,
+    length: int,
+    rules: ListRules,
+) -> Ranked:
+    """The first `length` of these candidates by their scores, corrected by the ranker and arranged by the rules. Ties
+    by lower column; minus infinity marks places without a candidate."""
+    columns, blended = candidates
+    ranker = artifact.recipe.rankers.get(policy)
     scores = blended if ranker is None else _corrected(result, artifact, ranker, columns, blended)
+    return by_score(result.block, artifact, columns, scores, blended, length=length, rules=rules)
+
+
+def by_score(
+    block: HistoryBlock,
+    artifact: Artifact,
+    columns: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    blended: NDArray[np.float32],
+    *,
+    length: int,
+    rules: ListRules,
+) -> Ranked:
+    """The first `length` candidates `columns` by `scores`, arranged by the rules. Ties by lower column; minus infinity
+    marks places without a candidate."""
     if rules.candidates:
-        return _arranged(result, artifact, rules, columns, scores, blended, length=length)
-    if ranker is not None:
-        order = np.lexsort((columns, -scores), axis=1)[:, :length]
-        columns = np.take_along_axis(columns, order, axis=1)
-        scores, blended = np.take_along_axis(scores, order, axis=1), np.take_along_axis(blended, order, axis=1)
+        return _arranged(block, artifact, rules, columns, scores, blended, length=length)
+    order = np.lexsort((columns, -scores), axis=1)[:, :length]
+    columns = np.take_along_axis(columns, order, axis=1)
+    scores, blended = np.take_along_axis(scores, order, axis=1), np.take_along_axis(blended, order, axis=1)
     return Ranked(columns, scores, blended, np.zeros(columns.shape, dtype=np.bool_))
 
 
@@ -72,7 +105,7 @@ def _corrected(
 
 
 def _arranged(
-    result: ScoredBlock,
+    block: HistoryBlock,
     artifact: Artifact,
     rules: ListRules,
     columns: NDArray[np.int64],
@@ -86,7 +119,7 @@ def _arranged(
     spread = _list_spread(scores, is_item, length)[:, None]
     final = scores + rules.added[items] * spread
     # Places without an item come last, before them items outside the price band.
-    group = np.where(is_item, _outside_band(result, artifact, rules, items), 2)
+    group = np.where(is_item, _outside_band(block, artifact, rules, items), 2)
     order = np.lexsort((items, -final, group), axis=1)
     in_order = np.take_along_axis(np.where(is_item, items, NONE), order, axis=1)
     values = np.where(is_item, final.astype(np.float64) / spread, 0.0) - _LAST * group
@@ -125,13 +158,13 @@ def _list_spread(scores: NDArray[np.float32], is_item: NDArray[np.bool_], length
 
 
 def _outside_band(
-    result: ScoredBlock, artifact: Artifact, rules: ListRules, items: NDArray[np.int64]
+    block: HistoryBlock, artifact: Artifact, rules: ListRules, items: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """[shoppers, candidates]: 1 for prices outside the band around the shopper's usual price, 0 also where either price
     is unknown."""
     if not rules.has_band:
         return np.zeros(items.shape, dtype=np.int64)
-    taken = result.block.touched(artifact.recipe.target_code)
+    taken = block.touched(artifact.recipe.target_code)
     rows = np.repeat(np.arange(taken.shape[0]), np.diff(taken.indptr))
     usual = usual_prices(rows, taken.indices.astype(np.int64), rules.prices, taken.shape[0])
     ratio = rules.prices[items] / usual[:, None]

@@ -16,6 +16,7 @@ from tests.benchmarks.als import als
 from tests.benchmarks.als_memory import als_memory
 from tests.benchmarks.als_peers import als_peers
 from tests.benchmarks.cold_items import cold_items
+from tests.benchmarks.cold_shoppers import cold_shoppers
 from tests.benchmarks.counterfactual import counterfactual
 from tests.benchmarks.experiments import experiments
 from tests.benchmarks.floor import floor
@@ -57,6 +58,7 @@ BENCHES: dict[str, Callable[..., dict[str, Any]]] = {
     "kill": kill,
     "tables": tables,
     "cold-items": cold_items,
+    "cold-shoppers": cold_shoppers,
     "counterfactual": counterfactual,
     "experiments": experiments,
     "floor": floor,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow.compute as pc
 from rich.table import Table
 
 from freshet.cli.options import home_option, json_option
@@ -14,7 +15,7 @@ from freshet.core.errors import InputError, StateError
 from freshet.report.words import reason
 from freshet.runs.home import Home
 from freshet.service.lists.latest import lists_newest_first
-from freshet.tables.lookups.snapshot import rows_where, table_facts
+from freshet.tables.lookups.snapshot import rows_where, some_rows, table_facts
 
 
 @click.command()
@@ -79,13 +80,15 @@ def _item_names(warehouse: Path, lists: list[dict[str, Any]], length: int) -> di
     pages = [placed["items"] for placed in lists[0].get("placements") or ()]
     shown = [item for items in [*(row["items"] for row in lists), *pages] for item in items[:length]]
     wanted = {text for item in shown for text in (item["item_id"], item["reason"].partition(":")[2])}
-    names = {}
-    for item in sorted(wanted - {""}):
-        states = rows_where(warehouse, ITEMS_HISTORY, "item_id", item)
-        named = [state for state in states if state["name"]]
-        if named:
-            names[item] = max(named, key=lambda state: state["valid_from"])["name"]
-    return names
+    states = some_rows(
+        warehouse, ITEMS_HISTORY, columns=("item_id", "name", "valid_from"),
+        where=pc.field("item_id").isin(sorted(wanted)) & pc.field("name").is_valid(), at_most=_MOST_STATES,
+    )  # fmt: skip
+    return {state["item_id"]: state["name"] for state in sorted(states, key=lambda state: state["valid_from"])}
+
+
+_MOST_STATES = 100_000
+"""States of the shown items that are read for their names; each item has one a month at most."""
 
 
 def _table(title: str, row: dict[str, Any], names: dict[str, str], length: int) -> Table:

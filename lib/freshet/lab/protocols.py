@@ -53,7 +53,8 @@ def last_basket(data: Interactions, *, policy: str = NEXT_BASKETS) -> Split:
         held |= basket == basket[newest][data.user_codes]
     if data.has("time"):
         held |= data.micros == data.micros[newest][data.user_codes]
-    return hold_out(data, held, policy=policy, align=True)
+    has_others = np.bincount(data.user_codes[~held], minlength=len(data.users)) > 0
+    return hold_out(data, held & has_others[data.user_codes], policy=policy, align=True)
 
 
 def leave_one_out(data: Interactions, *, policy: str = NEW_ITEMS) -> Split:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from freshet.core.errors import InputError
 from freshet.evaluation.baselines import FAMILIES, FREQUENCY, POPULARITY, Baseline, baseline_lists_in_process
@@ -46,13 +47,14 @@ def baseline(
         fill=_COUNT,
         own=None if cases.of_train else _pairs(cases, train, half_life_days, is_count),
     )
-    of_policy = made.filter(pa.compute.equal(made.column("task"), chosen))
-    return Lists.from_entries(of_policy, policy=chosen, types=(cases.user_type, cases.item_type))
+    mine = made.filter(pc.equal(made.column("task"), chosen)).combine_chunks()
+    in_order = mine.take(pc.index_in(cases.table.column("user_id"), value_set=mine.column("user_id").combine_chunks()))
+    return Lists.from_entries(in_order, policy=chosen, types=(cases.user_type, cases.item_type))
 
 
 def _pairs(cases: Cases, train: Interactions, half_life_days: float | None, is_count: bool) -> pa.Table:
     """(user_id, item_id, a column per strength) of the histories."""
-    names = [str(name) for name in pa.compute.unique(train.event_names).to_pylist()]
+    names = [str(name) for name in pc.unique(train.event_names).to_pylist()]
     block = read_block(cases.batch().column("history"), items=train.items, event_names=names, clock=cases.clock)
     if is_count:
         found = block.strengths(np.ones(len(names)), half_life_days).tocoo()

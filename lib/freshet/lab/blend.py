@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from freshet.contracts.policies import NEXT_BASKETS, POLICIES
-from freshet.core.errors import DataTooSmallError, InputError, listed
+from freshet.core.errors import DataTooSmallError, InputError
 from freshet.lab import defaults
 from freshet.lab.columns import raised
 from freshet.lab.interactions import Interactions, places
@@ -173,14 +174,18 @@ class Blend:
         if isinstance(who, Cases):
             return who
         if isinstance(who, Interactions):
+            if who.item_type != self.train.item_type:
+                raised(["item ids of the histories and of the training part have different types"], "lists")
             return users_as_cases(who, who.users, max(who.as_of, self.clock))
         if isinstance(who, str) or not isinstance(who, Sequence | np.ndarray | pa.Array | pa.ChunkedArray):
             expected = "a split, cases, interactions or a list of user ids"
             raise InputError("these are no cases", where="lists", expected=expected, found=type(who).__name__)
-        users = pa.array([str(user) for user in (who.to_pylist() if hasattr(who, "to_pylist") else who)], pa.string())
-        if not len(users):
-            raise InputError(listed(["there are no users"]), where="lists")
-        return users_as_cases(self.train, users, self.clock)
+        if not len(who):
+            raise InputError("there are no users", where="lists")
+        # As of interactions, so that ids are read and refused alike.
+        asked = Interactions.of({"user_id": who, "item_id": np.zeros(len(who), dtype=np.int64)})
+        users = pc.unique(asked.table.column("user_id"))
+        return replace(users_as_cases(self.train, users, self.clock), user_type=asked.user_type)
 
 
 def _policy(who: Any, policy: str | None) -> str:

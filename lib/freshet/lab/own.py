@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
@@ -192,7 +193,7 @@ def lists_of_scores(scores: Any, split: Split, *, k: int = 10, policy: str | Non
     shape = (len(cases), len(items))
     values = checked_matrix(scores, shape, where="lists_of_scores", axes=("cases", "items")).toarray()
     if chosen == NEW_ITEMS:
-        names = [str(name) for name in pa.compute.unique(split.train.event_names).to_pylist()]
+        names = [str(name) for name in pc.unique(split.train.event_names).to_pylist()]
         block = read_block(cases.batch().column("history"), items=items, event_names=names, clock=cases.clock)
         values[block.row, block.item] = -np.inf
     columns, best = top_k(values, k)

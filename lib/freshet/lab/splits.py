@@ -181,7 +181,7 @@ def given_split(
         "history": histories(own, rows, owner[rows], len(users), shifts),
         "truth": distinct_items(truth, held_owner, len(users)),
     }
-    cases = Cases(pa.table(table), clock, history is None, train.user_type, train.item_type)
+    cases = Cases(pa.table(table), clock, history is None, own.user_type, train.item_type)
     return Split(train, cases, checked_policy(policy))
 
 

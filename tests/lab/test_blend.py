@@ -81,10 +81,14 @@ def test_new_items_are_new_and_an_unknown_user_gets_popular_items(split: Split, 
 
 
 def test_contributions_add_up_to_the_score(split: Split, blend: Blend) -> None:
-    weighted = blend.with_weights({"factors": 0.7, "linear_items": 1.3, "own_seen": -0.2, "item_popular_all": 0.4,
-                                   "user_neighbours": 0.5})  # fmt: skip
-    scores = {row["item_id"]: row["score"] for row in weighted.lists(split, k=6).to_arrow().to_pylist()
-              if row["user_id"] == 105}  # fmt: skip
+    weighted = blend.with_weights(
+        {"factors": 0.7, "linear_items": 1.3, "own_seen": -0.2, "item_popular_all": 0.4, "user_neighbours": 0.5}
+    )
+    scores = {
+        row["item_id"]: row["score"]
+        for row in weighted.lists(split, k=6).to_arrow().to_pylist()
+        if row["user_id"] == 105
+    }
     rows = weighted.explained(split, 105, k=6).to_pylist()
     assert [row["term"] for row in rows[:5]] == [
         "factors",
@@ -118,8 +122,11 @@ def test_the_search_gains_on_validation(data: Interactions) -> None:
 
 def test_strengths_count_and_the_item_itself_is_known_as_taken() -> None:
     # Who has a strongly is for c, who has b strongly for d.
-    rows = [(f"u{n}", item, value) for n in range(20) for item, value in
-            ((("a", 5), ("b", 1), ("c", 5)) if n % 2 else (("a", 1), ("b", 5), ("d", 5)))]  # fmt: skip
+    rows = [
+        (f"u{n}", item, value)
+        for n in range(20)
+        for item, value in ((("a", 5), ("b", 1), ("c", 5)) if n % 2 else (("a", 1), ("b", 5), ("d", 5)))
+    ]
     users, items, values = (list(each) for each in zip(*rows, strict=True))
     data = Interactions.of({"user_id": users, "item_id": items, "strength": values})
     model = fit(data, {"neighbours": {"asymmetry": 1.0, "shrinkage": 0.0}})
@@ -128,17 +135,23 @@ def test_strengths_count_and_the_item_itself_is_known_as_taken() -> None:
 
 
 def test_events_have_weights_and_a_target() -> None:
-    rows = {"user_id": [1, 1, 2, 2, 3], "item_id": ["a", "b", "a", "b", "a"],
-            "event": ["buy", "look", "look", "buy", "buy"], "time": [1, 2, 3, 4, 5]}  # fmt: skip
+    rows = {
+        "user_id": [1, 1, 2, 2, 3],
+        "item_id": ["a", "b", "a", "b", "a"],
+        "event": ["buy", "look", "look", "buy", "buy"],
+        "time": [1, 2, 3, 4, 5],
+    }
     data = Interactions.of(rows)
-    with pytest.raises(InputError, match="2 problems.*event buy has no weight.*event look has no weight"):
+    with pytest.raises(InputError, match=r"2 problems.*event buy has no weight.*event look has no weight"):
         fit(data, ["neighbours"])
     made = fit(data, ["neighbours"], event_weights={"buy": 1.0, "look": 0.1})
     assert made.artifact.recipe.target == "buy"
     # 1 has bought a, and only looked at b.
     assert made.lists([1], k=2, policy=NEW_ITEMS).to_dict() == {1: ["b"]}
-    for wrong, message in (({"target": "sell"}, "target sell does not occur"),
-                           ({"event_weights": {"buy": 0.0, "look": -1.0}}, "no event.*above 0")):  # fmt: skip
+    for wrong, message in (
+        ({"target": "sell"}, "target sell does not occur"),
+        ({"event_weights": {"buy": 0.0, "look": -1.0}}, "no event.*above 0"),
+    ):
         with pytest.raises(InputError, match=message):
             fit(data, **{"event_weights": {"buy": 1.0, "look": 0.1}, **wrong})
     with pytest.raises(InputError, match="for data with a column event"):
@@ -180,10 +193,13 @@ WRONG: dict[str, tuple[Any, str]] = {
     "an unknown value": (lambda split: fit(split, {"linear_items": {"reg": 1.0}}), "reg is not a setting"),
     "an invalid value": (lambda split: fit(split, {"linear_items": {"reg_param": -1.0}}), "reg_param must be above 0"),
     "invalid factors": (lambda split: fit(split, factors={"rank": 0}), "rank must be 1 or more"),
-    "a half-life": (lambda split: fit(split, factors={"user_half_life_days": -1}), "user_half_life_days must be above 0"),
+    "a half-life": (
+        lambda split: fit(split, factors={"user_half_life_days": -1}),
+        "user_half_life_days must be above 0",
+    ),
     "memory": (lambda split: fit(split, {"linear_items": None}, limits=FitLimits(100, 1e-9, 1)), "needs more memory"),
     "a baseline": (lambda split: baseline("magic", split), "no such baseline; expected popularity"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -195,8 +211,10 @@ def test_wrong_fits_are_refused_in_words(split: Split, case: str) -> None:
 
 def test_wrong_requests_are_refused_in_words(split: Split, blend: Blend) -> None:
     for make, message in (
-        (lambda: blend.with_weights({"neighbours": 1, "magic": 1, "factors": float("nan")}),
-         "2 problems.*magic is no term.*weight of factors is nan"),
+        (
+            lambda: blend.with_weights({"neighbours": 1, "magic": 1, "factors": float("nan")}),
+            "2 problems.*magic is no term.*weight of factors is nan",
+        ),
         (lambda: blend.lists(split, k=0), "k of 1 or more; found 0"),
         (lambda: blend.lists("u"), "these are no cases"),
         (lambda: blend.lists([]), "there are no users"),
@@ -205,7 +223,7 @@ def test_wrong_requests_are_refused_in_words(split: Split, blend: Blend) -> None
         (lambda: blend.lists(split, policy="all"), "no such policy"),
         (lambda: blend.explained(split, "nobody"), "no such case; found nobody"),
         (lambda: blend.explained(split, 101, ["gone"]), "gone is no item of the training part"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=message):
             make()
 

@@ -139,10 +139,17 @@ def test_cases_without_a_list_count_with_zeros_and_what_was_had_is_not_true_unde
         ({"lists": {}}, "there are no lists"),
         ({"lists": {"a": {"u": ["i"]}}}, "a is no Lists but dict; see Lists.of"),
         ({"lists": Lists.of({"nobody": ["i1"]})}, "no list of lists is of a case"),
-        ({"lists": {"a": Lists.of({"u00": ["i1"]}, policy=NEW_ITEMS), "b": Lists.of({"u00": ["i1"]}, policy=NEXT_BASKETS)}},
-         "different policies"),
+        (
+            {
+                "lists": {
+                    "a": Lists.of({"u00": ["i1"]}, policy=NEW_ITEMS),
+                    "b": Lists.of({"u00": ["i1"]}, policy=NEXT_BASKETS),
+                }
+            },
+            "different policies",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_judged_is_refused(change: dict[str, Any], message: str) -> None:
     split, lists, _ = _drawn(5)
     with pytest.raises(InputError, match=message):

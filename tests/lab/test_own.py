@@ -89,8 +89,12 @@ def test_values_of_items_are_a_term() -> None:
 def test_classes_with_the_methods_of_the_engine_take_part_as_they_are() -> None:
     register(*toys.ITEM_MODELS, *toys.TERMS)
     users = [f"u{n}" for n in range(12)]
-    train = Interactions.of({"user_id": users * 2, "item_id": [f"a{n % 6:02d}" for n in range(12)] + ["z00", "b00", "b01",
-                             "b02", "b03", "b04"] * 2})  # fmt: skip
+    train = Interactions.of(
+        {
+            "user_id": users * 2,
+            "item_id": [f"a{n % 6:02d}" for n in range(12)] + ["z00", "b00", "b01", "b02", "b03", "b04"] * 2,
+        }
+    )
     truth = Interactions.of({"user_id": users, "item_id": [f"b{n % 6:02d}" for n in range(12)]})
     split = given_split(train, truth)
     with pytest.raises(FreshetError, match=r"models.mirror: this model has no usual configuration; expected shift"):
@@ -156,6 +160,13 @@ def test_scores_of_a_model_outside_become_lists() -> None:
     assert lists_of_scores(csr_matrix(scores), split, k=3).to_dict() == {1: ["b", "c"], 2: ["c", "a"]}
 
 
+def test_histories_are_a_matrix_for_models_outside() -> None:
+    split = last_basket(Interactions.of({"user_id": [1, 1, 1, 2, 2], "item_id": ["a", "a", "b", "c", "a"],
+                                         "time": [1, 2, 3, 1, 2], "strength": [2, 3, 1, 1, 1]}))  # fmt: skip
+    assert split.train.items.to_pylist() == ["a", "c"]
+    assert split.cases.matrix(split.train.items).toarray().tolist() == [[1, 0], [0, 1]]
+
+
 def _fit(one: Any) -> Blend:
     register(one)
     split = _chain()
@@ -168,17 +179,38 @@ def _fit(one: Any) -> Blend:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: lists_of_scores(np.ones((3, 2)), _chain()), r"wrong orientation; expected cases x items = 2 x 3.*found items x cases"),
+        (
+            lambda: lists_of_scores(np.ones((3, 2)), _chain()),
+            r"wrong orientation; expected cases x items = 2 x 3.*items x cases",
+        ),
         (lambda: lists_of_scores(np.full((2, 3), np.nan), _chain()), "6 of its values are not finite"),
-        (lambda: _fit(MatrixModel("follower", lambda strengths: np.ones((2, 3)))), "weights of follower.*wrong shape; expected sources x items = 3 x 3"),
-        (lambda: _fit(MatrixTerm("wanted", lambda strengths: strengths.T)), "values of wanted.*expected users x items = 2 x 3.*found items x users = 3 x 2"),
-        (lambda: _fit(MatrixTerm("wanted", lambda strengths: 7 * strengths)), "wanted: a term has too large a value; expected -1 to 1; found 7"),
-        (lambda: ItemValues("margin", {"a": float("nan"), "b": "x"}), "2 problems.*value of a is nan.*value of b is 'x'"),
+        (
+            lambda: _fit(MatrixModel("follower", lambda strengths: np.ones((2, 3)))),
+            "weights of follower.*shape; expected sources x items = 3 x 3",
+        ),
+        (
+            lambda: _fit(MatrixTerm("wanted", lambda strengths: strengths.T)),
+            "values of wanted.*users x items = 2 x 3.*items x users = 3 x 2",
+        ),
+        (
+            lambda: _fit(MatrixTerm("wanted", lambda strengths: 7 * strengths)),
+            "wanted: a term has too large a value; expected -1 to 1; found 7",
+        ),
+        (
+            lambda: ItemValues("margin", {"a": float("nan"), "b": "x"}),
+            "2 problems.*value of a is nan.*value of b is 'x'",
+        ),
         (lambda: register(object()), "neither an item model nor a term"),
-        (lambda: register(MatrixTerm("own_seen", lambda strengths: strengths)), "own_seen: there is an item model or a term"),
-        (lambda: register(MatrixModel("own_seen", lambda strengths: strengths)), "own_seen: there is an item model or a term"),
+        (
+            lambda: register(MatrixTerm("own_seen", lambda strengths: strengths)),
+            "own_seen: there is an item model or a term",
+        ),
+        (
+            lambda: register(MatrixModel("own_seen", lambda strengths: strengths)),
+            "own_seen: there is an item model or a term",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused_in_words(make: Any, message: str) -> None:
     with pytest.raises((InputError, FreshetError), match=message):
         make()

@@ -144,9 +144,9 @@ def test_a_split_with_nothing_to_judge_is_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda data: last_basket(data), "last_basket without the column basket needs the column time"),
-        (lambda data: time_split(data), "time_split needs the column time"),
-        (lambda data: session_next_item(data), "session_next_item needs the column session"),
+        (last_basket, "last_basket without the column basket needs the column time"),
+        (time_split, "time_split needs the column time"),
+        (session_next_item, "session_next_item needs the column session"),
         (lambda data: random_share(data, share=1.0), "random_share.*above 0 and below 1; found 1.0"),
         (lambda data: random_share(data, within="time"), "expected None, item_id or user_id; found time"),
         (lambda data: leave_one_out(data, policy="all"), "no such policy; expected next_baskets or new_items"),
@@ -180,10 +180,14 @@ row = st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 9))
 def test_train_and_truth_share_no_row_and_a_history_precedes_its_truth(name: str, rows: list[tuple]) -> None:
     # Each row has an item of its own, by which it is known again.
     users, _, days = zip(*rows, strict=True)
-    data = Interactions.of({
-        "user_id": users, "item_id": [f"{n:03d}" for n in range(len(rows))],
-        "time": [SOME_MOMENT + timedelta(days=day) for day in days], "session": [user * 10 + day // 3 for user, _, day in rows],
-    })  # fmt: skip
+    data = Interactions.of(
+        {
+            "user_id": users,
+            "item_id": [f"{n:03d}" for n in range(len(rows))],
+            "time": [SOME_MOMENT + timedelta(days=day) for day in days],
+            "session": [user * 10 + day // 3 for user, _, day in rows],
+        }
+    )
     try:
         split = PROTOCOLS[name](data)
     except InputError as error:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from freshet.contracts.events import PURCHASE
 from freshet.contracts.policies import NEW_ITEMS, NEXT_BASKETS, POLICIES
@@ -89,6 +90,16 @@ class Cases:
         """All cases as one batch."""
         whole = self.table.combine_chunks().to_batches()
         return whole[0] if whole else pa.RecordBatch.from_pylist([], self.table.schema)
+
+    def matrix(self, items: pa.Array) -> csr_matrix:
+        """float64 [cases, items]: 1 where the history has the item. `items`: texts, such as `split.train.items`."""
+        owner, _, entries = entries_of(self.batch().column("history"))
+        column = places(entries.field("item_id"), items)
+        known = column >= 0
+        made = csr_matrix((np.ones(int(known.sum())), (owner[known], column[known])), shape=(len(self), len(items)))
+        made.sum_duplicates()
+        made.data[:] = 1.0
+        return made
 
     def truth(self, policy: str) -> pa.Table:
         """(user_id, items): the true items under a policy. NEW_ITEMS: without those of the history; a case whose truth

@@ -80,8 +80,14 @@ class Blend:
         """The blend with the weights that coordinate ascent finds on validation NDCG at `k` (tuning/weights.py).
 
         `validation`: a split whose training part the blend was fitted on; `policy`: by default that of the split. All
-        terms that the engine weighs under the policy take part. Raises DataTooSmallError without a case to judge.
+        terms that the engine weighs under the policy take part. Raises InputError for a split with another training
+        part, as the blend could know its truth, and DataTooSmallError without a case to judge.
         """
+        if not validation.train.table.equals(self.train.table):
+            raise InputError(
+                "weights would be searched on rows that the blend may have learned from", where="searched",
+                expected="a blend that was fitted on the training part of this split", do="Call fit(validation, ...)",
+            )  # fmt: skip
         chosen = checked_policy(policy or validation.policy)
         count, trials = searched_weights(
             iter([validation.cases.batch()]), self.artifact, policy=chosen, clock=validation.clock, k=k,

@@ -71,13 +71,13 @@ class Interactions:
         values that are negative or not finite, and for names that repeat.
         """
         problems: list[str] = []
-        rows, columns = (chosen({"user_id": pa.array(users)}, {"user_id": None}, problems).get("user_id"),
-                         chosen({"item_id": pa.array(items)}, {"item_id": None}, problems).get("item_id"))  # fmt: skip
-        raised([problem for problem in problems if "nulls" in problem])
-        assert rows is not None
-        assert columns is not None
-        problems = [f"{name} are not unique" for name, ids in (("users", rows), ("items", columns))
-                    if len(pc.unique(ids)) < len(ids)]  # fmt: skip
+        names = chosen({"user_id": users}, {"user_id": None}, problems)
+        names |= chosen({"item_id": items}, {"item_id": None}, problems)
+        raised(problems)
+        rows, columns = names["user_id"], names["item_id"]
+        for of, ids in (("users", rows), ("items", columns)):
+            if len(pc.unique(ids)) < len(ids):
+                problems.append(f"{of} are not unique")
         raised(problems)
         found = checked_matrix(matrix, (len(rows), len(columns)), where="Interactions.of_matrix").tocoo()
         if (found.data < 0).any():

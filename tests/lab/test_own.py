@@ -1,5 +1,7 @@
 """One's own model, term, protocol and scores, from functions and from classes, end to end."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,6 +138,18 @@ def test_a_model_that_reads_frames_gets_them_from_the_active_session(spark: Spar
     register(Frames())
     data = Interactions.of({"user_id": [1, 2, 3], "item_id": ["a", "b", "b"]})
     assert fit(data, {"frames": {"shift": 0}}).lists([1], k=1, policy=NEW_ITEMS).to_dict() == {1: ["b"]}
+
+
+def test_without_a_session_such_a_model_starts_one() -> None:
+    code = """
+from freshet.lab import *
+from tests.lab.test_own import Frames
+register(Frames())
+data = Interactions.of({"user_id": [1, 2, 3], "item_id": ["a", "b", "b"]})
+print(fit(data, {"frames": {"shift": 0}}).lists([1], k=1, policy=NEW_ITEMS).to_dict())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "{1: ['b']}", done.stderr
 
 
 def test_a_protocol_of_ones_own_is_a_function() -> None:

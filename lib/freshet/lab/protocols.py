@@ -101,8 +101,8 @@ def random_share(
     """Truth: a random share of the rows, of all, or `within` each "item_id" or "user_id".
 
     Every row draws a number of NumPy's legacy generator with this seed; of each group's n rows the
-    round((1 - share) n) with the lowest numbers train. This is python_stratified_split (python_random_split without
-    `within`, up to the draw) of Microsoft Recommenders: `within="item_id"` takes the same rows as its filter_by="item".
+    round((1 - share) n) with the lowest numbers train. With `within="item_id"` these are the rows that
+    python_stratified_split of Microsoft Recommenders takes with filter_by="item".
     """
     _check_share(share, "random_share")
     groups = {None: no_shift(len(data)), "item_id": data.item_codes, "user_id": data.user_codes}

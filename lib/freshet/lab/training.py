@@ -2,7 +2,7 @@
 
 import tempfile
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,5 +114,10 @@ class FramesOnDemand(TrainingData):
 
 
 def _session() -> SparkSession:
-    active = SparkSession.getActiveSession()
-    return active or local_session("freshet-lab", "local[*]", scratch=Path(tempfile.mkdtemp(prefix="freshet-lab-")))
+    return SparkSession.getActiveSession() or local_session("freshet-lab", "local[*]", scratch=Path(_scratch().name))
+
+
+@cache
+def _scratch() -> "tempfile.TemporaryDirectory[str]":
+    """The folder of Spark's temporary files, which is removed when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="freshet-lab-", ignore_cleanup_errors=True)

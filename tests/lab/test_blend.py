@@ -161,7 +161,7 @@ def test_events_have_weights_and_a_target() -> None:
 
 
 @pytest.mark.parametrize("policy", [NEXT_BASKETS, NEW_ITEMS])
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", [name for name in BASELINES if not name.startswith("user")])
 def test_baselines_equal_the_oracle(name: str, policy: str) -> None:
     strengths = {user: dict.fromkeys(own, 1.0) for user, own in random_strengths(11).items() if own}
     # A row more for everybody, so that there is something to hold out.
@@ -172,8 +172,6 @@ def test_baselines_equal_the_oracle(name: str, policy: str) -> None:
     popularity = baseline_scores(strengths, users[0], "popularity", count=3)
     assert set(lists) == set(users)
     for user, items in lists.items():
-        if name.startswith("user"):
-            continue
         scores = baseline_scores(strengths, user, name, count=3, shrinkage=1.5, asymmetry=1.3)
         own = set(strengths[user]) if policy == NEW_ITEMS else set()
         assert items == baseline_list(scores, popularity, k=6, without=own)

@@ -30,6 +30,7 @@ FLOORS = (
     "report",
     "pipeline",
     "cli",
+    "lab",
 )
 """The rooms of the package from the ground up. A room imports rooms below it only."""
 
@@ -54,6 +55,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "report": ("contracts", "core", "tables", "models", "ranking", "evaluation", "runs", "service"),
     "pipeline": FLOORS[: FLOORS.index("pipeline")],
     "cli": FLOORS[: FLOORS.index("cli")],
+    # On top, so that nothing that serves a shop builds on it. Of runs it needs the reader of settings.
+    "lab": ("contracts", "core", "numeric", "features", "models", "ranking", "evaluation", "tuning", "runs"),
     "data": (),
 }
 """Which rooms of the package each room may import, besides itself."""

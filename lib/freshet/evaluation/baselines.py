@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -41,6 +42,13 @@ FAMILIES = (
 
 LISTS_SCHEMA = (
     "task string, model string, user_id string, items array<struct<position:int,item_id:string,score:double>>"
+)
+
+_LISTS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("task", "model", "user_id")),
+        ("items", pa.list_(pa.struct([("position", pa.int32()), ("item_id", pa.string()), ("score", pa.float64())]))),
+    ]
 )
 
 _TIE = 1e-9
@@ -90,7 +98,7 @@ def baseline_lists(
     share of the highest. Equal scores are ordered by item_id. Raises InputError for an unknown family or strength.
     """
     strengths = sorted({baseline.strength for baseline in baselines} | {fill})
-    _check(interactions, baselines, strengths, k)
+    _check(interactions.columns, baselines, strengths, k)
 
     shares = _shares(baselines)
 
@@ -117,6 +125,48 @@ def baseline_lists(
     shared = known.unionByName(wanted).withColumn("share", F.explode(numbers))
     lists = shared.repartitionById(len(shares), F.col("share")).mapInArrow(made, LISTS_SCHEMA)
     return lists if own is None else lists.withColumn("user_id", F.expr(f"substring(user_id, {len(_JUDGED) + 1})"))
+
+
+def baseline_lists_in_process(
+    interactions: pa.Table,
+    users: pa.Array,
+    *,
+    baselines: Sequence[Baseline],
+    k: int,
+    near_items: kernels.Nearness,
+    near_users: kernels.Nearness,
+    fill: str,
+    own: pa.Table | None = None,
+) -> pa.Table:
+    """`baseline_lists` of data that are in the memory of this process, without Spark; strengths are never null."""
+    strengths = sorted({baseline.strength for baseline in baselines} | {fill})
+    _check(interactions.column_names, baselines, strengths, k)
+    kinds = ("", "") if own is None else (_JUDGED, _KNOWN)
+    nobody = pa.table({"user_id": users, "item_id": pa.nulls(len(users), pa.string())})
+    for name in strengths:
+        nobody = nobody.append_column(name, pa.array(np.zeros(len(users))))
+    parts = [
+        _local_rows(interactions, strengths, kinds[1], is_wanted=False, is_evidence=True),
+        _local_rows(nobody, strengths, kinds[0], is_wanted=True, is_evidence=own is None),
+    ]
+    if own is not None:
+        mine = own.filter(pc.is_in(own.column("user_id"), value_set=users))
+        parts.append(_local_rows(mine, strengths, kinds[0], is_wanted=False, is_evidence=False))
+    matrices = strength_matrices(iter(pa.concat_tables(parts).to_batches()), strengths)
+    made = list_batches(matrices, baselines, k=k, near_items=near_items, near_users=near_users, fill=fill)
+    lists = pa.Table.from_batches(made, _LISTS)
+    known = pc.utf8_slice_codeunits(lists.column("user_id"), len(kinds[0]))
+    return lists.set_column(lists.column_names.index("user_id"), "user_id", known)
+
+
+def _local_rows(pairs: pa.Table, strengths: list[str], prefix: str, *, is_wanted: bool, is_evidence: bool) -> pa.Table:
+    """Rows for `strength_matrices`."""
+    key = pc.binary_join_element_wise(prefix, pairs.column("user_id"), "")
+    flags = {name: pa.repeat(value, pairs.num_rows) for name, value in
+             (("is_wanted", is_wanted), ("is_evidence", is_evidence))}  # fmt: skip
+    return pa.table(
+        {"user_id": key, "item_id": pairs.column("item_id"), **flags, **{name: pairs[name] for name in strengths}}
+    )
 
 
 def _rows(
@@ -164,10 +214,8 @@ def _cost(group: Sequence[Baseline]) -> int:
     return sum(1 if baseline.family in (POPULARITY, FREQUENCY) else 5 for baseline in group)
 
 
-def _check(interactions: DataFrame, baselines: Sequence[Baseline], strengths: list[str], k: int) -> None:
-    problems = [
-        f"{name} is not a strength of the interactions" for name in strengths if name not in interactions.columns
-    ]
+def _check(columns: Sequence[str], baselines: Sequence[Baseline], strengths: list[str], k: int) -> None:
+    problems = [f"{name} is not a strength of the interactions" for name in strengths if name not in columns]
     problems += [f"{b.family} is not a baseline" for b in baselines if b.family not in FAMILIES]
     if k < 1:
         problems.append(f"k must be 1 or more, is {k}")

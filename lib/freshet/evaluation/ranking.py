@@ -21,11 +21,22 @@ from freshet.evaluation.bootstrap import with_intervals
 RANKING_METRICS = ("recall", "precision", "ndcg", "map", "hit")
 """Metrics of the per-shopper table, each from 0 to 1, higher is better."""
 
+RECIPROCAL_RANK = "mrr"
+"""A further metric of the table, where it is asked for: 1 / place of the first hit, 0 without one. Its mean is MRR."""
+
+IDEAL_OF_TRUTH, IDEAL_OF_LIST = "truth", "list"
+IDEALS = (IDEAL_OF_TRUTH, IDEAL_OF_LIST)
+"""By what NDCG is divided: the DCG of the best list for the true items, or that of k hits, however few items are
+true."""
+
 Figures = list[dict[str, Any]]
 """Rows of (*by, metric, k, value, low, high, users)."""
 
 
-def per_user(lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequence[str] = ()) -> pa.Table:
+def per_user(
+    lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequence[str] = (), ideal: str = IDEAL_OF_TRUTH,
+    with_reciprocal_rank: bool = False,
+) -> pa.Table:  # fmt: skip
     """(*by, user_id, user_hash, k, recall, precision, ndcg, map, hit): a row per shopper of `truth` and k.
 
     `lists` is (*by, user_id, items list<string>), a row per shopper, best item first; `truth` is (user_id, user_hash,
@@ -36,14 +47,18 @@ def per_user(lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequenc
     With T the distinct true items, and hits the entries among the first k that are in T:
     recall = hits / |T|; precision = hits / k; hit = 1 if there is a hit;
     ndcg = sum of 1 / log2(place + 1) over hits, divided by the same sum over places 1..min(k, |T|) (Järvelin and
-    Kekäläinen 2002, gain 0 or 1); map = sum of the precision at the place of each hit / min(k, |T|).
+    Kekäläinen 2002, gain 0 or 1); map = sum of the precision at the place of each hit / min(k, |T|). With `ideal`
+    IDEAL_OF_LIST the divisor of ndcg is the sum over places 1..k. `with_reciprocal_rank` adds column RECIPROCAL_RANK.
 
     Edge cases: a shopper without a list, or with an empty or null one, has zeros in every list of `by` that occurs. A
     shopper with empty or null truth is left out. A list shorter than k counts as if it were filled with misses. An item
     that occurs twice counts at its first position only; the second one is a miss. Raises InputError for ks that are
-    empty or below 1.
+    empty or below 1, or another ideal.
     """
     check_ks(ks)
+    if ideal not in IDEALS:
+        raise InputError("there is no such ideal", where="evaluation", expected=" or ".join(IDEALS), found=str(ideal))
+    optional = (RECIPROCAL_RANK,) if with_reciprocal_rank else ()
     true = _TrueItems(truth)
     parts = []
     for model in groups_of(lists, by):
@@ -54,8 +69,9 @@ def per_user(lists: pa.Table, truth: pa.Table, *, ks: Sequence[int], by: Sequenc
         own = {name: pa.repeat(value, len(judged)) for name, value in model.items()}
         for k in sorted(set(ks)):
             columns = {**own, **_columns(of_shoppers), "k": pa.repeat(pa.scalar(k, pa.int32()), len(judged))}
-            parts.append(pa.table({**columns, **_figures_at(k, hits, true.counts[judged])}))
-    return pa.concat_tables(parts) if parts else _none_judged(by)
+            figures = _figures_at(k, hits, true.counts[judged], ideal)
+            parts.append(pa.table({**columns, **{name: figures[name] for name in (*RANKING_METRICS, *optional)}}))
+    return pa.concat_tables(parts) if parts else _none_judged(by, optional)
 
 
 class _TrueItems:
@@ -97,20 +113,22 @@ def entries_of(lists: pa.ListArray) -> tuple[NDArray[np.int64], NDArray[np.int64
     return row, place, pc.list_flatten(lists)
 
 
-def _figures_at(k: int, hits: NDArray[np.bool_], true_counts: NDArray[np.int64]) -> dict[str, pa.Array]:
+def _figures_at(k: int, hits: NDArray[np.bool_], true_counts: NDArray[np.int64], ideal: str) -> dict[str, pa.Array]:
     """The metrics at k of each row."""
     near = hits[:, :k].astype(np.float64)
     places = np.arange(1, near.shape[1] + 1)
     so_far = near.cumsum(axis=1)
     count = near.sum(axis=1)
     reachable = np.minimum(k, true_counts)
-    ideal = np.cumsum([1.0 / math.log2(place + 1) for place in range(1, k + 1)])
+    best = np.cumsum([1.0 / math.log2(place + 1) for place in range(1, k + 1)])
+    divisor = best[reachable - 1] if ideal == IDEAL_OF_TRUTH else best[-1]
     values = {
         "recall": count / true_counts,
         "precision": count / k,
-        "ndcg": (near / np.log2(places + 1)).cumsum(axis=1)[:, -1] / ideal[reachable - 1],
+        "ndcg": (near / np.log2(places + 1)).cumsum(axis=1)[:, -1] / divisor,
         "map": (near * so_far / places).cumsum(axis=1)[:, -1] / reachable,
         "hit": (count > 0).astype(np.float64),
+        RECIPROCAL_RANK: (near / places).max(axis=1),
     }
     return {name: pa.array(value) for name, value in values.items()}
 
@@ -130,9 +148,14 @@ def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
     return dict(zip(table.column_names, table.columns, strict=True))
 
 
-def _none_judged(by: Sequence[str]) -> pa.Table:
+def _metrics_of(judged: pa.Table) -> list[str]:
+    return [name for name in (*RANKING_METRICS, RECIPROCAL_RANK) if name in judged.column_names]
+
+
+def _none_judged(by: Sequence[str], optional: Sequence[str]) -> pa.Table:
     texts = dict.fromkeys([*by, "user_id"], pa.string())
-    types = {**texts, "user_hash": pa.int64(), "k": pa.int32(), **dict.fromkeys(RANKING_METRICS, pa.float64())}
+    metrics = dict.fromkeys([*RANKING_METRICS, *optional], pa.float64())
+    types = {**texts, "user_hash": pa.int64(), "k": pa.int32(), **metrics}
     return pa.schema(list(types.items())).empty_table()
 
 
@@ -168,7 +191,7 @@ def summary(judged: pa.Table, *, samples: int, by: Sequence[str] = ()) -> Figure
         judged.select(same)
         .append_column("metric", pa.repeat(name, judged.num_rows))
         .append_column("value", judged[name])
-        for name in RANKING_METRICS
+        for name in _metrics_of(judged)
     ]
     return with_intervals(pa.concat_tables(long), by=[*by, "metric", "k"], samples=samples)
 
@@ -183,8 +206,8 @@ def paired_difference(
     join keys, so that one challenger can be compared with several others at once. Without common shoppers there is no
     row. Raises InputError for a metric that does not exist.
     """
-    if metric not in RANKING_METRICS:
-        raise InputError("there is no such metric", where="gate", expected=", ".join(RANKING_METRICS), found=metric)
+    if metric not in (known := _metrics_of(a)):
+        raise InputError("there is no such metric", where="gate", expected=", ".join(known), found=metric)
     shared = [name for name in by if name in a.column_names]
     mine = (
         a.filter(pc.field("k") == k).select([*shared, "user_id", metric]).rename_columns([*shared, "user_id", "mine"])

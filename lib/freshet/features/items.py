@@ -57,6 +57,17 @@ def item_features(events: DataFrame, *, as_of: datetime, target: str) -> DataFra
     return known.select(*_COLUMNS).repartition("item_id").mapInArrow(made, ITEM_FEATURES.schema)
 
 
+def item_features_in_process(rows: pa.Table, *, as_of: datetime, target: str) -> pa.Table:
+    """`item_features` of rows that are in the memory of this process, without Spark; empty without rows.
+
+    `rows`: (item_id, user_id, event_name, order_id, event_time, price) of events known before `as_of`; item_id and
+    event_time are never null.
+    """
+    schema = to_arrow_schema(ITEM_FEATURES.schema, timezone="UTC")
+    made = batches(_features(rows, as_of, target), as_of, schema) if rows.num_rows else iter(())
+    return pa.Table.from_batches(made, schema)
+
+
 def _features(rows: pa.Table, as_of: datetime, target: str) -> dict[str, pa.Array | NDArray]:
     """The columns of ITEM_FEATURES without as_of, for all items in the rows."""
     items, item = encoded(rows.column("item_id"))

@@ -94,20 +94,28 @@ def blend_trials(
 ) -> dict[str, tuple[int, list[Trial]]]:
     """Coordinate ascent over all terms of the artifact, from the factor model and from the item model that alone ranks
     best; the last trial of a policy is its best."""
-    own = {name: 2.0 if n == 0 else 0.5 for n, name in enumerate(artifact.recipe.sparse_terms)}
 
     def work(policy: str, batches: Iterator[pa.RecordBatch]) -> tuple[int, list[Trial]]:
-        found = candidates_of(batches, artifact, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term)
-        if found is None:
-            return 0, []
-        singles = [[Trial({name: 1.0}, found.ndcg(values))] for name, values in found.terms.items()]
-        starts = [{FACTORS.name: 1.0, POPULARITY.member(14): 0.5, **own}]
-        alone = {name: trial.ndcg for (trial,) in singles for name in trial.weights if name in artifact.item_weights}
-        if alone:
-            best = max(alone, key=lambda name: alone[name])
-            starts.append({best: 1.0, POPULARITY.member(30): 0.5, **own})
-        runs = [best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts]
-        by_result = sorted([*singles, *runs], key=lambda trials: trials[-1].ndcg)
-        return len(found.allowed), [trial for trials in by_result for trial in trials]
+        return searched_weights(batches, artifact, policy=policy, clock=clock, k=k, params=params)
 
     return collected(cases, work)
+
+
+def searched_weights(
+    cases: Iterator[pa.RecordBatch], artifact: Artifact, *, policy: str, clock: datetime, k: int,
+    params: SearchParameters,
+) -> tuple[int, list[Trial]]:  # fmt: skip
+    """The work of a task of `blend_trials`: the number of cases that count, and the trials, the best one last."""
+    own = {name: 2.0 if n == 0 else 0.5 for n, name in enumerate(artifact.recipe.sparse_terms)}
+    found = candidates_of(cases, artifact, policy=policy, clock=clock, k=k, per_term=params.candidates_per_term)
+    if found is None:
+        return 0, []
+    singles = [[Trial({name: 1.0}, found.ndcg(values))] for name, values in found.terms.items()]
+    starts = [{FACTORS.name: 1.0, POPULARITY.member(14): 0.5, **own}]
+    alone = {name: trial.ndcg for (trial,) in singles for name in trial.weights if name in artifact.item_weights}
+    if alone:
+        best = max(alone, key=lambda name: alone[name])
+        starts.append({best: 1.0, POPULARITY.member(30): 0.5, **own})
+    runs = [best_weights(found, start, rounds=params.rounds, min_gain=params.min_gain) for start in starts]
+    by_result = sorted([*singles, *runs], key=lambda trials: trials[-1].ndcg)
+    return len(found.allowed), [trial for trials in by_result for trial in trials]

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from freshet.core.errors import DataTooSmallError, SetupError
 from freshet.models.factors.mllib_engine import mllib_factors
-from freshet.models.factors.native_engine import ITEM, REFUSED, USER, native_rows
+from freshet.models.factors.native_engine import ITEM, REFUSED, USER, factor_batches, native_rows
 from freshet.models.factors.parameters import AUTO, MLLIB, NATIVE, AlsParameters, FactorisationParameters
 
 _LARGEST_FLOAT = 3.4e38
@@ -64,7 +64,7 @@ class Factoriser(NamedTuple):
         items = _collected(made.where(F.col("side") != USER).select("side", "id", "index", "factors"), params.rank)
         if not items.num_rows:
             made.unpersist()
-            raise DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
+            raise _nothing_to_learn()
         if items.column("side")[0].as_py() == REFUSED:
             made.unpersist()
             return self._without_room(positive, params, items.column("id")[0].as_py())
@@ -75,18 +75,40 @@ class Factoriser(NamedTuple):
         )
         return FittedAls(NATIVE, table, users if with_users else None, made.unpersist)
 
+    def fit_in_process(self, interactions: pa.Table, params: AlsParameters) -> pa.Table:
+        """(item_id, item_index, factors) by the native engine, without Spark: that of `fit` for the same rows, whose
+        strengths must be above 0 and finite. Raises DataTooSmallError without rows, SetupError when they cannot fit."""
+        rows = interactions.select(["user_id", "item_id", "first_time", "strength"])
+        made = list(factor_batches(
+            iter(rows.to_batches()), params, cg_steps=self.settings.cg_steps, threads=self.threads,
+            memory_gb=self.settings.memory_gb, with_users=False,
+        ))  # fmt: skip
+        if not made:
+            raise _nothing_to_learn()
+        items = pa.Table.from_batches(made)
+        if items.column("side")[0].as_py() == REFUSED:
+            raise self._refusal(items.column("id")[0].as_py())
+        return items.drop_columns("side").rename_columns(["item_id", "item_index", "factors"])
+
+    def _refusal(self, needed: str) -> SetupError:
+        return SetupError(
+            "training in one task needs more memory than is allowed",
+            where="factorisation.memory_gb",
+            expected=f"at most {self.settings.memory_gb:g} GB",
+            found=needed,
+            do=f'Allow more, lower search.ranks, or set factorisation.engine = "{AUTO}"',
+        )
+
     def _without_room(self, positive: DataFrame, params: AlsParameters, needed: str) -> FittedAls:
         allowed = f"{self.settings.memory_gb:g} GB"
         if self.settings.engine == NATIVE:
-            raise SetupError(
-                "training in one task needs more memory than is allowed",
-                where="factorisation.memory_gb",
-                expected=f"at most {allowed}",
-                found=needed,
-                do=f'Allow more, lower search.ranks, or set factorisation.engine = "{AUTO}"',
-            )
+            raise self._refusal(needed)
         self.notify(f"training in one task needs {needed}, allowed are {allowed}: MLlib trains on all executors")
         return _by_mllib(positive, params)
+
+
+def _nothing_to_learn() -> DataTooSmallError:
+    return DataTooSmallError("no interaction has a positive strength, so there is nothing to learn tastes from")
 
 
 def _collected(items: DataFrame, rank: int) -> pa.Table:

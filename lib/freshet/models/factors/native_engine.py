@@ -34,21 +34,9 @@ def native_rows(
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        reader = RowReader()
-        for _ in reader.read(batches):
-            needed = training_bytes(
-                pairs=reader.pairs, rows=len(reader.users) + len(reader.items), rank=params.rank, threads=threads
-            )
-            if needed > memory_gb * 1e9:
-                yield _refusal(f"at least {needed / 1e9:.1f} GB after {reader.pairs:,} interactions")
-                return
-        if not reader.pairs:
-            return
-        rows = reader.rows()
-        factors = factorised(rows.strengths, params, cg_steps=cg_steps, threads=threads)
-        yield from _batches(ITEM, rows.items, factors.items)
-        if with_users:
-            yield from _batches(USER, rows.users, factors.users)
+        yield from factor_batches(
+            batches, params, cg_steps=cg_steps, threads=threads, memory_gb=memory_gb, with_users=with_users
+        )
 
     columns = positive.select(
         F.col("user_id").cast("string"),
@@ -58,6 +46,28 @@ def native_rows(
     )
     # repartition and not coalesce, so that all cores still compute the steps before it.
     return columns.repartition(1).mapInArrow(run, SCHEMA)
+
+
+def factor_batches(
+    batches: Iterator[pa.RecordBatch], params: AlsParameters, *, cg_steps: int, threads: int, memory_gb: float,
+    with_users: bool,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """The work of the task: from batches (user_id, item_id, first_time, strength > 0) to batches of SCHEMA."""
+    reader = RowReader()
+    for _ in reader.read(batches):
+        needed = training_bytes(
+            pairs=reader.pairs, rows=len(reader.users) + len(reader.items), rank=params.rank, threads=threads
+        )
+        if needed > memory_gb * 1e9:
+            yield _refusal(f"at least {needed / 1e9:.1f} GB after {reader.pairs:,} interactions")
+            return
+    if not reader.pairs:
+        return
+    rows = reader.rows()
+    factors = factorised(rows.strengths, params, cg_steps=cg_steps, threads=threads)
+    yield from _batches(ITEM, rows.items, factors.items)
+    if with_users:
+        yield from _batches(USER, rows.users, factors.users)
 
 
 def _refusal(reason: str) -> pa.RecordBatch:

@@ -55,9 +55,36 @@ class TrainingData:
         """The rows of the `most_items` items with most shoppers, ties by item_id."""
         if self.features.num_rows <= most_items:
             return rows
-        order = pc.sort_indices(self.features, sort_keys=[("shoppers", "descending"), ("item_id", "ascending")])
-        frequent = self.features.select(["item_id"]).take(order.slice(0, most_items))
+        frequent = frequent_items(self.features, most_items)
         return rows.join(F.broadcast(rows.sparkSession.createDataFrame(frequent)), "item_id", how="left_semi")
+
+
+def frequent_items(features: pa.Table, most_items: int) -> pa.Table:
+    """(item_id): the `most_items` items with most shoppers, ties by item_id, of rows of contract ITEM_FEATURES."""
+    order = pc.sort_indices(features, sort_keys=[("shoppers", "descending"), ("item_id", "ascending")])
+    return features.select(["item_id"]).take(order.slice(0, most_items))
+
+
+@dataclass(frozen=True)
+class DataInProcess:
+    """TrainingData in the memory of this process, for `FitsInProcess`.
+
+    `strengths` maps (half-life in days, lowest strength) to (user_id string, item_id string, first_time timestamp,
+    strength double), one row per pair, strengths above 0 and finite. `sequences`: (user_id string, item_id string,
+    position double, in epoch seconds where it is a time), without nulls. `features` and `as_of` as in TrainingData.
+    """
+
+    strengths: Callable[[float | None, float], pa.Table]
+    sequences: pa.Table
+    features: pa.Table
+    as_of: datetime
+
+    def of_frequent_items(self, rows: pa.Table, most_items: int) -> pa.Table:
+        """The rows of `frequent_items`."""
+        if self.features.num_rows <= most_items:
+            return rows
+        frequent = frequent_items(self.features, most_items).column("item_id").combine_chunks()
+        return rows.filter(pc.is_in(rows.column("item_id"), value_set=frequent))
 
 
 @dataclass(frozen=True)
@@ -188,6 +215,15 @@ class ItemModel(Protocol[P_contra, C]):
     def from_json(self, values: Mapping[str, Any]) -> C:
         """The configuration of a recipe. Raises StateError for one that is not of this model."""
         return configuration_of(self.configuration, values, where=f"item model {self.name}")
+
+
+@runtime_checkable
+class FitsInProcess(Protocol):
+    """What an item model may do in addition: fit without Spark, on data that one process holds."""
+
+    def fit_in_process(self, configuration: Any, data: DataInProcess, limits: FitLimits) -> pa.Table:
+        """The same table as from `ItemModel.fit` of the same data; raises the same errors."""
+        ...
 
 
 def configuration_of(configuration: type[C], values: Mapping[str, Any], *, where: str) -> C:

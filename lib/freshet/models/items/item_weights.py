@@ -52,6 +52,12 @@ def fitted_weights(rows: DataFrame, fit: Fit, *, threads: int, sources: str = IT
     return without_refusal(rows.repartition(1).mapInArrow(run, SCHEMA).toArrow())
 
 
+def weights_in_process(rows: pa.Table, fit: Fit, *, threads: int, sources: str = ITEMS) -> pa.Table:
+    """`fitted_weights` of rows that are in the memory of this process, without Spark."""
+    made = weight_batches(iter(rows.to_batches()), fit, threads=threads, sources=sources)
+    return without_refusal(pa.Table.from_batches(made, _WEIGHTS))
+
+
 def numbered_positions(sequences: DataFrame) -> DataFrame:
     """(user_id string, item_id string, position double): the rows of a sequence without a null or NaN; times become
     epoch seconds."""
@@ -94,6 +100,8 @@ def _refusal(reason: str) -> pa.RecordBatch:
 
 
 _LISTS = pa.list_(pa.struct([("item_id", pa.string()), ("weight", pa.float32())]))
+
+_WEIGHTS = pa.schema([("item_id", pa.string()), ("neighbours", _LISTS), ("refused", pa.string())])
 
 
 def _batch(weights: csr_matrix, items: pa.Array, names: pa.Array) -> pa.RecordBatch:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 from pyspark.sql import DataFrame
@@ -19,6 +20,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from freshet.core.parameters import parameters
 from freshet.models.items.item_model import (
+    DataInProcess,
     FitLimits,
     FittedWeights,
     Histories,
@@ -26,7 +28,7 @@ from freshet.models.items.item_model import (
     TrainingData,
     no_decay_at_zero,
 )
-from freshet.models.items.item_weights import check_memory, fitted_weights
+from freshet.models.items.item_weights import Fit, check_memory, fitted_weights, weights_in_process
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
 from freshet.numeric.sparse_products import largest
@@ -71,7 +73,15 @@ def linear_item_weights(
     Rows whose strength is not above 0, null or not finite are left out; without rows the result is empty. Raises
     SetupError if it would need more than `memory_gb`, SettingsError if reg_param is too small for a solution.
     """
+    # In comparisons Spark treats NaN as larger than any number.
+    usable = (F.col("strength") > 0) & (F.col("strength") <= _LARGEST_FLOAT)
+    wanted = interactions.where(usable).select(
+        F.col("user_id").cast("string"), F.col("item_id").cast("string"), F.col("strength").cast("double")
+    )
+    return fitted_weights(wanted, _fit(params, memory_gb), threads=threads)
 
+
+def _fit(params: LinearItemParameters, memory_gb: float) -> Fit:
     def fit(rows: CodedRows) -> csr_matrix:
         strengths = rows.matrix()
         items = strengths.shape[1]
@@ -79,12 +89,7 @@ def linear_item_weights(
         check_memory(needed, memory_gb, items=items, setting="item_models.memory_gb")
         return linear_item_matrix(strengths, params)
 
-    # In comparisons Spark treats NaN as larger than any number.
-    usable = (F.col("strength") > 0) & (F.col("strength") <= _LARGEST_FLOAT)
-    wanted = interactions.where(usable).select(
-        F.col("user_id").cast("string"), F.col("item_id").cast("string"), F.col("strength").cast("double")
-    )
-    return fitted_weights(wanted, fit, threads=threads)
+    return fit
 
 
 @parameters
@@ -126,6 +131,16 @@ class LinearItems(ItemModel[LinearItemSettings, LinearItemConfiguration]):
         # At most 1 each, like the inputs: a shopper who buys an item by the hundred would outweigh all others.
         capped = rows.withColumn("strength", F.least("strength", F.lit(1.0)))
         return linear_item_weights(capped, configuration, threads=limits.threads, memory_gb=limits.memory_gb)
+
+    def fit_in_process(
+        self, configuration: LinearItemConfiguration, data: DataInProcess, limits: FitLimits
+    ) -> pa.Table:
+        rows = data.of_frequent_items(data.strengths(configuration.half_life_days, 0.0), limits.most_items)
+        # As above.
+        capped = rows.select(["user_id", "item_id"]).append_column(
+            "strength", pc.min_element_wise(rows.column("strength"), 1.0)
+        )
+        return weights_in_process(capped, _fit(configuration, limits.memory_gb), threads=limits.threads)
 
     def inputs(
         self, configuration: LinearItemConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],

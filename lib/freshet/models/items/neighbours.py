@@ -15,6 +15,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from freshet.core.parameters import parameters
 from freshet.models.items.item_model import (
+    DataInProcess,
     FitLimits,
     FittedWeights,
     Histories,
@@ -22,7 +23,7 @@ from freshet.models.items.item_model import (
     TrainingData,
     no_decay_at_zero,
 )
-from freshet.models.items.item_weights import fitted_weights
+from freshet.models.items.item_weights import Fit, fitted_weights, weights_in_process
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled
 from freshet.numeric.row_kernels import add_up_row
@@ -95,12 +96,15 @@ def item_neighbours(interactions: DataFrame, params: NeighbourParameters, *, thr
 
     Strengths of 0 or null are left out; an item without neighbours has no row.
     """
+    wanted = interactions.where("strength > 0").select("user_id", "item_id", "strength")
+    return fitted_weights(wanted, _fit(params), threads=threads)
 
+
+def _fit(params: NeighbourParameters) -> Fit:
     def fit(rows: CodedRows) -> csr_matrix:
         return similar_items_matrix(rows.matrix(), params)
 
-    wanted = interactions.where("strength > 0").select("user_id", "item_id", "strength")
-    return fitted_weights(wanted, fit, threads=threads)
+    return fit
 
 
 @parameters
@@ -146,6 +150,10 @@ class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
     def fit(self, configuration: NeighbourConfiguration, data: TrainingData, limits: FitLimits) -> pa.Table:
         strengths = data.strengths(configuration.half_life_days, 0.0)
         return item_neighbours(strengths, configuration, threads=limits.threads)
+
+    def fit_in_process(self, configuration: NeighbourConfiguration, data: DataInProcess, limits: FitLimits) -> pa.Table:
+        rows = data.strengths(configuration.half_life_days, 0.0).select(["user_id", "item_id", "strength"])
+        return weights_in_process(rows, _fit(configuration), threads=limits.threads)
 
     def inputs(
         self, configuration: NeighbourConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],

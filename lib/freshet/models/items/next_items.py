@@ -19,8 +19,15 @@ from pyspark.sql import DataFrame
 from scipy.sparse import csr_matrix, vstack
 
 from freshet.core.parameters import parameters
-from freshet.models.items.item_model import FitLimits, FittedWeights, Histories, ItemModel, TrainingData
-from freshet.models.items.item_weights import check_memory, fitted_weights, numbered_positions
+from freshet.models.items.item_model import (
+    DataInProcess,
+    FitLimits,
+    FittedWeights,
+    Histories,
+    ItemModel,
+    TrainingData,
+)
+from freshet.models.items.item_weights import Fit, check_memory, fitted_weights, numbered_positions, weights_in_process
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.damped_gram import blocks, damped_gram, needed_bytes
 from freshet.numeric.sparse_products import add_product, largest
@@ -126,7 +133,10 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
     without a shopper, item or position are left out. Shoppers with one step have no next item, but count in C. Raises
     SetupError if it would need more than `memory_gb`, SettingsError if reg_param is too small for a solution.
     """
+    return fitted_weights(numbered_positions(sequences), _fit(params, memory_gb), threads=threads)
 
+
+def _fit(params: NextItemParameters, memory_gb: float) -> Fit:
     def fit(rows: CodedRows) -> csr_matrix:
         found = transitions(rows, decay=params.decay, steps=params.steps)
         items = found.states.shape[1]
@@ -134,7 +144,7 @@ def next_item_weights(sequences: DataFrame, params: NextItemParameters, *, threa
         check_memory(needed, memory_gb, items=items, setting="item_models.memory_gb")
         return next_item_matrix(found, params)
 
-    return fitted_weights(numbered_positions(sequences), fit, threads=threads)
+    return fit
 
 
 @parameters
@@ -173,6 +183,10 @@ class NextItems(ItemModel[NextItemSettings, NextItemParameters]):
     def fit(self, configuration: NextItemParameters, data: TrainingData, limits: FitLimits) -> pa.Table:
         rows = data.of_frequent_items(data.sequences, limits.most_items)
         return next_item_weights(rows, configuration, threads=limits.threads, memory_gb=limits.memory_gb)
+
+    def fit_in_process(self, configuration: NextItemParameters, data: DataInProcess, limits: FitLimits) -> pa.Table:
+        rows = data.of_frequent_items(data.sequences, limits.most_items)
+        return weights_in_process(rows, _fit(configuration, limits.memory_gb), threads=limits.threads)
 
     def inputs(
         self, configuration: NextItemParameters, histories: Histories, *, event_weights: NDArray[np.float64],

@@ -23,6 +23,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 from freshet.core.parameters import parameters
 from freshet.models.items.item_model import (
     SHOPPERS,
+    DataInProcess,
     FitLimits,
     FittedWeights,
     Histories,
@@ -30,7 +31,7 @@ from freshet.models.items.item_model import (
     TrainingData,
     no_decay_at_zero,
 )
-from freshet.models.items.item_weights import fitted_weights, numbered_positions
+from freshet.models.items.item_weights import Fit, fitted_weights, numbered_positions, weights_in_process
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.compiled import compiled
 from freshet.numeric.top_k import found_matrix, nothing_found, put
@@ -82,6 +83,18 @@ def shopper_matrix(rows: CodedRows, *, as_of: datetime, items: int, half_life_da
     place_of = np.empty(rows.users, dtype=np.int64)
     place_of[user[starts][by_recency]] = np.arange(len(starts))
     return csr_matrix((value, (place_of[user[keep]], item[keep])), shape=(rows.users, len(rows.item_ids)))
+
+
+def _fit(configuration: UserNeighbourConfiguration, as_of: datetime) -> Fit:
+    # Only values go to the task, not the data's frames.
+    shoppers, items, half_life_days = configuration.shoppers, configuration.items, configuration.half_life_days
+
+    def fit(rows: CodedRows) -> csr_matrix:
+        found = shopper_matrix(rows, as_of=as_of, items=items, half_life_days=half_life_days)
+        # Data in the memory of one process come with all shoppers.
+        return found[:shoppers].T.tocsr()
+
+    return fit
 
 
 def _epoch_seconds(moment: datetime) -> float:
@@ -178,14 +191,14 @@ class UserNeighbours(ItemModel[UserNeighbourSettings, UserNeighbourConfiguration
         return set()
 
     def fit(self, configuration: UserNeighbourConfiguration, data: TrainingData, limits: FitLimits) -> pa.Table:
-        # Only values go to the task, not the data's frames.
-        as_of, items, half_life_days = data.as_of, configuration.items, configuration.half_life_days
-
-        def weights(rows: CodedRows) -> csr_matrix:
-            return shopper_matrix(rows, as_of=as_of, items=items, half_life_days=half_life_days).T.tocsr()
-
         rows = recent_shoppers(data.sequences, configuration.shoppers)
-        return fitted_weights(rows, weights, threads=limits.threads, sources=SHOPPERS)
+        return fitted_weights(rows, _fit(configuration, data.as_of), threads=limits.threads, sources=SHOPPERS)
+
+    def fit_in_process(
+        self, configuration: UserNeighbourConfiguration, data: DataInProcess, limits: FitLimits
+    ) -> pa.Table:
+        rows = data.sequences.group_by(["user_id", "item_id"]).aggregate([("position", "max")])
+        return weights_in_process(rows, _fit(configuration, data.as_of), threads=limits.threads, sources=SHOPPERS)
 
     def inputs(
         self, configuration: UserNeighbourConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],

@@ -28,6 +28,9 @@ from freshet.ranking.lists.shopper_lists import recommended
 
 SERVED = "served"
 
+CHALLENGER, CHAMPION = "challenger", "champion"
+"""The lists that the gate compares."""
+
 WITH_RULES = "served_with_rules"
 """The served lists under the rules in force: the difference from SERVED is what rules cost."""
 

@@ -118,3 +118,13 @@ def test_what_cannot_be_judged_is_said(spark: SparkSession, home: Home, shop: Da
     ]
     assert found.left_out == {"segment": "there are no segments yet"}
     assert replace(found, limits=()).facts() == {"limits": [], "left_out": found.left_out}
+
+
+def test_which_of_several_lists_break_a_limit_is_known_by_task_and_model(
+    spark: SparkSession, home: Home, shop: DataFrame
+) -> None:
+    lists = lists_of(challenger=["niche"], hits=["hit"], both=["hit", "niche"])
+    found = audited(spark, home, shop, lists, "audits.max_popularity_lift=0.6")
+    assert found.item_limits.broken_by(lists) == {("new_items", "hits")}
+    free = audited(spark, home, shop, lists)
+    assert free.item_limits.broken_by(lists) == set()

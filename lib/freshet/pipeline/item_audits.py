@@ -1,6 +1,7 @@
 """Audits of what judged lists show: the exposure of groups of items, and popularity against the shoppers' taste."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -46,33 +47,45 @@ def _values(states: pa.Table, name: str) -> pa.Array:
     return columns.get(name, pa.nulls(states.num_rows, pa.string()))
 
 
-def taken_items_of(features: pa.Table) -> pa.Table:
-    """(item_id, shoppers): the items of ITEM_FEATURES that somebody has taken, and how many shoppers have."""
-    return features.select(["item_id", "shoppers"]).filter(pc.field("shoppers") > 0)
+class ItemFacts(NamedTuple):
+    """What lists are compared with, as known at one time: `taken` (item_id, shoppers), of items that somebody has
+    taken, `histories` (user_id, items list<string>) of the judged shoppers, and `states` (ITEM_STATE)."""
+
+    taken: pa.Table
+    histories: pa.Table
+    states: pa.Table
 
 
-def item_audits(
-    job: Job, lists: pa.Table, cases: DataFrame, *, target: str, taken: pa.Table, clock: datetime
-) -> Figures:
-    """Rows of audit_results without run_id and split, for `lists` (task, model, user_id, items list<string>) of the
-    shoppers of `cases`, from what was known at `clock`; `taken` is the result of `taken_items_of` then."""
-    params, ks = job.settings.audits, [job.settings.gate.k]
-    merit = taken.rename_columns(["item_id", "purchases"])
-    figures: Figures = []
-    for audit, groups in item_groups(taken, item_states(job.warehouse, clock), params).items():
-        rows = exposure_by_group(lists, merit, groups, ks=ks, by=_BY)
-        figures += [{**row, "audit": audit} for row in rows]
+def item_facts(job: Job, cases: DataFrame, features: pa.Table, *, target: str, clock: datetime) -> ItemFacts:
+    """The facts at `clock`, for which `features` are rows of ITEM_FEATURES."""
+    taken = features.select(["item_id", "shoppers"]).filter(pc.field("shoppers") > 0)
     histories = cases.select("user_id", had_items(target).alias("items")).toArrow()
-    popularity = taken.rename_columns(["item_id", "popularity"])
-    lifts = popularity_lift(lists, histories, popularity, ks=ks, by=_BY)
-    return [*figures, *({**row, "audit": ITEM_POPULARITY, "group": _ALL} for row in lifts)]
+    return ItemFacts(taken, histories, item_states(job.warehouse, clock))
 
 
-def exposure_of(lists: pa.Table, taken: pa.Table, states: pa.Table, name: str, *, k: int) -> Figures:
+def item_audits(lists: pa.Table, facts: ItemFacts, params: AuditParameters, *, k: int) -> Figures:
+    """Rows of audit_results without run_id and split, for `lists` (task, model, user_id, items list<string>)."""
+    merit = facts.taken.rename_columns(["item_id", "purchases"])
+    figures: Figures = []
+    for audit, groups in item_groups(facts.taken, facts.states, params).items():
+        rows = exposure_by_group(lists, merit, groups, ks=[k], by=_BY)
+        figures += [{**row, "audit": audit} for row in rows]
+    return [*figures, *({**row, "audit": ITEM_POPULARITY, "group": _ALL} for row in lifts_of(lists, facts, k=k))]
+
+
+def lifts_of(lists: pa.Table, facts: ItemFacts, *, k: int) -> Figures:
+    """The rows of `popularity_lift` by task and model."""
+    popularity = facts.taken.rename_columns(["item_id", "popularity"])
+    return popularity_lift(lists, facts.histories, popularity, ks=[k], by=_BY)
+
+
+def exposure_of(lists: pa.Table, facts: ItemFacts, name: str, *, k: int) -> Figures:
     """The rows of `exposure_by_group`, by task and model, of the items that a limit is about, as brand=Harbour; none if
     there is no such item. Of a category the first level counts."""
     attribute, value = limited_items(name)
-    items = states.column("item_id").filter(pc.fill_null(pc.equal(_values(states, attribute), value), False))
+    is_meant = pc.fill_null(pc.equal(_values(facts.states, attribute), value), False)
+    items = facts.states.column("item_id").filter(is_meant)
     groups = pa.table({"item_id": items, "group": pa.repeat(name, len(items))})
-    rows = exposure_by_group(lists, taken.rename_columns(["item_id", "purchases"]), groups, ks=[k], by=_BY)
+    merit = facts.taken.rename_columns(["item_id", "purchases"])
+    rows = exposure_by_group(lists, merit, groups, ks=[k], by=_BY)
     return [row for row in rows if row["group"] == name]

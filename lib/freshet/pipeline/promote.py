@@ -126,7 +126,7 @@ def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple
     audited = AuditedLists(_of_models(made, shown), _of_models(judged, shown), cases, events, cut, target)
     audits = gate_audits(job, audited, run_id=run_id)
     facts = {"baselines": [[b.family, b.strength] for b in best], "protocol": protocol, "audits": audits.facts()}
-    return within_limits(decision, audits.limits), facts, Judging(protocol, cases, truth)
+    return within_limits(decision, audits.limits), facts, Judging(protocol, cases, truth, audits.item_limits.broken_by)
 
 
 def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, ...]:

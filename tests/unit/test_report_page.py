@@ -225,7 +225,7 @@ def test_limits_are_shown_with_what_they_refused() -> None:
     assert "at least 0.1) not judged everywhere there are no items with seller small" in text
     free = plain(rendered(report_page(audits=replace(audits(), limits=(), left_out=(("segment", "none <yet>"),)))))
     assert "No limit is set, so these figures refuse no model." in free
-    assert "Group of shoppers: not available. none &lt;yet&gt;" in free
+    assert "Group of shoppers: not available. None &lt;yet&gt;." in free
 
 
 def test_audits_of_the_gate_alone_say_so_and_have_the_gate_s_figures_of_all_shoppers() -> None:

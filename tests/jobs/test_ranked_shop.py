@@ -126,7 +126,7 @@ def test_a_limit_refuses_a_challenger_that_the_gate_would_accept(finished: tuple
     decision = record["decisions"][RECOMMENDER]
     assert not decision["accepted"]
     assert [reason.partition(":")[0] for reason in decision["reasons"]] == ["next_baskets", "new_items"]
-    assert all("above the allowed 99 % less (popularity_lift@10 " in reason for reason in decision["reasons"])
+    assert all("and at least 99 % less is demanded (popularity_lift@10 " in reason for reason in decision["reasons"])
     of_groups, of_items = record["audits"]["limits"]
     assert of_groups["notes"] == ("there is no champion to compare with",)
     assert of_items["refusals"] == decision["reasons"]

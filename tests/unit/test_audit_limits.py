@@ -54,10 +54,20 @@ def test_a_refusal_says_what_was_found_and_what_is_allowed() -> None:
         "+0.5)",
         (
             "new_items: the first 10 items of lists are 80 % more popular than what their 500 shoppers took before, "
-            "above the allowed 50 % more (popularity_lift@10 +0.8000, allowed +0.5000, champion +0.2500)",
+            "and at most 50 % more is allowed (popularity_lift@10 +0.8000, allowed +0.5000, champion +0.2500)",
         ),
         (),
         {"new_items.popularity_lift": 0.8},
+    )
+
+
+def test_lists_can_be_asked_to_be_less_popular_than_taste() -> None:
+    result = popularity_limit([lift(-0.1)], replace(FREE, max_popularity_lift=-0.2), k=10, challenger="challenger")
+    assert result is not None
+    assert result.limit.startswith("listed items are at least 20 % less popular than what their shoppers took before")
+    assert (
+        "10 % less popular than what their 500 shoppers took before, and at least 20 % less is demanded"
+        in (result.refusals[0])
     )
 
 

@@ -215,7 +215,7 @@ def test_what_lists_show_is_compared_with_purchases_and_with_taste() -> None:
     )
     assert "Harbour 32 % · 20 %" in text
     assert "Brand: Harbour 32 % 20 % 1.559" in text
-    assert "Best sellers, of all time +3.41 1,498" in text
+    assert "Best sellers, of all time +3.410 1,498" in text
 
 
 def test_limits_are_shown_with_what_they_refused() -> None:
@@ -329,6 +329,8 @@ def test_calibration_dots_lie_where_prediction_and_outcome_meet() -> None:
         (numbers.change(0.5), "+0.5"),
         (numbers.change_interval(-0.2, 0.1), "−0.2 to +0.1"),
         (numbers.change_interval(None, 0.1), "–"),
+        (numbers.lift(0.006065), "+0.006"),
+        (numbers.lift(-0.0001), "+0.000"),
         (numbers.probability(0.0004), "< 0.001"),
         (numbers.probability(0.312), "0.31"),
         (words.audit("tenure"), "Time with the shop"),

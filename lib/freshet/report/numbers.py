@@ -116,3 +116,8 @@ def change_interval(low: float | None, high: float | None) -> str:
 def probability(value: float) -> str:
     """A p-value: two digits, and as a bound where it is tiny."""
     return f"{value:.2g}" if value >= 0.001 else f"<{_GAP}0.001"
+
+
+def lift(value: float | None) -> str:
+    """A relative difference with its sign and three decimals."""
+    return NONE if value is None else signed(value, 3, plus="+")

@@ -55,8 +55,9 @@ def popularity_limit(lifts: Figures, params: AuditParameters, *, k: int, challen
     allowed = params.max_popularity_lift
     if allowed == NO_LIMIT:
         return None
+    bound = "least" if allowed < 0 else "most"
     limit = (
-        f"listed items are at most {_popular(allowed)} what their shoppers took before ({POPULARITY_LIFT}@{k} at most "
+        f"listed items are at {bound} {_popular(allowed)} what their shoppers took before ({POPULARITY_LIFT}@{k} at most "
         f"{allowed:+g})"
     )
     refusals: list[str] = []
@@ -67,8 +68,8 @@ def popularity_limit(lifts: Figures, params: AuditParameters, *, k: int, challen
         if row["value"] > allowed:
             refusals.append(
                 f"{row['task']}: the first {k} items of lists are {_popular(row['value'])} what their {row['users']} "
-                f"shoppers took before, above the allowed {_amount(POPULARITY_LIFT, allowed)} ({POPULARITY_LIFT}@{k} "
-                f"{row['value']:+.4f}, allowed {allowed:+.4f}{_named(others, '+.4f')})"
+                f"shoppers took before, and {_demand(allowed)} ({POPULARITY_LIFT}@{k} {row['value']:+.4f}, allowed "
+                f"{allowed:+.4f}{_named(others, '+.4f')})"
             )
     if not metrics and not notes:
         notes.append("no shopper has a list and a history to compare it with")
@@ -147,6 +148,11 @@ def _named(others: dict[str, float], form: str) -> str:
 
 def _popular(lift: float) -> str:
     return f"{_amount(POPULARITY_LIFT, lift)} popular than" if lift else "as popular as"
+
+
+def _demand(lift: float) -> str:
+    amount = _amount(POPULARITY_LIFT, lift)
+    return f"at least {amount} is demanded" if lift < 0 else f"at most {amount} is allowed"
 
 
 def _places(figure: str, value: float) -> str:

@@ -46,6 +46,7 @@ _NUMBERS = (
     numbers.change,
     numbers.change_interval,
     numbers.probability,
+    numbers.lift,
 )
 _WORDS = (
     words.refusal,

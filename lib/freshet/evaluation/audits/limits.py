@@ -57,8 +57,8 @@ def popularity_limit(lifts: Figures, params: AuditParameters, *, k: int, challen
         return None
     bound = "least" if allowed < 0 else "most"
     limit = (
-        f"listed items are at {bound} {_popular(allowed)} what their shoppers took before ({POPULARITY_LIFT}@{k} at most "
-        f"{allowed:+g})"
+        f"listed items are at {bound} {_popular(allowed)} what their shoppers took before ({POPULARITY_LIFT}@{k} at "
+        f"most {allowed:+g})"
     )
     refusals: list[str] = []
     notes: list[str] = []

@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from freshet.report.content import (
+    AuditFigure,
+    Audits,
     Batch,
     Bin,
     Figure,
     HistoryLine,
     Intake,
+    Limit,
     Live,
     Missing,
     Model,
@@ -25,8 +28,10 @@ from freshet.report.content import (
     StepFacts,
     Table,
 )
+from freshet.report.experiment_content import Arm, ArmFigure, Earnings, Experiment, Experiments
 
-SECTIONS = ["intake", "windows", "quality", "recipe", "live", "shoppers", "segments", "propensity", "models"]
+SECTIONS = ["intake", "windows", "quality", "audits", "recipe", "live", "shoppers", "segments", "propensity",
+            "experiments", "models"]  # fmt: skip
 """Of every report, in order."""
 
 CUT = datetime(2024, 3, 1)
@@ -67,12 +72,14 @@ def report_page(**other: Any) -> Page:
         windows=RunWindows(datetime(2022, 3, 1, 9), datetime(2024, 1, 30), CUT, AS_OF, False, "purchase"),
         quality=quality("served"),
         validation=quality("challenger"),
+        audits=audits(),
         recipe=recipe(),
         live=live(),
         segments=segments(),
         propensity=propensity(),
         shoppers=shoppers(),
         lists=5_878,
+        experiments=experiments(),
         models=models(),
         tables=tables(),
         steps=steps(),
@@ -82,8 +89,8 @@ def report_page(**other: Any) -> Page:
 
 def empty_page() -> Page:
     """The page of a home in which nothing has run: every part is missing."""
-    names = ("intake", "windows", "quality", "validation", "recipe", "live", "segments", "propensity", "shoppers",
-             "models", "tables")  # fmt: skip
+    names = ("intake", "windows", "quality", "validation", "audits", "recipe", "live", "segments", "propensity",
+             "shoppers", "experiments", "models", "tables")  # fmt: skip
     gone = {name: Missing(f"there is no {name} because of <reasons>") for name in names}
     return report_page(**gone, notes=(), steps=(), lists=None)
 
@@ -116,6 +123,88 @@ def quality(ours: str) -> Quality:
                 )
                 figures.append(Figure(task, name, metric, 10, value, *ends, 1_502))
     return Quality(tuple(figures), ours)
+
+
+_GROUPS = {
+    "activity": (("1 to 2", 402, 0.281), ("3 to 5", 371, 0.344), ("6 to 14", 380, 0.401), ("15 to 210", 349, 0.462)),
+    "tenure": (("31 to 120", 380, 0.31), ("121 to 377", 374, 0.366), ("378 to 736", 748, 0.404)),
+    "segment": (("loyal", 512, 0.452), ("regular", 430, 0.371), ("lost", 88, 0.204), ("unknown", 472, 0.318)),
+    "Country": (
+        ("United Kingdom", 1_311, 0.372),
+        ("Germany, Austria and Switzerland", 121, 0.377),
+        ("others", 70, 0.331),
+    ),
+}
+_SHOWN = {
+    "item_popularity": (("1 to 14", 0.021, 0.062), ("15 to 44", 0.122, 0.131), ("45 to 120", 0.271, 0.242),
+                        ("121 to 1520", 0.586, 0.565)),
+    "brand": (("Harbour", 0.318, 0.204), ("Lantern & Sons", 0.11, 0.155), ("others", 0.571, 0.64),
+              ("unknown", 0.001, 0.001)),
+}  # fmt: skip
+
+
+def audits() -> Audits:
+    """Two limits that are kept, as far as they can be judged, and one that is not."""
+    figures = []
+    for task, scale in (("next_baskets", 1.0), ("new_items", 0.39)):
+        for audit, groups in _GROUPS.items():
+            for group, users, ndcg in groups:
+                value, half = ndcg * scale, 0.3 * scale / users**0.5
+                figures += [AuditFigure(task, "served", metric, 10, factor * value, factor * (value - half),
+                                        factor * (value + half), users, audit, group)
+                            for metric, factor in (("ndcg", 1.0), ("hit", 1.8))]  # fmt: skip
+        for audit, shares in _SHOWN.items():
+            for group, shown, bought in shares:
+                values = {"exposure_share": shown, "purchase_share": bought, "exposure_ratio": shown / bought}
+                figures += [AuditFigure(task, "served", metric, 10, value, None, None, 1_502, audit, group)
+                            for metric, value in values.items()]  # fmt: skip
+        for model, lift in (("served", 0.352), ("popularity/all", 3.41), ("frequency/hl_180d", -0.004)):
+            figures.append(
+                AuditFigure(task, model, "popularity_lift", 10, lift, None, None, 1_498, "item_popularity", "all")
+            )
+    limits = (
+        Limit("no group of 100 or more shoppers loses more than 0.02 NDCG@10 against the champion", (), ()),
+        Limit("items with brand Harbour have at most 1.2 times their share of purchases (exposure_ratio@10 at most "
+              "1.2)",
+              ("next_baskets: of the first 10 places of 1502 lists, items with brand Harbour have 1.56 times their "
+               "share of purchases, above the allowed 1.2 times (exposure_ratio@10 1.5588, allowed 1.2000)",), ()),
+        Limit("items with seller small have at least 10 % of the places (exposure_share@10 at least 0.1)", (),
+              ("there are no items with seller small, or no lists",)),
+    )  # fmt: skip
+    return Audits(tuple(figures), "served", "test", "next_baskets", limits, ())
+
+
+def experiments() -> Experiments:
+    """One that is decided, one with three arms that is not, and one with wrong sizes."""
+    until = datetime(2024, 3, 31, 18)
+    ranker = Experiment("new ranker", (
+        Arm("control", 24_980, None, (), (ArmFigure("revenue", 23.412, None, None, None),
+                                          ArmFigure("conversion", 0.2412, None, None, None))),
+        Arm("ranker", 25_114, "ship",
+            ("revenue differs by +0.812 (+0.2011 to +1.423): better than control",
+             "conversion has not fallen by more than 5.00%"),
+            (ArmFigure("revenue", 24.207, 0.812, 0.2011, 1.423),
+             ArmFigure("conversion", 0.2431, 0.0019, -0.0061, 0.0099))),
+    ), 1.0, until)  # fmt: skip
+    front = Experiment("front page", (
+        Arm("control", 4_011, None, (), (ArmFigure("clicks_per_list", 0.8211, None, None, None),)),
+        Arm("popular first", 3_985, "stop",
+            ("clicks_per_list differs by -0.1102 (-0.18 to -0.04): worse than control",),
+            (ArmFigure("clicks_per_list", 0.7109, -0.1102, -0.1801, -0.0403),)),
+        Arm("new first", 62, "continue", ("clicks_per_list cannot be compared yet: 62 shoppers in the smaller arm, 100 "
+            "needed, with different values",), (ArmFigure("clicks_per_list", 0.9, 0.0789, None, None),)),
+    ), 0.31, until)  # fmt: skip
+    broken = Experiment("broken", (
+        Arm("control", 12, None, (), (ArmFigure("orders", 0.29, None, None, None),)),
+        Arm("b", 977, "invalid", ("numbers of shoppers (control 12, b 977) do not fit the shares",),
+            (ArmFigure("orders", 0.31, 0.02, -0.1, 0.14),)),
+    ), 1e-9, until)  # fmt: skip
+    earned = tuple(
+        Earnings(version, touch, lists, 8 * lists, lists // 3, orders * share, 31.7 * orders * share)
+        for touch, share in (("last_touch", 1.0), ("shared_touch", 0.97))
+        for version, lists, orders in (("1.0", 18_204, 1_702.0), ("2.0", 4_911, 533.5), (None, 12, 0.0))
+    )
+    return Experiments((ranker, front, broken), earned, "GBP")
 
 
 def recipe() -> Recipe:

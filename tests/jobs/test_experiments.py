@@ -1,9 +1,10 @@
 """The command that measures experiments: a designed shop in which one arm buys more, its tables, and what is shown."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,8 +16,12 @@ from freshet.contracts import EVENTS, EXPERIMENT_RESULTS, LIST_OUTCOMES
 from freshet.core.errors import FreshetError
 from freshet.experiments.assignment import arm_of
 from freshet.experiments.reading import experiments_of_toml
+from freshet.pipeline.report import page_path
 from freshet.runs.home import Home
 from freshet.runs.job import Job
+from freshet.runs.runner import DONE, UP_TO_DATE, run_step
+from freshet.runs.settings import load_settings
+from freshet.runs.steps import REPORT
 from freshet.tables.warehouse import Warehouse
 from tests.factories import event, events_frame, moment
 
@@ -119,6 +124,27 @@ def test_it_measures_decides_and_shows(shop: tuple[Home, Path], warehouse: Wareh
     assert "ship" in shown
     assert "ranker, new: revenue differs by" in shown
     assert len(json.loads(run_cli(*options, "--json").stdout)) == 6
+
+
+def test_the_report_shows_what_was_measured_last(shop: tuple[Home, Path]) -> None:
+    home, file = shop
+    job = Job(cast(SparkSession, None), home, load_settings("test"))
+    assert run_step(REPORT, job).status == DONE
+    assert "step experiments has not run in this home" in page_path(home).read_text(encoding="utf-8")
+    run_cli("--home", str(home.root), "--input", str(file), "--env", "test", "--json")
+    # The step reads both tables, so it has something to do.
+    assert run_step(REPORT, job).status == DONE
+    assert run_step(REPORT, job).status == UP_TO_DATE
+    page = page_path(home).read_text(encoding="utf-8")
+    assert '<strong>new</strong> <span class="badge">ship it</span>' in page
+    assert "<h3>not yet " in page
+    assert "The sizes of the arms fit their shares" in page
+    # The ten lists, whose ids are not Freshet's, were touched by all 500 buyers, each with one order.
+    (lists, seen, clicked, orders) = re.findall(
+        r'lists of others</th><td class="number">(\d+)</td><td class="number">([\d.]+)</td><td class="number">'
+        r'([\d.]+)</td><td class="number">([\d.]+)</td>', page
+    )[0]  # fmt: skip
+    assert (lists, seen, clicked, orders) == ("10", "2", "2", "50")
 
 
 def test_what_is_wrong_in_the_file_is_told_before_anything_starts(shop: tuple[Home, Path]) -> None:

@@ -185,15 +185,26 @@ def test_the_gate_and_the_test_days_give_quality_by_group_of_shoppers(
             assert mean == pytest.approx(total["value"], abs=1e-6)
 
 
-def test_the_test_days_say_how_popular_the_listed_items_are(finished: tuple[Job, dict[str, StepResult]]) -> None:
+def test_the_gate_and_the_test_days_say_how_popular_the_listed_items_are(
+    finished: tuple[Job, dict[str, StepResult]],
+) -> None:
     job, _ = finished
     rows = [row.asDict() for row in job.warehouse.read(AUDIT_RESULTS).where("audit = 'item_popularity'").collect()]
-    assert {(row["split"], row["k"]) for row in rows} == {("test", 10)}
-    for task, model in {(row["task"], row["model"]) for row in rows}:
-        mine = [row for row in rows if (row["task"], row["model"]) == (task, model)]
+    assert {(row["split"], row["k"]) for row in rows} == {("validation", 10), ("test", 10)}
+    for run, task, model in {(row["run_id"], row["task"], row["model"]) for row in rows}:
+        mine = [row for row in rows if (row["run_id"], row["task"], row["model"]) == (run, task, model)]
         shares = {name: [row["value"] for row in mine if row["metric"] == name]
                   for name in ("exposure_share", "purchase_share")}  # fmt: skip
         assert [sum(values) for values in shares.values()] == [pytest.approx(1.0)] * 2
         # Only shoppers with items before are judged, so that lists have a taste to be compared with.
         assert [row["group"] for row in mine if row["metric"] == "popularity_lift"] == ["all"]
-    assert {row["model"] for row in rows} > {"served"}
+    assert {row["model"] for row in rows} > {"served", "challenger"}
+
+
+def test_an_audit_without_data_stays_out_and_the_records_say_why(
+    finished: tuple[Job, dict[str, StepResult]],
+) -> None:
+    _, results = finished
+    no_segments = {"segment": "there are no segments yet"}
+    assert results["promote"].record["audits"] == {"limits": [], "left_out": no_segments}
+    assert results["evaluate"].record["audits"] == {"left_out": no_segments}

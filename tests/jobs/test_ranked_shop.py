@@ -13,9 +13,11 @@ from pyspark.sql import functions as F
 
 from freshet.cli.main import freshet
 from freshet.contracts import (
+    AUDIT_RESULTS,
     EVALUATION_RESULTS,
     EVENTS,
     MERCHANDISING_RULES,
+    MODEL_DECISIONS,
     POPULAR_ITEMS,
     RECOMMENDATION_UPDATES,
     RECOMMENDATIONS,
@@ -149,6 +151,26 @@ def test_pages_are_served_judged_and_shown(
     assert "On the page: because you took i" in shown
 
 
+def test_a_limit_refuses_a_challenger_that_the_gate_would_accept(finished: tuple[Job, dict[str, StepResult]]) -> None:
+    job, results = finished
+    assert results[PROMOTE.name].record["decisions"][RECOMMENDER]["accepted"]
+    limits = ("audits.min_users=10", "audits.max_popularity_lift=-0.99", "audits.max_group_loss=0.5")
+    strict = dataclasses.replace(job, settings=load_settings("test", (*SETTINGS, *limits)))
+    record = run_step(PROMOTE, strict).record
+    decision = record["decisions"][RECOMMENDER]
+    assert not decision["accepted"]
+    assert [reason.partition(":")[0] for reason in decision["reasons"]] == ["next_baskets", "new_items"]
+    assert all("and at least 99 % less is demanded (popularity_lift@10 " in reason for reason in decision["reasons"])
+    of_groups, of_items = record["audits"]["limits"]
+    assert of_groups["notes"] == ("there is no champion to compare with",)
+    assert of_items["refusals"] == decision["reasons"]
+    (row,) = job.warehouse.read(MODEL_DECISIONS).where(f"model_name = '{RECOMMENDER}'").collect()
+    assert (row["accepted"], row["reasons"]) == (False, list(decision["reasons"]))
+    assert row["metrics"]["next_baskets.popularity_lift"] > -0.99
+    # Without the limits it is accepted again.
+    assert run_step(PROMOTE, job).record["decisions"][RECOMMENDER]["accepted"]
+
+
 RULES = """
 [[rules]]
 name = "no i0"
@@ -249,6 +271,23 @@ def test_what_rules_cost_is_judged_like_everything_else(ruled: tuple[Job, dict[s
     rows = ruled[0].warehouse.read(EVALUATION_RESULTS).where("split = 'test' and metric = 'ndcg' and k = 10")
     figures = {row["model"]: row["value"] for row in rows.where("task = 'next_baskets'").collect()}
     assert figures["served_with_rules"] < figures["served"]
+
+
+def test_segments_are_audited_on_the_test_days_and_not_at_the_gate_before_them(
+    ruled: tuple[Job, dict[str, StepResult]],
+) -> None:
+    job, results = ruled
+    rows = (
+        job.warehouse.read(AUDIT_RESULTS).where("audit = 'segment' and metric = 'ndcg' and model = 'served'").collect()
+    )
+    groups = {(row["split"], row["task"], row["group"]): row["users"] for row in rows}
+    assert {split for split, _, _ in groups} == {"test"}
+    assert {group for _, _, group in groups} == {"gold", "new", "unknown"}
+    judged = job.warehouse.read(EVALUATION_RESULTS).where("split = 'test' and metric = 'ndcg' and k = 10")
+    whole = {row["task"]: row["users"] for row in judged.where("model = 'served'").collect()}
+    for task, users in whole.items():
+        assert sum(count for (_, other, _), count in groups.items() if other == task) == users
+    assert results["evaluate"].record["audits"] == {"left_out": {}}
 
 
 def test_the_rules_of_a_home_are_shown_with_what_they_change(

@@ -13,14 +13,12 @@ from hypothesis import strategies as st
 from freshet.core.errors import InputError
 from freshet.evaluation.audits.exposure import exposure_by_group, popularity_lift
 from freshet.evaluation.audits.groups import OTHERS, UNKNOWN, quantile_groups, value_groups
-from freshet.evaluation.audits.limits import group_refusals, within_limits
+from freshet.evaluation.audits.limits import group_refusals
 from freshet.evaluation.audits.quality import group_differences, group_quality
-from freshet.evaluation.gate import GateDecision
 
 pytestmark = pytest.mark.unit
 
 SHOPPERS = 400
-ACCEPTED = GateDecision(True, ("not worse",), {})
 
 
 def judged(ndcg: list[float], model: str | None = None) -> pa.Table:
@@ -130,6 +128,12 @@ def test_exposure_is_compared_with_purchases() -> None:
     assert found["small", "exposure_ratio", 1] == 0.0
     assert found[UNKNOWN, "exposure_ratio", 2] is None
     assert {row["users"] for row in rows} == {2}
+    # Nobody sees or buys an item of this group.
+    more = pa.concat_tables([GROUPS, pa.table({"item_id": ["d"], "group": ["new"]})])
+    rows = [row for row in exposure_by_group(LISTS, bought, more, ks=(2,), by=["task"]) if row["group"] == "new"]
+    assert {row["metric"]: row["value"] for row in rows} == {
+        "exposure_share": 0.0, "purchase_share": 0.0, "exposure_ratio": None,
+    }  # fmt: skip
 
 
 def test_lists_twice_as_popular_as_histories_have_a_lift_of_one() -> None:
@@ -140,10 +144,3 @@ def test_lists_twice_as_popular_as_histories_have_a_lift_of_one() -> None:
     assert (one["value"], one["users"]) == (pytest.approx(1.0), 2)
     assert two["value"] == pytest.approx(0.3 / 0.2 - 1)
     assert popularity_lift(lists, histories.slice(0, 0), popularity, ks=(1,)) == []
-
-
-def test_a_refusal_joins_the_reasons_of_the_gate() -> None:
-    assert within_limits(ACCEPTED, []) is ACCEPTED
-    refused = within_limits(ACCEPTED, ["a group loses"])
-    assert (refused.accepted, refused.reasons) == (False, ("a group loses",))
-    assert within_limits(GateDecision(False, ("worse",), {}), ["a group loses"]).reasons == ("worse", "a group loses")

@@ -1,6 +1,7 @@
 """Plain methods as recipes: a shopper's own items come first, whatever the popularity's scale."""
 
 import tempfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,11 @@ def test_the_recipe_of_plain_methods_has_every_model_that_they_use() -> None:
     assert set(made.item_models) == {"neighbours", "user_neighbours"}
     without = load_settings("test", ("item_models.user_neighbours.half_lives_days=[]",))
     assert "similar_shoppers" not in plain_champion.plain_methods(MagicMock(settings=without))["new_items"]
+
+
+def test_a_method_that_breaks_a_limit_serves_only_where_all_do() -> None:
+    worse, better = plain_champion.Choice("worse", 0.1, 9), plain_champion.Choice("better", 0.3, 9)
+    broken = plain_champion.Choice("broken", 0.9, 9, breaks_limit=True)
+    assert plain_champion.best_choice([worse, broken, better], "first") == better
+    assert plain_champion.best_choice([replace(worse, breaks_limit=True), broken], "first") == broken
+    assert plain_champion.best_choice([], "first") == plain_champion.Choice("first", None, 0)

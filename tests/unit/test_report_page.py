@@ -10,13 +10,26 @@ import pytest
 
 from freshet.report import numbers, words
 from freshet.report.charts.calibration import calibration_svg
-from freshet.report.content import Live, Missing, Quality, RunWindows
+from freshet.report.charts.effects import effects_svg
+from freshet.report.content import Limit, Live, Missing, Quality, RunWindows
+from freshet.report.experiment_content import Experiments
 from freshet.report.page.rendering import rendered
-from tests.report_data import AS_OF, CUT, empty_page, intake, live, quality, report_page, shoppers
+from tests.report_data import (
+    AS_OF,
+    CUT,
+    audits,
+    empty_page,
+    experiments,
+    intake,
+    live,
+    quality,
+    report_page,
+    shoppers,
+)  # fmt: skip
 
 EVIL = '<b onclick="x">&\'</b><script>alert(1)</script>'
-PARTS = ("intake", "windows", "quality", "validation", "recipe", "live", "segments", "propensity", "shoppers", "models",
-         "tables")  # fmt: skip
+PARTS = ("intake", "windows", "quality", "validation", "audits", "recipe", "live", "segments", "propensity", "shoppers",
+         "experiments", "models", "tables")  # fmt: skip
 
 
 class Tags(HTMLParser):
@@ -52,7 +65,10 @@ def test_texts_from_the_data_are_escaped_everywhere() -> None:
     line = replace(one.history[0], item_name=EVIL, event_name=EVIL)
     place = replace(one.places[0], item_name=EVIL, reason="similar_to:i", reason_item=EVIL)
     evil = replace(one, user_id=EVIL, kind=EVIL, segment=EVIL, model_version=EVIL, history=(line,), places=(place,))
-    known = live()
+    known, looked_at, tried = live(), audits(), experiments()
+    (arm, *_) = tried.experiments[0].arms
+    evil_arm = replace(arm, name=EVIL, decision=EVIL, reasons=(EVIL,),
+                       figures=(replace(arm.figures[0], metric=EVIL, difference=1.0),))  # fmt: skip
     page = report_page(
         source=EVIL,
         notes=(EVIL,),
@@ -60,12 +76,23 @@ def test_texts_from_the_data_are_escaped_everywhere() -> None:
         quality=Quality(tuple(replace(f, model=EVIL + "/x") for f in quality("served").figures), "served"),
         live=replace(known, figures=()),
         segments=Missing(EVIL),
+        audits=replace(
+            looked_at,
+            figures=tuple(replace(f, audit=f.audit + EVIL, group=EVIL, model=f.model) for f in looked_at.figures),
+            limits=(Limit(EVIL, (EVIL,), (EVIL,)),),
+            left_out=((EVIL, EVIL),),
+        ),
+        experiments=Experiments(
+            (replace(tried.experiments[0], name=EVIL, arms=(replace(arm, name=EVIL), evil_arm)),),
+            (replace(tried.earnings[0], version=EVIL),),
+            EVIL,
+        ),
         shoppers=(evil,),
     )
     text = rendered(page)
     assert "<script" not in text
     assert "<b onclick" not in text
-    assert text.count("&lt;b onclick") > 10
+    assert text.count("&lt;b onclick") > 40
     Tags(text)
 
 
@@ -73,7 +100,7 @@ def test_texts_from_the_data_are_escaped_everywhere() -> None:
 def test_a_missing_part_is_reported_with_its_reason_and_the_rest_stays(part: str) -> None:
     text = rendered(report_page(**{part: Missing("twelve shoppers are too few")}))
     assert text.count("twelve shoppers are too few") == 1
-    assert text.count("<section") == 9
+    assert text.count("<section") == 11
     assert Tags(text).open == []
 
 
@@ -109,7 +136,7 @@ def test_the_page_asks_for_nothing_from_outside_and_runs_nothing() -> None:
 
 def test_charts_are_well_formed_xml_with_title_and_description() -> None:
     found = re.findall(r"<svg.*?</svg>", rendered(report_page()), flags=re.S)
-    assert len(found) == 10
+    assert len(found) == 18
     space = "{http://www.w3.org/2000/svg}"
     for svg in found:
         root = ElementTree.fromstring(svg)
@@ -166,6 +193,90 @@ def test_what_lists_show_is_a_table_for_each_task_where_it_was_measured() -> Non
     assert "Gini of exposure@10" not in rendered(report_page(quality=Quality(hits_alone, "served")))
 
 
+def test_the_quality_of_each_group_is_drawn_next_to_that_of_all_shoppers() -> None:
+    page = rendered(report_page())
+    activity = plain(re.findall(r"<svg[^>]*audit-activity-title.*?</svg>", page, flags=re.S)[0])
+    assert (
+        activity.index("All shoppers 0.371") < activity.index("1 to 2 (402) 0.281") < activity.index("15 to 210 (349)")
+    )
+    country = plain(re.findall(r"<svg[^>]*audit-Country-title.*?</svg>", page, flags=re.S)[0])
+    assert "all others (70) 0.331" in country
+    # Without the figures of all shoppers the groups remain.
+    alone = rendered(report_page(quality=Missing("gone")))
+    assert "1 to 2 (402) 0.281" in plain(alone)
+    assert "All shoppers" not in alone
+
+
+def test_what_lists_show_is_compared_with_purchases_and_with_taste() -> None:
+    text = plain(rendered(report_page()))
+    assert (
+        "The listed items are 35 % more popular than what the same shoppers took before (popularity lift +0.352)."
+        in text
+    )
+    assert "Harbour 32 % · 20 %" in text
+    assert "Brand: Harbour 32 % 20 % 1.559" in text
+    assert "Best sellers, of all time +3.410 1,498" in text
+
+
+def test_limits_are_shown_with_what_they_refused() -> None:
+    text = plain(rendered(report_page()))
+    assert "No group of 100 or more shoppers loses more than 0.02 NDCG@10 against the champion kept" in text
+    assert "(exposure_ratio@10 at most 1.2) refused the newest model next_baskets: of the first 10 places" in text
+    assert "at least 0.1) not judged everywhere there are no items with seller small" in text
+    free = plain(rendered(report_page(audits=replace(audits(), limits=(), left_out=(("segment", "none <yet>"),)))))
+    assert "No limit is set, so these figures refuse no model." in free
+    assert "Group of shoppers: not available. None &lt;yet&gt;." in free
+
+
+def test_audits_of_the_gate_alone_say_so_and_have_the_gate_s_figures_of_all_shoppers() -> None:
+    figures = tuple(replace(f, model="challenger") if f.model == "served" else f for f in audits().figures)
+    of_gate = replace(audits(), figures=figures, ours="challenger", split="validation")
+    text = plain(rendered(report_page(audits=of_gate, quality=Missing("no test days"))))
+    assert "So the lists of the validation days were looked at group by group" in text
+    assert "All shoppers 0.371" in text
+
+
+def test_experiments_are_shown_with_arms_sizes_effects_and_decisions() -> None:
+    text = plain(rendered(report_page()))
+    assert "The sizes of the arms fit their shares (p 0.31)." in text
+    assert "The arms have the wrong sizes (p < 0.001)" in text.replace("&lt;", "<")
+    # 0.812 of 23.412.
+    assert "revenue per shopper +3.5 %" in text
+    assert "popular first: clicks per list −13 %" in text
+    assert "ranker ship it revenue differs by +0.812" in text
+    row = "ranker revenue per shopper 25,114 24.21 +0.812 +0.2011 to +1.423 ship it"
+    assert row in text
+    assert "new first clicks per list 62 0.9 +0.0789 – not decided yet" in text
+    # Nothing is drawn that cannot be believed.
+    assert len(re.findall(r"effects-\d-title\"", rendered(report_page()))) == 2
+
+
+def test_effects_lie_on_the_side_of_zero_that_they_are_on() -> None:
+    drawn = effects_svg("e", [("up", 0.04, 0.02, 0.06), ("down", -0.08, None, None), ("same", 0.0, -0.01, 0.01)],
+                        title="t")  # fmt: skip
+    root = ElementTree.fromstring(drawn)
+    space = "{http://www.w3.org/2000/svg}"
+    dots = [(one.attrib["cx"], one.attrib["class"]) for one in root.iter(f"{space}circle")]
+    # The axis reaches from -8 to 8 percent.
+    assert dots == [("75.00%", "dot ours"), ("0.00%", "dot"), ("50.00%", "dot")]
+    lines = [
+        (one.attrib["x1"], one.attrib["x2"]) for one in root.iter(f"{space}line") if "interval" in one.attrib["class"]
+    ]
+    assert lines == [("62.50%", "87.50%"), ("43.75%", "56.25%")]
+
+
+def test_what_lists_have_earned_is_a_row_for_each_model_version() -> None:
+    text = plain(rendered(report_page()))
+    assert "1.0 18,204 8 0.3333 0.0935 2.964 53,953" in text
+    assert "lists of others 12 8 0.3333 0 0 0.0" in text
+    assert "Revenue per list, GBP" in text
+    bare = plain(rendered(report_page(experiments=Experiments(experiments().experiments, (), None))))
+    assert "No event names a list, so nothing can be said of what lists have earned." in bare
+    unmeasured = plain(rendered(report_page(experiments=Experiments((), experiments().earnings, None))))
+    assert "No experiment is enabled." in unmeasured
+    assert "Revenue per list Revenue" in unmeasured
+
+
 def test_a_live_part_without_times_is_shown() -> None:
     bare = Live(live().batches[:1], 40, 0, None, None, ())
     assert "within –" in plain(rendered(report_page(live=bare)))
@@ -207,6 +318,27 @@ def test_calibration_dots_lie_where_prediction_and_outcome_meet() -> None:
         (numbers.span(CUT, AS_OF), "31 days"),
         (numbers.span(CUT, CUT.replace(hour=2)), "2.0 hours"),
         (numbers.amount(9_412.5), "9,412"),
+        (numbers.compared(0.352), "35 % more"),
+        (numbers.compared(-0.1), "10 % less"),
+        (numbers.compared(-0.004), "as"),
+        (numbers.compared(None), "–"),
+        (numbers.precise(0.04117), "0.04117"),
+        (numbers.precise(1_204.4), "1,204"),
+        (numbers.precise(None), "–"),
+        (numbers.change(-0.1102), "−0.1102"),
+        (numbers.change(0.5), "+0.5"),
+        (numbers.change_interval(-0.2, 0.1), "−0.2 to +0.1"),
+        (numbers.change_interval(None, 0.1), "–"),
+        (numbers.lift(0.006065), "+0.006"),
+        (numbers.lift(-0.0001), "+0.000"),
+        (numbers.probability(0.0004), "< 0.001"),
+        (numbers.probability(0.312), "0.31"),
+        (words.audit("tenure"), "Time with the shop"),
+        (words.audit("Country"), "Country"),
+        (words.audit_meaning("Country"), ""),
+        (words.group("others"), "all others"),
+        (words.decision(None), "control"),
+        (words.experiment_metric("revenue_per_list"), "revenue per list"),
         (words.refusal("required_price"), "the price is not as the source requires"),
         (words.refusal("missing_price"), "no price"),
         (words.refusal("of_a_new_kind"), "of a new kind"),

@@ -1,23 +1,25 @@
 """What shoppers are grouped by: activity, tenure and properties of events."""
 
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from freshet.contracts import EVENTS
-from freshet.evaluation.audits.parameters import AuditParameters
+from freshet.contracts import EVENTS, USER_SEGMENTS
 from freshet.pipeline.item_audits import item_groups
-from freshet.pipeline.shopper_audits import shopper_facts, shopper_groups
+from freshet.pipeline.shopper_audits import groups_of_cases, segment_groups, shopper_facts, shopper_groups
 from freshet.rules.compiled import CATALOGUE
+from freshet.runs.home import Home
+from freshet.runs.job import Job
+from freshet.runs.settings import load_settings
+from freshet.tables.warehouse import Warehouse
 from tests.factories import frame, moment
 
 pytestmark = pytest.mark.unit
 
-PARAMS = AuditParameters(
-    attributes=("Country",), item_attributes=(), groups=2, most_values=1, min_users=1, max_group_loss=1.0
-)
+PARAMS = replace(load_settings().audits, attributes=("Country",), item_attributes=(), groups=2, most_values=1)
 CASES = "user_id string, history array<struct<event_name: string, item_id: string, event_time: timestamp>>"
 
 
@@ -53,12 +55,60 @@ def test_every_shopper_is_in_one_group_of_each_audit() -> None:
     assert shopper_groups(facts.slice(0, 0), PARAMS).num_rows == 0
 
 
+def segment(user: str, name: str, day: str) -> dict[str, Any]:
+    return {"as_of": moment(day), "user_id": user, "segment_name": name}
+
+
+SEGMENTS = [
+    segment("a", "new", "2026-01-01"), segment("b", "new", "2026-01-01"),
+    segment("a", "loyal", "2026-01-31"), segment("b", "lost", "2026-01-31"), segment("z", "lost", "2026-01-31"),
+    segment("a", "lapsing", "2026-02-01"), segment("c", "loyal", "2026-02-01"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clock", "known"),
+    [
+        ("2026-01-31", {"a": "loyal", "b": "lost"}),
+        ("2026-01-30 23:59:59", {"a": "new", "b": "new"}),
+        ("2026-02-05", {"a": "lapsing", "c": "loyal"}),
+        ("2025-12-31", {}),
+    ],
+)
+def test_segments_are_those_that_were_known_at_the_clock(
+    spark: SparkSession, clock: str, known: dict[str, str]
+) -> None:
+    cases = spark.createDataFrame([("a", []), ("b", []), ("c", [])], CASES)
+    found = segment_groups(cases, frame(spark, USER_SEGMENTS, SEGMENTS), clock=moment(clock)).to_pylist()
+    assert {row["user_id"]: row["group"] for row in found} == known
+    assert {row["audit"] for row in found} <= {"segment"}
+    assert len(found) == len(known)
+
+
+def test_without_segments_the_audit_stays_out_with_its_reason(
+    spark: SparkSession, home: Home, warehouse: Warehouse
+) -> None:
+    cases, events = spark.createDataFrame([("a", []), ("c", [])], CASES), frame(spark, EVENTS, [])
+
+    def audits(clock: str, *overrides: str) -> tuple[list[str], dict[str, str]]:
+        job = Job(spark, home, load_settings("test", overrides))
+        found = groups_of_cases(job, cases, events, target="purchase", clock=moment(clock))
+        return sorted(set(found.table.column("audit").to_pylist())), found.left_out
+
+    own = ["activity", "tenure"]
+    assert audits("2026-01-31") == (own, {"segment": "there are no segments yet"})
+    warehouse.replace(frame(spark, USER_SEGMENTS, SEGMENTS), USER_SEGMENTS)
+    reason = "no judged shopper has a segment from 2025-12-31 00:00 or before"
+    assert audits("2025-12-31") == (own, {"segment": reason})
+    assert audits("2026-01-31") == (["activity", "segment", "tenure"], {})
+    # A property of that name is what the settings ask for.
+    assert audits("2025-12-31", 'audits.attributes=["segment"]') == (["activity", "segment", "tenure"], {})
+
+
 @pytest.mark.parametrize("names", [["activity"], ["tenure"], ["a", "a"], [" "]])
 def test_attributes_have_names_of_their_own(names: list[str]) -> None:
     with pytest.raises(ValueError, match="different names"):
-        AuditParameters(
-            attributes=tuple(names), item_attributes=(), groups=2, most_values=1, min_users=1, max_group_loss=1.0
-        )
+        replace(PARAMS, attributes=tuple(names))
 
 
 def test_items_are_grouped_by_popularity_and_by_the_named_attributes() -> None:

@@ -8,7 +8,7 @@ from freshet.evaluation.baselines import Baseline
 from freshet.evaluation.list_properties import list_properties, takers
 from freshet.evaluation.ranking import coverage, evaluation_rows, per_user, summary
 from freshet.evaluation.splitting import known_before
-from freshet.pipeline.item_audits import item_audits
+from freshet.pipeline.item_audits import item_audits, item_facts
 from freshet.pipeline.recommender.list_judging import (
     SERVED,
     WITH_RULES,
@@ -19,7 +19,7 @@ from freshet.pipeline.recommender.list_judging import (
     taken_items,
     truths,
 )
-from freshet.pipeline.recommender.recommender_fits import events_until, judged_cases
+from freshet.pipeline.recommender.recommender_fits import built_catalogue, events_until, judged_cases
 from freshet.pipeline.shopper_audits import groups_of_cases, write_audits
 from freshet.runs.job import Job
 from freshet.runs.merchandising import rules_in_force
@@ -79,7 +79,8 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     )  # fmt: skip
     rows = evaluation_rows(figures, run_id=fingerprint, split="test", protocol=protocol)
     replace_rows(job.warehouse, rows, EVALUATION_RESULTS, where=f"run_id = '{fingerprint}'")
-    groups = groups_of_cases(job, cases, known, target=target, clock=cut)
-    of_items = item_audits(job, made, cases, target=target)
-    write_audits(job, judged, groups, run_id=fingerprint, split="test", of_items=of_items)
-    return {"figures": rows, "protocol": protocol}
+    groups, left_out = groups_of_cases(job, cases, known, target=target, clock=cut)
+    shown = item_facts(job, cases, built_catalogue(job, windows), target=target, clock=cut)
+    of_items = item_audits(made, shown, job.settings.audits, k=job.settings.gate.k)
+    write_audits(job, judged, groups, of_items, run_id=fingerprint, split="test")
+    return {"figures": rows, "protocol": protocol, "audits": {"left_out": left_out}}

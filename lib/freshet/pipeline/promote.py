@@ -17,10 +17,17 @@ from freshet.evaluation.gate import Difference, GateDecision, Judged, gate_decis
 from freshet.evaluation.parameters import GateParameters
 from freshet.evaluation.ranking import Figures, evaluation_rows, paired_difference, per_user, summary
 from freshet.evaluation.splitting import known_before
-from freshet.pipeline.recommender.list_judging import collected, plain_lists, truths, validation_lists
+from freshet.pipeline.gate_audits import AuditedLists, gate_audits
+from freshet.pipeline.recommender.list_judging import (
+    CHALLENGER,
+    CHAMPION,
+    collected,
+    plain_lists,
+    truths,
+    validation_lists,
+)
 from freshet.pipeline.recommender.plain_champion import Judging, is_needed, plain_champion
 from freshet.pipeline.recommender.recommender_fits import events_until, judged_cases
-from freshet.pipeline.shopper_audits import groups_of_cases, lost_by_groups, write_audits
 from freshet.registry.versions import ModelVersion
 from freshet.runs.job import Job
 from freshet.runs.registered_models import PROPENSITY, RECOMMENDER, SEGMENTS, TRAINED_BY, registry, validation_folder
@@ -28,7 +35,6 @@ from freshet.runs.retention import retire_old_versions
 from freshet.runs.steps import BUILD
 from freshet.tables.small_writes import replace_rows
 
-CHALLENGER, CHAMPION = "challenger", "champion"
 _BY = ("task", "model")
 
 
@@ -41,20 +47,17 @@ def inputs(job: Job) -> dict[str, Any]:
 def work(job: Job, fingerprint: str) -> dict[str, Any]:
     """Decides on every challenger; records the decisions and the best baselines."""
     decided: dict[str, GateDecision] = {}
-    baselines: list[list[str]] = []
-    protocol = None
-    plain: dict[str, Any] = {}
+    facts: dict[str, Any] = {"baselines": [], "protocol": None}
     for name in (RECOMMENDER, PROPENSITY, SEGMENTS):
         version = _trained(job, name)
         if version is None:
             continue
         if name == RECOMMENDER:
-            decision, baselines, judging = _recommender_decision(job, version, fingerprint)
-            protocol = judging.protocol
+            decision, facts, judging = _recommender_decision(job, version, fingerprint)
             decided[name] = respecting_choice(version, decision)
             _apply(job, version, decided[name])
             if not decided[name].accepted and is_needed(job, version):
-                plain = {"plain": _plain_champion(job, version, judging, fingerprint)}
+                facts["plain"] = _plain_champion(job, version, judging, fingerprint)
         else:
             decided[name] = respecting_choice(version, model_decision(job, version))
             _apply(job, version, decided[name])
@@ -62,7 +65,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
         raise DataTooSmallError("no model was trained, so there is none to promote")
     retire_old_versions(job)
     outcomes = {name: {"accepted": one.accepted, "reasons": one.reasons} for name, one in decided.items()}
-    return {"decisions": outcomes, "baselines": baselines, "protocol": protocol, **plain}
+    return {"decisions": outcomes, **facts}
 
 
 def respecting_choice(version: ModelVersion, decision: GateDecision) -> GateDecision:
@@ -92,10 +95,9 @@ def _trained(job: Job, name: str) -> ModelVersion | None:
     return registry(job).find(name, record["fingerprint"])
 
 
-def _recommender_decision(
-    job: Job, version: ModelVersion, run_id: str
-) -> tuple[GateDecision, list[list[str]], Judging]:
-    """The gate's decision; the best baseline of each family on validation, as (family, strength); the cases."""
+def _recommender_decision(job: Job, version: ModelVersion, run_id: str) -> tuple[GateDecision, dict[str, Any], Judging]:
+    """The gate's decision; for the record the best baseline of each family on validation, as (family, strength), the
+    protocol and the audits; the cases."""
     windows, settings, target = job.windows(), job.settings, job.record(BUILD)["target"]
     evaluation = settings.evaluation
     events, cut = events_until(job, windows), windows.validation_cut
@@ -115,13 +117,16 @@ def _recommender_decision(
         length=max(evaluation.ks), params=evaluation,
     )  # fmt: skip
     truth = truths(cases, target=target, seed=evaluation.seed)
-    judged = per_user(collected(*lists, plain), truth, ks=evaluation.ks, by=_BY)
+    made = collected(*lists, plain)
+    judged = per_user(made, truth, ks=evaluation.ks, by=_BY)
     best = _best_baselines(judged, settings.gate)
     figures = _figures(job, judged, best, protocol, run_id)
     decision = _decision(job, judged, figures, best, before.is_dir())
-    groups = groups_of_cases(job, cases, known_before(events, cut), target=target, clock=cut)
-    decision = _audited(job, decision, judged, best, groups, run_id)
-    return decision, [[b.family, b.strength] for b in best], Judging(protocol, cases, truth)
+    shown = [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]]
+    audited = AuditedLists(_of_models(made, shown), _of_models(judged, shown), cases, events, cut, target)
+    audits = gate_audits(job, audited, run_id=run_id)
+    facts = {"baselines": [[b.family, b.strength] for b in best], "protocol": protocol, "audits": audits.facts()}
+    return within_limits(decision, audits.limits), facts, Judging(protocol, cases, truth, audits.item_limits.broken_by)
 
 
 def _best_baselines(judged: pa.Table, gate: GateParameters) -> tuple[Baseline, ...]:
@@ -157,16 +162,6 @@ def _decision(
         [difference for difference in differences if difference.against != CHAMPION],
         gate,
     )
-
-
-def _audited(
-    job: Job, decision: GateDecision, judged: pa.Table, best: tuple[Baseline, ...], groups: pa.Table, run_id: str
-) -> GateDecision:
-    """Writes the validation metrics by group. Returns the decision within the limits of [audits]."""
-    challenger, champion = _of_models(judged, [CHALLENGER]), _of_models(judged, [CHAMPION])
-    shown = _of_models(judged, [CHALLENGER, CHAMPION, *[baseline.name for baseline in best]])
-    write_audits(job, shown, groups, run_id=run_id, split="validation")
-    return within_limits(decision, lost_by_groups(job, challenger.drop_columns("model"), champion, groups))
 
 
 def _of_models(judged: pa.Table, names: list[str]) -> pa.Table:

@@ -1,20 +1,20 @@
-"""Audits of judged lists by group of shoppers: the groups, the rows of table audit_results, the gate's limit."""
+"""Audits of judged lists by group of shoppers: the groups, and the rows of table audit_results."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from freshet.contracts import AUDIT_RESULTS
+from freshet.contracts import AUDIT_RESULTS, USER_SEGMENTS
 from freshet.evaluation.audits.groups import quantile_groups, value_groups
-from freshet.evaluation.audits.limits import group_refusals
-from freshet.evaluation.audits.parameters import ACTIVITY, TENURE, AuditParameters
+from freshet.evaluation.audits.parameters import ACTIVITY, SEGMENT, TENURE, AuditParameters
 from freshet.evaluation.audits.quality import group_differences, group_quality
-from freshet.pipeline.merchandising.shopper_attributes import newest_properties
+from freshet.evaluation.ranking import Figures
+from freshet.pipeline.merchandising.shopper_attributes import newest_properties, segments_of
 from freshet.pipeline.recommender.recommender_fits import had_items
 from freshet.runs.job import Job
 from freshet.tables.small_writes import replace_rows
@@ -55,15 +55,40 @@ def shopper_groups(facts: pa.Table, params: AuditParameters) -> pa.Table:
     )
 
 
-def groups_of_cases(job: Job, cases: DataFrame, known: DataFrame, *, target: str, clock: datetime) -> pa.Table:
-    """(user_id, audit, group) of the shoppers of `cases`, by the settings."""
+class ShopperGroups(NamedTuple):
+    """`table`: (user_id, audit, group) of judged shoppers; `left_out`: by audit, why it has no groups."""
+
+    table: pa.Table
+    left_out: dict[str, str]
+
+
+def groups_of_cases(job: Job, cases: DataFrame, known: DataFrame, *, target: str, clock: datetime) -> ShopperGroups:
+    """The groups of the shoppers of `cases`, by the settings, from what was known at `clock`."""
     params = job.settings.audits
     facts = shopper_facts(cases, known, target=target, clock=clock, attributes=params.attributes)
-    return shopper_groups(facts.toArrow(), params)
+    groups = shopper_groups(facts.toArrow(), params)
+    if SEGMENT in params.attributes:
+        return ShopperGroups(groups, {})
+    if not job.warehouse.exists(USER_SEGMENTS):
+        return ShopperGroups(groups, {SEGMENT: "there are no segments yet"})
+    segments = segment_groups(cases, job.warehouse.read(USER_SEGMENTS), clock=clock)
+    if not segments.num_rows:
+        reason = f"no judged shopper has a segment from {clock:%Y-%m-%d %H:%M} or before"
+        return ShopperGroups(groups, {SEGMENT: reason})
+    return ShopperGroups(pa.concat_tables([groups, segments.cast(groups.schema)]), {})
+
+
+def segment_groups(cases: DataFrame, segments: DataFrame, *, clock: datetime) -> pa.Table:
+    """(user_id, audit, group): the segments of the shoppers of `cases` as of the newest date up to `clock`, as later
+    ones follow from what the shoppers are judged on. `segments` are rows of contract USER_SEGMENTS; without such a date
+    there are no groups."""
+    known = segments_of(segments.where(F.col("as_of") <= F.lit(clock)))
+    mine = known.join(cases.select("user_id"), "user_id", how="left_semi")
+    return mine.select("user_id", F.lit(SEGMENT).alias("audit"), F.col("segment_name").alias("group")).toArrow()
 
 
 def write_audits(
-    job: Job, judged: pa.Table, groups: pa.Table, *, run_id: str, split: str, of_items: Sequence[dict[str, Any]] = ()
+    job: Job, judged: pa.Table, groups: pa.Table, of_items: Sequence[dict[str, Any]], *, run_id: str, split: str
 ) -> None:
     """Replaces this run's rows of audit_results; `judged` is a result of `per_user` by task and model, `of_items` one
     of `item_audits`."""
@@ -73,10 +98,9 @@ def write_audits(
     replace_rows(job.warehouse, rows, AUDIT_RESULTS, where=f"run_id = '{run_id}'")
 
 
-def lost_by_groups(job: Job, challenger: pa.Table, champion: pa.Table, groups: pa.Table) -> list[str]:
-    """Reasons to refuse the challenger, whose table has no column model; see `group_refusals`."""
-    params, samples = job.settings.audits, job.settings.evaluation.bootstrap_samples
-    rows = group_differences(
+def differences_by_group(job: Job, challenger: pa.Table, champion: pa.Table, groups: pa.Table) -> Figures:
+    """`group_differences` in the NDCG at the gate's list length; the challenger's table has no column model."""
+    samples = job.settings.evaluation.bootstrap_samples
+    return group_differences(
         challenger, champion, groups, metric="ndcg", k=job.settings.gate.k, samples=samples, by=_BY
     )
-    return group_refusals(rows, max_loss=params.max_group_loss, min_users=params.min_users)

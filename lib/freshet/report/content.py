@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from freshet.report.experiment_content import Experiments
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -44,6 +46,68 @@ class Quality:
         """The best figure of a plain method; the previous champion does not count as one."""
         others = (figure for figure in self.at(task, metric, k) if "/" in figure.model)
         return next(others, None)
+
+
+@dataclass(frozen=True)
+class AuditFigure(Figure):
+    """One row of audit_results: a figure of a group of shoppers, or of items that lists show."""
+
+    audit: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the settings on audits, in words; `refusals` and `notes` are what the gate said of the challenger."""
+
+    words: str
+    refusals: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audits:
+    """Figures of groups, of lists on `split` (test or validation), in the order of their groups. `ours` is the name of
+    Freshet's own model, `task` the task that is shown first, as it is the one that serves. `limits` are those of the
+    last gate, `left_out` are (audit, reason)."""
+
+    figures: tuple[AuditFigure, ...]
+    ours: str
+    split: str
+    task: str
+    limits: tuple[Limit, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.task, *(figure.task for figure in self.figures))))
+
+    @property
+    def of_shoppers(self) -> tuple[str, ...]:
+        """The audits by group of shoppers."""
+        return self._with("ndcg")
+
+    @property
+    def of_items(self) -> tuple[str, ...]:
+        """The audits by group of items."""
+        return self._with("exposure_share")
+
+    def _with(self, metric: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one.audit for one in self.figures if (one.metric, one.model) == (metric, self.ours)))
+
+    def at(self, task: str, audit: str, metric: str) -> tuple[AuditFigure, ...]:
+        """Freshet's own figures of the groups of an audit."""
+        wanted = (self.ours, task, audit, metric)
+        return tuple(one for one in self.figures if (one.model, one.task, one.audit, one.metric) == wanted)
+
+    def lifts(self, task: str) -> tuple[AuditFigure, ...]:
+        """The popularity lift of every model, the least popular lists first."""
+        found = [one for one in self.figures if (one.task, one.metric) == (task, "popularity_lift")]
+        return tuple(sorted(found, key=lambda one: (one.value or 0.0, one.model)))
+
+    def lift(self, task: str) -> float | None:
+        """Freshet's own popularity lift."""
+        return next((one.value for one in self.lifts(task) if one.model == self.ours), None)
 
 
 @dataclass(frozen=True)
@@ -266,12 +330,14 @@ class Page:
     windows: RunWindows | Missing
     quality: Quality | Missing
     validation: Quality | Missing
+    audits: Audits | Missing
     recipe: Recipe | Missing
     live: Live | Missing
     segments: Segments | Missing
     propensity: Propensity | Missing
     shoppers: tuple[Shopper, ...] | Missing
     lists: int | None
+    experiments: Experiments | Missing
     models: tuple[Model, ...] | Missing
     tables: tuple[Table, ...] | Missing
     steps: tuple[StepFacts, ...]

@@ -88,3 +88,36 @@ def times_better(value: float | None, other: float | None) -> str:
 def of_hundred(value: float | None) -> str:
     """A share as a number out of a hundred: 0.854 as 85."""
     return NONE if value is None else f"{100 * value:.0f}"
+
+
+def compared(value: float | None) -> str:
+    """A relative difference as a comparison: 0.35 as 35 % more, -0.1 as 10 % less; "as" where it rounds to nothing."""
+    if value is None:
+        return NONE
+    percent = f"{100 * abs(value):.0f}"
+    return "as" if percent == "0" else f"{percent}{_GAP}% {'more' if value > 0 else 'less'}"
+
+
+def precise(value: float | None) -> str:
+    """Four significant digits, as means of very different sizes need them: 0.04117, 23.41, 1,204."""
+    return NONE if value is None else f"{value:,.4g}".replace("-", "\N{MINUS SIGN}")
+
+
+def change(value: float | None) -> str:
+    """`precise` with a sign also where it is positive."""
+    return NONE if value is None else ("+" if value >= 0 else "") + precise(value)
+
+
+def change_interval(low: float | None, high: float | None) -> str:
+    """The two ends of the interval of a change; a dash if it is not known."""
+    return NONE if low is None or high is None else f"{change(low)} to {change(high)}"
+
+
+def probability(value: float) -> str:
+    """A p-value: two digits, and as a bound where it is tiny."""
+    return f"{value:.2g}" if value >= 0.001 else f"<{_GAP}0.001"
+
+
+def lift(value: float | None) -> str:
+    """A relative difference with its sign and three decimals."""
+    return NONE if value is None else signed(value, 3, plus="+")

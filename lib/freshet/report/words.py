@@ -65,6 +65,29 @@ _MODELS = {
     "freshet-propensity": "Purchase probability",
     "freshet-segments": "Segments",
 }
+_AUDITS = {
+    "activity": ("Activity", "target events so far"),
+    "tenure": ("Time with the shop", "days since the first event"),
+    "segment": ("Group of shoppers", "as known when the lists were made"),
+    "item_popularity": ("Popularity of items", "shoppers who took the item"),
+    "category": ("Category", "its first level"),
+    "brand": ("Brand", ""),
+}
+_GROUPS = {"unknown": "not known", "others": "all others"}
+_METRICS = {
+    "conversion": "share of shoppers who bought",
+    "orders": "orders per shopper",
+    "revenue": "revenue per shopper",
+    "clicks": "clicks per shopper",
+    "revenue_per_list": "revenue per list",
+    "clicks_per_list": "clicks per list",
+}
+_DECISIONS = {
+    "ship": "ship it",
+    "stop": "stop it",
+    "continue": "not decided yet",
+    "invalid": "not to be believed",
+}
 _SEGMENTS = {
     "loyal": "come often, came recently, spend a lot",
     "regular": "come somewhat more often and more recently than average",
@@ -155,6 +178,31 @@ def _reasons(code: str) -> tuple[Reason, ...]:
 def protocol(name: str | None) -> str:
     """How lists were judged, in a sentence; empty for None, as in homes of earlier releases."""
     return _PROTOCOLS[name] if name else ""
+
+
+def audit(name: str) -> str:
+    """What shoppers or items are grouped by; an attribute of the settings is named as it is."""
+    return _AUDITS[name][0] if name in _AUDITS else name
+
+
+def audit_meaning(name: str) -> str:
+    """What is counted in an audit; empty for an attribute of the settings."""
+    return _AUDITS[name][1] if name in _AUDITS else ""
+
+
+def group(name: str) -> str:
+    """A group of an audit."""
+    return _GROUPS.get(name, name)
+
+
+def experiment_metric(name: str) -> str:
+    """A metric of an experiment in words."""
+    return _METRICS.get(name, _plain(name))
+
+
+def decision(name: str | None) -> str:
+    """The decision about an arm; None is the control's."""
+    return "control" if name is None else _DECISIONS.get(name, _plain(name))
 
 
 def segment(name: str) -> str:

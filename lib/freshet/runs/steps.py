@@ -146,7 +146,9 @@ PROMOTE = Step(
     help="Judge each challenger at the gate and make it champion or refuse it with reasons.",
     after=(TRAIN_RECOMMENDER.name, TRAIN_PROPENSITY.name, TRAIN_SEGMENTS.name),
     reads=(EVENTS, ITEM_FEATURES),
-    also_reads=(ITEM_FACTORS, USER_FACTORS),  # rows of versions that are gone are removed
+    # Rows of versions that are gone are removed; of the last two, audits read what was known before the validation
+    # days, which `recommend` and newer states of items do not change.
+    also_reads=(ITEM_FACTORS, USER_FACTORS, USER_SEGMENTS, ITEMS_HISTORY),
     writes=(EVALUATION_RESULTS, AUDIT_RESULTS, MODEL_DECISIONS),
     # The last two are for plain methods, which serve if the challenger is refused.
     sections=("protocols", "evaluation", "gate", "audits", "interactions", "money", "item_models", "factorisation"),
@@ -193,9 +195,9 @@ EVALUATE = Step(
     name="evaluate",
     title="Judge lists on the test days",
     help="Judge the served lists and the baselines on the test days.",
-    # The latter writes what rules ask of shoppers.
+    # The latter writes what rules ask of shoppers, and their segments.
     after=(PROMOTE.name, RECOMMEND.name),
-    reads=(EVENTS, ITEM_FEATURES, MERCHANDISING_RULES, USER_ATTRIBUTES, ITEMS_HISTORY),
+    reads=(EVENTS, ITEM_FEATURES, MERCHANDISING_RULES, USER_ATTRIBUTES, USER_SEGMENTS, ITEMS_HISTORY),
     writes=(EVALUATION_RESULTS, AUDIT_RESULTS),
     sections=("protocols", "evaluation", "gate", "audits", "placements", "rules", "interactions", "money"),
     inputs=lazy("freshet.pipeline.evaluate:inputs"),
@@ -212,7 +214,7 @@ REPORT = Step(
     after_all=True,
     reads=(
         EVENTS, ITEMS_HISTORY, USER_FEATURES, RECOMMENDATIONS, RECOMMENDATION_UPDATES, USER_SCORES, USER_SEGMENTS,
-        SEGMENT_PROFILES, EVALUATION_RESULTS, STREAM_METRICS,
+        SEGMENT_PROFILES, EVALUATION_RESULTS, STREAM_METRICS, AUDIT_RESULTS, EXPERIMENT_RESULTS, LIST_OUTCOMES,
     ),
     writes=(),
     sections=("gate",),

@@ -21,7 +21,7 @@ POPULARITY_LIFT = "popularity_lift"
 def exposure_by_group(
     lists: pa.Table, purchases: pa.Table, groups: pa.Table, *, ks: Sequence[int], by: Sequence[str] = ()
 ) -> Figures:
-    """Rows (*by, group, metric, k, value, low, high, users) for each group of items that is listed or bought.
+    """Rows (*by, group, metric, k, value, low, high, users) for each group of items, also one that nobody sees or buys.
 
     `lists` is (*by, user_id, items list<string>), `purchases` (item_id, purchases), `groups` (item_id, group), a row
     per item in both; an item without a group is in group UNKNOWN. Let the exposure of a group be its share of the
@@ -40,7 +40,7 @@ def exposure_by_group(
     for item, count in zip(*(purchases.column(name).to_pylist() for name in ("item_id", "purchases")), strict=True):
         name = group_of.get(item) or UNKNOWN
         merit[name] = merit.get(name, 0.0) + count
-    bought = sum(merit.values())
+    bought, named = sum(merit.values()), {name for name in group_of.values() if name}
     figures: Figures = []
     for model in groups_of(lists, by):
         row, place, texts = entries_of(_items(lists.filter(pa.array(equal_rows(lists, model)))))
@@ -48,7 +48,7 @@ def exposure_by_group(
             near = place < k
             shown = _places_by_group(texts.filter(pa.array(near)), group_of)
             places, users = sum(shown.values()), len(np.unique(row[near]))
-            for name in sorted({*shown, *merit}) if places else []:
+            for name in sorted({*shown, *merit, *named}) if places else []:
                 share = shown.get(name, 0) / places
                 own = merit.get(name, 0.0) / bought if bought else 0.0
                 values = {EXPOSURE: share, MERIT: own, EXPOSURE_RATIO: share / own if own else None}

@@ -37,6 +37,13 @@ def newest_properties(events: DataFrame, *, names: Sequence[str]) -> DataFrame:
     return mine.agg(F.create_map(*pairs).alias("properties"))
 
 
+def segments_of(rows: DataFrame) -> DataFrame:
+    """(user_id, segment_name) of the newest as_of in rows of contract USER_SEGMENTS; empty without a row."""
+    newest = rows.agg(F.max("as_of")).first()
+    chosen = rows.where(F.col("as_of") == F.lit(None if newest is None else newest[0]))
+    return chosen.select("user_id", "segment_name")
+
+
 def user_attributes(events: DataFrame, segments: DataFrame, *, names: Sequence[str], as_of: datetime) -> DataFrame:
     """Rows of contract USER_ATTRIBUTES for the shoppers who have one of the attributes `names`.
 
@@ -63,10 +70,8 @@ def named_attributes(job: Job, names: Sequence[str], *, as_of: datetime) -> Data
     """Rows of contract USER_ATTRIBUTES with these attributes, from events before `as_of` and the newest segments."""
     events = job.warehouse.read(EVENTS).where(F.col("event_time") < F.lit(as_of))
     job.warehouse.create(USER_SEGMENTS)
-    every = job.warehouse.read(USER_SEGMENTS)
-    newest = every.agg(F.max("as_of")).first()
-    segments = every.where(F.col("as_of") == F.lit(None if newest is None else newest[0]))
-    return user_attributes(events, segments.select("user_id", "segment_name"), names=names, as_of=as_of)
+    segments = segments_of(job.warehouse.read(USER_SEGMENTS))
+    return user_attributes(events, segments, names=names, as_of=as_of)
 
 
 def write_user_attributes(job: Job, rules: Sequence[Rule]) -> None:

@@ -33,6 +33,9 @@ SERVED = "served"
 PLACEMENT = "placement"
 """With the name of a placement: its lists."""
 
+CHALLENGER, CHAMPION = "challenger", "champion"
+"""The lists that the gate compares."""
+
 WITH_RULES = "served_with_rules"
 """The served lists under the rules in force: the difference from SERVED is what rules cost."""
 

@@ -7,7 +7,7 @@ champion. Later challengers are compared with it as with any champion.
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -53,11 +53,13 @@ _TAG = "freshet.plain_method"
 @dataclass(frozen=True)
 class Judging:
     """Cases (user_id, history, truth) of the validation days by a protocol of evaluation/protocols.py, and their ground
-    truth by task as in list_judging."""
+    truth by task as in list_judging. `broken_by` finds the (task, model) of lists of these shoppers that do not keep a
+    limit of [audits] on what lists show."""
 
     protocol: str
     cases: DataFrame
     truth: pa.Table
+    broken_by: Callable[[pa.Table], set[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,14 @@ class PlainChampion:
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """The best method of a task: the mean of the gate's metric over `users` shoppers; None if no shopper was judged."""
+class Choice:
+    """The best method of a task: the mean of the gate's metric over `users` shoppers; None if no shopper was judged.
+    `breaks_limit`: its lists do not keep a limit of [audits]."""
 
     method: str
     value: float | None
     users: int
+    breaks_limit: bool = False
 
 
 def is_needed(job: Job, refused: ModelVersion) -> bool:
@@ -150,8 +154,9 @@ def _fitted(job: Job, recipe: Recipe, cut: datetime) -> Artifact:
         return fitted(recipe, data, settings=job.settings, by=factoriser(job)).artifact
 
 
-def _judged(job: Job, refused: ModelVersion, shared: Recipe, methods: Methods, judging: Judging) -> dict[str, _Choice]:
-    """The best method of each policy by the gate's metric on the validation days; the first one on ties."""
+def _judged(job: Job, refused: ModelVersion, shared: Recipe, methods: Methods, judging: Judging) -> dict[str, Choice]:
+    """The best method of each policy by the gate's metric on the validation days; the first one on ties. Methods that
+    keep the limits come before all others: these serve only so that shoppers have lists."""
     gate, cut = job.settings.gate, job.windows().validation_cut
     artifact = _fitted(job, shared, cut)
     names = list(dict.fromkeys(name for of_policy in methods.values() for name in of_policy))
@@ -165,24 +170,33 @@ def _judged(job: Job, refused: ModelVersion, shared: Recipe, methods: Methods, j
             weights = {policy: of_policy.get(name, {}) for policy, of_policy in methods.items()}
             replace(artifact, recipe=replace(artifact.recipe, weights=weights)).save(scratch / name)
             lists.append(served_lists(judging.cases, artifact=scratch / name, clock=cut, length=gate.k, model=name))
-        judged = per_user(collected(*lists), judging.truth, ks=[gate.k], by=("task", "model"))
+        made = collected(*lists)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    judged, broken = per_user(made, judging.truth, ks=[gate.k], by=("task", "model")), judging.broken_by(made)
     means = judged.group_by(["task", "model"]).aggregate([(gate.metric, "mean"), (gate.metric, "count")])
     found = {(row["task"], row["model"]): row for row in means.to_pylist()}
-    return {policy: _best(policy, list(methods[policy]), found, gate.metric) for policy in POLICIES}
+    choices = {
+        policy: [
+            Choice(name, row[f"{gate.metric}_mean"], row[f"{gate.metric}_count"], (policy, name) in broken)
+            for name in methods[policy]
+            if (row := found.get((policy, name))) is not None
+        ]
+        for policy in POLICIES
+    }
+    return {policy: best_choice(of_policy, next(iter(methods[policy]))) for policy, of_policy in choices.items()}
 
 
-def _best(policy: str, names: list[str], found: Mapping[tuple[str, str], dict[str, Any]], metric: str) -> _Choice:
-    choices = [
-        _Choice(name, row[f"{metric}_mean"], row[f"{metric}_count"])
-        for name in names
-        if (row := found.get((policy, name))) is not None
-    ]
-    return max(choices, key=lambda choice: choice.value or 0.0, default=_Choice(names[0], None, 0))
+def best_choice(choices: Sequence[Choice], otherwise: str) -> Choice:
+    """The best of the choices that keep the limits, of all if none does; the method `otherwise` without a choice."""
+    return max(
+        choices,
+        key=lambda choice: (not choice.breaks_limit, choice.value or 0.0),
+        default=Choice(otherwise, None, 0),
+    )
 
 
-def _decision(job: Job, refused: ModelVersion, chosen: Mapping[str, _Choice]) -> GateDecision:
+def _decision(job: Job, refused: ModelVersion, chosen: Mapping[str, Choice]) -> GateDecision:
     gate = job.settings.gate
     reasons = [f"version {refused.model_version} was refused and no other serves: the best plain methods serve instead"]
     metrics = {}
@@ -194,11 +208,13 @@ def _decision(job: Job, refused: ModelVersion, chosen: Mapping[str, _Choice]) ->
         metrics[f"{policy}.value"] = choice.value
         shown = f"{gate.metric}@{gate.k} {choice.value:.4f} over {choice.users} shoppers"
         reasons.append(f"{policy}: {choice.method} is the best of the plain methods, {shown}")
+        if choice.breaks_limit:
+            reasons.append(f"{policy}: none of the plain methods keeps the limits on audits, and shoppers need lists")
     return GateDecision(accepted=True, reasons=tuple(reasons), metrics=metrics)
 
 
 def _registered(
-    job: Job, fingerprint: str, recipe: Recipe, chosen: Mapping[str, _Choice], decision: GateDecision
+    job: Job, fingerprint: str, recipe: Recipe, chosen: Mapping[str, Choice], decision: GateDecision
 ) -> ModelVersion:
     """The version fitted as of the run's cut, like the challenger."""
     artifact = _fitted(job, recipe, job.windows().cut)

@@ -16,6 +16,9 @@ from freshet.ranking.histories.history_block import HistoryBlock
 
 _BYTES = 8
 
+ID_PATTERN = r"^(?P<model_version>\d+\.\d+)-[0-9a-f]{16}$"
+"""What a recommendation_id looks like. Other ids in events are those of lists that somebody else has made."""
+
 
 def list_keys(user_ids: pa.Array, block: HistoryBlock, *, clock: datetime, policy: str) -> NDArray[np.uint64]:
     """[shoppers]: a hash (BLAKE2b) of each shopper's id and history in `block`, the clock and the policy.

@@ -52,3 +52,21 @@ def rows_svg(name: str, rows: Sequence[tuple[str, float, str]], *, title: str) -
         drawn.append(bar(0, below + 3, 100 * abs(size) / most, 8, "bar" if size >= 0 else "bar below", tooltip))
         y = below + 24
     return chart(name, y, title, "; ".join(f"{label} {value}" for label, _, value in rows), drawn)
+
+
+def share_pairs_svg(name: str, rows: Sequence[tuple[str, float, float]], *, title: str) -> str:
+    """Rows of (label, share, share that it is compared with): two bars below each other; the largest share fills the
+    width."""
+    most = max((max(one, other) for _, one, other in rows), default=0.0) or 1.0
+    drawn: list[str] = []
+    captions: list[str] = []
+    y = 0.0
+    for label, one, other in rows:
+        value = f"{share(one)} · {share(other)}"
+        parts, below = caption(y, label, value)
+        drawn += parts
+        for place, (size, kind) in enumerate(((one, "part ours"), (other, "part quiet"))):
+            drawn.append(bar(0, below + 3 + 8 * place, 100 * size / most, 7, kind, f"{label}: {share(size)}"))
+        captions.append(f"{label} {value}")
+        y = below + 30
+    return chart(name, y, title, "; ".join(captions), drawn)

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from freshet.contracts import EVALUATION_RESULTS, EVENTS, SEGMENT_PROFILES, STREAM_METRICS, USER_SCORES
+from freshet.contracts import EVALUATION_RESULTS, SEGMENT_PROFILES, STREAM_METRICS, USER_SCORES
 from freshet.report.collect.sources import EVERYTHING, Sources, equals
 from freshet.report.content import Batch, Bin, Figure, Live, Missing, Propensity, Quality, RunWindows, Segment, Segments
 from freshet.runs.registered_models import SEGMENTS
 from freshet.runs.steps import EVALUATE, PROMOTE, REPLAY, TRAIN_PROPENSITY, TRAIN_SEGMENTS
 from freshet.service.lists.live_replay import query_id
-from freshet.tables.lookups.snapshot import column_ends
 
 _LIST_TASKS = ("next_baskets", "new_items")
 _FIGURE = ("task", "model", "metric", "k", "value", "low", "high", "users")
@@ -97,9 +96,7 @@ def segments(sources: Sources) -> Segments | Missing:
         for row in sorted(rows, key=lambda row: row["segment_id"])
     ]
     metrics = {} if isinstance(record, Missing) else record.get("metrics", {})
-    ends = column_ends(sources.home.warehouse, EVENTS, "currency")
-    currency = ends[0] if ends is not None and ends[0] == ends[1] else None
-    return Segments(tuple(profiles), currency, metrics.get("silhouette"))
+    return Segments(tuple(profiles), sources.currency(), metrics.get("silhouette"))
 
 
 def propensity(sources: Sources) -> Propensity | Missing:

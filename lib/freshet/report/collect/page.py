@@ -9,6 +9,8 @@ from freshet.core.records import read_record
 from freshet.models.items.registry import ITEM_MODELS
 from freshet.ranking.recipe import Recipe as LearnedRecipe
 from freshet.report.collect import figures
+from freshet.report.collect.audits import audits
+from freshet.report.collect.experiments import experiments
 from freshet.report.collect.shoppers import shoppers
 from freshet.report.collect.sources import Sources, naive
 from freshet.report.content import Intake, Missing, Model, Page, Recipe, RunWindows, StepFacts, Table
@@ -31,12 +33,14 @@ def collected(sources: Sources, steps: Sequence[Step], generated_at: datetime) -
         windows=run_windows,
         quality=figures.tested_quality(sources),
         validation=figures.validation_quality(sources),
+        audits=audits(sources),
         recipe=recipe(sources),
         live=figures.live_part(sources, run_windows),
         segments=figures.segments(sources),
         propensity=figures.propensity(sources),
         shoppers=shoppers(sources, run_windows),
         lists=sources.value(RECOMMEND, "lists"),
+        experiments=experiments(sources),
         models=models(sources),
         tables=tables(sources),
         steps=_steps(sources, steps),

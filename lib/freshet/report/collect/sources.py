@@ -8,12 +8,12 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from freshet.contracts import TableContract
+from freshet.contracts import EVENTS, TableContract
 from freshet.core.records import read_record
 from freshet.report.content import Missing
 from freshet.runs.home import Home
 from freshet.runs.step import Step
-from freshet.tables.lookups.snapshot import some_rows
+from freshet.tables.lookups.snapshot import column_ends, some_rows
 
 EVERYTHING = pc.scalar(True)
 """The condition that every row meets."""
@@ -48,6 +48,11 @@ class Sources:
         """At most `at_most` rows of a table, times without zone (UTC); empty if the table does not exist."""
         found = some_rows(self.home.warehouse, contract, columns=columns, where=where, at_most=at_most)
         return [{name: naive(value) for name, value in row.items()} for row in found]
+
+    def currency(self) -> str | None:
+        """The currency of all events; None if there are several, or none is known."""
+        ends = column_ends(self.home.warehouse, EVENTS, "currency")
+        return ends[0] if ends is not None and ends[0] == ends[1] else None
 
     def served_version(self, model: str, step: Step) -> str | None:
         """The value of column model_version for the version that serves, else for the one that was trained last."""

@@ -1,5 +1,6 @@
 """Renders the content of the report as HTML, with automatic escaping. Uses only this folder's templates."""
 
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -7,12 +8,26 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from freshet.report import numbers, words
-from freshet.report.charts.bars import parts_svg, rows_svg, windows_svg
+from freshet.report.charts.bars import parts_svg, rows_svg, share_pairs_svg, windows_svg
 from freshet.report.charts.before_after import before_after_svg
 from freshet.report.charts.calibration import calibration_svg
+from freshet.report.charts.effects import Effect, effects_svg
 from freshet.report.charts.intervals import intervals_svg
 from freshet.report.charts.latency import latency_svg
-from freshet.report.content import Bin, Figure, Live, Missing, Page, Quality, Recipe, RunWindows, Segments
+from freshet.report.content import (
+    AuditFigure,
+    Audits,
+    Bin,
+    Figure,
+    Live,
+    Missing,
+    Page,
+    Quality,
+    Recipe,
+    RunWindows,
+    Segments,
+)  # fmt: skip
+from freshet.report.experiment_content import Experiment
 
 _NUMBERS = (
     numbers.count,
@@ -26,6 +41,12 @@ _NUMBERS = (
     numbers.span,
     numbers.times_better,
     numbers.of_hundred,
+    numbers.compared,
+    numbers.precise,
+    numbers.change,
+    numbers.change_interval,
+    numbers.probability,
+    numbers.lift,
 )
 _WORDS = (
     words.refusal,
@@ -38,6 +59,11 @@ _WORDS = (
     words.reason,
     words.segment,
     words.protocol,
+    words.audit,
+    words.audit_meaning,
+    words.group,
+    words.experiment_metric,
+    words.decision,
 )
 _LIVE_METRICS = {
     "ndcg": "NDCG, how well the list is ordered",
@@ -63,10 +89,14 @@ def _environment() -> Environment:
     )
     environment.filters.update({shown.__name__: shown for shown in (*_NUMBERS, *_WORDS)})
     environment.tests["missing"] = lambda part: isinstance(part, Missing)
+    environment.tests["with_effects"] = lambda experiment: bool(_effects(experiment))
     drawings = (
         _intake_chart,
         _windows_chart,
         _quality_chart,
+        _groups_chart,
+        _exposure_chart,
+        _effects_chart,
         _weights_chart,
         _latency_chart,
         _live_chart,
@@ -95,6 +125,54 @@ def _windows_chart(windows: RunWindows) -> Markup:
 def _quality_chart(quality: Quality, task: str, k: int) -> Markup:
     title = f"{words.task(task)}: NDCG@{k} by method, with 95 % intervals"
     return Markup(intervals_svg(f"quality-{_slug(task)}", quality.at(task, "ndcg", k), ours=quality.ours, title=title))
+
+
+def _groups_chart(audits: Audits, quality: Quality | Missing, audit: str, k: int) -> Markup:
+    """Below all shoppers, where their figure is known, the groups of an audit."""
+    whole = None if isinstance(quality, Missing) else quality.own(audits.task, "ndcg", k)
+    figures: list[Figure] = [*([] if whole is None else [whole]), *audits.at(audits.task, audit, "ndcg")]
+
+    def label(one: Figure) -> str:
+        if not isinstance(one, AuditFigure):
+            return "All shoppers"
+        return f"{words.group(one.group)} ({numbers.count(one.users)})"
+
+    title = f"{words.audit(audit)}: NDCG@{k} by group, with 95 % intervals"
+    # The groups have the colour of other models: what stands out is the figure of all.
+    shown = [replace(one, model="") if isinstance(one, AuditFigure) else one for one in figures]
+    return Markup(intervals_svg(f"audit-{_slug(audit)}", shown, ours=audits.ours, title=title, label=label))
+
+
+def _exposure_chart(audits: Audits, audit: str) -> Markup:
+    bought = {one.group: one.value for one in audits.at(audits.task, audit, "purchase_share")}
+    rows = [
+        (words.group(one.group), one.value or 0.0, bought.get(one.group) or 0.0)
+        for one in audits.at(audits.task, audit, "exposure_share")
+    ]
+    title = f"{words.audit(audit)}: share of places and of purchases"
+    return Markup(share_pairs_svg(f"exposure-{_slug(audit)}", rows, title=title))
+
+
+def _effects(experiment: Experiment) -> list[Effect]:
+    """Differences as shares of the control's mean, where both are known; none where they cannot be believed."""
+    if experiment.is_invalid:
+        return []
+    means = {one.metric: one.value for one in experiment.control.figures}
+    several = len([arm for arm in experiment.arms if arm.decision is not None]) > 1
+    found: list[Effect] = []
+    for arm in experiment.arms:
+        for one in arm.figures:
+            mean = means.get(one.metric)
+            if one.difference is not None and mean is not None and mean > 0:
+                label = words.experiment_metric(one.metric)
+                low, high = (None if end is None else end / mean for end in (one.low, one.high))
+                found.append((f"{arm.name}: {label}" if several else label, one.difference / mean, low, high))
+    return found
+
+
+def _effects_chart(experiment: Experiment, place: int) -> Markup:
+    title = f"{experiment.name}: difference from {experiment.control.name}"
+    return Markup(effects_svg(f"effects-{place}", _effects(experiment), title=title))
 
 
 def _weights_chart(recipe: Recipe, task: str) -> Markup:

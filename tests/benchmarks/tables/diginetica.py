@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from freshet.lab import NEXT_BASKETS, Blend, FitLimits, Interactions, Split, fit, given_split, judge
+from freshet.lab import NEXT_BASKETS, FitLimits, Interactions, Split, fit, given_split, judge
 from tests.benchmarks.tables.spark_side import DATA
 from tests.benchmarks.tasks import cores
 

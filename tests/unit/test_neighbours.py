@@ -1,14 +1,27 @@
 """Item neighbours against loops over all pairs."""
 
+import math
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
-from freshet.models.items.neighbours import NeighbourParameters, item_neighbours, similar_items_matrix
+from freshet.models.items.item_model import FitLimits, FittedWeights, TrainingData
+from freshet.models.items.neighbours import (
+    NeighbourConfiguration,
+    NeighbourParameters,
+    Neighbours,
+    NeighbourSettings,
+    item_neighbours,
+    similar_items_matrix,
+)
+from freshet.ranking.histories.history_block import read_block
+from tests.artifacts import CLOCK, bought, histories
 from tests.factories import local_frame
 from tests.oracles_recommendation import neighbours_of
 
@@ -79,3 +92,50 @@ def test_neighbours_of_a_long_tail_equal_those_of_a_dense_product() -> None:
         nearest = sorted(np.flatnonzero(values[item] > 0), key=lambda n: (-values[item, n], n))[:6]
         assert np.flatnonzero(found[item]).tolist() == sorted(nearest)
         assert found[item, nearest] == pytest.approx(values[item, nearest], rel=1e-6)
+
+
+def test_looking_at_an_item_again_changes_nothing_where_items_count_once(spark: SparkSession) -> None:
+    """Of three shoppers one looks ten times at a, others once; what counts is the time of the newest look."""
+    as_of = datetime(2025, 1, 11)
+    looks = [("u1", "a", 10), ("u1", "b", 10), ("u2", "a", 0), ("u2", "c", 10), ("u3", "b", 10)]
+    again = [*looks, *[("u1", "a", 10 + day) for day in range(1, 10)]]
+    model, limits = Neighbours(), FitLimits(100, 1.0, 1)
+    once = NeighbourConfiguration(5, 1.0, 0.0, 10.0, once=True)
+
+    def weights(rows: list[tuple[str, str, int]]) -> dict[tuple[str, str], float]:
+        sequences = local_frame(
+            spark, "user_id string, item_id string, position timestamp",
+            [{"user_id": user, "item_id": item, "position": as_of - timedelta(days=days)} for user, item, days in rows],
+        )  # fmt: skip
+        data = TrainingData(lambda days, least: sequences.limit(0), sequences, pa.table({"item_id": []}), as_of)
+        found = model.fit(once, data, limits).to_pylist()
+        return {(row["item_id"], one["item_id"]): one["weight"] for row in found for one in row["neighbours"]}
+
+    found = weights(looks)
+    # a: (1/2, 1, 0), b: (1/2, 0, 1/2), c: (0, 1/2, 0) of u1, u2 and u3.
+    assert found["a", "b"] == pytest.approx(0.25 / math.sqrt(1.25 * 0.5))
+    assert found["a", "c"] == pytest.approx(0.5 / math.sqrt(1.25 * 0.25))
+    assert ("b", "c") not in found
+    assert weights(again) == found
+    assert model.half_lives(once) == set()
+
+
+def test_inputs_are_the_newest_event_where_items_count_once() -> None:
+    history = [bought("a", 10), bought("a", 20), bought("b", 20)]
+    block = read_block(histories(history), items=pa.array(["a", "b"]), event_names=["purchase"], clock=CLOCK)
+    model, fitted = Neighbours(), FittedWeights(csr_matrix((2, 2), dtype=np.float32))
+
+    def inputs(once: bool) -> list[float]:
+        configuration = NeighbourConfiguration(5, 1.0, 0.0, 10.0, once=once)
+        return model.inputs(configuration, block, event_weights=np.ones(1), fitted=fitted).toarray()[0].tolist()
+
+    assert inputs(True) == [0.5, 0.25]
+    assert inputs(False) == [0.75, 0.25]
+
+
+def test_every_half_life_is_an_option_and_the_first_serves_without_a_search() -> None:
+    options = Neighbours().options(NeighbourSettings((50, 20), (60.0, 0.0), (180.0,), 1.4, 10.0))
+    assert [(one.count, one.half_life_days, one.once) for one in options] == [
+        (50, 60.0, False), (20, 60.0, False), (50, None, False), (20, None, False), (50, 180.0, True),
+        (20, 180.0, True),
+    ]  # fmt: skip

@@ -67,7 +67,7 @@ def _items(
 ) -> ItemModelParameters:  # fmt: skip
     """Numbers of neighbours, and regularisations of the linear and the next-item model, that are tried."""
     settings = {
-        "neighbours": NeighbourSettings(counts, (0.0,), 1.0, 0.0),
+        "neighbours": NeighbourSettings(counts, (0.0,), (), 1.0, 0.0),
         "linear_items": LinearItemSettings(linear, 0.0, 50, 50),
         "next_items": NextItemSettings(following, 0.5, 5, 0.0, 50, 50),
     }
@@ -324,8 +324,8 @@ def test_impossible_parameters_are_refused(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: NeighbourSettings((), (0.0,), 1.0, 0.0), lambda: NeighbourSettings((0,), (0.0,), 1.0, 0.0),
-     lambda: NeighbourSettings((1,), (-1.0,), 1.0, 0.0), lambda: LinearItemSettings((), -1.0, 1, 1),
+    [lambda: NeighbourSettings((), (0.0,), (), 1.0, 0.0), lambda: NeighbourSettings((0,), (0.0,), (), 1.0, 0.0),
+     lambda: NeighbourSettings((1,), (-1.0,), (), 1.0, 0.0), lambda: LinearItemSettings((), -1.0, 1, 1),
      lambda: LinearItemSettings((0.0,), 0.0, 1, 1), lambda: NextItemSettings((1.0,), 1.5, 1, 0.0, 1, 1),
      lambda: ItemModelParameters(0, 1.0, {}), lambda: ItemModelParameters(1, 0.0, {})],
 )  # fmt: skip

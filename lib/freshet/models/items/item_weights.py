@@ -6,9 +6,11 @@ A weight says how much an item of the shopper's history (the source item) raises
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
@@ -66,6 +68,28 @@ def numbered_positions(sequences: DataFrame) -> DataFrame:
     return sequences.where(usable).select(
         F.col("user_id").cast("string"), F.col("item_id").cast("string"), position.alias("position")
     )
+
+
+def newest_positions(sequences: DataFrame) -> DataFrame:
+    """`numbered_positions`, of each shopper and item the highest."""
+    return numbered_positions(sequences).groupBy("user_id", "item_id").agg(F.max("position").alias("position"))
+
+
+def newest_positions_in_process(sequences: pa.Table) -> pa.Table:
+    """`newest_positions` of rows that are in the memory of this process, without nulls."""
+    return sequences.group_by(["user_id", "item_id"]).aggregate([("position", "max")])
+
+
+def decayed(positions: NDArray[np.float64], *, as_of: datetime, half_life_days: float | None) -> NDArray[np.float64]:
+    """0.5^(age / half-life) of positions in epoch seconds; 1 without a half-life. Positions after `as_of` count as of
+    age 0."""
+    if half_life_days is None:
+        return np.ones(len(positions))
+    now = float(np.datetime64(as_of, "us").astype(np.int64)) / 1e6
+    return np.exp2(-np.maximum(0.0, now - positions) / _DAY_SECONDS / half_life_days)
+
+
+_DAY_SECONDS = 86_400.0
 
 
 def weight_batches(

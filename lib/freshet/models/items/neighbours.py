@@ -4,6 +4,7 @@ The computation runs inside one Spark task on a sparse matrix that is built ther
 about 55 bytes per interaction, plus 49 bytes and the id's text per neighbour that is kept.
 """
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,7 +24,14 @@ from freshet.models.items.item_model import (
     TrainingData,
     no_decay_at_zero,
 )
-from freshet.models.items.item_weights import Fit, fitted_weights, weights_in_process
+from freshet.models.items.item_weights import (
+    Fit,
+    decayed,
+    fitted_weights,
+    newest_positions,
+    newest_positions_in_process,
+    weights_in_process,
+)
 from freshet.numeric.coded_rows import CodedRows
 from freshet.numeric.compiled import compiled
 from freshet.numeric.row_kernels import add_up_row
@@ -107,6 +115,17 @@ def _fit(params: NeighbourParameters) -> Fit:
     return fit
 
 
+def _fit_once(configuration: "NeighbourConfiguration", as_of: datetime) -> Fit:
+    days, params = configuration.half_life_days, configuration
+
+    def fit(rows: CodedRows) -> csr_matrix:
+        return similar_items_matrix(
+            rows._replace(value=decayed(rows.value, as_of=as_of, half_life_days=days)).matrix(), params
+        )
+
+    return fit
+
+
 @parameters
 class NeighbourSettings:
     """Section item_models.neighbours: the values to try."""
@@ -117,15 +136,21 @@ class NeighbourSettings:
     half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         min_length=1, description="half-life of the strengths they are computed from; 0: no decay"
     )
+    once_half_lives_days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        description="the same, of strengths in which an item counts once for a shopper, by its newest event"
+    )
     asymmetry: float = Field(ge=0, le=2, description="1: cosine; larger values give less weight to popular items")
     shrinkage: float = Field(ge=0, description="damps pairs with little evidence")
 
 
 @parameters
 class NeighbourConfiguration(NeighbourParameters):
-    """NeighbourParameters, and the half-life in days of the strengths; None means no decay."""
+    """NeighbourParameters, and the half-life in days of the strengths; None means no decay. `once`: a strength is that
+    of the newest event alone, so that an item that was looked at ten times counts like others (recipes of earlier
+    versions do not have it)."""
 
     half_life_days: float | None = Field()
+    once: bool = Field(default=False)
 
 
 class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
@@ -139,19 +164,26 @@ class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
 
     def options(self, settings: NeighbourSettings) -> list[NeighbourConfiguration]:
         return [
-            NeighbourConfiguration(count, settings.asymmetry, settings.shrinkage, no_decay_at_zero(days))
-            for days in settings.half_lives_days
+            NeighbourConfiguration(count, settings.asymmetry, settings.shrinkage, no_decay_at_zero(days), once)
+            for once, half_lives in ((False, settings.half_lives_days), (True, settings.once_half_lives_days))
+            for days in half_lives
             for count in settings.counts
         ]
 
     def half_lives(self, configuration: NeighbourConfiguration) -> set[float | None]:
-        return {configuration.half_life_days}
+        return set() if configuration.once else {configuration.half_life_days}
 
     def fit(self, configuration: NeighbourConfiguration, data: TrainingData, limits: FitLimits) -> pa.Table:
+        if configuration.once:
+            fit = _fit_once(configuration, data.as_of)
+            return fitted_weights(newest_positions(data.sequences), fit, threads=limits.threads)
         strengths = data.strengths(configuration.half_life_days, 0.0)
         return item_neighbours(strengths, configuration, threads=limits.threads)
 
     def fit_in_process(self, configuration: NeighbourConfiguration, data: DataInProcess, limits: FitLimits) -> pa.Table:
+        if configuration.once:
+            rows = newest_positions_in_process(data.sequences)
+            return weights_in_process(rows, _fit_once(configuration, data.as_of), threads=limits.threads)
         rows = data.strengths(configuration.half_life_days, 0.0).select(["user_id", "item_id", "strength"])
         return weights_in_process(rows, _fit(configuration), threads=limits.threads)
 
@@ -159,7 +191,10 @@ class Neighbours(ItemModel[NeighbourSettings, NeighbourConfiguration]):
         self, configuration: NeighbourConfiguration, histories: Histories, *, event_weights: NDArray[np.float64],
         fitted: FittedWeights,
     ) -> csr_matrix:  # fmt: skip
+        if configuration.once:
+            return histories.newest(event_weights > 0, configuration.half_life_days)
         return histories.strengths(event_weights, configuration.half_life_days).astype(np.float32)
 
     def describe(self, configuration: NeighbourConfiguration) -> dict[str, Any]:
-        return {"count": configuration.count, "half_life_days": configuration.half_life_days or 0.0}
+        days = configuration.half_life_days or 0.0
+        return {"count": configuration.count, "half_life_days": days, "once": configuration.once}

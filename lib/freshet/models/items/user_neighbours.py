@@ -31,12 +31,17 @@ from freshet.models.items.item_model import (
     TrainingData,
     no_decay_at_zero,
 )
-from freshet.models.items.item_weights import Fit, fitted_weights, numbered_positions, weights_in_process
+from freshet.models.items.item_weights import (
+    Fit,
+    decayed,
+    fitted_weights,
+    newest_positions,
+    newest_positions_in_process,
+    weights_in_process,
+)
 from freshet.numeric.coded_rows import CodedRows, changes
 from freshet.numeric.compiled import compiled
 from freshet.numeric.top_k import found_matrix, nothing_found, put
-
-_DAY_SECONDS = 86_400.0
 
 
 @parameters
@@ -56,7 +61,7 @@ def recent_shoppers(sequences: DataFrame, shoppers: int) -> DataFrame:
 
     Ties by user_id. `position` as epoch seconds, a double; rows with a null are left out.
     """
-    pairs = numbered_positions(sequences).groupBy("user_id", "item_id").agg(F.max("position").alias("position"))
+    pairs = newest_positions(sequences)
     newest = pairs.groupBy("user_id").agg(F.max("position").alias("newest"))
     chosen = newest.orderBy(F.desc("newest"), "user_id").limit(shoppers).select("user_id")
     return pairs.join(F.broadcast(chosen), "user_id", how="left_semi").select("user_id", "item_id", "position")
@@ -73,10 +78,7 @@ def shopper_matrix(rows: CodedRows, *, as_of: datetime, items: int, half_life_da
     starts = np.flatnonzero(changes(user))
     place = np.arange(len(user)) - np.repeat(starts, np.diff(np.append(starts, len(user))))
     keep = place < items
-    value = np.ones(int(keep.sum()))
-    if half_life_days is not None:
-        age = np.maximum(0.0, _epoch_seconds(as_of) - position[keep]) / _DAY_SECONDS
-        value = np.exp2(-age / half_life_days)
+    value = decayed(position[keep], as_of=as_of, half_life_days=half_life_days)
     # A value that single precision cannot hold would be a stored zero.
     value = np.maximum(value, np.finfo(np.float32).tiny).astype(np.float32)
     by_recency = np.lexsort((user[starts], -position[starts]))
@@ -95,10 +97,6 @@ def _fit(configuration: UserNeighbourConfiguration, as_of: datetime) -> Fit:
         return found[:shoppers].T.tocsr()
 
     return fit
-
-
-def _epoch_seconds(moment: datetime) -> float:
-    return float(np.datetime64(moment, "us").astype(np.int64)) / 1e6
 
 
 def nearest_shoppers(
@@ -197,7 +195,7 @@ class UserNeighbours(ItemModel[UserNeighbourSettings, UserNeighbourConfiguration
     def fit_in_process(
         self, configuration: UserNeighbourConfiguration, data: DataInProcess, limits: FitLimits
     ) -> pa.Table:
-        rows = data.sequences.group_by(["user_id", "item_id"]).aggregate([("position", "max")])
+        rows = newest_positions_in_process(data.sequences)
         return weights_in_process(rows, _fit(configuration, data.as_of), threads=limits.threads, sources=SHOPPERS)
 
     def inputs(

@@ -182,13 +182,13 @@ def test_lists_made_at_hand_are_those_of_a_batch_on_any_number_of_threads(tmp_pa
 
 
 def test_list_parameters_refuse_unknown_policies_and_empty_lists() -> None:
-    ListParameters(20, "auto", 0.1, 30, 20, 100)
+    ListParameters(20, "auto", 0.1, 30, 20, 100, (), 20, 50.0)
     with pytest.raises(ValueError, match="seen_policy"):
-        ListParameters(20, "sometimes", 0.1, 30, 20, 100)
+        ListParameters(20, "sometimes", 0.1, 30, 20, 100, (), 20, 50.0)
     with pytest.raises(ValueError, match="repeat_share"):
-        ListParameters(20, "auto", 1.1, 30, 20, 100)
+        ListParameters(20, "auto", 1.1, 30, 20, 100, (), 20, 50.0)
     with pytest.raises(ValueError, match="1 or more"):
-        ListParameters(0, "auto", 0.1, 30, 20, 100)
+        ListParameters(0, "auto", 0.1, 30, 20, 100, (), 20, 50.0)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -12,7 +12,7 @@ from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import ArrayType
 
 from freshet.contracts import EVENTS, RECOMMENDATION_UPDATES, STREAM_METRICS
-from freshet.contracts.models import LIST_ITEM
+from freshet.contracts.models import LIST_ITEM, PAGE
 from freshet.ranking.histories.packed_histories import NAME_BITS, PackedHistories
 from freshet.runs.home import Home
 from freshet.runs.service_parameters import StreamParameters
@@ -53,6 +53,7 @@ def history_lists(
     made = {
         "items": items,
         "propensities": pa.array([[1.0] * len(one) for one in lists], pa.list_(pa.float64())),
+        "placements": pa.nulls(len(lists), to_arrow_type(PAGE)),
         "list_key": pa.array([f"{clock:%H%M%S} {user}" for user in shoppers.column("user_id").to_pylist()]),
         "unknown_items": unknown,
     }

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import to_arrow_type
 
 from freshet.contracts import RECOMMENDATIONS
-from freshet.contracts.models import LIST_ITEM
+from freshet.contracts.models import LIST_ITEM, PAGE
 from freshet.contracts.shoppers import HISTORY
 from freshet.core.errors import ContractError
 from freshet.service.compaction.list_table import newer_stream_lists, write_lists
@@ -30,6 +31,13 @@ FACTS: dict[str, Any] = {
 USERS = [f"{n * 7919 % 100:02}" for n in range(100)]
 
 
+PLACEMENTS: list[dict[str, Any]] = [
+    {"placement": "session", "about_item_id": None,
+     "items": [{"position": 1, "item_id": "all", "score": 0.5, "reason": "taste"}]},
+    {"placement": "goes_with", "about_item_id": "all", "items": []},
+]  # fmt: skip
+
+
 def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """A stand-in for scoring: what was had is what is listed, with as much score as it has places; two at a time."""
     for batch in batches:
@@ -41,6 +49,7 @@ def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                     for n, item in enumerate(row["history_item_id"] or [], start=1)
                 ],
                 "propensities": [1.0, 0.25],
+                "placements": PLACEMENTS,
                 "list_key": f"key of {row['user_id']}",
             }
             for row in batch.to_pylist()
@@ -50,7 +59,7 @@ def as_they_were(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         )
         schema = pa.schema({
             "user_id": pa.string(), "items": pa.list_(entry), "propensities": pa.list_(pa.float64()),
-            "list_key": pa.string(),
+            "placements": to_arrow_type(PAGE), "list_key": pa.string(),
         })  # fmt: skip
         for start in range(0, len(made), 2):
             yield pa.RecordBatch.from_pylist(made[start : start + 2], schema)
@@ -100,7 +109,7 @@ def test_rows_are_as_the_contract_has_them(spark: SparkSession, warehouse: Wareh
                 {"position": 1, "item_id": "i07", "score": 1.0, "reason": "bought_before"},
                 {"position": 2, "item_id": "all", "score": 0.5, "reason": "bought_before"},
             ],
-            "recommendation_id": "3.0-key of 07", "propensities": [1.0, 0.25],
+            "recommendation_id": "3.0-key of 07", "propensities": [1.0, 0.25], "placements": PLACEMENTS,
         }  # fmt: skip
 
 

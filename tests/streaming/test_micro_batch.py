@@ -78,6 +78,7 @@ def test_lists_and_figures_of_a_micro_batch(spark: SparkSession, tables: Warehou
             "items": [("a1", 0.0), ("new1", 0.5)],
             "recommendation_id": "1.0-120000 ann",
             "propensities": [1.0, 1.0],
+            "placements": None,
             "epoch": 0,
             **caused_by,
         }

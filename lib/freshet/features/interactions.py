@@ -1,7 +1,6 @@
 """The strength of each shopper's interest in each item, as of a date."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from pydantic import Field, field_validator
@@ -51,17 +50,6 @@ class InteractionParameters:
     def event_names(self) -> tuple[str, ...]:
         """The GA4 names of the events that have a weight; histories consist of these."""
         return tuple(sorted(name for name, weight in self.weights.items() if weight))
-
-    def relative_to(self, target: str) -> "InteractionParameters":
-        """With weights divided by that of the event `target`, if this is above 0: a new target event has strength 1.
-
-        Shrinkage, regularisation and confidence then mean the same in a shop of views as in a shop of purchases. With
-        views of strength 0.2, a shrinkage of 10 was that of 250 shoppers.
-        """
-        unit = self.weights.get(target, 0.0)
-        return (
-            replace(self, weights={name: weight / unit for name, weight in self.weights.items()}) if unit > 0 else self
-        )
 
 
 def histories(events: DataFrame, *, max_events: int, event_names: Sequence[str]) -> DataFrame:

@@ -141,8 +141,7 @@ def _training_data(job: Job, recipe: Recipe, cut: datetime) -> Iterator[Training
     known = known_before(events_until(job, windows), cut)
     target = job.record(BUILD)["target"]
     features = built_catalogue(job, windows) if cut == windows.cut else catalogue(known, as_of=cut, target=target)
-    params = job.settings.interactions.relative_to(recipe.target)
-    signals = SignalsAt(known, cut, params, recipe.half_lives())
+    signals = SignalsAt(known, cut, job.settings.interactions, recipe.half_lives())
     try:
         yield TrainingData(signals.strengths, signals.sequences(), features, cut)
     finally:

@@ -147,7 +147,7 @@ def bare_recipe(target: str, job: Job) -> Recipe:
     options = job.settings.item_models.options()
     return Recipe(
         target=target,
-        event_weights=job.settings.interactions.relative_to(target).weights,
+        event_weights=job.settings.interactions.weights,
         als=None,
         item_half_life_days=None,
         item_min_strength=0.0,

@@ -4,11 +4,9 @@ import json
 import operator
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -58,7 +56,7 @@ def work(job: Job, fingerprint: str) -> dict[str, Any]:
     result, repeated = _searched(job, windows, target, fingerprint)
     recipe = result.artifact.recipe
     known = known_before(events, windows.cut)
-    signals = SignalsAt(known, windows.cut, job.settings.interactions.relative_to(target), recipe.half_lives())
+    signals = SignalsAt(known, windows.cut, job.settings.interactions, recipe.half_lives())
     job.notify("fitting the chosen recipe on everything before the cut")
     data = TrainingData(signals.strengths, signals.sequences(), built_catalogue(job, windows), windows.cut)
     try:
@@ -86,13 +84,11 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
     before them.
     """
     settings, cut = job.settings, windows.validation_cut
-    params = settings.interactions.relative_to(target)
     known = known_before(events_until(job, windows), cut)
     before = _champion_recipe(job)
     half_lives = searched_half_lives(settings.search, settings.item_models)
-    has_its_weights = before is not None and before.event_weights == params.weights
-    half_lives |= before.half_lives() if before is not None and has_its_weights else set()
-    signals = SignalsAt(known, cut, params, half_lives)
+    half_lives |= before.half_lives() if before else set()
+    signals = SignalsAt(known, cut, settings.interactions, half_lives)
     try:
         # In parallel, as each of these reads all events.
         inputs: list[Callable[[], Any]] = [
@@ -118,29 +114,11 @@ def _searched(job: Job, windows: Windows, target: str, fingerprint: str) -> tupl
         repeated = repeat_share(cases, target=target)
         result.artifact.save(validation_folder(job.home, fingerprint, "challenger"))
         if before is not None:
-            folder = validation_folder(job.home, fingerprint, "champion")
-            _save_refitted(job, before, data if has_its_weights else None, known, features, folder)
+            rival = fitted(before, data, settings=settings, by=factoriser(job))
+            rival.artifact.save(validation_folder(job.home, fingerprint, "champion"))
     finally:
         signals.forget()
     return result, repeated
-
-
-def _save_refitted(
-    job: Job, recipe: Recipe, data: TrainingData | None, known: DataFrame, features: pa.Table, folder: Path
-) -> None:
-    """Saves the artifact of a recipe as of the validation cut. `data`: None if those at hand have other weights of
-    events than the recipe."""
-    settings, cut = job.settings, job.windows().validation_cut
-    if data is not None:
-        fitted(recipe, data, settings=settings, by=factoriser(job)).artifact.save(folder)
-        return
-    params = replace(settings.interactions, weights=recipe.event_weights)
-    signals = SignalsAt(known, cut, params, recipe.half_lives())
-    try:
-        own = TrainingData(signals.strengths, signals.sequences(), features, cut)
-        fitted(recipe, own, settings=settings, by=factoriser(job)).artifact.save(folder)
-    finally:
-        signals.forget()
 
 
 def _search(job: Job, cases: DataFrame, data: TrainingData, target: str, record: Path) -> SearchResult | None:
@@ -148,8 +126,7 @@ def _search(job: Job, cases: DataFrame, data: TrainingData, target: str, record:
     settings = job.settings
     try:
         return searched(
-            Judging(cases, settings.gate.k), data, target=target,
-            event_weights=settings.interactions.relative_to(target).weights,
+            Judging(cases, settings.gate.k), data, target=target, event_weights=settings.interactions.weights,
             settings=SearchSettings(settings.search, settings.item_models, settings.ranker),
             factoriser=factoriser(job), record=record,
         )  # fmt: skip
